@@ -1,0 +1,218 @@
+//! The command line: types only. The man page and the completions are made from this.
+
+use crate::model::Name;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnetwork::IpNetwork;
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// Gives chosen programs their own way out of this host.
+#[derive(Debug, Parser)]
+#[command(version, about, disable_help_subcommand = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Global {
+    /// Configuration: a file, or a directory laid out like /etc/nsnat
+    #[arg(long, global = true, env = "NSNAT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Say more (-v: every action)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say only errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Form of what is reported
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    pub output: Output,
+    /// When to colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// Form of what is reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make what the configuration declares true
+    Up {
+        /// Namespaces; all that are declared when none is named
+        names: Vec<Name>,
+    },
+    /// Remove what nsnat made, exactly that
+    Down {
+        /// Namespaces; everything of ours when none is named
+        names: Vec<Name>,
+        /// End the processes that are still inside
+        #[arg(long)]
+        kill: bool,
+    },
+    /// Declare a namespace and bring it up
+    Add(Add),
+    /// Bring a namespace down and forget its declaration
+    Remove {
+        /// The namespace
+        name: Name,
+        /// End the processes that are still inside
+        #[arg(long)]
+        kill: bool,
+    },
+    /// Run a command inside a namespace, or in a throw-away one (--gateway)
+    Exec(Exec),
+    /// Start your shell inside a namespace
+    Shell {
+        /// The namespace
+        name: Name,
+    },
+    /// Show what is up, and what is wrong
+    Status {
+        /// One namespace; all when it is not named
+        name: Option<Name>,
+    },
+    /// List the names of the declared namespaces, one a line
+    List,
+    /// Print what `up` would do, as the commands that it equals
+    Plan {
+        /// Namespaces; all that are declared when none is named
+        names: Vec<Name>,
+    },
+    /// Show the processes inside a namespace
+    Ps {
+        /// The namespace
+        name: Name,
+    },
+    /// Say which namespace this process (or PID) is in
+    Which {
+        /// A process; the calling one when it is not named
+        pid: Option<i32>,
+    },
+    /// Print the nft skeleton that `up` loads
+    Skeleton,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page
+    Man,
+}
+
+/// `nsnat add`.
+#[derive(Debug, Args)]
+pub struct Add {
+    /// Name of the namespace
+    pub name: Name,
+    /// The way out
+    #[command(flatten)]
+    pub way: WayOut,
+    /// Address block of the namespace; out of the pool when it is not given
+    #[arg(long, value_name = "NET")]
+    pub subnet: Option<IpNetwork>,
+    /// Gone at reboot: declared below /run
+    #[arg(long)]
+    pub temporary: bool,
+}
+
+/// A way out, given on the command line.
+#[derive(Clone, Debug, Default, Args)]
+pub struct WayOut {
+    /// Next hop; once for each address family
+    #[arg(long, value_name = "ADDR")]
+    pub gateway: Vec<IpAddr>,
+    /// Device; found by the gateway's subnet when it is not given
+    #[arg(long, value_name = "IF")]
+    pub dev: Option<String>,
+    /// Server that gets every DNS query
+    #[arg(long, value_name = "ADDR", value_parser = dns_address)]
+    pub dns: Vec<SocketAddr>,
+    /// DNS queries to OLD go to NEW
+    #[arg(long, value_name = "OLD=NEW", value_parser = rewrite)]
+    pub rewrite: Vec<(SocketAddr, SocketAddr)>,
+}
+
+/// `nsnat exec`.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The way out of a throw-away namespace
+    #[command(flatten)]
+    pub way: WayOut,
+    /// Become this user
+    #[arg(short, long, value_name = "USER", conflicts_with = "me")]
+    pub user: Option<String>,
+    /// Become the user who called sudo
+    #[arg(long)]
+    pub me: bool,
+    /// With a process-number space of its own: everything inside ends with the command
+    #[arg(long)]
+    pub pid: bool,
+    /// Namespace (not with --gateway or --dev), command and arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "NAME] [--] CMD [ARG")]
+    pub command: Vec<OsString>,
+}
+
+/// An address with an optional port, 53 by default: `ADDR`, `ADDR:PORT`, `[ADDR6]:PORT`.
+pub fn dns_address(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+    let address = bare.or_else(|_| text.parse::<SocketAddr>());
+    let address = address.map_err(|_| format!("{text:?} is no address; ADDR, ADDR:PORT or [ADDR6]:PORT is"))?;
+    if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
+        return Err(format!("no server can be reached at {text}"));
+    }
+    Ok(address)
+}
+
+/// `OLD=NEW`.
+fn rewrite(text: &str) -> Result<(SocketAddr, SocketAddr), String> {
+    let (old, new) = text.split_once('=').ok_or("OLD=NEW is needed")?;
+    Ok((dns_address(old)?, dns_address(new)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn dns_addresses() {
+        assert_eq!(dns_address("192.0.2.1").unwrap().to_string(), "192.0.2.1:53");
+        assert_eq!(dns_address("[2001:db8::1]:5353").unwrap().port(), 5353);
+        for bad in ["", "x", "0.0.0.0", "224.0.0.1", "192.0.2.1:0", "192.0.2.1:65536"] {
+            assert!(dns_address(bad).is_err(), "{bad}");
+        }
+    }
+}

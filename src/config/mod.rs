@@ -1,0 +1,155 @@
+//! The configuration: files → a checked [`Config`], all problems at once, each with its place.
+//!
+//! What can be known from the files alone is checked here; what needs the host (a gateway that no device
+//! reaches) is checked by `plan::resolve`, which reports with the same [`Problem`]s.
+
+use crate::model::{Name, numbers};
+use ipnetwork::{Ipv4Network, Ipv6Network};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// A checked configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The files it came from, by [`Place::file`].
+    pub sources: Vec<Source>,
+    /// Namespaces.
+    pub namespaces: BTreeMap<Name, Namespace>,
+    /// Pools and numbers.
+    pub settings: Settings,
+}
+
+/// One file.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// A piece of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Index into [`Config::sources`].
+    pub file: usize,
+    /// Bytes.
+    pub span: Range<usize>,
+}
+
+/// A value and where it stands. Values from the command line have no place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Option<Place>,
+}
+
+impl<T> From<T> for Located<T> {
+    fn from(value: T) -> Self {
+        Self { value, place: None }
+    }
+}
+
+/// What is wrong, where, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// One line: what is wrong.
+    pub message: String,
+    /// The offending text.
+    pub place: Option<Place>,
+    /// Short words under the offending text.
+    pub label: String,
+    /// Another place that has to do with it, and words for it.
+    pub other: Option<(Place, String)>,
+    /// What would be right.
+    pub help: Option<String>,
+}
+
+/// `[namespace.NAME]`.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    /// Its header.
+    pub place: Option<Place>,
+    /// Ways out, the first usable one is used. Never empty.
+    pub uplinks: Vec<Uplink>,
+    /// The uplink device's own subnets stay directly reachable.
+    pub lan: bool,
+    /// Bytes; none: the uplink's.
+    pub mtu: Option<u32>,
+    /// Chosen by hand; at least a /30.
+    pub subnet: Option<Located<Ipv4Network>>,
+    /// `ipv6`.
+    pub ipv6: Ipv6,
+    /// `dns`.
+    pub dns: Dns,
+    /// Declared below /run.
+    pub temporary: bool,
+}
+
+/// A way out: `[uplink.NAME]`, or the `dev`/`gateway` of a namespace itself (then it has no name).
+#[derive(Clone, Debug)]
+pub struct Uplink {
+    /// Its name, where it was declared by one.
+    pub name: Option<Name>,
+    /// Where it is declared.
+    pub place: Option<Place>,
+    /// Device.
+    pub dev: Option<Located<String>>,
+    /// Next hops, at most one of each family; none: the device's own default gateways.
+    pub gateways: Vec<Located<IpAddr>>,
+}
+
+/// Whether a namespace has IPv6.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ipv6 {
+    /// When the uplink has it.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+    /// Always: an uplink without it is a problem.
+    Nat,
+}
+
+/// What happens to a namespace's queries.
+#[derive(Clone, Debug, Default)]
+pub enum Dns {
+    /// Servers that the namespace reaches are left alone; a loopback stub of the host is replaced by the uplink's
+    /// own servers.
+    #[default]
+    Auto,
+    /// As the host does, through the host.
+    Host,
+    /// These rewrites.
+    Rewrite {
+        /// Every query goes to these, in this order.
+        servers: Vec<Located<SocketAddr>>,
+        /// OLD → NEW.
+        rewrites: Vec<(Located<SocketAddr>, Located<SocketAddr>)>,
+    },
+}
+
+/// `[settings]`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Subnets come out of here.
+    pub pool: Located<Ipv4Network>,
+    /// IPv6 subnets come out of here.
+    pub pool6: Located<Ipv6Network>,
+    /// Our bits of the packet mark: 2 to 8 adjacent ones.
+    pub fwmark_mask: Located<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pool: numbers::pool().into(),
+            pool6: numbers::pool6().into(),
+            fwmark_mask: numbers::FWMARK_MASK.into(),
+        }
+    }
+}

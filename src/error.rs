@@ -1,0 +1,104 @@
+//! Errors with what, why and what to do next, and the exit status each ends in.
+//!
+//! Every failure of nsnat is one [`Error`]: printed as `nsnat: WHAT: WHY`, then `hint: …` where a next step
+//! is known. The exit statuses are those of the command-line contract.
+
+use std::fmt;
+
+/// Result with our one error type.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Which exit status an error ends in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// 1: something could not be done.
+    Failed,
+    /// 2: bad usage or bad configuration; nothing was changed.
+    Usage,
+    /// 125: `exec` failed before the command could be started.
+    Exec,
+    /// 126: the command of `exec` exists and cannot be run.
+    NotRunnable,
+    /// 127: the command of `exec` was not found.
+    NotFound,
+}
+
+impl Class {
+    /// The process's exit status.
+    pub fn status(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Exec => 125,
+            Self::NotRunnable => 126,
+            Self::NotFound => 127,
+        }
+    }
+}
+
+/// What could not be done, why, and what to do about it.
+#[derive(Debug)]
+pub struct Error {
+    what: String,
+    why: String,
+    hint: Option<String>,
+    class: Class,
+}
+
+impl Error {
+    /// `what` names the thing that was tried ("namespace slow", "add route default"), `why` the reason.
+    pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self { what: what.to_string(), why: why.to_string(), hint: None, class: Class::Failed }
+    }
+
+    /// The same for bad usage or configuration: exit status 2.
+    pub fn usage(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self { class: Class::Usage, ..Self::new(what, why) }
+    }
+
+    /// Adds the next step for the person who reads it.
+    #[must_use]
+    pub fn hint(self, hint: impl fmt::Display) -> Self {
+        Self { hint: Some(hint.to_string()), ..self }
+    }
+
+    /// Ends in another exit status.
+    #[must_use]
+    pub fn class(self, class: Class) -> Self {
+        Self { class, ..self }
+    }
+
+    /// The process's exit status.
+    pub fn status(&self) -> u8 {
+        self.class.status()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A problem report of the configuration is already whole lines of its own.
+        if self.why.is_empty() {
+            write!(f, "{}", self.what)?;
+        } else {
+            write!(f, "nsnat: {}: {}", self.what, self.why)?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Says what was tried when an operating-system call fails.
+pub trait Context<T> {
+    /// Turns the error into ours; `what` is only made when there is one.
+    fn what<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T>;
+}
+
+impl<T, E: fmt::Display> Context<T> for std::result::Result<T, E> {
+    fn what<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T> {
+        self.map_err(|why| Error::new(what(), why))
+    }
+}

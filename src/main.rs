@@ -1,0 +1,3 @@
+//! The `nsnat` binary.
+
+fn main() {}

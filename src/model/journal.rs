@@ -1,0 +1,165 @@
+//! What nsnat remembers of what it made: `/run/nsnat/journal.json`.
+//!
+//! # Theory of operation
+//!
+//! The journal lists the namespaces that are up with everything about them *resolved*: their subnet, the
+//! number of their egress, the devices and gateways found for it, their servers. What the kernel should hold
+//! is a pure function of the journal (`plan::desired`). Hence
+//!
+//! * `up` makes a new journal out of the configuration and the old journal, and applies the difference;
+//! * `down NAME` is the same with a journal that lacks NAME, and needs no configuration;
+//! * what is up keeps its numbers, because they are in the journal;
+//! * undoing a failed `up` is applying the old journal.
+//!
+//! It is written *before* anything is changed (as the union of old and new), so that a kill at any moment
+//! leaves nothing that is not in it.
+
+use super::name::Name;
+use super::stack::Family;
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// All that is up, resolved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journal {
+    /// Mask of our bits in a packet's mark.
+    pub mask: u32,
+    /// Egresses by what they were declared as (their uplinks and `lan`).
+    pub egresses: BTreeMap<String, Egress>,
+    /// Namespaces.
+    pub members: BTreeMap<Name, Member>,
+    /// Sysctls of the host that we set: path below `/proc/sys` → the value before.
+    pub sysctls: BTreeMap<String, String>,
+    /// `/run/netns` did not exist before.
+    pub made_netns_dir: bool,
+    /// Digest of the skeleton's rules as they read back after loading.
+    pub skeleton: Option<String>,
+}
+
+/// What several namespaces share: a mark, a table, slices of the pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Egress {
+    /// 1 to 255; mark and table are made of it.
+    pub number: u32,
+    /// Its on-link subnets stay directly reachable.
+    pub lan: bool,
+    /// Its first usable uplink's device and next hops; none: nothing gets out.
+    pub way: Option<Way>,
+    /// Parts of the pool out of which its members' subnets come.
+    pub slices: Vec<Ipv4Network>,
+    /// Its /64 of `pool6`, where it has IPv6.
+    #[serde(default)]
+    pub slice6: Option<Ipv6Network>,
+}
+
+/// A way out, resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Way {
+    /// The uplink's name, where it has one.
+    #[serde(default)]
+    pub uplink: Option<Name>,
+    /// Device.
+    pub dev: String,
+    /// Its MTU when it was resolved, in bytes.
+    pub mtu: u32,
+    /// Next hop of each family that it serves; a family that has none is unreachable, unless `point_to_point`.
+    pub gateways: Vec<IpAddr>,
+    /// The gateways are outside of the device's subnets.
+    #[serde(default)]
+    pub onlink: bool,
+    /// Families that need no next hop.
+    #[serde(default)]
+    pub direct: Vec<Family>,
+    /// Subnets directly on the device.
+    #[serde(default)]
+    pub subnets: Vec<IpNetwork>,
+}
+
+impl Way {
+    /// The next hop of that family.
+    pub fn gateway(&self, family: Family) -> Option<IpAddr> {
+        self.gateways.iter().copied().find(|g| Family::of(*g) == family)
+    }
+
+    /// Whether packets of that family can leave.
+    pub fn serves(&self, family: Family) -> bool {
+        self.direct.contains(&family) || self.gateway(family).is_some()
+    }
+}
+
+/// A namespace that is up (or on its way up or down).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Key of its egress.
+    pub egress: String,
+    /// Host end's device name.
+    pub link: String,
+    /// Its /30: the first address is the host end's, the second the namespace's.
+    pub subnet: Ipv4Network,
+    /// The subnet was chosen by hand: it lies in no slice.
+    pub own_subnet: bool,
+    /// Bytes; none: the uplink's.
+    pub mtu: Option<u32>,
+    /// Has IPv6 (given that the way serves it).
+    pub ipv6: bool,
+    /// What happens to its queries.
+    pub dns: DnsMode,
+    /// Inode number of its network namespace, once it was made.
+    #[serde(default)]
+    pub inode: Option<u64>,
+    /// The process for whose sake it exists (throw-away namespaces).
+    #[serde(default)]
+    pub owner: Option<Owner>,
+}
+
+/// What happens to a namespace's DNS queries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DnsMode {
+    /// Every query goes to these, in this order.
+    pub servers: Vec<SocketAddr>,
+    /// Queries to OLD go to NEW.
+    pub rewrites: Vec<Rewrite>,
+}
+
+impl DnsMode {
+    /// Whether queries of that family are rewritten at all.
+    pub fn rewrites_family(&self, family: Family) -> bool {
+        let of = |a: &SocketAddr| Family::of(a.ip()) == family;
+        self.servers.iter().any(of) || self.rewrites.iter().any(|r| of(&r.new))
+    }
+}
+
+/// A DNS destination that is replaced by another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rewrite {
+    /// The destination that programs use.
+    pub old: SocketAddr,
+    /// Where the query goes instead.
+    pub new: SocketAddr,
+}
+
+/// A process, told from a later one of the same number by its start time (proc(5), stat field 22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owner {
+    /// Process number.
+    pub pid: i32,
+    /// Clock ticks after boot.
+    pub start: u64,
+}
+
+/// What `exec` needs to know of a namespace: `/run/nsnat/ns/NAME`, written last by `up`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Target {
+    /// Sockets through which name resolution would escape are hidden.
+    pub hide_resolvers: bool,
+}

@@ -1,0 +1,14 @@
+//! Plain data: names, numbers and the kernel objects that nsnat knows. No I/O, no decisions.
+
+pub mod journal;
+pub mod name;
+pub mod nft;
+pub mod numbers;
+pub mod observed;
+pub mod stack;
+
+pub use journal::{DnsMode, Egress, Journal, Member, Owner, Rewrite, Target, Way};
+pub use name::Name;
+pub use nft::{Datum, Element, Set};
+pub use observed::{Netns, Observed, Table};
+pub use stack::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction, Stack};

@@ -1,0 +1,103 @@
+//! The sets and maps of the nft skeleton (`nft/host.nft`), and elements of them.
+
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// Name of our table, family inet.
+pub const TABLE: &str = "nsnat";
+
+/// What stands at one place of a key or a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A packet mark.
+    Mark,
+    /// A device name.
+    Device,
+    /// An address.
+    Address,
+    /// A network (the set has `flags interval`).
+    Network,
+    /// A port.
+    Port,
+}
+
+/// One value at one place of a key or a value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Datum {
+    /// A packet mark.
+    Mark(u32),
+    /// A device name.
+    Device(String),
+    /// An address.
+    Address(IpAddr),
+    /// A network.
+    Network(IpNetwork),
+    /// A port.
+    Port(u16),
+}
+
+macro_rules! sets {
+    ($($(#[$doc:meta])* $id:ident = $name:literal: [$($key:ident),+] => [$($value:ident),*];)+) => {
+        /// A set or map of the skeleton. The skeleton says what each is for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Set { $($(#[$doc])* $id,)+ }
+
+        impl Set {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$id,)+];
+
+            /// The name in the skeleton.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$id => $name,)+ }
+            }
+
+            /// What its keys are made of.
+            pub fn key(self) -> &'static [Kind] {
+                match self { $(Self::$id => &[$(Kind::$key,)+],)+ }
+            }
+
+            /// What its values are made of; nothing for a set.
+            pub fn value(self) -> &'static [Kind] {
+                match self { $(Self::$id => &[$(Kind::$value,)*],)+ }
+            }
+        }
+    };
+}
+
+sets! {
+    /// Host end → its egress's mark.
+    MarkOf = "mark_of": [Device] => [Mark];
+    /// Ways out by IPv4: mark, device, next hop.
+    Ways4 = "ways4": [Mark, Device, Address] => [];
+    /// Ways out by IPv6.
+    Ways6 = "ways6": [Mark, Device, Address] => [];
+    /// Point-to-point devices, which have no next hop to check.
+    WaysP2p = "ways_p2p": [Mark, Device] => [];
+    /// IPv4 subnets that are directly on an uplink's device.
+    Lan4 = "lan4": [Mark, Device, Network] => [];
+    /// IPv6 subnets that are directly on an uplink's device.
+    Lan6 = "lan6": [Mark, Device, Network] => [];
+    /// Where a query to one server goes instead, IPv4.
+    DnsOne4 = "dns_one4": [Device, Address, Port] => [Address, Port];
+    /// Where a query to one server goes instead, IPv6.
+    DnsOne6 = "dns_one6": [Device, Address, Port] => [Address, Port];
+    /// Where every query goes, IPv4.
+    DnsAll4 = "dns_all4": [Device] => [Address, Port];
+    /// Where every query goes, IPv6.
+    DnsAll6 = "dns_all6": [Device] => [Address, Port];
+}
+
+/// An element of one of our sets or maps.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Element {
+    /// Where it belongs.
+    pub set: Set,
+    /// Its key, as long as [`Set::key`].
+    pub key: Vec<Datum>,
+    /// Its value, as long as [`Set::value`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub value: Vec<Datum>,
+}

@@ -1,0 +1,83 @@
+//! The numbers that are ours, and why these.
+
+use ipnetwork::{Ipv4Network, Ipv6Network};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Link group of both ends of our veth pairs, set by the very message that creates them: the ownership tag that
+/// a crash cannot separate from the link, and what the nft skeleton matches. "nsn" in ASCII; groups are 32 bits
+/// and nobody registers them.
+pub const LINK_GROUP: u32 = 0x006e_736e;
+
+/// Group to which links that are about to be deleted are moved, so that one message deletes them all
+/// (each single deletion waits about 20 ms for an RCU grace period).
+pub const DOOMED_GROUP: u32 = 0x006e_736f;
+
+/// Prefix of a host end's device name. Names of devices have at most 15 bytes (IFNAMSIZ − 1).
+pub const LINK_PREFIX: &str = "nsn-";
+
+/// `ifalias` of a host end is this and the namespace's name: for people, and for finding the name again.
+pub const ALIAS_PREFIX: &str = "nsnat:";
+
+/// Routing protocol of our rules and routes on the host: "kernel", because systemd-networkd removes every rule
+/// and route of other protocols when it restarts (`ManageForeignRoutes=`, networkd.conf(5)) — which happens in
+/// the middle of the very upgrade that a job in a namespace may be running. They are told from the kernel's own
+/// by their preference and their table.
+pub const HOST_PROTOCOL: u8 = libc::RTPROT_KERNEL;
+
+/// Routing protocol of our rules and routes inside a namespace, where no such manager runs. Not in
+/// iproute2's rt_protos.
+pub const INSIDE_PROTOCOL: u8 = 213;
+
+/// Preferences of our rules on the host: below Tailscale's (5210) and far below main's (32766).
+pub mod preference {
+    /// `fwmark V/MASK lookup T`.
+    pub const MARK: u32 = 4210;
+    /// `from SLICE lookup T`: holds without marks, and satisfies a strict `rp_filter`.
+    pub const SOURCE: u32 = 4211;
+    /// `fwmark V/MASK unreachable`: when the table was flushed by somebody.
+    pub const MARK_FLOOR: u32 = 4212;
+    /// `from SLICE unreachable`.
+    pub const SOURCE_FLOOR: u32 = 4213;
+    /// All of them; a rule of ours has one of these.
+    pub const ALL: [u32; 4] = [MARK, SOURCE, MARK_FLOOR, SOURCE_FLOOR];
+    /// Inside a namespace: DNS to loopback is diverted before the local table is asked.
+    pub const INSIDE_DNS: u32 = 10;
+    /// Inside a namespace: the local table's new place (0 is the kernel's).
+    pub const INSIDE_LOCAL: u32 = 100;
+}
+
+/// Table of the egress with number 0; numbers start at 1. 213 like the pool, far above what people number by hand.
+pub const TABLE_BASE: u32 = 213_000;
+
+/// Table inside a namespace that sends DNS for loopback addresses out.
+pub const INSIDE_DNS_TABLE: u32 = 53;
+
+/// Highest number of an egress: a mark of 8 bits that is not zero.
+pub const MAX_EGRESS: u32 = 255;
+
+/// Metric of the unreachable default route under the real one: the kernel's own choice for "after everything
+/// else" (systemd uses it too); a real route always has a lower one.
+pub const FLOOR_METRIC: u32 = 4_278_198_272;
+
+/// Default of `settings.fwmark-mask`: the top byte, which Docker, Kubernetes, Tailscale and Mullvad leave alone
+/// or use with values that the scan sees.
+pub const FWMARK_MASK: u32 = 0xff00_0000;
+
+/// Default of `settings.pool`.
+pub const POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 213, 0, 0), 16);
+
+/// Default of `settings.pool6`: a ULA (RFC 4193) that spells "nsnat".
+pub const POOL6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd6e, 0x736e, 0x6174, 0, 0, 0, 0, 0), 48);
+
+/// Longest first slice of an egress: /24, room for 64 namespaces of /30.
+pub const SLICE_PREFIX: u8 = 24;
+
+/// The default [`POOL`] as a network.
+pub fn pool() -> Ipv4Network {
+    Ipv4Network::new_checked(POOL.0, POOL.1).unwrap_or_else(|| Ipv4Network::from(POOL.0))
+}
+
+/// The default [`POOL6`] as a network.
+pub fn pool6() -> Ipv6Network {
+    Ipv6Network::new_checked(POOL6.0, POOL6.1).unwrap_or_else(|| Ipv6Network::from(POOL6.0))
+}

@@ -1,0 +1,237 @@
+//! What a network stack (the host's or a namespace's) holds: links, addresses, routes, rules, sysctls.
+//!
+//! The same types describe what is, what should be, and what an action does, so that a difference is a
+//! difference of sets. Fields that the kernel fills in and we do not choose (index, scope) are not here.
+
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+}
+
+impl Family {
+    /// Both, in the order in which they are always handled.
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    /// The family of a network.
+    pub fn of_net(net: IpNetwork) -> Self {
+        Self::of(net.ip())
+    }
+
+    /// `0.0.0.0/0` or `::/0`.
+    pub fn everything(self) -> IpNetwork {
+        match self {
+            Self::V4 => IpNetwork::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            Self::V6 => IpNetwork::from(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+        }
+        .with_prefix(0)
+    }
+}
+
+/// Sets the prefix length of a network.
+trait WithPrefix {
+    fn with_prefix(self, prefix: u8) -> Self;
+}
+
+impl WithPrefix for IpNetwork {
+    fn with_prefix(self, prefix: u8) -> Self {
+        Self::new(self.ip(), prefix).unwrap_or(self)
+    }
+}
+
+/// A network device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Link {
+    /// Device name.
+    pub name: String,
+    /// Kind as `ip -d link` shows it ("veth", "tun"), none for hardware.
+    pub kind: Option<String>,
+    /// Link group; ours is [`LINK_GROUP`](super::numbers::LINK_GROUP).
+    pub group: u32,
+    /// `ifalias`.
+    pub alias: Option<String>,
+    /// Bytes.
+    pub mtu: u32,
+    /// Administratively up.
+    pub up: bool,
+    /// Has a carrier (IFF_LOWER_UP); an up device without one sends nothing.
+    pub carrier: bool,
+    /// IFF_LOOPBACK.
+    pub loopback: bool,
+    /// IFF_POINTOPOINT: needs no gateway.
+    pub point_to_point: bool,
+    /// Bytes received and sent, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<(u64, u64)>,
+}
+
+/// An address on a device.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Address {
+    /// Device name.
+    pub dev: String,
+    /// Address and prefix length, host bits kept.
+    pub net: IpNetwork,
+}
+
+/// What a route does with a packet (rtnetlink(7), `rtm_type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteKind {
+    /// Forwards it.
+    #[default]
+    Unicast,
+    /// Answers ICMP unreachable, or EHOSTUNREACH to a local program.
+    Unreachable,
+    /// One of the kinds that we never make.
+    Other,
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Route {
+    /// Routing table (254 is main).
+    #[serde(default = "main_table")]
+    pub table: u32,
+    /// Destination; `/0` is the default route.
+    pub to: IpNetwork,
+    /// What it does.
+    #[serde(default)]
+    pub kind: RouteKind,
+    /// Next hop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<IpAddr>,
+    /// Outgoing device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dev: Option<String>,
+    /// Preferred source address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub src: Option<IpAddr>,
+    /// Priority; lower wins.
+    #[serde(default)]
+    pub metric: u32,
+    /// The next hop need not be in a subnet of the device.
+    #[serde(default)]
+    pub onlink: bool,
+    /// Who made it (rtm_protocol).
+    #[serde(default)]
+    pub protocol: u8,
+}
+
+fn main_table() -> u32 {
+    u32::from(libc::RT_TABLE_MAIN)
+}
+
+impl Route {
+    /// A route without any extras.
+    pub fn new(table: u32, to: IpNetwork, protocol: u8) -> Self {
+        let kind = RouteKind::Unicast;
+        Self { table, to, kind, via: None, dev: None, src: None, metric: 0, onlink: false, protocol }
+    }
+
+    /// Its family.
+    pub fn family(&self) -> Family {
+        Family::of_net(self.to)
+    }
+
+    /// What the kernel tells routes apart by when one replaces another.
+    pub fn key(&self) -> (u32, IpNetwork, u32) {
+        (self.table, self.to, self.metric)
+    }
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleAction {
+    /// Looks in this table.
+    Lookup(u32),
+    /// Answers unreachable.
+    Unreachable,
+    /// One of the actions that we never use.
+    Other,
+}
+
+/// Protocol and destination port that a rule can select by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Port {
+    /// IP protocol number: 6 or 17 here.
+    pub protocol: u8,
+    /// Destination port.
+    pub port: u16,
+}
+
+/// A rule of the policy-routing database.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Rule {
+    /// Lower is asked first.
+    pub preference: u32,
+    /// IPv4 and IPv6 have a list each.
+    pub family: Family,
+    /// Source network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<IpNetwork>,
+    /// Destination network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<IpNetwork>,
+    /// Mark and mask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<(u32, u32)>,
+    /// Protocol and destination port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<Port>,
+    /// What it does.
+    pub action: RuleAction,
+    /// Who made it (FRA_PROTOCOL).
+    #[serde(default)]
+    pub protocol: u8,
+    /// Has a selector or flag that we never use: certainly somebody else's.
+    #[serde(default)]
+    pub foreign: bool,
+}
+
+impl Rule {
+    /// A rule that selects everything of a family.
+    pub fn new(family: Family, preference: u32, action: RuleAction, protocol: u8) -> Self {
+        let foreign = false;
+        Self { preference, family, from: None, to: None, mark: None, port: None, action, protocol, foreign }
+    }
+}
+
+/// All that matters of one network stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stack {
+    /// Devices.
+    pub links: BTreeSet<Link>,
+    /// Addresses, all families.
+    pub addresses: BTreeSet<Address>,
+    /// Routes of all tables but `local`.
+    pub routes: BTreeSet<Route>,
+    /// Rules, all families.
+    pub rules: BTreeSet<Rule>,
+    /// Sysctls that matter: path below `/proc/sys` → value.
+    pub sysctls: BTreeMap<String, String>,
+}
+
+impl Stack {
+    /// The device of that name.
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+}
