@@ -4,6 +4,6 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod model;
+pub mod plan;
+pub mod skeleton;
 
-/// The nft skeleton, as a person would write it; what `up` loads.
-pub const SKELETON: &str = include_str!("../nft/host.nft");

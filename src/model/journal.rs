@@ -65,7 +65,9 @@ pub struct Way {
     pub uplink: Option<Name>,
     /// Device.
     pub dev: String,
-    /// Its MTU when it was resolved, in bytes.
+    /// The device was up; a device that is down takes no routes.
+    pub up: bool,
+    /// Its MTU, in bytes.
     pub mtu: u32,
     /// Next hop of each family that it serves; a family that has none is unreachable, unless `point_to_point`.
     pub gateways: Vec<IpAddr>,

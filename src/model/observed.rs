@@ -16,15 +16,23 @@ pub struct Observed {
     pub table: Table,
     /// What we remember.
     pub journal: Journal,
-    /// The kernel has `conf.IF.force_forwarding` (6.17 and later).
-    pub force_forwarding: bool,
-    /// The kernel has IPv6 at all.
-    pub ipv6: bool,
+    /// What the kernel can do.
+    pub features: Features,
     /// Upstream servers of the host's resolver, where resolv.conf names only a loopback stub; by device, "" for
     /// all.
     pub upstreams: BTreeMap<String, Vec<std::net::IpAddr>>,
     /// Nameservers of the host's resolv.conf.
     pub nameservers: Vec<std::net::IpAddr>,
+}
+
+/// What the kernel can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Features {
+    /// `net.ipv6.conf.IF.force_forwarding` exists (Linux 6.17 and later).
+    pub force_forwarding: bool,
+    /// IPv6 exists and is not switched off.
+    pub ipv6: bool,
 }
 
 /// A file in `/run/netns`.
@@ -54,4 +62,25 @@ pub struct Table {
     pub rules: Option<String>,
     /// Elements of our sets and maps.
     pub elements: BTreeSet<Element>,
+}
+
+impl Observed {
+    /// Whether a namespace is ours: the journal has it (and it is still that one), or its eth0 carries our tag
+    /// and a host end names it (the journal was lost).
+    pub fn is_ours(&self, name: &Name, netns: &Netns) -> bool {
+        let noted = self.journal.members.get(name);
+        match netns {
+            Netns::Stale => noted.is_some(),
+            Netns::Alive { inode, stack } => {
+                let same = noted.is_some_and(|member| member.inode.is_none_or(|noted| noted == *inode));
+                let group = super::numbers::LINK_GROUP;
+                same || stack.link("eth0").is_some_and(|link| link.group == group) && self.host_end_names(name)
+            }
+        }
+    }
+
+    fn host_end_names(&self, name: &Name) -> bool {
+        let alias = format!("{}{name}", super::numbers::ALIAS_PREFIX);
+        self.host.links.iter().any(|link| link.alias.as_deref() == Some(&alias))
+    }
 }

@@ -229,6 +229,11 @@ pub struct Stack {
     pub sysctls: BTreeMap<String, String>,
 }
 
+/// The loopback device as it should be.
+pub fn loopback() -> Link {
+    Link { name: "lo".into(), up: true, loopback: true, ..Link::default() }
+}
+
 impl Stack {
     /// The device of that name.
     pub fn link(&self, name: &str) -> Option<&Link> {

@@ -1,0 +1,140 @@
+//! The actions: what can be done to the kernel, one system object each.
+
+use crate::model::{Address, Element, Name, Route, Rule};
+use serde::Serialize;
+
+/// Which network stack.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// The host's.
+    Host,
+    /// A namespace's.
+    Inside(Name),
+}
+
+/// A change of one attribute of a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkChange {
+    /// `ifalias`
+    Alias(String),
+    /// Bytes.
+    Mtu(u32),
+    /// The ownership tag.
+    Group(u32),
+    /// Administratively up.
+    Up,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Makes a network namespace and its file in `/run/netns`.
+    MakeNetns {
+        /// Its name.
+        name: Name,
+        /// A plain file is in the way and goes first.
+        stale: bool,
+    },
+    /// Takes the file in `/run/netns` away; the kernel ends the namespace when nobody is in it.
+    RemoveNetns {
+        /// Its name.
+        name: Name,
+    },
+    /// Loads the skeleton with these elements in one transaction, in place of what is there.
+    LoadSkeleton {
+        /// Our bits of the mark.
+        mask: u32,
+        /// A table of ours is there: replace it.
+        replace: bool,
+        /// Elements of all sets.
+        elements: Vec<Element>,
+    },
+    /// Takes our table away.
+    RemoveTable,
+    /// Changes elements, in one transaction.
+    Elements {
+        /// These go.
+        remove: Vec<Element>,
+        /// These come.
+        add: Vec<Element>,
+    },
+    /// Makes a veth pair, its peer inside as `eth0`, both tagged.
+    AddVeth {
+        /// The namespace.
+        name: Name,
+        /// Host end.
+        link: String,
+        /// Bytes.
+        mtu: u32,
+    },
+    /// Removes a link, and its peer with it.
+    RemoveLink {
+        /// Host end.
+        link: String,
+    },
+    /// Changes an attribute of a link.
+    SetLink {
+        /// Where.
+        place: Place,
+        /// Device.
+        dev: String,
+        /// The change.
+        change: LinkChange,
+    },
+    /// Writes a sysctl.
+    Sysctl {
+        /// Where.
+        place: Place,
+        /// Path below `/proc/sys`.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// Adds an address.
+    AddAddress {
+        /// Where.
+        place: Place,
+        /// The address.
+        address: Address,
+    },
+    /// Removes an address.
+    RemoveAddress {
+        /// Where.
+        place: Place,
+        /// The address.
+        address: Address,
+    },
+    /// Adds a route, or replaces the one with the same key.
+    AddRoute {
+        /// Where.
+        place: Place,
+        /// The route.
+        route: Route,
+        /// One with the same key is there.
+        replace: bool,
+    },
+    /// Removes a route.
+    RemoveRoute {
+        /// Where.
+        place: Place,
+        /// The route.
+        route: Route,
+    },
+    /// Adds a rule.
+    AddRule {
+        /// Where.
+        place: Place,
+        /// The rule.
+        rule: Rule,
+    },
+    /// Removes a rule.
+    RemoveRule {
+        /// Where.
+        place: Place,
+        /// The rule.
+        rule: Rule,
+    },
+}

@@ -1,0 +1,318 @@
+//! What the kernel should hold for a journal.
+
+use super::dns;
+use crate::model::{
+    Address, Datum, Egress, Element, Family, Journal, Link, Member, Name, Port, Route, RouteKind, Rule, RuleAction,
+    Set, Stack, Way, numbers, observed::Features, stack::loopback,
+};
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Metric that the kernel gives IPv6 routes which name none (`IP6_RT_PRIO_USER`, include/uapi/linux/ipv6_route.h);
+/// spelled out because it reads back.
+const METRIC6: u32 = 1024;
+
+/// Everything of ours that should be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// On the host: our links, addresses, routes, rules, and the sysctls that we hold.
+    pub host: Stack,
+    /// In each namespace.
+    pub inside: BTreeMap<Name, Stack>,
+    /// Elements of the nft sets; none of them and no namespace: no table.
+    pub elements: BTreeSet<Element>,
+}
+
+/// What the kernel should hold for `journal`.
+pub fn desired(journal: &Journal, features: Features) -> Desired {
+    let mut out = Desired::default();
+    for egress in journal.egresses.values() {
+        egress_routing(&mut out, journal, egress, features);
+        guard(&mut out.elements, egress, egress_mark(journal, egress));
+    }
+    for (name, member) in &journal.members {
+        let Some(egress) = journal.egresses.get(&member.egress) else { continue };
+        let net = Addresses::new(egress, member, features);
+        host_end(&mut out, journal, name, member, egress, &net, features);
+        out.inside.insert(name.clone(), inside(member, egress, &net));
+        out.elements.insert(Element {
+            set: Set::MarkOf,
+            key: vec![Datum::Device(member.link.clone())],
+            value: vec![Datum::Mark(egress_mark(journal, egress))],
+        });
+        out.elements.extend(dns::elements(&member.link, &member.dns));
+    }
+    out
+}
+
+/// The mark of an egress: its number in our bits.
+pub fn egress_mark(journal: &Journal, egress: &Egress) -> u32 {
+    egress.number << journal.mask.trailing_zeros().min(31)
+}
+
+/// The table of an egress.
+pub fn egress_table(egress: &Egress) -> u32 {
+    numbers::TABLE_BASE + egress.number
+}
+
+/// The /126 that goes with a /30: the same 32 bits at the end of the egress's /64, so that it is unique as that
+/// is, and known from it.
+pub fn subnet6(slice6: Ipv6Network, subnet: Ipv4Network) -> Option<Ipv6Network> {
+    let bits = u128::from(slice6.network()) | u128::from(u32::from(subnet.network()));
+    Ipv6Network::new(Ipv6Addr::from(bits), 126).ok()
+}
+
+/// MTU of a namespace's link: its own, or the uplink's.
+fn mtu(member: &Member, egress: &Egress) -> u32 {
+    member.mtu.or(egress.way.as_ref().map(|way| way.mtu)).unwrap_or(1500)
+}
+
+/// Addresses of both ends, by family; a family that the egress does not serve has none.
+struct Addresses {
+    ends: Vec<Ends>,
+}
+
+struct Ends {
+    family: Family,
+    net: IpNetwork,
+    host: IpNetwork,
+    inside: IpNetwork,
+}
+
+impl Addresses {
+    fn new(egress: &Egress, member: &Member, features: Features) -> Self {
+        let prefix = member.subnet.prefix();
+        let first = u32::from(member.subnet.network());
+        let v4 = |n: u32| Ipv4Network::new(Ipv4Addr::from(first + n), prefix).ok().map(IpNetwork::V4);
+        let net6 = egress.slice6.filter(|_| member.ipv6 && features.ipv6).and_then(|s| subnet6(s, member.subnet));
+        let v6 = |n: u128| {
+            let net = net6?;
+            Ipv6Network::new(Ipv6Addr::from(u128::from(net.network()) + n), 126).ok().map(IpNetwork::V6)
+        };
+        let ends = |family, net: Option<IpNetwork>, host: Option<IpNetwork>, inside: Option<IpNetwork>| {
+            Some(Ends { family, net: net?, host: host?, inside: inside? })
+        };
+        let v4 = ends(Family::V4, v4(0), v4(1), v4(2));
+        let v6 = ends(Family::V6, v6(0), v6(1), v6(2));
+        Self { ends: v4.into_iter().chain(v6).collect() }
+    }
+
+    fn has(&self, family: Family) -> bool {
+        self.ends.iter().any(|ends| ends.family == family)
+    }
+}
+
+/// Rules and the table of an egress.
+fn egress_routing(out: &mut Desired, journal: &Journal, egress: &Egress, features: Features) {
+    let table = egress_table(egress);
+    for family in Family::BOTH {
+        let sources = sources(journal, egress, family, features);
+        if sources.is_empty() {
+            continue;
+        }
+        out.host.rules.extend(rules(egress_mark(journal, egress), journal.mask, table, family, &sources));
+        out.host.routes.extend(table_routes(egress, table, family));
+        if let Some(way) = &egress.way {
+            let (key, value) = forwarding(family, &way.dev, features);
+            out.host.sysctls.insert(key, value);
+        }
+    }
+}
+
+/// Where an egress's packets come from: its slices, and the subnets that were chosen by hand.
+fn sources(journal: &Journal, egress: &Egress, family: Family, features: Features) -> Vec<IpNetwork> {
+    let members = || journal.members.values().filter(|m| journal.egresses.get(&m.egress) == Some(egress));
+    match family {
+        Family::V4 => {
+            let own = members().filter(|m| m.own_subnet).map(|m| m.subnet);
+            egress.slices.iter().copied().chain(own).map(IpNetwork::V4).collect()
+        }
+        Family::V6 => egress.slice6.filter(|_| features.ipv6).map(IpNetwork::V6).into_iter().collect(),
+    }
+}
+
+/// Four kinds of rules; by source as well as by mark, because that satisfies a strict `rp_filter` and holds when
+/// somebody flushed nft and our marks with it.
+fn rules(mark: u32, mask: u32, table: u32, family: Family, sources: &[IpNetwork]) -> Vec<Rule> {
+    use numbers::preference as pref;
+    let rule = |preference, action| Rule::new(family, preference, action, numbers::HOST_PROTOCOL);
+    let by_mark = |r: Rule| Rule { mark: Some((mark, mask)), ..r };
+    let mut out = vec![
+        by_mark(rule(pref::MARK, RuleAction::Lookup(table))),
+        by_mark(rule(pref::MARK_FLOOR, RuleAction::Unreachable)),
+    ];
+    for from in sources {
+        let from = Some(*from);
+        out.push(Rule { from, ..rule(pref::SOURCE, RuleAction::Lookup(table)) });
+        out.push(Rule { from, ..rule(pref::SOURCE_FLOOR, RuleAction::Unreachable) });
+    }
+    out
+}
+
+/// The default route by the way, its on-link subnets, and the floor under them.
+fn table_routes(egress: &Egress, table: u32, family: Family) -> Vec<Route> {
+    let metric = metric(family);
+    let route = |to| Route { metric, ..Route::new(table, to, numbers::HOST_PROTOCOL) };
+    let mut out = vec![Route {
+        kind: RouteKind::Unreachable,
+        metric: numbers::FLOOR_METRIC,
+        ..route(family.everything())
+    }];
+    // A device that is down takes no routes; the floor holds meanwhile.
+    let Some(way) = egress.way.as_ref().filter(|way| way.up) else { return out };
+    let dev = Some(way.dev.clone());
+    if way.serves(family) {
+        let via = way.gateway(family);
+        let onlink = way.onlink && via.is_some();
+        out.push(Route { via, onlink, dev: dev.clone(), ..route(family.everything()) });
+    }
+    if egress.lan {
+        let subnets = way.subnets.iter().filter(|net| Family::of_net(**net) == family);
+        out.extend(subnets.map(|net| Route { dev: dev.clone(), ..route(*net) }));
+    }
+    out
+}
+
+fn metric(family: Family) -> u32 {
+    match family {
+        Family::V4 => 0,
+        Family::V6 => METRIC6,
+    }
+}
+
+/// The sysctl that lets packets of a family be forwarded from a device.
+fn forwarding(family: Family, dev: &str, features: Features) -> (String, String) {
+    let key = match family {
+        Family::V4 => format!("net/ipv4/conf/{dev}/forwarding"),
+        Family::V6 if features.force_forwarding => format!("net/ipv6/conf/{dev}/force_forwarding"),
+        Family::V6 => "net/ipv6/conf/all/forwarding".into(),
+    };
+    (key, "1".into())
+}
+
+/// The guard's elements: which way the packets of a mark may leave.
+fn guard(elements: &mut BTreeSet<Element>, egress: &Egress, mark: u32) {
+    let Some(way) = &egress.way else { return };
+    let key = || vec![Datum::Mark(mark), Datum::Device(way.dev.clone())];
+    let mut put = |set, last: Option<Datum>| {
+        let key = key().into_iter().chain(last).collect();
+        elements.insert(Element { set, key, value: Vec::new() });
+    };
+    for gateway in &way.gateways {
+        let set = if gateway.is_ipv4() { Set::Ways4 } else { Set::Ways6 };
+        put(set, Some(Datum::Address(*gateway)));
+    }
+    if !way.direct.is_empty() {
+        put(Set::WaysP2p, None);
+    }
+    for net in way.subnets.iter().filter(|_| egress.lan) {
+        let set = if net.is_ipv4() { Set::Lan4 } else { Set::Lan6 };
+        put(set, Some(Datum::Network(*net)));
+    }
+}
+
+/// The host end of a namespace's veth, and the routes to it in its egress's table.
+fn host_end(
+    out: &mut Desired,
+    journal: &Journal,
+    name: &Name,
+    member: &Member,
+    egress: &Egress,
+    net: &Addresses,
+    features: Features,
+) {
+    let dev = &member.link;
+    let alias = Some(format!("{}{name}", numbers::ALIAS_PREFIX));
+    out.host.links.insert(our_link(dev, mtu(member, egress), alias));
+    for ends in &net.ends {
+        out.host.addresses.insert(Address { dev: dev.clone(), net: ends.host });
+        let back = Route {
+            dev: Some(dev.clone()),
+            metric: metric(ends.family),
+            ..Route::new(egress_table(egress), ends.net, numbers::HOST_PROTOCOL)
+        };
+        out.host.routes.insert(back);
+        let (key, value) = forwarding(ends.family, dev, features);
+        out.host.sysctls.insert(key, value);
+    }
+    if net.has(Family::V6) {
+        out.host.sysctls.extend(quiet6(dev));
+    }
+    debug_assert!(journal.members.contains_key(name), "a member of the journal");
+}
+
+/// IPv6 on a veth: no duplicate address detection (there are two of us, and we chose both), no advertisements.
+fn quiet6(dev: &str) -> [(String, String); 2] {
+    ["accept_dad", "accept_ra"].map(|key| (format!("net/ipv6/conf/{dev}/{key}"), "0".into()))
+}
+
+fn our_link(name: &str, mtu: u32, alias: Option<String>) -> Link {
+    let (name, kind) = (name.into(), Some("veth".into()));
+    Link { name, kind, mtu, alias, group: numbers::LINK_GROUP, up: true, ..Link::default() }
+}
+
+/// What a namespace's own stack holds.
+fn inside(member: &Member, egress: &Egress, net: &Addresses) -> Stack {
+    let mut out = Stack::default();
+    out.links.insert(our_link("eth0", mtu(member, egress), None));
+    out.links.insert(loopback());
+    for ends in &net.ends {
+        out.addresses.insert(Address { dev: "eth0".into(), net: ends.inside });
+        let via = Some(ends.host.ip());
+        let default = Route::new(u32::from(libc::RT_TABLE_MAIN), ends.family.everything(), numbers::INSIDE_PROTOCOL);
+        out.routes.insert(Route { via, dev: Some("eth0".into()), metric: metric(ends.family), ..default });
+    }
+    if net.has(Family::V6) {
+        out.sysctls.extend(quiet6("eth0"));
+    }
+    if !(net.has(Family::V6) && egress.way.as_ref().is_some_and(|way| way.serves(Family::V6))) {
+        out.routes.insert(unreachable6());
+    }
+    let divert = member.dns.rewrites_family(Family::V4);
+    out.rules.insert(local_rule(divert));
+    if let Some(ends) = net.ends.iter().find(|ends| ends.family == Family::V4).filter(|_| divert) {
+        divert_loopback(&mut out, ends);
+    }
+    out
+}
+
+/// Programs fall back to IPv4 at once where the uplink has no IPv6.
+fn unreachable6() -> Route {
+    let main = u32::from(libc::RT_TABLE_MAIN);
+    Route {
+        kind: RouteKind::Unreachable,
+        metric: numbers::FLOOR_METRIC,
+        ..Route::new(main, Family::V6.everything(), numbers::INSIDE_PROTOCOL)
+    }
+}
+
+/// The local table is asked first (the kernel's own rule), or after the diversion of DNS.
+fn local_rule(divert: bool) -> Rule {
+    let local = RuleAction::Lookup(u32::from(libc::RT_TABLE_LOCAL));
+    if divert {
+        Rule::new(Family::V4, numbers::preference::INSIDE_LOCAL, local, numbers::INSIDE_PROTOCOL)
+    } else {
+        Rule::new(Family::V4, 0, local, libc::RTPROT_KERNEL)
+    }
+}
+
+/// Sends DNS for 127.0.0.0/8 out to the host, which rewrites it. Such packets never leave a stack by themselves:
+/// the local table comes first, and eth0 takes no loopback addresses. Every other port stays local.
+fn divert_loopback(out: &mut Stack, ends: &Ends) {
+    out.sysctls.insert("net/ipv4/conf/eth0/route_localnet".into(), "1".into());
+    let loopback = Ipv4Network::new(Ipv4Addr::new(127, 0, 0, 0), 8).ok().map(IpNetwork::V4);
+    for protocol in [6, 17] {
+        let action = RuleAction::Lookup(numbers::INSIDE_DNS_TABLE);
+        let rule = Rule::new(Family::V4, numbers::preference::INSIDE_DNS, action, numbers::INSIDE_PROTOCOL);
+        out.rules.insert(Rule { to: loopback, port: Some(Port { protocol, port: 53 }), ..rule });
+    }
+    let to_host = Route::new(numbers::INSIDE_DNS_TABLE, Family::V4.everything(), numbers::INSIDE_PROTOCOL);
+    let (via, src): (IpAddr, IpAddr) = (ends.host.ip(), ends.inside.ip());
+    out.routes.insert(Route { via: Some(via), src: Some(src), dev: Some("eth0".into()), ..to_host });
+}
+
+/// Whether any family of a way can be used at all.
+pub fn usable(way: &Way) -> bool {
+    way.up && Family::BOTH.iter().any(|family| way.serves(*family))
+}

@@ -1,0 +1,290 @@
+//! The difference between what should be and what is, as actions in a safe order.
+//!
+//! # The order
+//!
+//! What protects comes before what it protects against, so that a run may be cut off anywhere: first the nft
+//! elements and the guard, then floors and rules, then links, and the routes that let packets out last.
+//! What goes is the other way round: links are cut first, what guarded them goes last.
+
+use super::action::{Action, LinkChange, Place};
+use super::desired::Desired;
+use crate::model::{
+    Address, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack, numbers,
+};
+use std::collections::BTreeSet;
+
+/// What has to be done to get from `observed` to `desired`, the state of `journal`.
+pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Action> {
+    let mut out = Vec::new();
+    for (name, stack) in &desired.inside {
+        namespace(&mut out, journal, name, stack, desired, observed);
+    }
+    host(&mut out, desired, observed);
+    sysctls_back(&mut out, desired, observed);
+    table(&mut out, journal, desired, observed);
+    gone_namespaces(&mut out, desired, observed);
+    let made = made_links(&out);
+    out.sort_by_key(|action| rank(action, &made));
+    out
+}
+
+/// Host ends that are made by these actions.
+fn made_links(actions: &[Action]) -> BTreeSet<String> {
+    let made = |action: &Action| if let Action::AddVeth { link, .. } = action { Some(link.clone()) } else { None };
+    actions.iter().filter_map(made).collect()
+}
+
+/// Earlier ranks are done first. `made`: links that are made, and may have to go first.
+fn rank(action: &Action, made: &BTreeSet<String>) -> u8 {
+    match action {
+        Action::RemoveLink { link } if made.contains(link) => 2,
+        Action::LoadSkeleton { .. } => 0,
+        Action::Elements { add, .. } if !add.is_empty() => 1,
+        Action::MakeNetns { .. } => 3,
+        Action::AddRule { place: Place::Host, .. } => 4,
+        Action::AddRoute { place: Place::Host, route, .. } if route.kind == RouteKind::Unreachable => 4,
+        Action::AddVeth { .. } => 5,
+        Action::SetLink { change: LinkChange::Group(_) | LinkChange::Alias(_) | LinkChange::Mtu(_), .. } => 6,
+        Action::Sysctl { value, .. } if value == "1" => 7,
+        Action::Sysctl { place: Place::Inside(_), .. } => 7,
+        Action::Sysctl { key, .. } if key.ends_with("/accept_dad") || key.ends_with("/accept_ra") => 7,
+        Action::AddAddress { .. } => 8,
+        Action::SetLink { change: LinkChange::Up, .. } => 9,
+        Action::AddRoute { .. } => 10,
+        Action::AddRule { .. } => 11,
+        Action::RemoveLink { .. } => 20,
+        Action::RemoveNetns { .. } => 21,
+        Action::RemoveRule { .. } => 22,
+        Action::RemoveRoute { .. } => 23,
+        Action::RemoveAddress { .. } => 24,
+        Action::Elements { .. } => 25,
+        Action::RemoveTable => 26,
+        Action::Sysctl { .. } => 27,
+    }
+}
+
+/// A namespace and its end of the veth.
+fn namespace(
+    out: &mut Vec<Action>,
+    journal: &Journal,
+    name: &Name,
+    want: &Stack,
+    desired: &Desired,
+    observed: &Observed,
+) {
+    let place = Place::Inside(name.clone());
+    let alive = match observed.namespaces.get(name) {
+        Some(Netns::Alive { stack, .. }) => Some(stack.as_ref()),
+        state => {
+            out.push(Action::MakeNetns { name: name.clone(), stale: state.is_some() });
+            None
+        }
+    };
+    let empty = Stack::default();
+    let have = alive.unwrap_or(&empty);
+    let Some(member) = journal.members.get(name) else { return };
+    let mtu = desired.host.link(&member.link).map_or(1500, |link| link.mtu);
+    let paired = observed.host.link(&member.link).is_some() && have.link("eth0").is_some();
+    if !paired {
+        out.push(Action::AddVeth { name: name.clone(), link: member.link.clone(), mtu });
+    }
+    for link in &want.links {
+        let new = Link { up: false, mtu, ..link.clone() };
+        let loopback_down = Link { up: false, ..link.clone() };
+        let now = have.link(&link.name).unwrap_or(if link.loopback { &loopback_down } else { &new });
+        change_link(out, &place, link, now);
+    }
+    stacks(out, &place, want, have, &inside_is_ours(have, want));
+}
+
+/// What differs between a link and how it should be.
+fn change_link(out: &mut Vec<Action>, place: &Place, want: &Link, have: &Link) {
+    let mut set = |change| out.push(Action::SetLink { place: place.clone(), dev: want.name.clone(), change });
+    if !want.loopback && want.mtu != have.mtu {
+        set(LinkChange::Mtu(want.mtu));
+    }
+    if !want.loopback && want.group != have.group {
+        set(LinkChange::Group(want.group));
+    }
+    if let Some(alias) = want.alias.as_ref().filter(|_| want.alias != have.alias) {
+        set(LinkChange::Alias(alias.clone()));
+    }
+    if want.up && !have.up {
+        set(LinkChange::Up);
+    }
+}
+
+/// What of a stack is ours to remove.
+struct Ours {
+    routes: BTreeSet<Route>,
+    rules: BTreeSet<Rule>,
+    addresses: BTreeSet<Address>,
+}
+
+/// Inside, what carries our protocol; addresses on the veth; and the kernel's own rule for the local table, which
+/// moves when DNS is diverted.
+fn inside_is_ours(have: &Stack, want: &Stack) -> Ours {
+    let tagged = |link: &&Link| link.group == numbers::LINK_GROUP;
+    let local = |rule: &Rule| {
+        rule.preference == 0 && rule.family == crate::model::Family::V4 && !want.rules.contains(rule)
+    };
+    Ours {
+        routes: have.routes.iter().filter(|r| r.protocol == numbers::INSIDE_PROTOCOL).cloned().collect(),
+        rules: have
+            .rules
+            .iter()
+            .filter(|r| !r.foreign && (r.protocol == numbers::INSIDE_PROTOCOL || local(r)))
+            .cloned()
+            .collect(),
+        addresses: addresses_on(have, tagged),
+    }
+}
+
+/// On the host: routes of our tables and rules of our preferences, both of protocol "kernel", and the addresses of
+/// our links.
+fn host_is_ours(have: &Stack) -> Ours {
+    let tables = numbers::TABLE_BASE + 1..=numbers::TABLE_BASE + numbers::MAX_EGRESS;
+    let route = |r: &&Route| tables.contains(&r.table) && r.protocol == numbers::HOST_PROTOCOL;
+    Ours {
+        routes: have.routes.iter().filter(route).cloned().collect(),
+        rules: have.rules.iter().filter(|r| is_our_rule(r)).cloned().collect(),
+        addresses: addresses_on(have, |link| is_our_link(link)),
+    }
+}
+
+/// Whether a rule of the host is ours.
+pub(super) fn is_our_rule(rule: &Rule) -> bool {
+    !rule.foreign
+        && rule.protocol == numbers::HOST_PROTOCOL
+        && numbers::preference::ALL.contains(&rule.preference)
+}
+
+/// Whether a link of the host is ours.
+pub(super) fn is_our_link(link: &Link) -> bool {
+    [numbers::LINK_GROUP, numbers::DOOMED_GROUP].contains(&link.group) && link.kind.as_deref() == Some("veth")
+}
+
+/// Link-local addresses are the kernel's own.
+fn addresses_on(stack: &Stack, tagged: impl Fn(&&Link) -> bool) -> BTreeSet<Address> {
+    let devs: BTreeSet<&str> = stack.links.iter().filter(tagged).map(|link| link.name.as_str()).collect();
+    let kernels = |address: &Address| match address.net.ip() {
+        std::net::IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        std::net::IpAddr::V4(_) => false,
+    };
+    let ours = |address: &&Address| devs.contains(address.dev.as_str()) && !kernels(address);
+    stack.addresses.iter().filter(ours).cloned().collect()
+}
+
+/// Addresses, routes, rules and sysctls: differences of sets.
+fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours: &Ours) {
+    let place = || place.clone();
+    for (key, value) in &want.sysctls {
+        if have.sysctls.get(key) != Some(value) {
+            out.push(Action::Sysctl { place: place(), key: key.clone(), value: value.clone() });
+        }
+    }
+    out.extend(want.addresses.difference(&have.addresses).map(|address| Action::AddAddress {
+        place: place(),
+        address: address.clone(),
+    }));
+    out.extend(ours.addresses.difference(&want.addresses).map(|address| Action::RemoveAddress {
+        place: place(),
+        address: address.clone(),
+    }));
+    let keys: BTreeSet<_> = want.routes.iter().map(Route::key).collect();
+    for route in want.routes.difference(&have.routes) {
+        let replace = have.routes.iter().any(|r| r.key() == route.key());
+        out.push(Action::AddRoute { place: place(), route: route.clone(), replace });
+    }
+    let replaced = |route: &&Route| !keys.contains(&route.key()) || want.routes.contains(*route);
+    out.extend(ours.routes.difference(&want.routes).filter(replaced).map(|route| Action::RemoveRoute {
+        place: place(),
+        route: route.clone(),
+    }));
+    let rules = |from: &BTreeSet<Rule>, other: &BTreeSet<Rule>| -> Vec<Rule> { from.difference(other).cloned().collect() };
+    let add = rules(&want.rules, &have.rules);
+    out.extend(add.into_iter().map(|rule| Action::AddRule { place: place(), rule }));
+    let remove = rules(&ours.rules, &want.rules);
+    out.extend(remove.into_iter().map(|rule| Action::RemoveRule { place: place(), rule }));
+}
+
+/// The host's stack; links that are not wanted go, and links that lost their namespace are made anew.
+fn host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
+    let have = &observed.host;
+    let made = made_links(out);
+    let mut removed = BTreeSet::new();
+    for link in have.links.iter().filter(|link| is_our_link(link)) {
+        let wanted = desired.host.link(&link.name).is_some();
+        if !wanted || made.contains(&link.name) {
+            removed.insert(link.name.clone());
+            out.push(Action::RemoveLink { link: link.name.clone() });
+        }
+    }
+    for link in &desired.host.links {
+        let new = Link { up: false, alias: None, ..link.clone() };
+        let now = have.link(&link.name).filter(|_| !made.contains(&link.name)).unwrap_or(&new);
+        change_link(out, &Place::Host, link, now);
+    }
+    let mut have = have.clone();
+    forget(&mut have, &removed);
+    let ours = host_is_ours(&have);
+    stacks(out, &Place::Host, &desired.host, &have, &ours);
+}
+
+/// Takes out of a stack what goes with links.
+fn forget(stack: &mut Stack, links: &BTreeSet<String>) {
+    stack.links.retain(|link| !links.contains(&link.name));
+    stack.addresses.retain(|address| !links.contains(&address.dev));
+    stack.routes.retain(|route| route.dev.as_ref().is_none_or(|dev| !links.contains(dev)));
+    stack.sysctls.retain(|key, _| !links.iter().any(|link| key.contains(&format!("/conf/{link}/"))));
+}
+
+/// Sysctls that we set and hold no more get their old value back, unless somebody changed them since.
+fn sysctls_back(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
+    for (key, before) in &observed.journal.sysctls {
+        let now = observed.host.sysctls.get(key);
+        if !desired.host.sysctls.contains_key(key) && now.is_some_and(|now| now == "1" && now != before) {
+            out.push(Action::Sysctl { place: Place::Host, key: key.clone(), value: before.clone() });
+        }
+    }
+}
+
+/// The nft table: the skeleton is identified by digests, only elements are compared.
+fn table(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
+    let have = &observed.table;
+    if desired.inside.is_empty() {
+        if have.exists {
+            out.push(Action::RemoveTable);
+        }
+        return;
+    }
+    let same_rules = observed.journal.skeleton.is_none() || have.rules == observed.journal.skeleton;
+    if !have.exists || have.text.as_deref() != Some(&crate::skeleton::digest(journal.mask)) || !same_rules {
+        let elements = desired.elements.iter().cloned().collect();
+        out.push(Action::LoadSkeleton { mask: journal.mask, replace: have.exists, elements });
+        return;
+    }
+    elements(out, &desired.elements, &have.elements);
+}
+
+/// New elements come early; old ones go late, but for those whose key gets another value, which change in the
+/// same transaction.
+fn elements(out: &mut Vec<Action>, want: &BTreeSet<Element>, have: &BTreeSet<Element>) {
+    let add: Vec<Element> = want.difference(have).cloned().collect();
+    let same_key = |a: &Element| add.iter().any(|b| b.set == a.set && b.key == a.key);
+    let (change, remove): (Vec<_>, Vec<_>) = have.difference(want).cloned().partition(same_key);
+    if !add.is_empty() {
+        out.push(Action::Elements { remove: change, add });
+    }
+    if !remove.is_empty() {
+        out.push(Action::Elements { remove, add: Vec::new() });
+    }
+}
+
+/// Namespaces of ours that should not be any more.
+fn gone_namespaces(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
+    let gone = observed.namespaces.iter().filter(|(name, netns)| {
+        !desired.inside.contains_key(*name) && observed.is_ours(name, netns)
+    });
+    out.extend(gone.map(|(name, _)| Action::RemoveNetns { name: name.clone() }));
+}

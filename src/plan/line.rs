@@ -1,0 +1,174 @@
+//! Every action as the shell line that it equals.
+
+use super::action::{Action, LinkChange, Place};
+use crate::model::{Datum, Element, Family, Name, Route, RouteKind, Rule, RuleAction, nft, numbers};
+use std::fmt::{self, Write as _};
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&line(self))
+    }
+}
+
+fn line(action: &Action) -> String {
+    match action {
+        Action::MakeNetns { name, stale: false } => format!("ip netns add {name}"),
+        Action::MakeNetns { name, stale: true } => format!("rm /run/netns/{name}; ip netns add {name}"),
+        Action::RemoveNetns { name } => format!("ip netns del {name}"),
+        Action::LoadSkeleton { elements, replace, .. } => skeleton(elements, *replace),
+        Action::RemoveTable => format!("nft delete table inet {}", nft::TABLE),
+        Action::Elements { remove, add } => format!("nft {}", quote(&element_text(remove, add))),
+        Action::AddVeth { name, link, mtu } => veth(name, link, *mtu),
+        Action::RemoveLink { link } => format!("ip link del dev {}", quote(link)),
+        Action::SetLink { place, dev, change } => {
+            format!("{} link set dev {} {}", ip(place, None), quote(dev), link_change(change))
+        }
+        Action::Sysctl { place, key, value } => sysctl(place, key, value),
+        Action::AddAddress { place, address } => {
+            let nodad = if address.net.is_ipv6() { " nodad" } else { "" };
+            format!("{} addr add {} dev {}{nodad}", ip(place, None), address.net, quote(&address.dev))
+        }
+        Action::RemoveAddress { place, address } => {
+            format!("{} addr del {} dev {}", ip(place, None), address.net, quote(&address.dev))
+        }
+        Action::AddRoute { place, route: r, replace } => {
+            let verb = if *replace { "replace" } else { "add" };
+            format!("{} route {verb} {}", ip(place, Some(r.family())), route(r))
+        }
+        Action::RemoveRoute { place, route: r } => {
+            format!("{} route del {}", ip(place, Some(r.family())), route(r))
+        }
+        Action::AddRule { place, rule: r } => format!("{} rule add {}", ip(place, Some(r.family)), rule(r)),
+        Action::RemoveRule { place, rule: r } => format!("{} rule del {}", ip(place, Some(r.family)), rule(r)),
+    }
+}
+
+/// `ip`, in the right namespace, for the right family.
+fn ip(place: &Place, family: Option<Family>) -> String {
+    let six = if family == Some(Family::V6) { " -6" } else { "" };
+    match place {
+        Place::Host => format!("ip{six}"),
+        Place::Inside(name) => format!("ip{six} -n {name}"),
+    }
+}
+
+fn skeleton(elements: &[Element], replace: bool) -> String {
+    let mut before = String::new();
+    if replace {
+        before = format!("echo delete table inet {}; ", nft::TABLE);
+    }
+    if elements.is_empty() && before.is_empty() {
+        return "nsnat skeleton | nft -f -".into();
+    }
+    let after =
+        if elements.is_empty() { String::new() } else { format!("; echo {}", quote(&element_text(&[], elements))) };
+    format!("{{ {before}nsnat skeleton{after}; }} | nft -f -")
+}
+
+fn veth(name: &Name, link: &str, mtu: u32) -> String {
+    let common = format!("numtxqueues 1 numrxqueues 1 mtu {mtu} group {}", numbers::LINK_GROUP);
+    format!("ip link add name {} {common} type veth peer name eth0 {common} netns {name}", quote(link))
+}
+
+fn link_change(change: &LinkChange) -> String {
+    match change {
+        LinkChange::Alias(text) => format!("alias {}", quote(text)),
+        LinkChange::Mtu(bytes) => format!("mtu {bytes}"),
+        LinkChange::Group(group) => format!("group {group}"),
+        LinkChange::Up => "up".into(),
+    }
+}
+
+fn sysctl(place: &Place, key: &str, value: &str) -> String {
+    let line = format!("sysctl -qw {}", quote(&format!("{key}={value}")));
+    match place {
+        Place::Host => line,
+        Place::Inside(name) => format!("ip netns exec {name} {line}"),
+    }
+}
+
+fn route(route: &Route) -> String {
+    let mut out = match route.kind {
+        RouteKind::Unreachable => "unreachable ".to_string(),
+        RouteKind::Unicast | RouteKind::Other => String::new(),
+    };
+    // Writing to a String cannot fail.
+    let _ = match route.to.prefix() {
+        0 => write!(out, "default"),
+        _ => write!(out, "{}", route.to),
+    };
+    let mut put = |word: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let _ = write!(out, " {word} {value}");
+        }
+    };
+    put("via", route.via.map(|a| a.to_string()));
+    put("dev", route.dev.as_deref().map(quote));
+    put("src", route.src.map(|a| a.to_string()));
+    put("table", Some(route.table.to_string()));
+    put("metric", (route.metric != 0).then(|| route.metric.to_string()));
+    put("proto", Some(protocol(route.protocol)));
+    if route.onlink {
+        out.push_str(" onlink");
+    }
+    out
+}
+
+fn rule(rule: &Rule) -> String {
+    let mut out = format!("pref {}", rule.preference);
+    let mut put = |text: String| {
+        let _ = write!(out, " {text}");
+    };
+    if let Some(net) = rule.from {
+        put(format!("from {net}"));
+    }
+    if let Some(net) = rule.to {
+        put(format!("to {net}"));
+    }
+    if let Some((mark, mask)) = rule.mark {
+        put(format!("fwmark {mark:#x}/{mask:#x}"));
+    }
+    if let Some(port) = rule.port {
+        put(format!("ipproto {} dport {}", port.protocol, port.port));
+    }
+    match rule.action {
+        RuleAction::Lookup(table) => put(format!("lookup {table}")),
+        RuleAction::Unreachable | RuleAction::Other => put("unreachable".into()),
+    }
+    put(format!("protocol {}", protocol(rule.protocol)));
+    out
+}
+
+fn protocol(number: u8) -> String {
+    if number == libc::RTPROT_KERNEL { "kernel".into() } else { number.to_string() }
+}
+
+/// Elements to remove and to add, in nft's language, one transaction.
+pub fn element_text(remove: &[Element], add: &[Element]) -> String {
+    let lines = remove.iter().map(|e| ("delete", e)).chain(add.iter().map(|e| ("add", e)));
+    let lines = lines.map(|(verb, e)| {
+        let value = if e.value.is_empty() { String::new() } else { format!(" : {}", data(&e.value)) };
+        format!("{verb} element inet {} {} {{ {}{value} }}", nft::TABLE, e.set.name(), data(&e.key))
+    });
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+fn data(data: &[Datum]) -> String {
+    let word = |d: &Datum| match d {
+        Datum::Mark(mark) => format!("{mark:#x}"),
+        Datum::Device(name) => format!("\"{name}\""),
+        Datum::Address(address) => address.to_string(),
+        Datum::Network(net) => net.to_string(),
+        Datum::Port(port) => port.to_string(),
+    };
+    data.iter().map(word).collect::<Vec<_>>().join(" . ")
+}
+
+/// Quotes a word for a POSIX shell where it needs it; device names may hold nearly anything.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

@@ -1,0 +1,38 @@
+//! Pure: from configuration and observation to an ordered list of actions. No I/O happens below this module.
+//!
+//! # Theory of operation
+//!
+//! ```text
+//! Config ─┐
+//! Observed┼─ resolve ─→ Journal (what is to be up, every number and device found)
+//!         │                │
+//!         │             desired ─→ Desired (what the kernel should hold; a function of the journal alone)
+//!         │                │
+//!         └────────────── diff ──→ [Action] (in an order that is safe to be cut off anywhere)
+//! ```
+//!
+//! `down` is the same without a configuration: a journal that lacks what goes down. Applying the actions and
+//! observing again must give no actions; everything that the kernel normalises (metrics of IPv6 routes, say) is
+//! therefore spelled out in `desired` the way it reads back.
+
+mod action;
+mod alloc;
+pub mod desired;
+mod diff;
+mod dns;
+mod line;
+mod resolve;
+mod way;
+
+pub use action::{Action, LinkChange, Place};
+pub use desired::Desired;
+pub use diff::diff;
+pub use line::element_text;
+pub use resolve::{Selection, resolve, without};
+
+use crate::model::{Journal, Observed};
+
+/// What has to be done to make `journal` true.
+pub fn actions(journal: &Journal, observed: &Observed) -> Vec<Action> {
+    diff(journal, &desired::desired(journal, observed.features), observed)
+}
