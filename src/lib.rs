@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod error;
+pub mod kernel;
 pub mod model;
 pub mod plan;
 pub mod skeleton;

@@ -18,9 +18,6 @@ pub struct Observed {
     pub journal: Journal,
     /// What the kernel can do.
     pub features: Features,
-    /// Upstream servers of the host's resolver, where resolv.conf names only a loopback stub; by device, "" for
-    /// all.
-    pub upstreams: BTreeMap<String, Vec<std::net::IpAddr>>,
     /// Nameservers of the host's resolv.conf.
     pub nameservers: Vec<std::net::IpAddr>,
 }

@@ -1,0 +1,92 @@
+//! One file a command, glue only.
+
+mod apply;
+mod config;
+mod declare;
+mod down;
+mod exec;
+mod info;
+mod list;
+mod plan;
+mod processes;
+mod status;
+mod up;
+
+use crate::cli::{Cli, Color, Command, Global, Output};
+use crate::error::{Class, Error, Result};
+use crate::model::Name;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+/// What every command gets.
+struct Context<'a> {
+    global: &'a Global,
+    /// Colour what is printed.
+    colour: bool,
+}
+
+impl Context<'_> {
+    fn json(&self) -> bool {
+        self.global.output == Output::Json
+    }
+
+    /// Tells something that is not the result, unless quiet.
+    fn say(&self, text: impl std::fmt::Display) {
+        if !self.global.quiet && !self.json() {
+            anstream::println!("{text}");
+        }
+    }
+
+    /// Something to know that is no error; on standard error.
+    fn note(&self, text: impl std::fmt::Display) {
+        if !self.global.quiet {
+            anstream::eprintln!("nsnat: {text}");
+        }
+    }
+}
+
+/// Runs a command line.
+pub fn run(cli: &Cli) -> Result<ExitCode> {
+    let colour = match cli.global.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    };
+    let context = &Context { global: &cli.global, colour };
+    let done = |()| ExitCode::SUCCESS;
+    match &cli.command {
+        Command::Up { names } => up::run(context, names).map(done),
+        Command::Down { names, kill } => down::run(context, names, *kill).map(done),
+        Command::Add(add) => declare::add(context, add).map(done),
+        Command::Remove { name, kill } => declare::remove(context, name, *kill).map(done),
+        Command::Exec(exec) => exec::run(context, exec),
+        Command::Shell { name } => exec::shell(context, name),
+        Command::Status { name } => status::run(context, name.as_ref()).map(done),
+        Command::List => list::run(context).map(done),
+        Command::Plan { names } => plan::run(context, names),
+        Command::Ps { name } => processes::ps(context, name).map(done),
+        Command::Which { pid } => processes::which(context, *pid),
+        Command::Skeleton => info::skeleton(context).map(done),
+        Command::Completions { shell } => info::completions(*shell).map(done),
+        Command::Man => info::man().map(done),
+    }
+}
+
+/// Changing the network takes root.
+fn need_root(what: &str) -> Result<()> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    Err(Error::new(what, "needs root").hint(format!("sudo nsnat {}", words.join(" "))).class(Class::Failed))
+}
+
+/// The names that are not among the declared ones, as an error with the nearest.
+fn unknown<'a>(name: &Name, declared: impl Iterator<Item = &'a Name>) -> Error {
+    let near = declared.map(|d| (strsim::damerau_levenshtein(d.as_str(), name.as_str()), d)).min();
+    let error = Error::new(format!("namespace {name}"), "it is not declared");
+    match near.filter(|(distance, _)| *distance <= 3) {
+        Some((_, near)) => error.hint(format!("did you mean {near}?")),
+        None => error.hint(format!("nsnat add {name} --gateway ADDR declares it")),
+    }
+}

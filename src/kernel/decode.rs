@@ -1,0 +1,180 @@
+//! rtnetlink messages → the model's objects.
+
+use crate::model::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction};
+use ipnetwork::IpNetwork;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType, RouteVia,
+};
+use netlink_packet_route::rule::{self, RuleAttribute, RuleFlags, RuleMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Device names by index.
+pub(super) type Names = BTreeMap<u32, String>;
+
+/// A link, and its index.
+pub(super) fn link(message: &RouteNetlinkMessage) -> Option<(u32, Link)> {
+    let RouteNetlinkMessage::NewLink(message) = message else { return None };
+    let flags = message.header.flags;
+    let mut out = Link {
+        up: flags.contains(LinkFlags::Up),
+        carrier: flags.contains(LinkFlags::LowerUp),
+        loopback: flags.contains(LinkFlags::Loopback),
+        point_to_point: flags.contains(LinkFlags::Pointopoint),
+        ..Link::default()
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => out.name.clone_from(name),
+            LinkAttribute::IfAlias(alias) => out.alias = Some(alias.clone()),
+            LinkAttribute::Mtu(mtu) => out.mtu = *mtu,
+            LinkAttribute::Group(group) => out.group = *group,
+            LinkAttribute::Stats64(stats) => out.bytes = Some((stats.rx_bytes, stats.tx_bytes)),
+            LinkAttribute::LinkInfo(_) => out.kind = kind(message),
+            _ => {}
+        }
+    }
+    Some((message.header.index, out))
+}
+
+fn kind(message: &LinkMessage) -> Option<String> {
+    let infos = message.attributes.iter().filter_map(|a| match a {
+        LinkAttribute::LinkInfo(infos) => Some(infos),
+        _ => None,
+    });
+    infos.flatten().find_map(|info| if let LinkInfo::Kind(kind) = info { Some(kind.to_string()) } else { None })
+}
+
+/// An address.
+pub(super) fn address(message: &RouteNetlinkMessage, names: &Names) -> Option<Address> {
+    let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+    let dev = names.get(&message.header.index)?.clone();
+    let net = IpNetwork::new(own_address(message)?, message.header.prefix_len).ok()?;
+    Some(Address { dev, net })
+}
+
+/// On a point-to-point device IFA_ADDRESS is the peer's and IFA_LOCAL ours (include/uapi/linux/if_addr.h).
+fn own_address(message: &AddressMessage) -> Option<IpAddr> {
+    let mut found = None;
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(ip) => return Some(*ip),
+            AddressAttribute::Address(ip) => found = Some(*ip),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A route, but for those that are not routes of the administrator's: clones, and the local table.
+pub(super) fn route(message: &RouteNetlinkMessage, names: &Names) -> Option<Route> {
+    let RouteNetlinkMessage::NewRoute(message) = message else { return None };
+    let family = family(message.header.address_family)?;
+    let mut out = Route {
+        kind: route_kind(message.header.kind),
+        onlink: message.header.flags.contains(RouteFlags::Onlink),
+        ..Route::new(u32::from(message.header.table), family.everything(), u8::from(message.header.protocol))
+    };
+    for attribute in &message.attributes {
+        route_attribute(&mut out, attribute, message, names);
+    }
+    // The kernel shows IPv6's unreachable routes on lo.
+    if out.kind == RouteKind::Unreachable {
+        out.dev = None;
+    }
+    let local = out.table == u32::from(libc::RT_TABLE_LOCAL);
+    (!local && !message.header.flags.contains(RouteFlags::Cloned)).then_some(out)
+}
+
+fn route_attribute(out: &mut Route, attribute: &RouteAttribute, message: &RouteMessage, names: &Names) {
+    match attribute {
+        RouteAttribute::Table(table) => out.table = *table,
+        RouteAttribute::Priority(metric) => out.metric = *metric,
+        RouteAttribute::Oif(index) => out.dev = names.get(index).cloned(),
+        RouteAttribute::Gateway(via) => out.via = plain(via),
+        RouteAttribute::Via(RouteVia::Inet6(via)) => out.via = Some(IpAddr::V6(*via)),
+        RouteAttribute::PrefSource(src) => out.src = plain(src),
+        RouteAttribute::Destination(to) => {
+            let prefix = message.header.destination_prefix_length;
+            if let Some(net) = plain(to).and_then(|ip| IpNetwork::new(ip, prefix).ok()) {
+                out.to = net;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn plain(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(ip) => Some(IpAddr::V4(*ip)),
+        RouteAddress::Inet6(ip) => Some(IpAddr::V6(*ip)),
+        _ => None,
+    }
+}
+
+fn route_kind(kind: RouteType) -> RouteKind {
+    match kind {
+        RouteType::Unicast => RouteKind::Unicast,
+        RouteType::Unreachable => RouteKind::Unreachable,
+        _ => RouteKind::Other,
+    }
+}
+
+fn family(family: AddressFamily) -> Option<Family> {
+    match family {
+        AddressFamily::Inet => Some(Family::V4),
+        AddressFamily::Inet6 => Some(Family::V6),
+        _ => None,
+    }
+}
+
+/// A rule.
+pub(super) fn rule(message: &RouteNetlinkMessage) -> Option<Rule> {
+    let RouteNetlinkMessage::NewRule(message) = message else { return None };
+    let family = family(message.header.family)?;
+    let mut out = Rule::new(family, 0, rule_action(message), 0);
+    out.foreign = message.header.flags.contains(RuleFlags::Invert) || message.header.tos != 0;
+    for attribute in &message.attributes {
+        rule_attribute(&mut out, attribute, message);
+    }
+    Some(out)
+}
+
+fn rule_action(message: &RuleMessage) -> RuleAction {
+    match message.header.action {
+        rule::RuleAction::ToTable => RuleAction::Lookup(u32::from(message.header.table)),
+        rule::RuleAction::Unreachable => RuleAction::Unreachable,
+        _ => RuleAction::Other,
+    }
+}
+
+fn rule_attribute(out: &mut Rule, attribute: &RuleAttribute, message: &RuleMessage) {
+    let net = |ip: &IpAddr, prefix| IpNetwork::new(*ip, prefix).ok();
+    match attribute {
+        RuleAttribute::Priority(preference) => out.preference = *preference,
+        RuleAttribute::Source(ip) => out.from = net(ip, message.header.src_len),
+        RuleAttribute::Destination(ip) => out.to = net(ip, message.header.dst_len),
+        RuleAttribute::FwMark(mark) => out.mark = Some((*mark, out.mark.map_or(u32::MAX, |(_, mask)| mask))),
+        RuleAttribute::FwMask(mask) => out.mark = Some((out.mark.map_or(0, |(mark, _)| mark), *mask)),
+        RuleAttribute::Protocol(protocol) => out.protocol = u8::from(*protocol),
+        RuleAttribute::IpProtocol(protocol) => {
+            let port = out.port.map_or(0, |port| port.port);
+            out.port = Some(Port { protocol: (i32::from(*protocol)).try_into().unwrap_or(u8::MAX), port });
+        }
+        RuleAttribute::DestinationPortRange(range) if range.start == range.end => {
+            let protocol = out.port.map_or(0, |port| port.protocol);
+            out.port = Some(Port { protocol, port: range.start });
+        }
+        RuleAttribute::Table(table) => {
+            if let RuleAction::Lookup(to) = &mut out.action {
+                *to = *table;
+            }
+        }
+        // "none" is how the kernel spells the absence of these two.
+        RuleAttribute::SuppressPrefixLen(u32::MAX) | RuleAttribute::SuppressIfGroup(u32::MAX) => {}
+        _ => out.foreign = true,
+    }
+}

@@ -1,0 +1,163 @@
+//! Our own files below `/run/nsnat`: lock, journal, what `exec` reads; and declarations below `/etc/nsnat`.
+
+#![expect(clippy::disallowed_methods, reason = "files are written here")]
+
+use crate::error::{Context, Error, Result};
+use crate::model::{Journal, Name, Target};
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Everything of ours that a reboot forgets.
+pub const RUN: &str = "/run/nsnat";
+
+/// What `exec` reads, a file a namespace.
+pub const TARGETS: &str = "/run/nsnat/ns";
+
+const LOCK: &str = "/run/nsnat/lock";
+const JOURNAL: &str = "/run/nsnat/journal.json";
+
+/// What the names of files that are being written begin with.
+const UNFINISHED: &str = ".nsnat-";
+
+/// Only one nsnat changes anything at a time. Ends with the process, however that ends.
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] Flock<File>);
+
+/// Waits for the lock; `waiting` is called once when it is taken.
+pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
+    let mut waiting = Some(waiting);
+    loop {
+        make_dir(RUN, 0o755)?;
+        let file = match OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(LOCK) {
+            Ok(file) => file,
+            // Somebody who ended the last namespace took the directory away in between.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::new(format!("open {LOCK}"), error)),
+        };
+        let flock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(flock) => flock,
+            Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
+                if let Some(waiting) = waiting.take() {
+                    waiting();
+                }
+                Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).what(|| LOCK)?
+            }
+            Err((_, errno)) => return Err(Error::new(LOCK, errno)),
+        };
+        // The file may have been taken away while we waited: then another one is the lock now.
+        if same_file(&flock, LOCK) {
+            return Ok(Lock(flock));
+        }
+    }
+}
+
+fn same_file(file: &File, path: &str) -> bool {
+    let (Ok(a), Ok(b)) = (file.metadata(), std::fs::metadata(path)) else { return false };
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// The journal; an empty one when there is none.
+pub fn read_journal() -> Result<Journal> {
+    match std::fs::read_to_string(JOURNAL) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Journal::default()),
+        Err(error) => Err(Error::new(format!("read {JOURNAL}"), error)),
+        Ok(text) => serde_json::from_str(&text).map_err(|error| {
+            Error::new(format!("read {JOURNAL}"), error)
+                .hint(format!("it was made by another version; remove it, then: nsnat down ({JOURNAL})"))
+        }),
+    }
+}
+
+/// Replaces the journal in one step.
+pub fn write_journal(journal: &Journal) -> Result<()> {
+    let text = serde_json::to_string_pretty(journal).what(|| JOURNAL)?;
+    replace(Path::new(JOURNAL), &text, 0o600)
+}
+
+/// Writes what `exec` reads, in one step.
+pub fn write_target(name: &Name, target: &Target) -> Result<()> {
+    make_dir(TARGETS, 0o755)?;
+    let text = serde_json::to_string(target).what(|| TARGETS)?;
+    let path = Path::new(TARGETS).join(name.as_str());
+    if std::fs::read_to_string(&path).is_ok_and(|now| now == text) {
+        return Ok(());
+    }
+    replace(&path, &text, 0o644)
+}
+
+/// Takes away what `exec` reads: from now on the namespace counts as down.
+pub fn remove_target(name: &Name) -> Result<()> {
+    remove_file(&Path::new(TARGETS).join(name.as_str()))
+}
+
+/// The namespaces that `exec` finds.
+pub fn targets() -> Vec<String> {
+    let entries = std::fs::read_dir(TARGETS).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+/// Takes away all of ours below `/run` that an empty journal leaves; the lock last. Temporary declarations stay.
+pub fn clear(_held: &Lock) -> Result<()> {
+    for dir in [RUN, TARGETS] {
+        sweep(dir)?;
+    }
+    remove_dir(TARGETS)?;
+    remove_file(Path::new(JOURNAL))?;
+    if remove_dir_if_only_lock()? {
+        remove_file(Path::new(LOCK))?;
+        remove_dir(RUN)?;
+    }
+    Ok(())
+}
+
+/// Takes away files that were being written when their writer was killed.
+fn sweep(dir: &str) -> Result<()> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let unfinished = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED));
+    unfinished.map(|entry| remove_file(&entry.path())).collect()
+}
+
+fn remove_dir_if_only_lock() -> Result<bool> {
+    let entries = std::fs::read_dir(RUN).what(|| RUN)?;
+    Ok(entries.flatten().all(|entry| entry.path() == Path::new(LOCK)))
+}
+
+/// Replaces a file in one step: a reader sees the old text or the new one, and a full disk leaves the old one.
+pub fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let what = || format!("write {}", path.display());
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir).what(what)?;
+    file.write_all(text.as_bytes()).what(what)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).what(what)?;
+    file.as_file().sync_all().what(what)?;
+    file.persist(path).what(what)?;
+    Ok(())
+}
+
+/// Removes a file that may be gone already.
+pub fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::new(format!("remove {}", path.display()), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes a directory that may be gone or hold something of others.
+pub fn remove_dir(path: impl Into<PathBuf>) -> Result<()> {
+    let path = path.into();
+    match std::fs::remove_dir(&path) {
+        Ok(()) => Ok(()),
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::DirectoryNotEmpty].contains(&error.kind()) => Ok(()),
+        Err(error) => Err(Error::new(format!("remove {}", path.display()), error)),
+    }
+}
+
+/// Makes a directory and those above it, where they are missing.
+pub fn make_dir(path: impl AsRef<Path>, mode: u32) -> Result<()> {
+    let path = path.as_ref();
+    DirBuilder::new().recursive(true).mode(mode).create(path).what(|| format!("make {}", path.display()))
+}

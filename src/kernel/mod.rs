@@ -1,0 +1,64 @@
+//! The kernel: observing what is, performing actions. The only room with effects on the host.
+//!
+//! # Theory of operation
+//!
+//! A [`Kernel`] is a single-threaded runtime with a routing socket in the host's stack and, opened when needed,
+//! one in each namespace. A socket stays in the namespace it was made in, so a throw-away thread enters, opens
+//! the socket and hands it back; nothing else ever moves. Such a socket keeps its namespace alive: it is dropped
+//! before the namespace is removed.
+//!
+//! [`Kernel::observe`] and [`Kernel::perform`] are inverse to each other: what was performed is observed.
+
+mod decode;
+mod encode;
+pub mod files;
+pub mod netns;
+mod netlink;
+mod nft;
+mod observe;
+mod perform;
+mod sysctl;
+
+use crate::error::{Context, Result};
+use crate::model::{Name, Owner};
+use netlink::Netlink;
+use std::collections::BTreeMap;
+use std::fs::File;
+use tokio::runtime::Runtime;
+
+/// Access to the host's network stack and those of our namespaces.
+pub struct Kernel {
+    runtime: Runtime,
+    host: Netlink,
+    inside: BTreeMap<Name, Inside>,
+}
+
+/// An open namespace.
+struct Inside {
+    file: File,
+    inode: u64,
+    netlink: Netlink,
+}
+
+impl Kernel {
+    /// Opens the host's stack: that of the calling thread.
+    pub fn open() -> Result<Self> {
+        nft::check()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().what(|| "start")?;
+        let host = runtime.block_on(async { Netlink::open() })?;
+        Ok(Self { runtime, host, inside: BTreeMap::new() })
+    }
+}
+
+/// Whether the process still lives: the same number may belong to a later one.
+pub fn is_alive(owner: Owner) -> bool {
+    start_time(owner.pid) == Some(owner.start)
+}
+
+/// When a process was started, in clock ticks after boot: field 22 of `/proc/PID/stat` (proc(5)).
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name, in parentheses, may hold anything; fields are counted behind it.
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(19)?.parse().ok()
+}

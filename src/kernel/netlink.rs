@@ -1,0 +1,136 @@
+//! Asking the kernel by rtnetlink(7): one request, its answers or its error.
+//!
+//! rtnetlink's typed builders cover about half of what is needed here, and its streams hide two things that
+//! matter: whether a dump was interrupted (NLM_F_DUMP_INTR), and the kernel's own words for an error. So whole
+//! messages are sent through its handle, always acknowledged, always with a time limit: a request queued behind a
+//! message that gets no answer would never be sent.
+
+use crate::error::{Error, Result};
+use futures_util::StreamExt;
+use netlink_packet_core::{
+    ErrorMessage, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload, NlasIterator,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::{AsyncSocket, Socket, TokioSocket, protocols::NETLINK_ROUTE};
+use std::fmt::Display;
+use std::os::fd::{FromRawFd, IntoRawFd};
+use std::time::Duration;
+
+/// How long the kernel may take. It answers in microseconds, or after an RCU grace period (about 20 ms); under
+/// heavy load of the routing lock a second was seen.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A dump that was interrupted is tried again this often.
+const TRIES: usize = 10;
+
+/// NLM_F_DUMP_INTR (include/uapi/linux/netlink.h): the dump is inconsistent because something changed meanwhile.
+const DUMP_INTERRUPTED: u16 = 0x10;
+
+/// NLMSGERR_ATTR_MSG: the kernel's words.
+const ERROR_TEXT: u16 = 1;
+
+/// A connection to the routing side of one network stack.
+pub(super) struct Netlink {
+    handle: rtnetlink::Handle,
+}
+
+impl Netlink {
+    /// Opens a socket in this thread's namespace. Only inside of the runtime.
+    pub(super) fn open() -> Result<Self> {
+        Socket::new(NETLINK_ROUTE).map_err(trouble).and_then(Self::from_socket)
+    }
+
+    /// Takes a socket that was made in another namespace: a socket stays where it was made. Only inside of the
+    /// runtime.
+    pub(super) fn from_socket(mut socket: Socket) -> Result<Self> {
+        socket.bind_auto().map_err(trouble)?;
+        // SAFETY: the descriptor is open and owned by nobody else: `into_raw_fd` gave it up.
+        let mut socket = unsafe { TokioSocket::from_raw_fd(socket.into_raw_fd()) };
+        let raw = socket.socket_mut();
+        raw.set_ext_ack(true).map_err(trouble)?;
+        raw.set_cap_ack(true).map_err(trouble)?;
+        raw.set_netlink_get_strict_chk(true).map_err(trouble)?;
+        let (connection, handle, _) = rtnetlink::from_socket(socket);
+        tokio::spawn(connection);
+        Ok(Self { handle })
+    }
+
+    /// Sends one change; the error is the errno with the kernel's words.
+    pub(super) async fn send(&self, message: RouteNetlinkMessage, flags: u16) -> std::result::Result<(), Refused> {
+        self.exchange(message, NLM_F_ACK | flags).await.map(|_| ())
+    }
+
+    /// Asks for all objects of a kind, again when something changed meanwhile.
+    pub(super) async fn dump(&self, message: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>> {
+        for _ in 0..TRIES {
+            match self.exchange(message.clone(), NLM_F_DUMP).await {
+                Ok(Some(rows)) => return Ok(rows),
+                Ok(None) => {}
+                Err(refused) => return Err(trouble(refused)),
+            }
+        }
+        Err(trouble("the kernel's tables change faster than they can be read"))
+    }
+
+    /// The answers, or none when the dump was interrupted.
+    async fn exchange(
+        &self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> std::result::Result<Option<Vec<RouteNetlinkMessage>>, Refused> {
+        let mut message = NetlinkMessage::from(message);
+        message.header.flags = NLM_F_REQUEST | flags;
+        let mut answers = self.handle.clone().request(message).map_err(Refused::lost)?;
+        let (mut rows, mut whole) = (Vec::new(), true);
+        loop {
+            let next = tokio::time::timeout(PATIENCE, answers.next()).await;
+            let Some(answer) = next.map_err(|_| Refused::lost("no answer"))? else { break };
+            whole &= answer.header.flags & DUMP_INTERRUPTED == 0;
+            match answer.payload {
+                NetlinkPayload::InnerMessage(row) => rows.push(row),
+                NetlinkPayload::Error(error) if error.code.is_some() => return Err(Refused::new(&error)),
+                NetlinkPayload::Overrun(_) => whole = false,
+                _ => {}
+            }
+        }
+        Ok(whole.then_some(rows))
+    }
+}
+
+fn trouble(why: impl Display) -> Error {
+    Error::new("rtnetlink", why)
+}
+
+/// The kernel's no.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// errno(3), positive; 0 when there was no answer at all.
+    pub(super) errno: i32,
+    text: Option<String>,
+}
+
+impl Refused {
+    fn new(error: &ErrorMessage) -> Self {
+        // With NETLINK_CAP_ACK the payload is the request's header (16 bytes) and then attributes.
+        let attributes = error.header.get(16..).unwrap_or_default();
+        let text = NlasIterator::new(attributes).flatten().find(|nla| nla.kind() == ERROR_TEXT).map(|nla| {
+            String::from_utf8_lossy(nla.value()).trim_end_matches('\0').to_owned()
+        });
+        Self { errno: -error.raw_code(), text }
+    }
+
+    fn lost(why: impl Display) -> Self {
+        Self { errno: 0, text: Some(why.to_string()) }
+    }
+}
+
+impl Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let errno = nix::errno::Errno::from_raw(self.errno).desc();
+        match &self.text {
+            Some(text) if self.errno == 0 => f.write_str(text),
+            Some(text) => write!(f, "{errno} ({text})"),
+            None => f.write_str(errno),
+        }
+    }
+}

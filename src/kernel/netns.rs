@@ -1,0 +1,145 @@
+//! Network namespaces and their files in `/run/netns`, as ip-netns(8) has them.
+//!
+//! Only throw-away threads ever enter a namespace: `setns(2)` and `unshare(2)` change the calling thread alone.
+//! No fork: a child of a program with a runtime may do next to nothing before exec.
+
+#![expect(clippy::disallowed_methods, reason = "namespaces are made, entered and mounted here")]
+
+use crate::error::{Context, Error, Result};
+use crate::model::Name;
+use nix::fcntl::{Flock, FlockArg};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns, unshare};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Where ip-netns(8) keeps its files.
+pub const DIR: &str = "/run/netns";
+
+/// `NSFS_MAGIC` (include/uapi/linux/magic.h): the file system of mounted namespaces.
+const NSFS: i64 = 0x6e73_6673;
+
+const NONE: Option<&str> = None;
+
+/// The file of a namespace.
+pub fn path(name: &Name) -> PathBuf {
+    Path::new(DIR).join(name.as_str())
+}
+
+/// What is in `/run/netns` under a name: nothing, a plain file, or a namespace.
+pub(super) enum Found {
+    Nothing,
+    Stale,
+    Alive { file: File, inode: u64 },
+}
+
+/// Looks a namespace up.
+pub(super) fn find(name: &Name) -> Result<Found> {
+    let what = || format!("namespace {name}");
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path(name)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        // A file that a crashed creation left has mode 0; root opens it all the same.
+        Err(error) => return Err(Error::new(what(), error)),
+    };
+    let kind = nix::sys::statfs::fstatfs(&file).what(what)?.filesystem_type().0;
+    if i128::from(kind) != i128::from(NSFS) {
+        return Ok(Found::Stale);
+    }
+    let inode = file.metadata().what(what)?.ino();
+    Ok(Found::Alive { file, inode })
+}
+
+/// Whether `/run/netns` is there.
+pub(super) fn dir_exists() -> bool {
+    Path::new(DIR).is_dir()
+}
+
+/// Makes a namespace. `stale`: a plain file of that name goes first.
+pub(super) fn make(name: &Name, stale: bool) -> Result<()> {
+    let what = || format!("make namespace {name}");
+    prepare_dir()?;
+    let path = path(name);
+    if stale {
+        std::fs::remove_file(&path).what(what)?;
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o000).open(&path).what(what)?;
+    let made = in_thread(move || {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        // /proc/self is the main thread, which stays where it is.
+        mount(Some("/proc/thread-self/ns/net"), &path, NONE, MsFlags::MS_BIND, NONE)?;
+        Ok(())
+    });
+    if made.is_err() {
+        let _ = std::fs::remove_file(self::path(name));
+    }
+    made.what(what)
+}
+
+/// Takes a namespace's file away. The kernel ends the namespace when nobody is in it.
+pub(super) fn remove(name: &Name) -> Result<()> {
+    let path = path(name);
+    match umount2(&path, MntFlags::MNT_DETACH) {
+        // EINVAL: not a mount point; ENOENT: already gone.
+        Ok(()) | Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOENT) => {}
+        Err(error) => return Err(Error::new(format!("unmount {}", path.display()), error)),
+    }
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::new(format!("remove {}", path.display()), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes `/run/netns` a shared mount of its own, so that namespaces made later are seen in mount namespaces that
+/// exist already; under the directory's lock, as ip-netns(8) does it.
+fn prepare_dir() -> Result<()> {
+    let what = || format!("prepare {DIR}");
+    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(DIR).what(what)?;
+    let lock = File::open(DIR).what(what)?;
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno).what(what)?;
+    let shared = MsFlags::MS_SHARED | MsFlags::MS_REC;
+    if mount(Some(""), DIR, Some("none"), shared, NONE).is_err() {
+        mount(Some(DIR), DIR, Some("none"), MsFlags::MS_BIND | MsFlags::MS_REC, NONE).what(what)?;
+        mount(Some(""), DIR, Some("none"), shared, NONE).what(what)?;
+    }
+    Ok(())
+}
+
+/// Takes `/run/netns` away again, if nothing is in it.
+pub(super) fn remove_dir() -> Result<()> {
+    let what = || format!("remove {DIR}");
+    let Ok(mut entries) = std::fs::read_dir(DIR) else { return Ok(()) };
+    if entries.next().is_some() {
+        return Ok(());
+    }
+    drop(entries);
+    match umount2(DIR, MntFlags::empty()) {
+        Ok(()) | Err(nix::errno::Errno::EINVAL) => {}
+        Err(error) => return Err(error).what(what),
+    }
+    match std::fs::remove_dir(DIR) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).what(what),
+        _ => Ok(()),
+    }
+}
+
+/// Runs `job` on a thread of its own inside a namespace.
+pub(super) fn inside<T: Send + 'static>(
+    file: &File,
+    job: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let file = file.try_clone()?;
+    in_thread(move || {
+        setns(&file, CloneFlags::CLONE_NEWNET)?;
+        job()
+    })
+}
+
+fn in_thread<T: Send + 'static>(job: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    let thread = std::thread::Builder::new().spawn(job)?;
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread ended early")))
+}

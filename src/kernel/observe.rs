@@ -1,0 +1,147 @@
+//! What is.
+
+use super::decode::{self, Names};
+use super::netlink::Netlink;
+use super::{Inside, Kernel, files, netns, nft, sysctl};
+use crate::error::{Context, Result};
+use crate::model::{Journal, Name, Netns, Observed, Stack, numbers, observed::Features};
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::route::{RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType};
+use netlink_packet_route::rule::RuleMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Message};
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// Sysctls of a namespace that we ever set.
+const INSIDE_SYSCTLS: [&str; 3] =
+    ["net/ipv4/conf/eth0/route_localnet", "net/ipv6/conf/eth0/accept_dad", "net/ipv6/conf/eth0/accept_ra"];
+
+/// Sysctls of a device of the host that we ever set.
+fn device_sysctls(dev: &str) -> [String; 4] {
+    [
+        format!("net/ipv4/conf/{dev}/forwarding"),
+        format!("net/ipv6/conf/{dev}/force_forwarding"),
+        format!("net/ipv6/conf/{dev}/accept_dad"),
+        format!("net/ipv6/conf/{dev}/accept_ra"),
+    ]
+}
+
+impl Kernel {
+    /// Observes the host, our namespaces and those that `names` asks for.
+    pub fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
+        let mut host = self.runtime.block_on(stack(&self.host))?;
+        let devices: Vec<String> = host.links.iter().flat_map(|link| device_sysctls(&link.name)).collect();
+        host.sysctls = sysctl::read_all(&devices);
+        host.sysctls.extend(sysctl::read_all(&["net/ipv6/conf/all/forwarding".into()]));
+        let mut journal = files::read_journal()?;
+        forget_dead(&mut journal, &host);
+        let mut wanted: BTreeSet<Name> = names.iter().copied().chain(journal.members.keys()).cloned().collect();
+        wanted.extend(host.links.iter().filter_map(|link| named_by(link.alias.as_deref())));
+        let mut namespaces = BTreeMap::new();
+        for name in wanted {
+            if let Some(found) = self.namespace(&name)? {
+                namespaces.insert(name, found);
+            }
+        }
+        let nameservers = nameservers("/etc/resolv.conf");
+        Ok(Observed { host, namespaces, table: nft::observe()?, journal, features: features(), nameservers })
+    }
+
+    /// A namespace's state; none where `/run/netns` has nothing of that name.
+    fn namespace(&mut self, name: &Name) -> Result<Option<Netns>> {
+        match netns::find(name)? {
+            netns::Found::Nothing => {
+                self.inside.remove(name);
+                Ok(None)
+            }
+            netns::Found::Stale => {
+                self.inside.remove(name);
+                Ok(Some(Netns::Stale))
+            }
+            netns::Found::Alive { file, inode } => {
+                self.enter(name, file, inode)?;
+                let Some(inside) = self.inside.get(name) else { return Ok(None) };
+                let mut stack = self.runtime.block_on(stack(&inside.netlink))?;
+                let keys = INSIDE_SYSCTLS.map(String::from);
+                stack.sysctls =
+                    netns::inside(&inside.file, move || Ok(sysctl::read_all(&keys))).what(|| name.clone())?;
+                Ok(Some(Netns::Alive { inode, stack: Box::new(stack) }))
+            }
+        }
+    }
+
+    /// Opens a socket in a namespace, unless there is one already.
+    pub(super) fn enter(&mut self, name: &Name, file: std::fs::File, inode: u64) -> Result<()> {
+        if self.inside.get(name).is_some_and(|inside| inside.inode == inode) {
+            return Ok(());
+        }
+        let socket = netns::inside(&file, || Socket::new(NETLINK_ROUTE)).what(|| format!("namespace {name}"))?;
+        let netlink = self.runtime.block_on(async { Netlink::from_socket(socket) })?;
+        self.inside.insert(name.clone(), Inside { file, inode, netlink });
+        Ok(())
+    }
+}
+
+/// The name that a host end's alias carries.
+fn named_by(alias: Option<&str>) -> Option<Name> {
+    alias?.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok()
+}
+
+/// Throw-away namespaces end with the process for whose sake they exist; the kernel removes their veth then.
+fn forget_dead(journal: &mut Journal, host: &Stack) {
+    journal.members.retain(|_, member| {
+        member.owner.is_none_or(|owner| super::is_alive(owner) || host.link(&member.link).is_some())
+    });
+}
+
+fn features() -> Features {
+    Features {
+        force_forwarding: sysctl::read("net/ipv6/conf/all/force_forwarding").is_some()
+            || sysctl::read("net/ipv6/conf/default/force_forwarding").is_some(),
+        ipv6: sysctl::read("net/ipv6/conf/all/disable_ipv6").is_some_and(|value| value == "0"),
+    }
+}
+
+/// Links, addresses, routes and rules of one stack, one dump after the other (a socket has one at a time).
+async fn stack(netlink: &Netlink) -> Result<Stack> {
+    let (mut out, mut names) = (Stack::default(), Names::new());
+    for row in netlink.dump(Message::GetLink(LinkMessage::default())).await? {
+        if let Some((index, link)) = decode::link(&row) {
+            names.insert(index, link.name.clone());
+            out.links.insert(link);
+        }
+    }
+    let rows = netlink.dump(Message::GetAddress(AddressMessage::default())).await?;
+    out.addresses = rows.iter().filter_map(|row| decode::address(row, &names)).collect();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let routes = netlink.dump(Message::GetRoute(all_routes(family))).await?;
+        out.routes.extend(routes.iter().filter_map(|row| decode::route(row, &names)));
+        let mut rules = RuleMessage::default();
+        rules.header.family = family;
+        let rules = netlink.dump(Message::GetRule(rules)).await?;
+        out.rules.extend(rules.iter().filter_map(decode::rule));
+    }
+    Ok(out)
+}
+
+fn all_routes(family: AddressFamily) -> RouteMessage {
+    let mut out = RouteMessage::default();
+    out.header = RouteHeader {
+        address_family: family,
+        table: RouteHeader::RT_TABLE_UNSPEC,
+        protocol: RouteProtocol::Unspec,
+        scope: RouteScope::Universe,
+        kind: RouteType::Unspec,
+        ..RouteHeader::default()
+    };
+    out
+}
+
+/// The servers that a resolv.conf(5) names.
+fn nameservers(path: &str) -> Vec<IpAddr> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let server = |line: &str| line.strip_prefix("nameserver")?.trim().parse().ok();
+    text.lines().filter_map(server).collect()
+}

@@ -1,0 +1,217 @@
+//! Performing actions.
+
+use super::netlink::{Netlink, Refused};
+use super::{Kernel, encode, netns, nft, sysctl};
+use crate::error::{Context, Error, Result};
+use crate::model::{Name, numbers};
+use crate::plan::{Action, LinkChange, Place};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::RouteNetlinkMessage as Message;
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use std::os::fd::AsRawFd;
+
+const CREATE: u16 = NLM_F_CREATE | NLM_F_EXCL;
+
+/// The kernel's ways of saying that something is gone already, which for a removal is as good as done:
+/// ESRCH for routes, ENOENT for rules, ENODEV for links, EADDRNOTAVAIL for addresses.
+const GONE: [i32; 4] = [libc::ESRCH, libc::ENOENT, libc::ENODEV, libc::EADDRNOTAVAIL];
+
+impl Kernel {
+    /// Performs actions in order. `before` is called before each one and may stop the run: then this returns how
+    /// many were performed.
+    pub fn perform(&mut self, actions: &[Action], mut before: impl FnMut(&Action) -> bool) -> Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = actions.get(done..).filter(|rest| !rest.is_empty()) {
+            let Some(action) = rest.first() else { break };
+            if !before(action) {
+                break;
+            }
+            let doomed = leading_links(rest);
+            if doomed.len() > 1 {
+                self.remove_links(&doomed)?;
+                done += doomed.len();
+            } else {
+                self.one(action).map_err(|error| Error::new(action, error))?;
+                done += 1;
+            }
+        }
+        Ok(done)
+    }
+
+    fn one(&mut self, action: &Action) -> std::result::Result<(), String> {
+        let said = |error: Error| error.to_string().trim_start_matches("nsnat: ").to_owned();
+        match action {
+            Action::MakeNetns { name, stale } => netns::make(name, *stale).map_err(said),
+            Action::RemoveNetns { name } => {
+                self.inside.remove(name);
+                netns::remove(name).map_err(said)
+            }
+            Action::LoadSkeleton { mask, replace, elements } => nft::load(*mask, *replace, elements).map_err(said),
+            Action::RemoveTable => nft::remove().map_err(said),
+            Action::Elements { remove, add } => nft::change(remove, add).map_err(said),
+            Action::Sysctl { place, key, value } => self.sysctl(place, key, value).map_err(said),
+            _ => self.netlink(action),
+        }
+    }
+
+    fn sysctl(&mut self, place: &Place, key: &str, value: &str) -> Result<()> {
+        let what = || format!("write /proc/sys/{key}");
+        match place {
+            Place::Host => sysctl::write(key, value).what(what),
+            Place::Inside(name) => {
+                self.open_inside(name)?;
+                let Some(inside) = self.inside.get(name) else { return Ok(()) };
+                let (key, value) = (key.to_owned(), value.to_owned());
+                netns::inside(&inside.file, move || sysctl::write(&key, &value)).what(what)
+            }
+        }
+    }
+
+    fn open_inside(&mut self, name: &Name) -> Result<()> {
+        if self.inside.contains_key(name) {
+            return Ok(());
+        }
+        match netns::find(name)? {
+            netns::Found::Alive { file, inode } => self.enter(name, file, inode),
+            netns::Found::Stale | netns::Found::Nothing => {
+                Err(Error::new(format!("namespace {name}"), "it went away meanwhile"))
+            }
+        }
+    }
+
+    /// What goes over rtnetlink.
+    fn netlink(&mut self, action: &Action) -> std::result::Result<(), String> {
+        if let Some(Place::Inside(name)) = place(action) {
+            self.open_inside(name).map_err(|error| error.to_string())?;
+        }
+        if let Action::AddVeth { name, .. } = action {
+            self.open_inside(name).map_err(|error| error.to_string())?;
+        }
+        let index = |dev: &str| self.index(place(action), dev);
+        let (message, flags) = match action {
+            Action::AddVeth { name, link, mtu } => {
+                let file = self.inside.get(name).map_or(-1, |inside| inside.file.as_raw_fd());
+                (Message::NewLink(encode::veth(link, *mtu, file)), CREATE)
+            }
+            Action::RemoveLink { link } => (Message::DelLink(named(link)), 0),
+            Action::SetLink { dev, change, .. } => (Message::NewLink(changed(dev, change)), 0),
+            Action::AddAddress { address, .. } => {
+                (Message::NewAddress(encode::address(address, index(&address.dev)?)), CREATE)
+            }
+            Action::RemoveAddress { address, .. } => {
+                (Message::DelAddress(encode::address(address, index(&address.dev)?)), 0)
+            }
+            Action::AddRoute { route, replace, .. } => {
+                let dev = route.dev.as_deref().map(index).transpose()?;
+                let flags = if *replace { NLM_F_CREATE | NLM_F_REPLACE } else { CREATE };
+                (Message::NewRoute(encode::route(route, dev)), flags)
+            }
+            Action::RemoveRoute { route, .. } => {
+                let dev = route.dev.as_deref().map(index).transpose()?;
+                (Message::DelRoute(encode::route(route, dev)), 0)
+            }
+            Action::AddRule { rule, .. } => (Message::NewRule(encode::rule(rule)), CREATE),
+            Action::RemoveRule { rule, .. } => (Message::DelRule(encode::rule(rule)), 0),
+            _ => return Ok(()),
+        };
+        let answer = self.runtime.block_on(self.connection(place(action))?.send(message, flags));
+        finish(action, answer)
+    }
+
+    fn connection(&self, place: Option<&Place>) -> std::result::Result<&Netlink, String> {
+        match place {
+            Some(Place::Inside(name)) => {
+                self.inside.get(name).map(|inside| &inside.netlink).ok_or_else(|| format!("{name} is not open"))
+            }
+            _ => Ok(&self.host),
+        }
+    }
+
+    /// Index of a device.
+    fn index(&self, place: Option<&Place>, dev: &str) -> std::result::Result<u32, String> {
+        if place == Some(&Place::Host) {
+            return nix::net::if_::if_nametoindex(dev).map_err(|errno| format!("device {dev}: {errno}"));
+        }
+        let netlink = self.connection(place)?;
+        let rows = self.runtime.block_on(netlink.dump(Message::GetLink(LinkMessage::default())));
+        let rows = rows.map_err(|error| error.to_string())?;
+        let mut links = rows.iter().filter_map(super::decode::link);
+        links.find(|(_, link)| link.name == dev).map(|(index, _)| index).ok_or_else(|| format!("no device {dev}"))
+    }
+
+    /// Removes many links at once: they are moved to a group of their own, and the group is deleted by one
+    /// message. One by one each waits for an RCU grace period.
+    fn remove_links(&mut self, links: &[&str]) -> Result<()> {
+        for link in links {
+            let message = changed(link, &LinkChange::Group(numbers::DOOMED_GROUP));
+            let answer = self.runtime.block_on(self.host.send(Message::NewLink(message), 0));
+            gone_is_fine(answer).map_err(|refused| Error::new(format!("remove {link}"), refused))?;
+        }
+        let mut group = LinkMessage::default();
+        group.attributes.push(LinkAttribute::Group(numbers::DOOMED_GROUP));
+        let answer = self.runtime.block_on(self.host.send(Message::DelLink(group), 0));
+        gone_is_fine(answer).map_err(|refused| Error::new(format!("remove {}", links.join(" ")), refused))
+    }
+}
+
+/// The links that the first actions remove.
+fn leading_links(actions: &[Action]) -> Vec<&str> {
+    actions.iter().map_while(removed_link).collect()
+}
+
+fn removed_link(action: &Action) -> Option<&str> {
+    if let Action::RemoveLink { link } = action { Some(link) } else { None }
+}
+
+fn place(action: &Action) -> Option<&Place> {
+    match action {
+        Action::SetLink { place, .. }
+        | Action::AddAddress { place, .. }
+        | Action::RemoveAddress { place, .. }
+        | Action::AddRoute { place, .. }
+        | Action::RemoveRoute { place, .. }
+        | Action::AddRule { place, .. }
+        | Action::RemoveRule { place, .. } => Some(place),
+        _ => None,
+    }
+}
+
+fn named(dev: &str) -> LinkMessage {
+    let mut out = LinkMessage::default();
+    out.attributes.push(LinkAttribute::IfName(dev.into()));
+    out
+}
+
+fn changed(dev: &str, change: &LinkChange) -> LinkMessage {
+    let mut out = named(dev);
+    match change {
+        LinkChange::Alias(alias) => out.attributes.push(LinkAttribute::IfAlias(alias.clone())),
+        LinkChange::Mtu(mtu) => out.attributes.push(LinkAttribute::Mtu(*mtu)),
+        LinkChange::Group(group) => out.attributes.push(LinkAttribute::Group(*group)),
+        LinkChange::Up => {
+            out.header.flags = LinkFlags::Up;
+            out.header.change_mask = LinkFlags::Up;
+        }
+    }
+    out
+}
+
+/// What is gone already needs no removal.
+fn finish(action: &Action, answer: std::result::Result<(), Refused>) -> std::result::Result<(), String> {
+    let removal = matches!(
+        action,
+        Action::RemoveLink { .. }
+            | Action::RemoveAddress { .. }
+            | Action::RemoveRoute { .. }
+            | Action::RemoveRule { .. }
+    );
+    let answer = if removal { gone_is_fine(answer) } else { answer };
+    answer.map_err(|refused| refused.to_string())
+}
+
+fn gone_is_fine(answer: std::result::Result<(), Refused>) -> std::result::Result<(), Refused> {
+    match answer {
+        Err(refused) if GONE.contains(&refused.errno) => Ok(()),
+        answer => answer,
+    }
+}
