@@ -1,6 +1,6 @@
 //! The command line: types only. The man page and the completions are made from this.
 
-use crate::model::Name;
+use crate::model::{Name, dnsaddr};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnetwork::IpNetwork;
 use std::ffi::OsString;
@@ -154,7 +154,7 @@ pub struct WayOut {
     #[arg(long, value_name = "IF")]
     pub dev: Option<String>,
     /// Server that gets every DNS query
-    #[arg(long, value_name = "ADDR", value_parser = dns_address)]
+    #[arg(long, value_name = "ADDR", value_parser = dnsaddr::parse)]
     pub dns: Vec<SocketAddr>,
     /// DNS queries to OLD go to NEW
     #[arg(long, value_name = "OLD=NEW", value_parser = rewrite)]
@@ -177,25 +177,19 @@ pub struct Exec {
     #[arg(long)]
     pub pid: bool,
     /// Namespace (not with --gateway or --dev), command and arguments
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "NAME] [--] CMD [ARG")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "NAME] [--] CMD [ARG"
+    )]
     pub command: Vec<OsString>,
-}
-
-/// An address with an optional port, 53 by default: `ADDR`, `ADDR:PORT`, `[ADDR6]:PORT`.
-pub fn dns_address(text: &str) -> Result<SocketAddr, String> {
-    let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
-    let address = bare.or_else(|_| text.parse::<SocketAddr>());
-    let address = address.map_err(|_| format!("{text:?} is no address; ADDR, ADDR:PORT or [ADDR6]:PORT is"))?;
-    if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
-        return Err(format!("no server can be reached at {text}"));
-    }
-    Ok(address)
 }
 
 /// `OLD=NEW`.
 fn rewrite(text: &str) -> Result<(SocketAddr, SocketAddr), String> {
     let (old, new) = text.split_once('=').ok_or("OLD=NEW is needed")?;
-    Ok((dns_address(old)?, dns_address(new)?))
+    Ok((dnsaddr::parse(old)?, dnsaddr::parse(new)?))
 }
 
 #[cfg(test)]
@@ -205,14 +199,5 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         <Cli as clap::CommandFactory>::command().debug_assert();
-    }
-
-    #[test]
-    fn dns_addresses() {
-        assert_eq!(dns_address("192.0.2.1").unwrap().to_string(), "192.0.2.1:53");
-        assert_eq!(dns_address("[2001:db8::1]:5353").unwrap().port(), 5353);
-        for bad in ["", "x", "0.0.0.0", "224.0.0.1", "192.0.2.1:0", "192.0.2.1:65536"] {
-            assert!(dns_address(bad).is_err(), "{bad}");
-        }
     }
 }

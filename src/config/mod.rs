@@ -3,12 +3,31 @@
 //! What can be known from the files alone is checked here; what needs the host (a gateway that no device
 //! reaches) is checked by `plan::resolve`, which reports with the same [`Problem`]s.
 
+pub mod edit;
+pub mod load;
+pub mod read;
+pub mod report;
+
+mod check;
+mod dns;
+mod namespace;
+mod net;
+mod reader;
+mod schema;
+mod settings;
+mod way;
+
+pub use edit::{NewNamespace, declare, forget};
+pub use load::{check, load};
+pub use read::{Layout, locate, open};
+pub use report::report;
+
 use crate::model::{Name, numbers};
 use ipnetwork::{Ipv4Network, Ipv6Network};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A checked configuration.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +38,20 @@ pub struct Config {
     pub namespaces: BTreeMap<Name, Namespace>,
     /// Pools and numbers.
     pub settings: Settings,
+}
+
+impl Config {
+    /// The file that declares this namespace.
+    pub fn declared_in(&self, name: &Name) -> Option<&Path> {
+        let place = self.namespaces.get(name)?.place.as_ref()?;
+        Some(&self.sources.get(place.file)?.path)
+    }
+
+    /// The declared names, and of those the one that `name` may have meant.
+    pub fn nearest(&self, name: &str) -> Option<&Name> {
+        let known = self.namespaces.keys().map(Name::as_str);
+        self.namespaces.get_key_value(reader::nearest(name, known)?).map(|(name, _)| name)
+    }
 }
 
 /// One file.
@@ -67,6 +100,32 @@ pub struct Problem {
     pub other: Option<(Place, String)>,
     /// What would be right.
     pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem at one place.
+    pub fn at(place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
+        let (place, message) = (place.into(), message.into());
+        Self { message, place, label: String::new(), other: None, help: None }
+    }
+
+    /// Short words under the offending text.
+    #[must_use]
+    pub fn label(self, label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..self }
+    }
+
+    /// Another place that has to do with it; nothing when that value has no place.
+    #[must_use]
+    pub fn other(self, place: impl Into<Option<Place>>, label: impl Into<String>) -> Self {
+        Self { other: place.into().map(|place| (place, label.into())), ..self }
+    }
+
+    /// What would be right.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
 }
 
 /// `[namespace.NAME]`.

@@ -1,5 +1,6 @@
 //! Plain data: names, numbers and the kernel objects that nsnat knows. No I/O, no decisions.
 
+pub mod dnsaddr;
 pub mod journal;
 pub mod name;
 pub mod nft;

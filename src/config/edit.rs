@@ -1,0 +1,209 @@
+//! Declaring a namespace in a file, and forgetting it again, without touching anything else in that file.
+//!
+//! Both work on lines of text, so that comments, order and spacing of everything else stay as they are, byte
+//! for byte; what comes out is parsed again and compared with what should have come out.
+
+use crate::error::{Error, Result};
+use crate::model::{Name, dnsaddr};
+use ipnetwork::IpNetwork;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use toml_edit::{Document, DocumentMut, Item, Key, Table};
+
+/// What `add` says about a namespace.
+#[derive(Clone, Debug, Default)]
+pub struct NewNamespace {
+    /// Next hops.
+    pub gateways: Vec<IpAddr>,
+    /// Device.
+    pub dev: Option<String>,
+    /// Servers that get every query.
+    pub dns: Vec<SocketAddr>,
+    /// OLD and NEW.
+    pub rewrites: Vec<(SocketAddr, SocketAddr)>,
+    /// Subnet chosen by hand.
+    pub subnet: Option<IpNetwork>,
+}
+
+/// The text of a file with the namespace declared at its end; `existing` is what the file holds now. Undone by
+/// [`forget`], except that a last line without a newline gets one.
+pub fn declare(existing: Option<&str>, name: &Name, namespace: &NewNamespace) -> Result<String> {
+    let existing = existing.unwrap_or_default();
+    let refuse = |why: &dyn std::fmt::Display| Error::usage(format!("namespace {name}"), why);
+    let before: toml::Table = existing.parse().map_err(|why| refuse(&why))?;
+    if without(before, name).is_some() {
+        return Err(refuse(&"is declared already").hint(format!("`nsnat remove {name}` forgets it")));
+    }
+    let gap = match existing {
+        "" => "",
+        text if text.ends_with('\n') => "\n",
+        _ => "\n\n",
+    };
+    let text = format!("{existing}{gap}{}", table(name, namespace));
+    // Nothing can be added to `namespace = { … }` from outside of its braces.
+    match text.parse::<toml::Table>() {
+        Ok(_) => Ok(text),
+        Err(_) => Err(refuse(&"the file cannot be continued with a table [namespace.NAME]")
+            .hint("write its namespaces as tables, each under its own header")),
+    }
+}
+
+/// The text without the namespace of that name, its sub-tables, and the comments right above it; nothing when
+/// it is not declared there. An empty text when nothing else is left.
+pub fn forget(text: &str, name: &Name) -> Option<String> {
+    let wanted = without(text.parse().ok()?, name)?;
+    let holds = |text: &String| text.parse().is_ok_and(|table| normal(table) == wanted);
+    let left = by_lines(text, name).filter(holds).or_else(|| by_keys(text, name))?;
+    Some(if left.trim().is_empty() { String::new() } else { left })
+}
+
+/// The declaration in its shortest form.
+fn table(name: &Name, namespace: &NewNamespace) -> String {
+    let mut text = format!("[namespace.{}]\n", Key::new(name.as_str()).display_repr());
+    let mut line = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    };
+    line("gateway", one_or_list(&namespace.gateways, IpAddr::to_string));
+    line("dev", namespace.dev.as_deref().map(literal));
+    line("subnet", namespace.subnet.map(|subnet| literal(&subnet.to_string())));
+    line("dns", dns(namespace));
+    text
+}
+
+/// `dns` in the shortest form that says it.
+fn dns(namespace: &NewNamespace) -> Option<String> {
+    let show = |address: &SocketAddr| dnsaddr::show(*address);
+    let servers = one_or_list(&namespace.dns, show);
+    if namespace.rewrites.is_empty() {
+        return servers;
+    }
+    let pair = |(old, new): &(_, _)| format!("{} = {}", literal(&show(old)), literal(&show(new)));
+    let pairs: Vec<String> = namespace.rewrites.iter().map(pair).collect();
+    let servers = servers.map_or_else(String::new, |servers| format!("servers = {servers}, "));
+    Some(format!("{{ {servers}rewrite = {{ {} }} }}", pairs.join(", ")))
+}
+
+/// Nothing, one value, or a list.
+fn one_or_list<T>(values: &[T], show: impl Fn(&T) -> String) -> Option<String> {
+    let texts: Vec<String> = values.iter().map(|value| literal(&show(value))).collect();
+    match texts.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        several => Some(format!("[{}]", several.join(", "))),
+    }
+}
+
+/// A TOML string, quoted and escaped.
+fn literal(text: &str) -> String {
+    toml_edit::Value::from(text).to_string()
+}
+
+/// The data without that namespace; nothing when it is not in there.
+fn without(mut data: toml::Table, name: &Name) -> Option<toml::Table> {
+    data.get_mut("namespace")?.as_table_mut()?.remove(name.as_str())?;
+    Some(normal(data))
+}
+
+/// The last namespace may take the implied table of all namespaces with it: that is no difference.
+fn normal(mut data: toml::Table) -> toml::Table {
+    if data.get("namespace").and_then(toml::Value::as_table).is_some_and(toml::Table::is_empty) {
+        data.remove("namespace");
+    }
+    data
+}
+
+/// Removes the key from a table in braces, which has no lines of its own.
+fn by_keys(text: &str, name: &Name) -> Option<String> {
+    let mut document: DocumentMut = text.parse().ok()?;
+    document.get_mut("namespace")?.as_table_like_mut()?.remove(name.as_str())?;
+    Some(document.to_string())
+}
+
+/// Removes the lines that belong to the namespace.
+fn by_lines(text: &str, name: &Name) -> Option<String> {
+    let document = Document::parse(text).ok()?;
+    let (key, item) = document.as_table().get("namespace")?.as_table()?.get_key_value(name.as_str())?;
+    let mut spans = Vec::new();
+    collect(key, item, &mut spans);
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut cut = lines_of(&lines, &spans);
+    comments(&lines, &mut cut);
+    gaps(&lines, &mut cut);
+    Some(lines.iter().enumerate().filter(|(at, _)| !cut.contains(at)).map(|(_, line)| *line).collect())
+}
+
+/// The spans of everything below a key: headers, and keys with their values.
+fn collect(key: &Key, item: &Item, spans: &mut Vec<Range<usize>>) {
+    match item {
+        Item::None => {}
+        Item::Value(value) => {
+            spans.extend(key.span().zip(value.span()).map(|(key, value)| key.start..value.end))
+        }
+        Item::Table(table) => collect_table(table, spans),
+        Item::ArrayOfTables(tables) => tables.iter().for_each(|table| collect_table(table, spans)),
+    }
+}
+
+fn collect_table(table: &Table, spans: &mut Vec<Range<usize>>) {
+    // A table that is only implied, by dotted keys or by a longer header, has no header to remove.
+    if !table.is_dotted() && !table.is_implicit() {
+        spans.extend(table.span());
+    }
+    for (name, _) in table {
+        if let Some((key, item)) = table.get_key_value(name) {
+            collect(key, item, spans);
+        }
+    }
+}
+
+/// The numbers of the lines that the spans touch.
+fn lines_of(lines: &[&str], spans: &[Range<usize>]) -> BTreeSet<usize> {
+    let mut starts = Vec::with_capacity(lines.len());
+    let mut at = 0;
+    for line in lines {
+        starts.push(at);
+        at += line.len();
+    }
+    let line = |at: usize| starts.partition_point(|start| *start <= at).saturating_sub(1);
+    spans
+        .iter()
+        .flat_map(|span| line(span.start)..=line(span.end.saturating_sub(1).max(span.start)))
+        .collect()
+}
+
+/// Adds the comments that belong to the lines that go. A comment belongs to what stands right under it; with
+/// nothing there, to what stands right above it.
+fn comments(lines: &[&str], cut: &mut BTreeSet<usize>) {
+    let is_comment = |at: usize| lines.get(at).is_some_and(|line| line.trim_start().starts_with('#'));
+    let is_blank = |at: usize| lines.get(at).is_none_or(|line| line.trim().is_empty());
+    let mut at = 0;
+    while at < lines.len() {
+        let end = (at..).find(|at| !is_comment(*at) || cut.contains(at)).unwrap_or(at);
+        let above = at.checked_sub(1).is_some_and(|above| cut.contains(&above));
+        if if is_blank(end) { above } else { cut.contains(&end) } {
+            cut.extend(at..end);
+        }
+        at = end + 1;
+    }
+}
+
+/// Adds the blank lines inside of what goes, and one of those around it: the one that [`declare`] put there.
+fn gaps(lines: &[&str], cut: &mut BTreeSet<usize>) {
+    let is_blank = |at: &usize| lines.get(*at).is_some_and(|line| line.trim().is_empty());
+    let ends: Vec<usize> = cut.iter().copied().filter(|at| !cut.contains(&(at + 1))).collect();
+    for end in ends {
+        let next = (end + 1..).find(|at| !is_blank(at)).unwrap_or(end);
+        if cut.contains(&next) {
+            cut.extend(end + 1..next);
+        } else if is_blank(&(end + 1)) {
+            cut.insert(end + 1);
+        } else if next == lines.len() {
+            let start = (0..end).rev().find(|at| !cut.contains(at));
+            cut.extend(start.filter(is_blank));
+        }
+    }
+}

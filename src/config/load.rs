@@ -1,0 +1,145 @@
+//! Texts → a checked [`Config`], or every problem that they have. Pure.
+
+use super::namespace::{self, Draft};
+use super::reader::{Key, Reader, Value};
+use super::settings::Collected;
+use super::{Config, Name, Namespace, Place, Problem, Source, Uplink};
+use super::{check as across, read, report, schema};
+use crate::error::Error;
+use std::collections::BTreeMap;
+use toml::de::{DeTable, Error as Syntax};
+
+/// Parses and checks all files; the error lists every problem of all of them, without colours.
+pub fn load(sources: Vec<Source>) -> Result<Config, Error> {
+    let (config, problems) = check(sources);
+    if problems.is_empty() { Ok(config) } else { Err(report(&problems, &config.sources, false)) }
+}
+
+/// The same with the problems as data. What has problems is missing from the configuration.
+pub fn check(sources: Vec<Source>) -> (Config, Vec<Problem>) {
+    let mut files = Files::default();
+    for (index, source) in sources.iter().enumerate() {
+        files.file(index, source);
+    }
+    let (mut config, mut problems) = files.together();
+    problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.file, place.span.start)));
+    config.sources = sources;
+    (config, problems)
+}
+
+/// What all files say, before they are seen together.
+#[derive(Default)]
+struct Files {
+    namespaces: BTreeMap<Name, Draft>,
+    uplinks: BTreeMap<Name, Uplink>,
+    settings: Collected,
+    problems: Vec<Problem>,
+    /// A file is no TOML: what it declares is not known.
+    broken: bool,
+}
+
+impl Files {
+    fn file(&mut self, index: usize, source: &Source) {
+        let (document, errors) = DeTable::parse_recoverable(&source.text);
+        if !errors.is_empty() {
+            // What follows from a mistake in the syntax would only hide it.
+            self.broken = true;
+            self.problems.extend(syntax(index, &source.text, &errors));
+            return;
+        }
+        let mut problems = std::mem::take(&mut self.problems);
+        let mut reader = Reader { file: index, problems: &mut problems };
+        reader.keys(document.get_ref(), &schema::FILE);
+        self.tables(&mut reader, document.get_ref(), source);
+        self.problems = problems;
+    }
+
+    fn tables(&mut self, reader: &mut Reader<'_>, document: &DeTable<'_>, source: &Source) {
+        if let Some(value) = document.get("uplink") {
+            each(reader, "uplink", value, |reader, key, value| self.uplink(reader, key, value));
+        }
+        if let Some(value) = document.get("namespace") {
+            let temporary = source.path.starts_with(read::TEMPORARY);
+            each(reader, "namespace", value, |reader, key, value| {
+                self.namespace(reader, key, value, temporary)
+            });
+        }
+        if let Some((key, value)) = document.get_key_value("settings") {
+            self.settings.read(reader, key, value);
+        }
+    }
+
+    fn uplink(&mut self, reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) {
+        let name = namespace::name(reader, key);
+        let uplink = namespace::uplink(reader, key, value);
+        let (Some(name), Some(mut uplink)) = (name, uplink) else { return };
+        if let Some(first) = self.uplinks.get(&name) {
+            reader.report(across::twice("uplink", &name, uplink.place, first.place.clone()));
+            return;
+        }
+        uplink.name = Some(name.clone());
+        self.uplinks.insert(name, uplink);
+    }
+
+    fn namespace(&mut self, reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>, temporary: bool) {
+        let name = namespace::name(reader, key);
+        let draft = namespace::namespace(reader, key, value);
+        let (Some(name), Some(mut draft)) = (name, draft) else { return };
+        if let Some(first) = self.namespaces.get(&name) {
+            let (again, first) = (draft.namespace.place, first.namespace.place.clone());
+            reader.report(across::twice("namespace", &name, again, first));
+            return;
+        }
+        draft.namespace.temporary = temporary;
+        self.namespaces.insert(name, draft);
+    }
+
+    fn together(self) -> (Config, Vec<Problem>) {
+        let Self { namespaces, uplinks, settings, mut problems, broken } = self;
+        let mut resolved = |draft| across::resolve(draft, &uplinks, !broken, &mut problems);
+        let namespaces: BTreeMap<Name, Namespace> =
+            namespaces.into_iter().map(|(name, draft)| (name, resolved(draft))).collect();
+        across::overlaps(&namespaces, &mut problems);
+        (Config { namespaces, settings: settings.settings, ..Config::default() }, problems)
+    }
+}
+
+/// Each `[KIND.NAME]`, in the order in which they stand.
+fn each(
+    reader: &mut Reader<'_>,
+    kind: &str,
+    value: &Value<'_>,
+    mut one: impl FnMut(&mut Reader<'_>, &Key<'_>, &Value<'_>),
+) {
+    let Some(table) = reader.table(&format!("`{kind}`"), value, &format!("[{kind}.NAME]")) else { return };
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    for (key, value) in entries {
+        one(reader, key, value);
+    }
+}
+
+/// Mistakes in the syntax, one a line: further ones on a line mostly follow from its first.
+fn syntax(file: usize, text: &str, errors: &[Syntax]) -> Vec<Problem> {
+    let mut lines = BTreeMap::new();
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let line = report::line_of(text, span.start);
+        let earlier = lines.get(&line.start).is_some_and(|(first, _): &(usize, _)| *first <= span.start);
+        if !earlier {
+            let problem = Problem::at(Place { file, span: span.clone() }, error.message());
+            let help = unquoted(text.get(line.clone()).unwrap_or_default());
+            lines.insert(line.start, (span.start, Problem { help, ..problem }));
+        }
+    }
+    lines.into_values().map(|(_, problem)| problem).collect()
+}
+
+/// The most common mistake: a text without quotes.
+fn unquoted(line: &str) -> Option<String> {
+    let (key, value) = line.split_once('=')?;
+    let (key, value) = (key.trim(), value.split('#').next()?.trim());
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".:/-_".contains(c);
+    (!value.is_empty() && value.chars().all(plain))
+        .then(|| format!("texts stand in quotes: {key} = \"{value}\""))
+}

@@ -1,0 +1,149 @@
+//! `[namespace.NAME]` and `[uplink.NAME]`.
+
+use super::reader::{Key, Reader, Refusal, Section, Value, listed, nearest, quoted};
+use super::{Dns, Ipv6, Located, Namespace, Problem, Uplink};
+use super::{dns, net, schema, way};
+use crate::model::Name;
+
+/// What the kernel takes as an IPv4 MTU: RFC 791's minimum for a datagram's reassembly up to its length field.
+const MTU: std::ops::RangeInclusive<i128> = 576..=65_535;
+/// RFC 8200 §5: IPv6 needs links of 1280 bytes.
+const MTU_IPV6: i128 = 1280;
+
+/// The words of `ipv6`.
+const IPV6: [(&str, Ipv6); 3] = [("auto", Ipv6::Auto), ("off", Ipv6::Off), ("nat", Ipv6::Nat)];
+
+/// A namespace whose uplinks are still names.
+pub(super) struct Draft {
+    /// All that it says; `uplinks` holds its own `dev` and `gateway` only.
+    pub(super) namespace: Namespace,
+    /// `uplink`.
+    pub(super) wanted: Vec<Located<String>>,
+}
+
+/// Reads a name: of a namespace or of an uplink.
+pub(super) fn name(reader: &mut Reader<'_>, key: &Key<'_>) -> Option<Name> {
+    match key.get_ref().parse() {
+        Ok(name) => Some(name),
+        Err(why) => {
+            let problem = Problem::at(reader.place(key), why).label("no name");
+            reader.report(problem.help("for example `backup`, `vpn-2`, `site.a`"));
+            None
+        }
+    }
+}
+
+/// Reads one `[uplink.NAME]`.
+pub(super) fn uplink(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) -> Option<Uplink> {
+    let what = format!("uplink {}", quoted(key.get_ref()));
+    let section = reader.section(&what, key, value, &schema::UPLINK)?;
+    if !section.mentions("dev") && !section.mentions("gateway") {
+        no_way(reader, &section, "add `dev = \"IF\"`, `gateway = \"ADDR\"`, or both");
+    }
+    Some(way::read(reader, &section))
+}
+
+/// Reads one `[namespace.NAME]`.
+pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) -> Option<Draft> {
+    let what = format!("namespace {}", quoted(key.get_ref()));
+    let section = reader.section(&what, key, value, &schema::NAMESPACE)?;
+    one_way(reader, &section);
+    let wanted = section.get("uplink").map_or_else(Vec::new, |value| names(reader, value));
+    let own = way::read(reader, &section);
+    let uplinks = if own.dev.is_some() || !own.gateways.is_empty() { vec![own] } else { Vec::new() };
+    let ipv6 = section.get("ipv6").and_then(|value| ipv6(reader, value)).unwrap_or_default();
+    let namespace = Namespace {
+        place: Some(section.place.clone()),
+        uplinks,
+        lan: section.get("lan").and_then(|value| reader.boolean("`lan`", value)).unwrap_or(true),
+        mtu: section.get("mtu").and_then(|value| mtu(reader, value, ipv6)),
+        subnet: section.get("subnet").and_then(|value| reader.parsed("`subnet`", value, net::subnet)),
+        ipv6,
+        dns: section.get("dns").map_or(Dns::Auto, |value| dns::read(reader, value, ipv6)),
+        temporary: false,
+    };
+    Some(Draft { namespace, wanted })
+}
+
+/// A namespace has an uplink or a way of its own.
+fn one_way(reader: &mut Reader<'_>, section: &Section<'_, '_>) {
+    let own = section.key("gateway").or_else(|| section.key("dev"));
+    if let (Some(uplink), Some(own)) = (section.key("uplink"), own) {
+        let message = format!("{} has both `uplink` and `{}`", section.what, own.get_ref());
+        let problem = Problem::at(reader.place(own), message)
+            .label("its own way")
+            .other(reader.place(uplink), "and others by name")
+            .help("keep one of them; a way of its own that is shared or tried in order is an [uplink.NAME]");
+        reader.report(problem);
+    }
+    if !["uplink", "gateway", "dev"].iter().any(|key| section.mentions(key)) {
+        no_way(reader, section, "add `gateway = \"ADDR\"`, `dev = \"IF\"` or `uplink = \"NAME\"`");
+    }
+}
+
+fn no_way(reader: &mut Reader<'_>, section: &Section<'_, '_>, cure: &str) {
+    let message = format!("{} has no way out", section.what);
+    reader.report(Problem::at(section.place.clone(), message).label("leaves by what?").help(cure));
+}
+
+/// `uplink`: one name, or several in order.
+fn names(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Located<String>> {
+    let mut read: Vec<Located<String>> = Vec::new();
+    for value in reader.list("`uplink`", value) {
+        let Some(text) = reader.text("`uplink`", value) else { continue };
+        let name = reader.located(text.to_owned(), value);
+        match read.iter().find(|first| first.value == name.value) {
+            Some(first) => {
+                let problem = Problem::at(name.place, format!("uplink {} is named twice", quoted(text)))
+                    .label("again")
+                    .other(first.place.clone(), "the first time")
+                    .help("leave one of them out: they are tried in order");
+                reader.report(problem);
+            }
+            None => read.push(name),
+        }
+    }
+    read
+}
+
+/// `ipv6`.
+fn ipv6(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Ipv6> {
+    if value.get_ref().is_bool() {
+        reader.mistyped(
+            "`ipv6`",
+            value,
+            "a word",
+            "`\"nat\"` for yes, `\"off\"` for no, `\"auto\"` for when it can be",
+        );
+        return None;
+    }
+    reader.parsed("`ipv6`", value, |text| word(text, &IPV6)).map(|located| located.value)
+}
+
+/// One of a few words.
+pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refusal> {
+    if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(*meaning);
+    }
+    let known = || words.iter().map(|(word, _)| *word);
+    let help = match nearest(text, known()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("one of {}", listed(known())),
+    };
+    Err((format!("{} means nothing here", quoted(text)), Some(help)))
+}
+
+/// `mtu`.
+fn mtu(reader: &mut Reader<'_>, value: &Value<'_>, ipv6: Ipv6) -> Option<u32> {
+    let bytes = reader.integer("`mtu`", value)?;
+    let (least, why) = match ipv6 {
+        Ipv6::Nat => (MTU_IPV6, ", because `ipv6 = \"nat\"` needs 1280"),
+        Ipv6::Auto | Ipv6::Off => (*MTU.start(), ""),
+    };
+    if (least..=*MTU.end()).contains(&bytes) {
+        return u32::try_from(bytes).ok();
+    }
+    let problem = Problem::at(reader.place(value), format!("an MTU of {bytes} bytes does not work"));
+    reader.report(problem.help(format!("from {least} to {}{why}", MTU.end())));
+    None
+}

@@ -1,0 +1,111 @@
+//! Problems as people read them: file:line:column, the offending text underlined, what would be right.
+
+use super::{Place, Problem, Source};
+use crate::error::Error;
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::path::Path;
+
+/// One error that lists all problems.
+pub fn report(problems: &[Problem], sources: &[Source], colour: bool) -> Error {
+    let sheets: Vec<Sheet<'_>> = sources.iter().map(Sheet::new).collect();
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let mut text = String::new();
+    for problem in problems {
+        let _ = write!(text, "{}\n\n", renderer.render(&[group(problem, &sheets)]));
+    }
+    let count = match problems.len() {
+        1 => "1 problem".to_owned(),
+        many => format!("{many} problems"),
+    };
+    let _ = write!(text, "nsnat: configuration: {count}; nothing was changed");
+    Error::usage(text, "")
+}
+
+/// The line around a byte, without its end.
+pub(super) fn line_of(text: &str, at: usize) -> Range<usize> {
+    let at = floor(text, at);
+    let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let end = after.find('\n').map_or(text.len(), |newline| at + newline);
+    start..end
+}
+
+/// A file, and where its lines begin: a report of thousands of problems must not count them again for each.
+struct Sheet<'s> {
+    path: &'s Path,
+    text: &'s str,
+    lines: Vec<usize>,
+}
+
+impl<'s> Sheet<'s> {
+    fn new(source: &'s Source) -> Self {
+        let after = source.text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { path: &source.path, text: &source.text, lines: std::iter::once(0).chain(after).collect() }
+    }
+
+    /// A snippet of the lines that these marks touch.
+    fn snippet(&self, marks: &[Mark<'s>]) -> Snippet<'s, Annotation<'s>> {
+        let spans = || marks.iter().map(|mark| visible(self.text, &mark.span));
+        let first = spans().map(|span| span.start).min().unwrap_or(0);
+        let last = spans().map(|span| span.end).max().unwrap_or(0);
+        let shown = line_of(self.text, first).start..line_of(self.text, last).end;
+        let line = self.lines.partition_point(|start| *start <= shown.start);
+        let annotations = marks.iter().map(|mark| {
+            let span = visible(self.text, &mark.span);
+            let annotation = mark.kind.span(span.start - shown.start..span.end - shown.start);
+            if mark.label.is_empty() { annotation } else { annotation.label(mark.label) }
+        });
+        Snippet::source(self.text.get(shown.clone()).unwrap_or_default())
+            .line_start(line.max(1))
+            .path(self.path.to_string_lossy())
+            .annotations(annotations)
+    }
+}
+
+/// A stretch of a file to underline.
+struct Mark<'p> {
+    kind: AnnotationKind,
+    span: Range<usize>,
+    label: &'p str,
+}
+
+fn group<'p>(problem: &'p Problem, sheets: &[Sheet<'p>]) -> Group<'p> {
+    // The name of the program stands where other tools say "error", as on every other line that we print.
+    let mut group = Group::with_title(Level::ERROR.with_name("nsnat").primary_title(&problem.message));
+    let sheet = |place: &Place| sheets.get(place.file);
+    if let Some((place, sheet)) = problem.place.as_ref().and_then(|place| Some((place, sheet(place)?))) {
+        let mut marks = vec![mark(AnnotationKind::Primary, place, &problem.label)];
+        let other =
+            problem.other.as_ref().map(|(place, label)| (place, mark(AnnotationKind::Context, place, label)));
+        match other {
+            Some((there, mark)) if there.file == place.file => {
+                marks.push(mark);
+                group = group.element(sheet.snippet(&marks));
+            }
+            Some((there, mark)) => {
+                group = group.element(sheet.snippet(&marks));
+                group = group.elements(sheets.get(there.file).map(|sheet| sheet.snippet(&[mark])));
+            }
+            None => group = group.element(sheet.snippet(&marks)),
+        }
+    }
+    group.elements(problem.help.as_deref().map(|help| Level::HELP.with_name("hint").message(help)))
+}
+
+fn mark<'p>(kind: AnnotationKind, place: &Place, label: &'p str) -> Mark<'p> {
+    Mark { kind, span: place.span.clone(), label }
+}
+
+/// The span inside of the text, on whole characters, ending on the line on which it starts.
+fn visible(text: &str, span: &Range<usize>) -> Range<usize> {
+    let start = floor(text, span.start);
+    let end = floor(text, span.end).min(line_of(text, start).end);
+    start..end.max(start)
+}
+
+/// The nearest boundary of characters at or before `at`.
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}

@@ -1,0 +1,30 @@
+//! Every key that there is, as data: what each table is called, and which keys it knows.
+
+/// A kind of table.
+pub(super) struct Table {
+    /// As people write it.
+    pub(super) header: &'static str,
+    /// The keys that it knows, in the order in which they are documented.
+    pub(super) keys: &'static [&'static str],
+}
+
+/// The file itself.
+pub(super) const FILE: Table = Table { header: "the top level", keys: &["namespace", "uplink", "settings"] };
+
+/// A namespace.
+pub(super) const NAMESPACE: Table = Table {
+    header: "[namespace.NAME]",
+    keys: &["gateway", "dev", "uplink", "dns", "lan", "mtu", "subnet", "ipv6"],
+};
+
+/// A way out that has a name.
+pub(super) const UPLINK: Table = Table { header: "[uplink.NAME]", keys: &["dev", "gateway"] };
+
+/// The long form of a namespace's `dns`.
+pub(super) const DNS: Table = Table { header: "[namespace.NAME.dns]", keys: &["servers", "rewrite"] };
+
+/// Pools and numbers.
+pub(super) const SETTINGS: Table = Table { header: "[settings]", keys: &["pool", "pool6", "fwmark-mask"] };
+
+/// All of them: where a key that is unknown in one table may belong.
+pub(super) const ALL: [&Table; 5] = [&FILE, &NAMESPACE, &UPLINK, &DNS, &SETTINGS];
