@@ -15,7 +15,7 @@ mod up;
 use crate::cli::{Cli, Color, Command, Global, Output};
 use crate::error::{Class, Error, Result};
 use crate::model::Name;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 /// What every command gets.
@@ -33,7 +33,8 @@ impl Context<'_> {
     /// Tells something that is not the result, unless quiet.
     fn say(&self, text: impl std::fmt::Display) {
         if !self.global.quiet && !self.json() {
-            anstream::println!("{text}");
+            // A message that nobody can read is no failure of what it tells.
+            let _ = writeln!(anstream::stdout(), "{text}");
         }
     }
 
@@ -89,4 +90,16 @@ fn unknown<'a>(name: &Name, declared: impl Iterator<Item = &'a Name>) -> Error {
         Some((_, near)) => error.hint(format!("did you mean {near}?")),
         None => error.hint(format!("nsnat add {name} --gateway ADDR declares it")),
     }
+}
+
+/// Prints a line of the result. A reader that has seen enough (`| head`) is no error.
+fn print(line: impl std::fmt::Display) -> Result<()> {
+    match writeln!(anstream::stdout(), "{line}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        result => result.map_err(|error| Error::new("write the result", error)),
+    }
+}
+
+fn print_json(value: &serde_json::Value) -> Result<()> {
+    print(format_args!("{value:#}"))
 }

@@ -12,12 +12,16 @@
 mod decode;
 mod encode;
 pub mod files;
+pub mod interrupt;
 pub mod netns;
 mod netlink;
 mod nft;
 mod observe;
 mod perform;
 mod sysctl;
+
+pub use nix::sys::signal::Signal;
+pub use perform::Step;
 
 use crate::error::{Context, Result};
 use crate::model::{Name, Owner};
@@ -48,6 +52,11 @@ impl Kernel {
         let host = runtime.block_on(async { Netlink::open() })?;
         Ok(Self { runtime, host, inside: BTreeMap::new() })
     }
+}
+
+/// Sends a signal to a process; one that ended meanwhile needs none.
+pub fn end(pid: i32, signal: Signal) {
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
 }
 
 /// Whether the process still lives: the same number may belong to a later one.

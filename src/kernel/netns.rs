@@ -52,8 +52,15 @@ pub(super) fn find(name: &Name) -> Result<Found> {
     Ok(Found::Alive { file, inode })
 }
 
+/// Device and inode number of a namespace, by which its processes are found.
+pub fn identity(name: &Name) -> Result<Option<(u64, u64)>> {
+    let Found::Alive { file, inode } = find(name)? else { return Ok(None) };
+    let device = file.metadata().what(|| format!("namespace {name}"))?.dev();
+    Ok(Some((device, inode)))
+}
+
 /// Whether `/run/netns` is there.
-pub(super) fn dir_exists() -> bool {
+pub fn dir_exists() -> bool {
     Path::new(DIR).is_dir()
 }
 
@@ -110,7 +117,7 @@ fn prepare_dir() -> Result<()> {
 }
 
 /// Takes `/run/netns` away again, if nothing is in it.
-pub(super) fn remove_dir() -> Result<()> {
+pub fn remove_dir() -> Result<()> {
     let what = || format!("remove {DIR}");
     let Ok(mut entries) = std::fs::read_dir(DIR) else { return Ok(()) };
     if entries.next().is_some() {

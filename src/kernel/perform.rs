@@ -16,26 +16,33 @@ const CREATE: u16 = NLM_F_CREATE | NLM_F_EXCL;
 /// ESRCH for routes, ENOENT for rules, ENODEV for links, EADDRNOTAVAIL for addresses.
 const GONE: [i32; 4] = [libc::ESRCH, libc::ENOENT, libc::ENODEV, libc::EADDRNOTAVAIL];
 
+/// What happens while actions are performed.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// This one is next.
+    Before(&'a Action),
+    /// It failed.
+    Failed(Error),
+}
+
 impl Kernel {
-    /// Performs actions in order. `before` is called before each one and may stop the run: then this returns how
-    /// many were performed.
-    pub fn perform(&mut self, actions: &[Action], mut before: impl FnMut(&Action) -> bool) -> Result<usize> {
-        let mut done = 0;
-        while let Some(rest) = actions.get(done..).filter(|rest| !rest.is_empty()) {
-            let Some(action) = rest.first() else { break };
-            if !before(action) {
-                break;
+    /// Performs actions in order; `step` is asked before each one and told of each failure, and says whether to
+    /// go on.
+    pub fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
+        let mut rest = actions;
+        while let Some(action) = rest.first() {
+            if !step(Step::Before(action)) {
+                return;
             }
             let doomed = leading_links(rest);
-            if doomed.len() > 1 {
-                self.remove_links(&doomed)?;
-                done += doomed.len();
-            } else {
-                self.one(action).map_err(|error| Error::new(action, error))?;
-                done += 1;
+            let result = if doomed.len() > 1 { self.remove_links(&doomed) } else { self.one(action) };
+            if let Err(why) = result {
+                if !step(Step::Failed(Error::new(action, why))) {
+                    return;
+                }
             }
+            rest = rest.get(doomed.len().max(1)..).unwrap_or_default();
         }
-        Ok(done)
     }
 
     fn one(&mut self, action: &Action) -> std::result::Result<(), String> {
@@ -141,16 +148,16 @@ impl Kernel {
 
     /// Removes many links at once: they are moved to a group of their own, and the group is deleted by one
     /// message. One by one each waits for an RCU grace period.
-    fn remove_links(&mut self, links: &[&str]) -> Result<()> {
+    fn remove_links(&mut self, links: &[&str]) -> std::result::Result<(), String> {
         for link in links {
             let message = changed(link, &LinkChange::Group(numbers::DOOMED_GROUP));
             let answer = self.runtime.block_on(self.host.send(Message::NewLink(message), 0));
-            gone_is_fine(answer).map_err(|refused| Error::new(format!("remove {link}"), refused))?;
+            gone_is_fine(answer).map_err(|refused| format!("{link}: {refused}"))?;
         }
         let mut group = LinkMessage::default();
         group.attributes.push(LinkAttribute::Group(numbers::DOOMED_GROUP));
         let answer = self.runtime.block_on(self.host.send(Message::DelLink(group), 0));
-        gone_is_fine(answer).map_err(|refused| Error::new(format!("remove {}", links.join(" ")), refused))
+        gone_is_fine(answer).map_err(|refused| refused.to_string())
     }
 }
 

@@ -1,0 +1,252 @@
+//! The circle that `up`, `down` and everything else that changes something goes through:
+//! lock, observe, plan, write the intent down, perform, observe again, which must leave nothing to do.
+//!
+//! # What is left when it does not work
+//!
+//! When an action fails, or somebody interrupts, each namespace is left as it was before or as it should be
+//! after: those that are complete stay, the others get their old entry of the journal back, and the circle is
+//! gone through once more with that. When even that fails, or nsnat is killed, the journal on disk holds the union
+//! of old and new, and the next `up` or `down` completes it.
+
+use super::Context;
+use crate::error::{Class, Error, Result};
+use crate::kernel::{Kernel, Step, files, interrupt, netns};
+use crate::model::{Journal, Member, Name, Netns, Observed, Target};
+use crate::plan::{self, Action, Place};
+use std::collections::BTreeSet;
+
+/// Access to the kernel, alone.
+pub(super) struct Session<'a> {
+    context: &'a Context<'a>,
+    lock: files::Lock,
+    kernel: Kernel,
+}
+
+impl<'a> Session<'a> {
+    /// Takes the lock; waits for another nsnat to finish.
+    pub(super) fn begin(context: &'a Context<'a>, what: &str) -> Result<Self> {
+        super::need_root(what)?;
+        interrupt::catch();
+        let kernel = Kernel::open()?;
+        let lock = files::lock(|| context.note("waiting for another nsnat to finish"))?;
+        Ok(Self { context, lock, kernel })
+    }
+
+    /// What is.
+    pub(super) fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
+        self.kernel.observe(names)
+    }
+
+    /// What is, for one who only looks.
+    pub(super) fn look(mut self, names: &[&Name]) -> Result<Observed> {
+        let observed = self.observe(names)?;
+        if observed.journal.members.is_empty() {
+            files::clear(&self.lock)?;
+        }
+        Ok(observed)
+    }
+
+    /// Makes `goal` true; says how many actions that took.
+    pub(super) fn apply(&mut self, goal: &Journal, observed: &Observed) -> Result<usize> {
+        let actions = plan::actions(goal, observed);
+        if actions.is_empty() && *goal == observed.journal {
+            self.finish(goal)?;
+            return Ok(0);
+        }
+        self.intend(goal, observed, &actions)?;
+        match self.circle(goal, &actions) {
+            Ok(()) => Ok(actions.len()),
+            Err(error) => Err(self.settle(goal, &observed.journal, error)),
+        }
+    }
+
+    /// Performs, observes, and writes down what came of it.
+    fn circle(&mut self, goal: &Journal, actions: &[Action]) -> Result<()> {
+        let removing = !actions.iter().any(is_addition);
+        let mut errors = Vec::new();
+        let context = self.context;
+        self.kernel.perform(actions, &mut |step| match step {
+            Step::Before(action) => {
+                if context.global.verbose > 0 {
+                    context.say(action);
+                }
+                !interrupt::caught()
+            }
+            // Taking away goes on after an error; what is made stops at the first.
+            Step::Failed(error) => {
+                errors.push(error);
+                removing
+            }
+        });
+        if let Some(error) = errors.into_iter().next() {
+            return Err(error);
+        }
+        if interrupt::caught() && !actions.is_empty() {
+            return Err(Error::new("interrupted", "stopped before everything was done"));
+        }
+        self.verify(goal)
+    }
+
+    /// Observing again must leave nothing to do.
+    fn verify(&mut self, goal: &Journal) -> Result<()> {
+        let names: Vec<&Name> = goal.members.keys().collect();
+        let observed = self.kernel.observe(&names)?;
+        let rest = plan::actions(goal, &Observed { journal: goal.clone(), ..observed.clone() });
+        if let Some(first) = rest.first() {
+            let why = format!("still to do after everything was done: {first}");
+            return Err(Error::new("the kernel's state is not what it should be", why)
+                .hint("does another program change the network at this moment? try again, or see: nsnat plan"));
+        }
+        let mut noted = goal.clone();
+        noted.skeleton.clone_from(&observed.table.rules);
+        for (name, member) in &mut noted.members {
+            if let Some(Netns::Alive { inode, .. }) = observed.namespaces.get(name) {
+                member.inode = Some(*inode);
+            }
+        }
+        self.finish(&noted)
+    }
+
+    /// Writes the union of old and new down, before anything is changed.
+    fn intend(&mut self, goal: &Journal, observed: &Observed, actions: &[Action]) -> Result<()> {
+        for name in observed.journal.members.keys().filter(|name| !goal.members.contains_key(*name)) {
+            files::remove_target(name)?;
+        }
+        let mut intent = union(goal, &observed.journal);
+        intent.made_netns_dir |= !netns::dir_exists();
+        if actions.iter().any(|action| matches!(action, Action::LoadSkeleton { .. })) {
+            intent.skeleton = None;
+        }
+        files::write_journal(&intent)
+    }
+
+    /// Writes the result down; what `exec` reads comes last.
+    fn finish(&mut self, journal: &Journal) -> Result<()> {
+        let made_dir = files::read_journal()?.made_netns_dir;
+        if journal.members.is_empty() {
+            if made_dir {
+                netns::remove_dir()?;
+            }
+            return files::clear(&self.lock);
+        }
+        files::write_journal(&Journal { made_netns_dir: made_dir, ..journal.clone() })?;
+        journal.members.iter().try_for_each(|(name, member)| files::write_target(name, &target(member)))
+    }
+
+    /// After a failure: whole namespaces stay, the others go back.
+    fn settle(&mut self, goal: &Journal, before: &Journal, error: Error) -> Error {
+        interrupt::forget();
+        match self.go_back(goal, before) {
+            Ok(left) if left.is_empty() => error.hint("everything is as it was before"),
+            Ok(left) => error.hint(format!("complete: {}; everything else is as it was before", names(&left))),
+            Err(second) => error.hint(format!(
+                "going back failed, too ({second}); nsnat plan shows what is missing, nsnat up or nsnat down completes it"
+            )),
+        }
+        .class(Class::Failed)
+    }
+
+    /// Says which of the changed namespaces are as they should be.
+    fn go_back(&mut self, goal: &Journal, before: &Journal) -> Result<Vec<Name>> {
+        let names: Vec<&Name> = goal.members.keys().chain(before.members.keys()).collect();
+        let observed = self.kernel.observe(&names)?;
+        let incomplete = incomplete(goal, &plan::actions(goal, &observed));
+        let mut mixed = union(before, goal);
+        let mut complete = Vec::new();
+        for name in names {
+            let (old, new) = (before.members.get(name), goal.members.get(name));
+            if old == new || incomplete.as_ref().is_none_or(|names| names.contains(name)) {
+                put(&mut mixed, name, old);
+            } else {
+                put(&mut mixed, name, new);
+                complete.push(name.clone());
+            }
+        }
+        let used: BTreeSet<&String> = mixed.members.values().map(|member| &member.egress).collect();
+        mixed.egresses.retain(|key, _| used.contains(key));
+        let actions = plan::actions(&mixed, &observed);
+        self.circle(&mixed, &actions)?;
+        complete.dedup();
+        Ok(complete)
+    }
+}
+
+fn put(journal: &mut Journal, name: &Name, member: Option<&Member>) {
+    match member {
+        Some(member) => journal.members.insert(name.clone(), member.clone()),
+        None => journal.members.remove(name),
+    };
+}
+
+/// The namespaces that actions are still needed for; none (all) when something that several share is missing.
+fn incomplete(goal: &Journal, actions: &[Action]) -> Option<BTreeSet<Name>> {
+    actions.iter().map(|action| owner(action, goal)).collect()
+}
+
+/// The namespace that an action is for; none when several share what it changes.
+pub(super) fn owner(action: &Action, journal: &Journal) -> Option<Name> {
+    let by_link = |link: &str| journal.members.iter().find(|(_, m)| m.link == link).map(|(name, _)| name.clone());
+    concerns(action, by_link)
+}
+
+fn concerns(action: &Action, owner: impl Fn(&str) -> Option<Name>) -> Option<Name> {
+    match action {
+        Action::MakeNetns { name, .. } | Action::RemoveNetns { name } | Action::AddVeth { name, .. } => {
+            Some(name.clone())
+        }
+        Action::RemoveLink { link } => owner(link),
+        Action::SetLink { place, dev, .. } => at(place, dev, owner),
+        Action::AddAddress { place, address } | Action::RemoveAddress { place, address } => {
+            at(place, &address.dev, owner)
+        }
+        Action::AddRoute { place, route, .. } | Action::RemoveRoute { place, route } => {
+            at(place, route.dev.as_deref().unwrap_or_default(), owner)
+        }
+        Action::Sysctl { place, key, .. } => at(place, key.split('/').nth(3).unwrap_or_default(), owner),
+        Action::AddRule { place, .. } | Action::RemoveRule { place, .. } => at(place, "", owner),
+        Action::LoadSkeleton { .. } | Action::RemoveTable | Action::Elements { .. } => None,
+    }
+}
+
+fn at(place: &Place, dev: &str, owner: impl Fn(&str) -> Option<Name>) -> Option<Name> {
+    match place {
+        Place::Inside(name) => Some(name.clone()),
+        Place::Host => owner(dev),
+    }
+}
+
+fn is_addition(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::MakeNetns { .. }
+            | Action::LoadSkeleton { .. }
+            | Action::AddVeth { .. }
+            | Action::AddAddress { .. }
+            | Action::AddRoute { .. }
+            | Action::AddRule { .. }
+    )
+}
+
+/// Both, the first one's entries where both have one.
+fn union(first: &Journal, second: &Journal) -> Journal {
+    let mut out = first.clone();
+    for (key, egress) in &second.egresses {
+        out.egresses.entry(key.clone()).or_insert_with(|| egress.clone());
+    }
+    for (name, member) in &second.members {
+        out.members.entry(name.clone()).or_insert_with(|| member.clone());
+    }
+    for (key, value) in &second.sysctls {
+        out.sysctls.insert(key.clone(), value.clone());
+    }
+    out.made_netns_dir |= second.made_netns_dir;
+    out
+}
+
+fn target(member: &Member) -> Target {
+    Target { hide_resolvers: !member.dns.servers.is_empty() || !member.dns.rewrites.is_empty() }
+}
+
+fn names(names: &[Name]) -> String {
+    names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+}

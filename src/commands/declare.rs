@@ -1,0 +1,107 @@
+//! `nsnat add` and `nsnat remove`: declarations, and what follows from them.
+
+use super::{Context, config, down, up};
+use crate::cli::Add;
+use crate::config::{NewNamespace, declare, forget, locate};
+use crate::error::{Error, Result};
+use crate::kernel::files;
+use crate::model::Name;
+use std::path::{Path, PathBuf};
+
+pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
+    super::need_root("add")?;
+    let config = config::open(context)?;
+    if let Some(path) = config.declared_in(&add.name) {
+        let name = &add.name;
+        return Err(Error::usage(format!("namespace {name}"), format!("declared already in {}", path.display()))
+            .hint(format!("nsnat remove {name}, or edit that file and: nsnat up {name}")));
+    }
+    if add.way.gateway.is_empty() && add.way.dev.is_none() {
+        return Err(Error::usage(format!("namespace {}", add.name), "no way out is given")
+            .hint("--gateway ADDR, or --dev IF for that device's own gateway"));
+    }
+    let path = file(context, &add.name, add.temporary)?;
+    let before = existing(&path)?;
+    let text = declare(before.as_deref(), &add.name, &new(add))?;
+    let made = make_dirs(&path)?;
+    files::replace(&path, &text, 0o644)?;
+    let result = up::run(context, std::slice::from_ref(&add.name));
+    if result.is_err() {
+        undo(&path, before.as_deref(), &made)?;
+    }
+    result
+}
+
+pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<()> {
+    super::need_root("remove")?;
+    let config = config::open(context)?;
+    let Some(path) = config.declared_in(name) else {
+        return Err(super::unknown(name, config.namespaces.keys()));
+    };
+    let text = existing(path)?.unwrap_or_default();
+    let Some(rest) = forget(&text, name) else {
+        return Err(Error::new(format!("namespace {name}"), format!("cannot be cut out of {}", path.display()))
+            .hint("edit the file, then: nsnat down"));
+    };
+    if files::read_journal()?.members.contains_key(name) {
+        down::run(context, std::slice::from_ref(name), kill)?;
+    } else {
+        context.say(format_args!("{name}: was not up"));
+    }
+    if rest.is_empty() && context.global.config.as_deref() != Some(path) {
+        files::remove_file(path)?;
+        remove_temporary_dirs(context, path)
+    } else {
+        files::replace(path, &rest, 0o644)
+    }
+}
+
+fn file(context: &Context<'_>, name: &Name, temporary: bool) -> Result<PathBuf> {
+    locate(context.global.config.as_deref()).file_of(name, temporary).ok_or_else(|| {
+        Error::usage("--temporary", "needs the default configuration").hint("leave out --config, or --temporary")
+    })
+}
+
+fn new(add: &Add) -> NewNamespace {
+    NewNamespace {
+        gateways: add.way.gateway.clone(),
+        dev: add.way.dev.clone(),
+        dns: add.way.dns.clone(),
+        rewrites: add.way.rewrite.clone(),
+        subnet: add.subnet,
+    }
+}
+
+fn existing(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::new(format!("read {}", path.display()), error)),
+    }
+}
+
+/// Makes the directories above a file; says which were missing, the deepest first.
+fn make_dirs(path: &Path) -> Result<Vec<PathBuf>> {
+    let missing = path.ancestors().skip(1).take_while(|dir| !dir.exists()).map(Path::to_owned).collect();
+    if let Some(dir) = path.parent() {
+        files::make_dir(dir, 0o755)?;
+    }
+    Ok(missing)
+}
+
+/// Puts a file and its directories back as they were.
+fn undo(path: &Path, before: Option<&str>, made: &[PathBuf]) -> Result<()> {
+    match before {
+        Some(text) => files::replace(path, text, 0o644)?,
+        None => files::remove_file(path)?,
+    }
+    made.iter().try_for_each(files::remove_dir)
+}
+
+/// The directory of temporary declarations goes with the last of them, and what held it.
+fn remove_temporary_dirs(context: &Context<'_>, path: &Path) -> Result<()> {
+    let Some(dir) = path.parent().filter(|dir| dir.starts_with(files::RUN)) else { return Ok(()) };
+    files::remove_dir(dir)?;
+    let lock = files::lock(|| context.note("waiting for another nsnat to finish"))?;
+    if files::read_journal()?.members.is_empty() { files::clear(&lock) } else { Ok(()) }
+}

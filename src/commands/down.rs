@@ -1,0 +1,87 @@
+//! `nsnat down`.
+
+use super::{Context, apply::Session, up};
+use crate::enter::{self, Process};
+use crate::error::{Error, Result};
+use crate::kernel::{self, netns};
+use crate::model::{Name, Observed};
+use crate::plan;
+use std::time::{Duration, Instant};
+
+/// How long processes may take to end after SIGTERM, and then after SIGKILL.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) fn run(context: &Context<'_>, names: &[Name], kill: bool) -> Result<()> {
+    let mut session = Session::begin(context, "down")?;
+    let observed = session.observe(&names.iter().collect::<Vec<_>>())?;
+    if let Some(name) = names.iter().find(|name| !is_up(name, &observed)) {
+        return Err(not_up(name, &observed));
+    }
+    let gone = |name: &Name| names.is_empty() || names.contains(name);
+    let members = observed.namespaces.iter().filter(|(name, netns)| observed.is_ours(name, netns) && gone(name));
+    for (name, _) in members {
+        empty(context, name, kill)?;
+    }
+    let goal = plan::without(&observed, gone);
+    let done = session.apply(&goal, &observed)?;
+    up::report(context, &observed.journal, &goal, done);
+    Ok(())
+}
+
+fn is_up(name: &Name, observed: &Observed) -> bool {
+    observed.journal.members.contains_key(name)
+        || observed.namespaces.get(name).is_some_and(|netns| observed.is_ours(name, netns))
+}
+
+fn not_up(name: &Name, observed: &Observed) -> Error {
+    let what = format!("namespace {name}");
+    match observed.namespaces.get(name) {
+        Some(_) => Error::new(what, "it is not nsnat's; it is left alone"),
+        None => Error::new(what, "it is not up").hint("nsnat status shows what is"),
+    }
+}
+
+/// Makes sure that nobody is in a namespace: a running job is never cut off, unless that is asked for.
+fn empty(context: &Context<'_>, name: &Name, kill: bool) -> Result<()> {
+    let Some(identity) = netns::identity(name)? else { return Ok(()) };
+    let inside = enter::members(identity);
+    if inside.is_empty() {
+        return Ok(());
+    }
+    if !kill {
+        return Err(Error::new(format!("namespace {name}"), format!("in use by {}", listed(&inside)))
+            .hint(format!("wait for it to end, or: nsnat down {name} --kill")));
+    }
+    context.note(format!("{name}: ending {}", listed(&inside)));
+    for signal in [kernel::Signal::SIGTERM, kernel::Signal::SIGKILL] {
+        for process in enter::members(identity) {
+            kernel::end(process.pid, signal);
+        }
+        if wait(|| enter::members(identity).is_empty()) {
+            return Ok(());
+        }
+    }
+    let left = listed(&enter::members(identity));
+    Err(Error::new(format!("namespace {name}"), format!("these processes do not end: {left}")))
+}
+
+fn wait(done: impl Fn() -> bool) -> bool {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        if done() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    done()
+}
+
+/// The first few processes.
+fn listed(processes: &[Process]) -> String {
+    const FEW: usize = 5;
+    let mut out: Vec<_> = processes.iter().take(FEW).map(|p| format!("{} ({})", p.comm, p.pid)).collect();
+    if processes.len() > FEW {
+        out.push(format!("and {} more", processes.len() - FEW));
+    }
+    out.join(", ")
+}

@@ -1,0 +1,39 @@
+//! `nsnat exec` where the fast path did not serve, and `nsnat shell`.
+
+use super::{Context, config, up};
+use crate::cli;
+use crate::enter::{self, Request, Who};
+use crate::error::{Class, Error, Result};
+use crate::model::Name;
+use std::process::ExitCode;
+
+pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
+    let request = enter::from_cli(exec)?;
+    enter(context, &request)
+}
+
+pub(super) fn shell(context: &Context<'_>, name: &Name) -> Result<ExitCode> {
+    let who = if enter::has_caller() { Who::Me } else { Who::Same };
+    let command = enter::shell_command(name);
+    enter(context, &Request { namespace: name.clone(), who, pid: false, mounts: Vec::new(), command })
+}
+
+/// Brings a declared namespace up where it is not, then becomes the command.
+fn enter(context: &Context<'_>, request: &Request) -> Result<ExitCode> {
+    if !enter::is_up(&request.namespace)? {
+        bring_up(context, &request.namespace).map_err(|error| error.class(Class::Exec))?;
+    }
+    Err(enter::run(request))
+}
+
+fn bring_up(context: &Context<'_>, name: &Name) -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Error::new(format!("namespace {name}"), "it is not up").hint(format!("sudo nsnat up {name}")));
+    }
+    let config = config::open(context)?;
+    if !config.namespaces.contains_key(name) {
+        return Err(super::unknown(name, config.namespaces.keys()));
+    }
+    let quiet = cli::Global { quiet: true, ..context.global.clone() };
+    up::run(&Context { global: &quiet, ..*context }, std::slice::from_ref(name))
+}

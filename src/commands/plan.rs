@@ -1,0 +1,31 @@
+//! `nsnat plan`.
+
+use super::{Context, apply::Session, config};
+use crate::error::Result;
+use crate::model::Name;
+use crate::plan;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Exit status when there is something to do.
+const SOMETHING: u8 = 2;
+
+pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<ExitCode> {
+    let config = config::open(context)?;
+    let observed = Session::begin(context, "plan")?.look(&config.namespaces.keys().collect::<Vec<_>>())?;
+    let goal = config::goal(context, &config, names, &observed)?;
+    let actions = plan::actions(&goal, &observed);
+    if context.json() {
+        let one = |action: &plan::Action| json!({ "command": action.to_string(), "action": action });
+        let actions: Vec<Value> = actions.iter().map(one).collect();
+        super::print_json(&json!({ "version": 1, "actions": actions }))?;
+    } else {
+        for action in &actions {
+            super::print(action)?;
+        }
+        if actions.is_empty() {
+            context.note("nothing to do");
+        }
+    }
+    Ok(if actions.is_empty() { ExitCode::SUCCESS } else { SOMETHING.into() })
+}

@@ -1,0 +1,140 @@
+//! `nsnat status`.
+
+use crate::model::Name;
+use anstyle::{AnsiColor, Style};
+use ipnetwork::IpNetwork;
+use serde::Serialize;
+use serde_json::json;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+/// How a namespace is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// As it should be.
+    Up,
+    /// Declared and not up.
+    Down,
+    /// Up, but not as it should be: see its problems.
+    Broken,
+    /// Declared, but the name belongs to somebody else's namespace.
+    Foreign,
+}
+
+/// What is reported of a namespace.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Its name.
+    pub name: Name,
+    /// How it is.
+    pub state: State,
+    /// Name of the uplink, where it has one.
+    pub uplink: Option<Name>,
+    /// Device by which it leaves.
+    pub device: Option<String>,
+    /// Next hops.
+    pub gateway: Vec<IpAddr>,
+    /// The namespace's own addresses.
+    pub address: Vec<IpNetwork>,
+    /// "ADDR" for servers, "OLD=NEW" for rewrites.
+    pub dns: Vec<String>,
+    /// Bytes that came in.
+    pub rx_bytes: u64,
+    /// Bytes that went out.
+    pub tx_bytes: u64,
+    /// Processes inside.
+    pub processes: usize,
+    /// What is wrong, each with what helps.
+    pub problems: Vec<String>,
+}
+
+/// For programs.
+pub fn json(all: &[Status]) -> serde_json::Value {
+    json!({ "version": 1, "namespaces": all })
+}
+
+/// For people: one namespace a line, its problems below it.
+pub fn text(all: &[Status], colour: bool) -> String {
+    let mut rows = vec![HEAD.map(String::from)];
+    rows.extend(all.iter().map(row));
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let mut out = String::new();
+    for (n, row) in rows.iter().enumerate() {
+        let status = n.checked_sub(1).and_then(|n| all.get(n));
+        line(&mut out, row, &widths, status.filter(|_| colour));
+        for problem in status.into_iter().flat_map(|status| &status.problems) {
+            let _ = writeln!(out, "  ! {problem}");
+        }
+    }
+    out
+}
+
+const HEAD: [&str; 8] = ["NAME", "STATE", "DEVICE", "GATEWAY", "DNS", "IN", "OUT", "PROCESSES"];
+
+fn row(status: &Status) -> [String; 8] {
+    let list = |words: Vec<String>| if words.is_empty() { "-".into() } else { words.join(",") };
+    [
+        status.name.to_string(),
+        word(status.state).into(),
+        list(status.device.iter().cloned().collect()),
+        list(status.gateway.iter().map(ToString::to_string).collect()),
+        list(status.dns.clone()),
+        bytes(status.rx_bytes),
+        bytes(status.tx_bytes),
+        status.processes.to_string(),
+    ]
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Up => "up",
+        State::Down => "down",
+        State::Broken => "broken",
+        State::Foreign => "foreign",
+    }
+}
+
+fn line(out: &mut String, row: &[String], widths: &[usize], coloured: Option<&Status>) {
+    let mut text = String::new();
+    for (n, (cell, width)) in row.iter().zip(widths).enumerate() {
+        let style = coloured.filter(|_| n == 1).map_or_else(Style::new, |status| style(status.state));
+        let _ = write!(text, "{style}{cell:<width$}{style:#}  ");
+    }
+    let _ = writeln!(out, "{}", text.trim_end());
+}
+
+fn style(state: State) -> Style {
+    let colour = match state {
+        State::Up => AnsiColor::Green,
+        State::Down => AnsiColor::BrightBlack,
+        State::Broken | State::Foreign => AnsiColor::Red,
+    };
+    Style::new().fg_color(Some(colour.into()))
+}
+
+/// "0", "999 B", "1.2 kB": three digits are enough to see where the bytes go.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if count < 1000 {
+        return format!("{count} B");
+    }
+    let (mut whole, mut unit) = (count, 0);
+    while whole >= 1_000_000 && unit + 1 < UNITS.len() {
+        whole /= 1000;
+        unit += 1;
+    }
+    format!("{}.{} {}", whole / 1000, whole % 1000 / 100, UNITS.get(unit).copied().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_digits_of_bytes() {
+        let shown: Vec<_> = [0, 999, 1000, 999_999, 1_000_000, u64::MAX].map(bytes).into();
+        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "18446.7 PB"]);
+    }
+}
