@@ -176,8 +176,19 @@ pub struct Exec {
     /// With a process-number space of its own: everything inside ends with the command
     #[arg(long)]
     pub pid: bool,
+    /// SRC appears as DST for the command only; once for each
+    #[arg(long, value_name = "SRC:DST[:ro]")]
+    pub mount: Vec<OsString>,
+    /// An empty directory in memory for the command only; once for each
+    #[arg(long, value_name = "DIR")]
+    pub tmpfs: Vec<PathBuf>,
     /// Namespace (not with --gateway or --dev), command and arguments
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "NAME] [--] CMD [ARG")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "NAME] [--] CMD [ARG"
+    )]
     pub command: Vec<OsString>,
 }
 
@@ -185,7 +196,8 @@ pub struct Exec {
 pub fn dns_address(text: &str) -> Result<SocketAddr, String> {
     let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
     let address = bare.or_else(|_| text.parse::<SocketAddr>());
-    let address = address.map_err(|_| format!("{text:?} is no address; ADDR, ADDR:PORT or [ADDR6]:PORT is"))?;
+    let address =
+        address.map_err(|_| format!("{text:?} is no address; ADDR, ADDR:PORT or [ADDR6]:PORT is"))?;
     if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
         return Err(format!("no server can be reached at {text}"));
     }

@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod enter;
 pub mod error;
 pub mod model;
 
