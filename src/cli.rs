@@ -176,6 +176,12 @@ pub struct Exec {
     /// With a process-number space of its own: everything inside ends with the command
     #[arg(long)]
     pub pid: bool,
+    /// SRC appears as DST for the command only; once for each
+    #[arg(long, value_name = "SRC:DST[:ro]")]
+    pub mount: Vec<OsString>,
+    /// An empty directory in memory for the command only; once for each
+    #[arg(long, value_name = "DIR")]
+    pub tmpfs: Vec<PathBuf>,
     /// Namespace (not with --gateway or --dev), command and arguments
     #[arg(
         trailing_var_arg = true,

@@ -1,0 +1,168 @@
+//! Becoming a process inside a namespace.
+//!
+//! # Theory of operation
+//!
+//! `nsnat exec` replaces itself with the command, so whatever it changes about its own process, the command
+//! sees; whatever it leaves alone is as if nsnat were not there. Hence one rule for this room: change the
+//! network namespace, the mount namespace, `NSNAT_NAMESPACE`, on request the user, and nothing else. What
+//! Rust's own start-up changed before `main` is put back ([`inherited`]).
+//!
+//! It happens in this order, and the order is what makes it safe:
+//!
+//! 1. the name is checked, the record `/run/nsnat/ns/NAME` and `/run/netns/NAME` are opened ([`namespace`]);
+//! 2. the user is looked up, while the host's network is still there to ask ([`user`]);
+//! 3. the network namespace is entered;
+//! 4. a mount namespace is made that follows the host's mounts and is never followed by the host ([`mounts`]):
+//!    `/sys`, `/etc`, resolver sockets ([`resolvers`]), what the caller asked for;
+//! 5. with `--pid`, the process tree is made ([`pid`]);
+//! 6. privileges are dropped ([`privileges`]), after everything that needs them and before everything that
+//!    depends on the command's name;
+//! 7. the command is looked for and run ([`command`]).
+//!
+//! This path is what scripts call ten thousand times. Therefore it runs before the command line's parser and
+//! before any runtime ([`fast_path`]), reads one small file, and asks the kernel about single paths instead of
+//! reading the table of mounts, which may have hundreds of lines.
+
+mod args;
+mod command;
+mod inherited;
+mod mounts;
+mod namespace;
+mod pid;
+mod privileges;
+mod processes;
+mod resolvers;
+mod shell;
+mod user;
+
+use crate::error::{Class, Context, Error, Result};
+use crate::model::Name;
+use nix::sched::{CloneFlags, setns};
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub use args::from_cli;
+pub use processes::{Process, members, netns_of};
+pub use shell::{command as shell_command, has_caller, user_name};
+
+/// What is to be run, where, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The namespace.
+    pub namespace: Name,
+    /// The user that the command runs as.
+    pub who: Who,
+    /// With a process-number space of its own.
+    pub pid: bool,
+    /// Mounts that only the command and its descendants see, in this order.
+    pub mounts: Vec<Mount>,
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+}
+
+/// A user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Who {
+    /// Whoever calls: nothing is changed.
+    #[default]
+    Same,
+    /// By name or number.
+    User(String),
+    /// The one who called sudo, doas or pkexec.
+    Me,
+}
+
+/// A mount that only the command and its descendants see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mount {
+    /// A directory or file appears in another place, too.
+    Bind {
+        /// What appears.
+        from: PathBuf,
+        /// Where.
+        to: PathBuf,
+        /// It cannot be written to.
+        read_only: bool,
+    },
+    /// An empty directory in memory.
+    Tmpfs(PathBuf),
+}
+
+/// Runs `nsnat exec NAME …` when it is plain and the namespace is up. `args` is without the program's name.
+///
+/// Nothing is returned when the command line's parser has to look at it, or the namespace has to be brought up
+/// first; an error when it failed; on success the process is the command by now.
+pub fn fast_path(args: &[OsString]) -> Option<Error> {
+    let request = args::plain(args)?;
+    match namespace::find(&request.namespace) {
+        Ok(None) => None,
+        Ok(Some(inside)) => Some(become_command(&request, inside)),
+        Err(error) => Some(own_failure(error)),
+    }
+}
+
+/// Whether a namespace is up, as `exec` sees it.
+pub fn is_up(name: &Name) -> Result<bool> {
+    Ok(namespace::find(name)?.is_some())
+}
+
+/// Runs the command in a namespace that is up. Returns only when that failed.
+pub fn run(request: &Request) -> Error {
+    match namespace::find(&request.namespace) {
+        Ok(Some(inside)) => become_command(request, inside),
+        Ok(None) => {
+            let name = &request.namespace;
+            own_failure(Error::new(format!("namespace {name}"), "is not up").hint(format!("nsnat up {name}")))
+        }
+        Err(error) => own_failure(error),
+    }
+}
+
+fn become_command(request: &Request, inside: namespace::Inside) -> Error {
+    match enter(request, inside) {
+        Ok(never) => match never {},
+        Err(error) => own_failure(error),
+    }
+}
+
+/// What went wrong before the command's turn is 125; what is wrong with the command keeps its own status.
+fn own_failure(error: Error) -> Error {
+    if error.status() == Class::Failed.status() { error.class(Class::Exec) } else { error }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the room that enters namespaces")]
+fn enter(request: &Request, inside: namespace::Inside) -> Result<Infallible> {
+    let account = user::find(&request.who)?;
+    let name = &request.namespace;
+    setns(&inside.netns, CloneFlags::CLONE_NEWNET).map_err(|why| not_allowed(name, why))?;
+    mounts::set_up(name, inside.target.hide_resolvers, &request.mounts)?;
+    drop(inside);
+    if request.pid {
+        pid::enter().what(|| format!("namespace {name}: own process numbers"))?;
+    }
+    if let Some(account) = &account {
+        privileges::become_user(account).what(|| format!("user {}", account.name))?;
+    }
+    set_environment(name, account.as_ref());
+    Err(command::replace(&request.command))
+}
+
+fn not_allowed(name: &Name, why: nix::Error) -> Error {
+    let error = Error::new(format!("namespace {name}"), format!("cannot be entered: {}", why.desc()));
+    if why == nix::Error::EPERM { error.hint("only root may: sudo nsnat exec …") } else { error }
+}
+
+fn set_environment(name: &Name, account: Option<&user::Account>) {
+    let set = |key: &str, value: &std::ffi::OsStr| {
+        // SAFETY: this process has a single thread; exec happens before any runtime is made.
+        unsafe { std::env::set_var(key, value) };
+    };
+    set("NSNAT_NAMESPACE", name.as_str().as_ref());
+    if let Some(account) = account {
+        set("HOME", account.home.as_os_str());
+        set("SHELL", account.shell.as_os_str());
+        set("USER", account.name.as_ref());
+        set("LOGNAME", account.name.as_ref());
+    }
+}

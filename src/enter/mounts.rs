@@ -1,0 +1,197 @@
+//! The command's view of the file system: the host's, but for what belongs to the network namespace.
+//!
+//! # Why `/sys` is covered and not replaced
+//!
+//! A sysfs shows the devices of the network namespace in which it was mounted. `ip netns exec` detaches the old
+//! one, with everything that is mounted below it: `/sys/fs/cgroup` is empty inside, and detaching waits for the
+//! kernel's grace period. Here the new sysfs is mounted over the old one, and the mounts below are *moved* into
+//! it: nothing is copied, nothing is lost, and what the host mounts there later still appears.
+
+use super::{Mount, resolvers};
+use crate::error::{Context, Error, Result};
+use crate::model::Name;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::{Mode, stat};
+use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
+use nix::sys::statvfs::FsFlags;
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Where other file systems are mounted in `/sys`. Sysfs has no other empty directories to mount on: each of
+/// these is made by the kernel for the purpose.
+const IN_SYS: [&str; 12] = [
+    "/sys/fs/cgroup",
+    "/sys/fs/bpf",
+    "/sys/fs/pstore",
+    "/sys/fs/fuse/connections",
+    "/sys/fs/selinux",
+    "/sys/fs/smackfs",
+    "/sys/fs/resctrl",
+    "/sys/kernel/debug",
+    "/sys/kernel/tracing",
+    "/sys/kernel/security",
+    "/sys/kernel/config",
+    "/sys/firmware/efi/efivars",
+];
+
+/// The same for `/proc`.
+const IN_PROC: [&str; 1] = ["/proc/sys/fs/binfmt_misc"];
+
+/// Makes a mount namespace for the command, in the network namespace that was entered before.
+#[expect(clippy::disallowed_methods, reason = "this is the room that makes a command's mount namespace")]
+pub(super) fn set_up(name: &Name, hide_resolvers: bool, extra: &[Mount]) -> Result<()> {
+    let here = Here::now();
+    let what = || format!("namespace {name}: mounts");
+    unshare(CloneFlags::CLONE_NEWNS).what(what)?;
+    // The host's later mounts appear inside; ours never appear on the host.
+    let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC;
+    mount(None::<&str>, "/", None::<&str>, slave, None::<&str>).what(what)?;
+    cover("/sys", "sysfs", SYSFS_MAGIC, &IN_SYS, name.as_str()).what(|| "mount /sys")?;
+    if hide_resolvers {
+        resolvers::hide()?;
+    }
+    bind_etc(name);
+    extra.iter().try_for_each(add)?;
+    here.restore();
+    Ok(())
+}
+
+/// Mounts a `/proc` that shows the calling process's process numbers.
+pub(super) fn cover_proc() -> Result<()> {
+    cover("/proc", "proc", PROC_SUPER_MAGIC, &IN_PROC, "proc").what(|| "mount /proc")
+}
+
+/// Mounts a new instance of a file system over the old one and moves what is mounted in `within` along.
+/// Where there was no such file system (a bare chroot), there is none afterwards.
+#[expect(clippy::disallowed_methods, reason = "this is the room that makes a command's mounts")]
+fn cover(dir: &str, kind: &str, magic: FsType, within: &[&str], source: &str) -> nix::Result<()> {
+    let Some(old) = statfs(dir).ok().filter(|old| old.filesystem_type() == magic) else { return Ok(()) };
+    let device = stat(dir)?.st_dev;
+    let below = |path: &&&str| stat(**path).is_ok_and(|found| found.st_dev != device);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let below = within.iter().filter(below).map(|path| Ok((open(*path, flags, Mode::empty())?, *path)));
+    let below: Vec<(OwnedFd, &str)> = below.collect::<nix::Result<_>>()?;
+    mount(Some(source), dir, Some(kind), same_flags(old.flags()), None::<&str>)?;
+    for (from, to) in below {
+        if let Err(why) = move_mount(&from, to) {
+            eprintln!("nsnat: {to}: is not visible inside: {}", why.desc());
+        }
+    }
+    Ok(())
+}
+
+/// A file system that was read-only stays so.
+fn same_flags(old: FsFlags) -> MsFlags {
+    [
+        (FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+    ]
+    .into_iter()
+    .filter(|(seen, _)| old.contains(*seen))
+    .map(|(_, set)| set)
+    .collect()
+}
+
+/// Moves a mount and everything below it (`move_mount(2)`, which nix does not have).
+fn move_mount(from: &OwnedFd, to: &str) -> nix::Result<()> {
+    let to = CString::new(to).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: both strings end in NUL and outlive the call; the descriptor is open.
+    let done = unsafe {
+        let empty = c"".as_ptr();
+        let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
+        libc::syscall(libc::SYS_move_mount, from.as_raw_fd(), empty, libc::AT_FDCWD, to.as_ptr(), flags)
+    };
+    Errno::result(done).map(drop)
+}
+
+/// Files in `/etc/netns/NAME` appear over those in `/etc`, as with `ip netns exec`: what cannot be bound is
+/// said and passed over.
+fn bind_etc(name: &Name) {
+    let Ok(files) = std::fs::read_dir(format!("/etc/netns/{name}")) else { return };
+    for file in files.flatten() {
+        let (from, to) = (file.path(), Path::new("/etc").join(file.file_name()));
+        if let Err(why) = bind(&from, &to, MsFlags::empty()) {
+            eprintln!("nsnat: {}: cannot appear as {}: {}", from.display(), to.display(), why.desc());
+        }
+    }
+}
+
+/// Makes `from` appear as `to`.
+#[expect(clippy::disallowed_methods, reason = "this is the room that makes a command's mounts")]
+pub(super) fn bind(from: &Path, to: &Path, flags: MsFlags) -> nix::Result<()> {
+    mount(Some(from), to, None::<&str>, MsFlags::MS_BIND | flags, None::<&str>)
+}
+
+/// An empty directory in memory.
+#[expect(clippy::disallowed_methods, reason = "this is the room that makes a command's mounts")]
+pub(super) fn tmpfs(dir: &Path, flags: MsFlags, options: &str) -> nix::Result<()> {
+    let flags = flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("nsnat"), dir, Some("tmpfs"), flags, Some(options))
+}
+
+fn add(wanted: &Mount) -> Result<()> {
+    let (done, to) = match wanted {
+        Mount::Tmpfs(dir) => (tmpfs(dir, MsFlags::empty(), "mode=1777"), dir),
+        Mount::Bind { from, to, read_only: false } => (bind(from, to, MsFlags::MS_REC), to),
+        Mount::Bind { from, to, read_only: true } => {
+            (bind(from, to, MsFlags::MS_REC).and_then(|()| make_read_only(to)), to)
+        }
+    };
+    done.map_err(|why| {
+        let error = Error::new(format!("mount {}", to.display()), why.desc());
+        if why == Errno::ENOENT { error.hint("both places of a mount have to exist") } else { error }
+    })
+}
+
+/// Read-only with everything that is mounted below (`mount_setattr(2)`; the old remount only does the top).
+fn make_read_only(dir: &Path) -> nix::Result<()> {
+    let path = CString::new(dir.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    let attr =
+        libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    // SAFETY: the path ends in NUL; the structure is the kernel's and its size is given.
+    let done = unsafe {
+        let size = size_of::<libc::mount_attr>();
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_RECURSIVE,
+            &raw const attr,
+            size,
+        )
+    };
+    Errno::result(done).map(drop)
+}
+
+/// The working directory, where its path leads to it.
+struct Here(Option<PathBuf>);
+
+impl Here {
+    fn now() -> Self {
+        Self(std::env::current_dir().ok().filter(|path| same_file(path.as_os_str())))
+    }
+
+    /// When something was mounted over the working directory's path, the path is what is kept. A directory that
+    /// does not exist in the new place (a device of the host in `/sys`) stays what it was.
+    fn restore(self) {
+        if let Some(path) = self.0.filter(|path| !same_file(path.as_os_str())) {
+            // Not an error: the command starts where it would have without nsnat.
+            let _ = std::env::set_current_dir(path);
+        }
+    }
+}
+
+/// Whether the path leads to the working directory.
+fn same_file(path: &OsStr) -> bool {
+    match (stat("."), stat(path)) {
+        (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
+        _ => false,
+    }
+}

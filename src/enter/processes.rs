@@ -1,0 +1,69 @@
+//! Which processes are in which network namespace.
+
+use crate::error::{Context, Result};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process number.
+    pub pid: i32,
+    /// The user that it runs as (effective).
+    pub uid: u32,
+    /// Name of its program, as the kernel keeps it.
+    pub comm: String,
+    /// Command line, words separated by spaces; the name in brackets where there is none.
+    pub command: String,
+}
+
+/// Device and inode number of a process's network namespace; the calling process's when none is named.
+pub fn netns_of(pid: Option<i32>) -> Result<(u64, u64)> {
+    let process = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+    let what = || pid.map_or_else(|| "this process".to_owned(), |pid| format!("process {pid}"));
+    identity(&process).what(what)
+}
+
+/// The processes in a network namespace, by number. Those that the caller may not look at are not among them.
+pub fn members(netns: (u64, u64)) -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let inside = |pid: &i32| identity(&pid.to_string()).is_ok_and(|found| found == netns);
+    let mut members: Vec<Process> = pids.filter(inside).filter_map(describe).collect();
+    members.sort_by_key(|process| process.pid);
+    members
+}
+
+/// Following the link gives the namespace itself; equal device and inode mean the same namespace.
+fn identity(process: &str) -> std::io::Result<(u64, u64)> {
+    fs::metadata(format!("/proc/{process}/ns/net")).map(|found| (found.dev(), found.ino()))
+}
+
+/// Nothing when it ended meanwhile.
+fn describe(pid: i32) -> Option<Process> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
+    let comm = field("Name:")?.trim().to_owned();
+    // Real, effective, saved, file system. (The owner of /proc/PID is root for what cannot be dumped.)
+    let uid = field("Uid:")?.split_whitespace().nth(1)?.parse().ok()?;
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " ");
+    let command = if words.is_empty() { format!("[{comm}]") } else { words };
+    Some(Process { pid, uid, comm, command })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_in_its_own_namespace() {
+        let here = netns_of(None).unwrap();
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(here, netns_of(Some(own)).unwrap());
+        let found = members(here).into_iter().find(|process| process.pid == own).unwrap();
+        assert_eq!(found.uid, nix::unistd::geteuid().as_raw());
+        assert!(found.command.contains("nsnat"), "{found:?}");
+        assert!(netns_of(Some(-1)).is_err());
+    }
+}

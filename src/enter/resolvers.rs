@@ -1,0 +1,86 @@
+//! Hiding the sockets through which names would be resolved outside of the namespace.
+//!
+//! A socket in the file system is reached from every network namespace. Behind these, a daemon of the host asks
+//! the host's servers by the host's way out:
+//!
+//! | who asks | socket | hidden by |
+//! |---|---|---|
+//! | glibc, musl | `/run/nscd/socket` | an empty directory over `/run/nscd` |
+//! | nss-resolve (varlink) | `/run/systemd/resolve/io.systemd.Resolve*` | a directory with only the other files |
+//! | nss-mdns | `/run/avahi-daemon/socket` | an empty directory over `/run/avahi-daemon` |
+//! | `resolvectl`, nss-resolve before systemd 247, Avahi clients | the system bus | an empty directory over `/run/dbus` |
+//!
+//! The bus is hidden only where one of the two daemons that resolve names on it runs; a filter for single bus
+//! names would be a process that stays. A client gets `ENOENT` at once and goes on to DNS.
+//!
+//! Directories are covered, not sockets: a daemon that restarts unlinks its socket and makes a new one, and a
+//! mount on a file that is unlinked elsewhere is gone, silently, in the middle of a job. Directories stay: they
+//! are made by tmpfiles, or preserved (`RuntimeDirectoryPreserve=` of systemd-resolved).
+
+use super::mounts::{bind, tmpfs};
+use crate::error::{Context, Result};
+use nix::fcntl::{OFlag, open};
+use nix::mount::MsFlags;
+use nix::sys::stat::{Mode, SFlag, mkdirat, stat};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+const NSCD: [&str; 2] = ["/run/nscd", "/var/run/nscd"];
+const AVAHI: [&str; 2] = ["/run/avahi-daemon", "/var/run/avahi-daemon"];
+const BUS: [&str; 2] = ["/run/dbus", "/var/run/dbus"];
+const RESOLVED: &str = "/run/systemd/resolve";
+
+/// The files in [`RESOLVED`] that `/etc/resolv.conf` may lead to.
+const RESOLV_CONFS: [&str; 2] = ["resolv.conf", "stub-resolv.conf"];
+
+/// Hides those that are there.
+pub(super) fn hide() -> Result<()> {
+    let resolved = is_directory(RESOLVED);
+    let on_bus = resolved || AVAHI.into_iter().any(is_directory);
+    let bus = BUS.into_iter().filter(|_| on_bus);
+    let mut empty = None;
+    for dir in NSCD.into_iter().chain(AVAHI).chain(bus).filter(|dir| is_directory(dir)) {
+        cover(Path::new(dir), &mut empty).what(|| format!("hide {dir}"))?;
+    }
+    if resolved {
+        hide_resolved().what(|| format!("hide the sockets in {RESOLVED}"))?;
+    }
+    Ok(())
+}
+
+fn is_directory(path: &str) -> bool {
+    stat(path).is_ok_and(|found| found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits())
+}
+
+/// The first directory gets an empty file system, all others the same one. `/var/run` mostly leads to `/run`:
+/// what is covered already has the empty one's device.
+fn cover(dir: &Path, empty: &mut Option<(PathBuf, u64)>) -> nix::Result<()> {
+    match empty {
+        Some((_, device)) if stat(dir)?.st_dev == *device => Ok(()),
+        Some((first, _)) => bind(first, dir, MsFlags::empty()),
+        None => {
+            tmpfs(dir, MsFlags::MS_RDONLY | MsFlags::MS_NOEXEC, "mode=0755,size=4k")?;
+            *empty = Some((dir.to_path_buf(), stat(dir)?.st_dev));
+            Ok(())
+        }
+    }
+}
+
+/// Only the resolv.conf files stay visible, by links into the real directory, so that they are always those of
+/// now: systemd-resolved replaces them when the network changes.
+fn hide_resolved() -> nix::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let real = open(RESOLVED, flags, Mode::empty())?;
+    tmpfs(Path::new(RESOLVED), MsFlags::MS_NOEXEC, "mode=0755,size=64k")?;
+    let cover = open(RESOLVED, flags, Mode::empty())?;
+    mkdirat(&cover, ".host", Mode::from_bits_truncate(0o755))?;
+    bind(&path_of(&real), &Path::new(RESOLVED).join(".host"), MsFlags::empty())?;
+    for name in RESOLV_CONFS {
+        nix::unistd::symlinkat(Path::new(".host").join(name).as_path(), &cover, name)?;
+    }
+    Ok(())
+}
+
+fn path_of(dir: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd()))
+}

@@ -1,0 +1,24 @@
+//! The shell of `nsnat shell`, with a marker in its prompt.
+
+use crate::model::Name;
+use nix::unistd::{Uid, User};
+use std::ffi::OsString;
+
+/// What `sh` does: becomes the user's shell (SHELL was set with the user), told to mark its prompt.
+const SCRIPT: &str = include_str!("shell.sh");
+
+/// The command that starts the shell of whoever it is run as.
+pub fn command(name: &Name) -> Vec<OsString> {
+    ["/bin/sh", "-c", SCRIPT, "nsnat-shell", name.as_str()].map(OsString::from).into()
+}
+
+/// Whether sudo, doas or pkexec says who called.
+pub fn has_caller() -> bool {
+    ["SUDO_UID", "DOAS_USER", "PKEXEC_UID"].iter().any(|key| std::env::var_os(key).is_some())
+}
+
+/// A user's name, or the number where nobody knows one.
+pub fn user_name(uid: u32) -> String {
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    user.map_or_else(|| uid.to_string(), |user| user.name)
+}
