@@ -10,4 +10,3 @@ pub mod model;
 pub mod plan;
 pub mod report;
 pub mod skeleton;
-

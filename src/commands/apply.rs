@@ -94,8 +94,9 @@ impl<'a> Session<'a> {
         let rest = plan::actions(goal, &Observed { journal: goal.clone(), ..observed.clone() });
         if let Some(first) = rest.first() {
             let why = format!("still to do after everything was done: {first}");
-            return Err(Error::new("the kernel's state is not what it should be", why)
-                .hint("does another program change the network at this moment? try again, or see: nsnat plan"));
+            return Err(Error::new("the kernel's state is not what it should be", why).hint(
+                "does another program change the network at this moment? try again, or see: nsnat plan",
+            ));
         }
         let mut noted = goal.clone();
         noted.skeleton.clone_from(&observed.table.rules);
@@ -185,7 +186,8 @@ fn incomplete(goal: &Journal, actions: &[Action]) -> Option<BTreeSet<Name>> {
 
 /// The namespace that an action is for; none when several share what it changes.
 pub(super) fn owner(action: &Action, journal: &Journal) -> Option<Name> {
-    let by_link = |link: &str| journal.members.iter().find(|(_, m)| m.link == link).map(|(name, _)| name.clone());
+    let by_link =
+        |link: &str| journal.members.iter().find(|(_, m)| m.link == link).map(|(name, _)| name.clone());
     concerns(action, by_link)
 }
 

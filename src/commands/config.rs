@@ -12,7 +12,12 @@ pub(super) fn open(context: &Context<'_>) -> Result<Config> {
 }
 
 /// The journal in which the named namespaces (all, when none is named) are up.
-pub(super) fn goal(context: &Context<'_>, config: &Config, names: &[Name], observed: &Observed) -> Result<Journal> {
+pub(super) fn goal(
+    context: &Context<'_>,
+    config: &Config,
+    names: &[Name],
+    observed: &Observed,
+) -> Result<Journal> {
     if let Some(name) = names.iter().find(|name| !config.namespaces.contains_key(*name)) {
         return Err(super::unknown(name, config.namespaces.keys()));
     }

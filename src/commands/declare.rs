@@ -13,8 +13,11 @@ pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
     let config = config::open(context)?;
     if let Some(path) = config.declared_in(&add.name) {
         let name = &add.name;
-        return Err(Error::usage(format!("namespace {name}"), format!("declared already in {}", path.display()))
-            .hint(format!("nsnat remove {name}, or edit that file and: nsnat up {name}")));
+        return Err(Error::usage(
+            format!("namespace {name}"),
+            format!("declared already in {}", path.display()),
+        )
+        .hint(format!("nsnat remove {name}, or edit that file and: nsnat up {name}")));
     }
     if add.way.gateway.is_empty() && add.way.dev.is_none() {
         return Err(Error::usage(format!("namespace {}", add.name), "no way out is given")
@@ -40,8 +43,11 @@ pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<(
     };
     let text = existing(path)?.unwrap_or_default();
     let Some(rest) = forget(&text, name) else {
-        return Err(Error::new(format!("namespace {name}"), format!("cannot be cut out of {}", path.display()))
-            .hint("edit the file, then: nsnat down"));
+        return Err(Error::new(
+            format!("namespace {name}"),
+            format!("cannot be cut out of {}", path.display()),
+        )
+        .hint("edit the file, then: nsnat down"));
     };
     if files::read_journal()?.members.contains_key(name) {
         down::run(context, std::slice::from_ref(name), kill)?;
@@ -58,7 +64,8 @@ pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<(
 
 fn file(context: &Context<'_>, name: &Name, temporary: bool) -> Result<PathBuf> {
     locate(context.global.config.as_deref()).file_of(name, temporary).ok_or_else(|| {
-        Error::usage("--temporary", "needs the default configuration").hint("leave out --config, or --temporary")
+        Error::usage("--temporary", "needs the default configuration")
+            .hint("leave out --config, or --temporary")
     })
 }
 

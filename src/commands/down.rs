@@ -18,7 +18,8 @@ pub(super) fn run(context: &Context<'_>, names: &[Name], kill: bool) -> Result<(
         return Err(not_up(name, &observed));
     }
     let gone = |name: &Name| names.is_empty() || names.contains(name);
-    let members = observed.namespaces.iter().filter(|(name, netns)| observed.is_ours(name, netns) && gone(name));
+    let members =
+        observed.namespaces.iter().filter(|(name, netns)| observed.is_ours(name, netns) && gone(name));
     for (name, _) in members {
         empty(context, name, kill)?;
     }

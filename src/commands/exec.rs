@@ -28,7 +28,9 @@ fn enter(context: &Context<'_>, request: &Request) -> Result<ExitCode> {
 
 fn bring_up(context: &Context<'_>, name: &Name) -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
-        return Err(Error::new(format!("namespace {name}"), "it is not up").hint(format!("sudo nsnat up {name}")));
+        return Err(
+            Error::new(format!("namespace {name}"), "it is not up").hint(format!("sudo nsnat up {name}"))
+        );
     }
     let config = config::open(context)?;
     if !config.namespaces.contains_key(name) {

@@ -11,7 +11,8 @@ use clap::CommandFactory;
 /// Prints the skeleton as `up` loads it: with the mask of what is up, else of the configuration.
 pub(super) fn skeleton(context: &Context<'_>) -> Result<()> {
     let journal = files::read_journal().unwrap_or_default();
-    let declared = || super::config::open(context).map_or(numbers::FWMARK_MASK, |c| c.settings.fwmark_mask.value);
+    let declared =
+        || super::config::open(context).map_or(numbers::FWMARK_MASK, |c| c.settings.fwmark_mask.value);
     let mask = if journal.members.is_empty() { declared() } else { journal.mask };
     super::print(skeleton::text(mask).trim_end())
 }

@@ -10,12 +10,17 @@ use std::process::ExitCode;
 
 pub(super) fn ps(context: &Context<'_>, name: &Name) -> Result<()> {
     super::need_root("ps")?;
-    let Some(identity) = netns::identity(name)?.filter(|_| files::targets().iter().any(|t| t == name.as_str())) else {
-        return Err(Error::new(format!("namespace {name}"), "it is not up").hint("nsnat status shows what is"));
+    let Some(identity) =
+        netns::identity(name)?.filter(|_| files::targets().iter().any(|t| t == name.as_str()))
+    else {
+        return Err(
+            Error::new(format!("namespace {name}"), "it is not up").hint("nsnat status shows what is")
+        );
     };
     let processes = enter::members(identity);
     if context.json() {
-        let one = |p: &enter::Process| json!({ "pid": p.pid, "uid": p.uid, "comm": p.comm, "command": p.command });
+        let one =
+            |p: &enter::Process| json!({ "pid": p.pid, "uid": p.uid, "comm": p.comm, "command": p.command });
         let processes: Vec<_> = processes.iter().map(one).collect();
         return super::print_json(&json!({ "version": 1, "namespace": name, "processes": processes }));
     }
@@ -35,7 +40,8 @@ pub(super) fn ps(context: &Context<'_>, name: &Name) -> Result<()> {
 pub(super) fn which(context: &Context<'_>, pid: Option<i32>) -> Result<ExitCode> {
     let identity = enter::netns_of(pid)?;
     let names = files::targets().into_iter().filter_map(|name| name.parse::<Name>().ok());
-    let found = names.into_iter().find(|name| netns::identity(name).is_ok_and(|found| found == Some(identity)));
+    let found =
+        names.into_iter().find(|name| netns::identity(name).is_ok_and(|found| found == Some(identity)));
     if context.json() {
         super::print_json(&json!({ "version": 1, "namespace": found }))?;
     } else if let Some(name) = &found {

@@ -38,7 +38,8 @@ fn status(name: &Name, config: &Config, observed: &Observed) -> Status {
 
 fn down(name: &Name, observed: &Observed) -> Status {
     let foreign = matches!(observed.namespaces.get(name), Some(netns @ Netns::Alive { .. }) if !observed.is_ours(name, netns));
-    let problem = || format!("a namespace of that name exists and is not nsnat's (ip netns exec {name} ip addr)");
+    let problem =
+        || format!("a namespace of that name exists and is not nsnat's (ip netns exec {name} ip addr)");
     Status {
         state: if foreign { State::Foreign } else { State::Down },
         problems: foreign.then(problem).into_iter().collect(),
@@ -65,7 +66,8 @@ fn empty(name: &Name) -> Status {
 fn up(name: &Name, member: &Member, config: &Config, observed: &Observed) -> Status {
     let way = observed.journal.egresses.get(&member.egress).and_then(|egress| egress.way.as_ref());
     // What the host end receives is what the namespace sends.
-    let (tx_bytes, rx_bytes) = observed.host.link(&member.link).and_then(|link| link.bytes).unwrap_or_default();
+    let (tx_bytes, rx_bytes) =
+        observed.host.link(&member.link).and_then(|link| link.bytes).unwrap_or_default();
     let identity = netns::identity(name).ok().flatten();
     let problems = problems(name, way, config, observed);
     Status {
@@ -107,7 +109,8 @@ fn problems(name: &Name, way: Option<&Way>, config: &Config, observed: &Observed
     }
     let missing = missing(name, &observed.journal, observed);
     if let Some(first) = missing.first() {
-        let more = if missing.len() > 1 { format!(" (and {} more)", missing.len() - 1) } else { String::new() };
+        let more =
+            if missing.len() > 1 { format!(" (and {} more)", missing.len() - 1) } else { String::new() };
         out.push(format!("missing: {first}{more}; nsnat up repairs it"));
     }
     if !config.namespaces.contains_key(name) {
@@ -120,7 +123,9 @@ fn device_problem(way: &Way, link: Option<&Link>) -> Option<String> {
     let dev = &way.dev;
     match link {
         None => Some(format!("the device {dev} is gone: nothing gets out")),
-        Some(link) if !link.up => Some(format!("{dev} is down: nothing gets out; ip link set {dev} up, then: nsnat up")),
+        Some(link) if !link.up => {
+            Some(format!("{dev} is down: nothing gets out; ip link set {dev} up, then: nsnat up"))
+        }
         Some(link) if !link.carrier => Some(format!("{dev} has no carrier: nothing gets out")),
         Some(_) => None,
     }

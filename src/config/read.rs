@@ -1,7 +1,7 @@
 //! Where the configuration is, and reading it: the one effect that this room has.
 
 use super::{Config, Name, Problem, Source, load, report};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};

@@ -2,6 +2,7 @@
 
 use crate::model::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction};
 use ipnetwork::IpNetwork;
+use netlink_packet_core::{DefaultNla, Nla};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{
@@ -45,7 +46,9 @@ fn kind(message: &LinkMessage) -> Option<String> {
         LinkAttribute::LinkInfo(infos) => Some(infos),
         _ => None,
     });
-    infos.flatten().find_map(|info| if let LinkInfo::Kind(kind) = info { Some(kind.to_string()) } else { None })
+    infos
+        .flatten()
+        .find_map(|info| if let LinkInfo::Kind(kind) = info { Some(kind.to_string()) } else { None })
 }
 
 /// An address.
@@ -175,6 +178,17 @@ fn rule_attribute(out: &mut Rule, attribute: &RuleAttribute, message: &RuleMessa
         }
         // "none" is how the kernel spells the absence of these two.
         RuleAttribute::SuppressPrefixLen(u32::MAX) | RuleAttribute::SuppressIfGroup(u32::MAX) => {}
+        // Kernels from 6.15 on spell a single port's mask out.
+        RuleAttribute::Other(nla) if nla.kind() == DESTINATION_PORT_MASK && is_all_ones(nla) => {}
         _ => out.foreign = true,
     }
+}
+
+/// FRA_DPORT_MASK (include/uapi/linux/fib_rules.h).
+const DESTINATION_PORT_MASK: u16 = 29;
+
+fn is_all_ones(nla: &DefaultNla) -> bool {
+    let mut value = vec![0; nla.value_len()];
+    nla.emit_value(&mut value);
+    value.iter().all(|byte| *byte == 0xff)
 }

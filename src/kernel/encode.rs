@@ -4,8 +4,8 @@ use crate::model::{Address, Family, Route, RouteKind, Rule, RuleAction, numbers}
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
-    RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
+    RouteType, RouteVia,
 };
 use netlink_packet_route::rule::{self, RuleAttribute, RuleMessage, RulePortRange};
 use netlink_packet_route::{AddressFamily, IpProtocol};
@@ -51,7 +51,8 @@ pub(super) fn address(address: &Address, index: u32) -> AddressMessage {
     out.header.prefix_len = address.net.prefix();
     out.header.index = index;
     out.header.scope = AddressScope::Universe;
-    out.attributes = vec![AddressAttribute::Local(address.net.ip()), AddressAttribute::Address(address.net.ip())];
+    out.attributes =
+        vec![AddressAttribute::Local(address.net.ip()), AddressAttribute::Address(address.net.ip())];
     if address.net.is_ipv6() {
         out.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
     }

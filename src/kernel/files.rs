@@ -151,7 +151,9 @@ pub fn remove_dir(path: impl Into<PathBuf>) -> Result<()> {
     let path = path.into();
     match std::fs::remove_dir(&path) {
         Ok(()) => Ok(()),
-        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::DirectoryNotEmpty].contains(&error.kind()) => Ok(()),
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::DirectoryNotEmpty].contains(&error.kind()) => {
+            Ok(())
+        }
         Err(error) => Err(Error::new(format!("remove {}", path.display()), error)),
     }
 }

@@ -56,7 +56,11 @@ impl Netlink {
     }
 
     /// Sends one change; the error is the errno with the kernel's words.
-    pub(super) async fn send(&self, message: RouteNetlinkMessage, flags: u16) -> std::result::Result<(), Refused> {
+    pub(super) async fn send(
+        &self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> std::result::Result<(), Refused> {
         self.exchange(message, NLM_F_ACK | flags).await.map(|_| ())
     }
 
@@ -113,9 +117,10 @@ impl Refused {
     fn new(error: &ErrorMessage) -> Self {
         // With NETLINK_CAP_ACK the payload is the request's header (16 bytes) and then attributes.
         let attributes = error.header.get(16..).unwrap_or_default();
-        let text = NlasIterator::new(attributes).flatten().find(|nla| nla.kind() == ERROR_TEXT).map(|nla| {
-            String::from_utf8_lossy(nla.value()).trim_end_matches('\0').to_owned()
-        });
+        let text = NlasIterator::new(attributes)
+            .flatten()
+            .find(|nla| nla.kind() == ERROR_TEXT)
+            .map(|nla| String::from_utf8_lossy(nla.value()).trim_end_matches('\0').to_owned());
         Self { errno: -error.raw_code(), text }
     }
 

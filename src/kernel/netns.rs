@@ -38,7 +38,11 @@ pub(super) enum Found {
 /// Looks a namespace up.
 pub(super) fn find(name: &Name) -> Result<Found> {
     let what = || format!("namespace {name}");
-    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path(name)) {
+    let file = match OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path(name))
+    {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         // A file that a crashed creation left has mode 0; root opens it all the same.

@@ -135,7 +135,8 @@ fn read_network(value: &Value) -> Option<IpNetwork> {
 
 fn object(element: &Element) -> NfListObject<'static> {
     let key = expression(&element.key);
-    let elem = if element.value.is_empty() { key } else { Expression::List(vec![key, expression(&element.value)]) };
+    let elem =
+        if element.value.is_empty() { key } else { Expression::List(vec![key, expression(&element.value)]) };
     NfListObject::Element(schema::Element {
         family: NfFamily::INet,
         table: Cow::Borrowed(names::TABLE),
@@ -172,7 +173,8 @@ fn program() -> Result<PathBuf> {
     let dirs = std::env::split_paths(&path).chain(SBIN.map(PathBuf::from));
     let mut candidates = dirs.filter(|dir| dir.is_absolute()).map(|dir| dir.join("nft"));
     candidates.find(|file| file.is_file()).ok_or_else(|| {
-        Error::new("nft", "not found on this host").hint("install the package nftables (apt install nftables)")
+        Error::new("nft", "not found on this host")
+            .hint("install the package nftables (apt install nftables)")
     })
 }
 

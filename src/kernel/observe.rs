@@ -37,7 +37,8 @@ impl Kernel {
         host.sysctls.extend(sysctl::read_all(&["net/ipv6/conf/all/forwarding".into()]));
         let mut journal = files::read_journal()?;
         forget_dead(&mut journal, &host);
-        let mut wanted: BTreeSet<Name> = names.iter().copied().chain(journal.members.keys()).cloned().collect();
+        let mut wanted: BTreeSet<Name> =
+            names.iter().copied().chain(journal.members.keys()).cloned().collect();
         wanted.extend(host.links.iter().filter_map(|link| named_by(link.alias.as_deref())));
         let mut namespaces = BTreeMap::new();
         for name in wanted {
@@ -77,7 +78,8 @@ impl Kernel {
         if self.inside.get(name).is_some_and(|inside| inside.inode == inode) {
             return Ok(());
         }
-        let socket = netns::inside(&file, || Socket::new(NETLINK_ROUTE)).what(|| format!("namespace {name}"))?;
+        let socket =
+            netns::inside(&file, || Socket::new(NETLINK_ROUTE)).what(|| format!("namespace {name}"))?;
         let netlink = self.runtime.block_on(async { Netlink::from_socket(socket) })?;
         self.inside.insert(name.clone(), Inside { file, inode, netlink });
         Ok(())

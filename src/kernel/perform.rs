@@ -53,7 +53,9 @@ impl Kernel {
                 self.inside.remove(name);
                 netns::remove(name).map_err(said)
             }
-            Action::LoadSkeleton { mask, replace, elements } => nft::load(*mask, *replace, elements).map_err(said),
+            Action::LoadSkeleton { mask, replace, elements } => {
+                nft::load(*mask, *replace, elements).map_err(said)
+            }
             Action::RemoveTable => nft::remove().map_err(said),
             Action::Elements { remove, add } => nft::change(remove, add).map_err(said),
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value).map_err(said),
@@ -127,9 +129,11 @@ impl Kernel {
 
     fn connection(&self, place: Option<&Place>) -> std::result::Result<&Netlink, String> {
         match place {
-            Some(Place::Inside(name)) => {
-                self.inside.get(name).map(|inside| &inside.netlink).ok_or_else(|| format!("{name} is not open"))
-            }
+            Some(Place::Inside(name)) => self
+                .inside
+                .get(name)
+                .map(|inside| &inside.netlink)
+                .ok_or_else(|| format!("{name} is not open")),
             _ => Ok(&self.host),
         }
     }
@@ -143,7 +147,10 @@ impl Kernel {
         let rows = self.runtime.block_on(netlink.dump(Message::GetLink(LinkMessage::default())));
         let rows = rows.map_err(|error| error.to_string())?;
         let mut links = rows.iter().filter_map(super::decode::link);
-        links.find(|(_, link)| link.name == dev).map(|(index, _)| index).ok_or_else(|| format!("no device {dev}"))
+        links
+            .find(|(_, link)| link.name == dev)
+            .map(|(index, _)| index)
+            .ok_or_else(|| format!("no device {dev}"))
     }
 
     /// Removes many links at once: they are moved to a group of their own, and the group is deleted by one

@@ -71,7 +71,8 @@ impl Observed {
             Netns::Alive { inode, stack } => {
                 let same = noted.is_some_and(|member| member.inode.is_none_or(|noted| noted == *inode));
                 let group = super::numbers::LINK_GROUP;
-                same || stack.link("eth0").is_some_and(|link| link.group == group) && self.host_end_names(name)
+                same || stack.link("eth0").is_some_and(|link| link.group == group)
+                    && self.host_end_names(name)
             }
         }
     }

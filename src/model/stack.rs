@@ -235,6 +235,13 @@ pub fn loopback() -> Link {
 }
 
 impl Stack {
+    /// A stack that was just made, as far as it matters: the kernel's own rule for the local table.
+    pub fn fresh() -> Self {
+        let local = RuleAction::Lookup(u32::from(libc::RT_TABLE_LOCAL));
+        let rules = BTreeSet::from([Rule::new(Family::V4, 0, local, libc::RTPROT_KERNEL)]);
+        Self { rules, ..Self::default() }
+    }
+
     /// The device of that name.
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)

@@ -29,7 +29,8 @@ impl Taken {
         let routes = || observed.host.routes.iter().filter(|route| !is_our_route(route));
         let ours = |dev: &str| observed.host.link(dev).is_some_and(super::diff::is_our_link);
         let addresses = observed.host.addresses.iter().filter(|a| !ours(&a.dev)).map(|a| a.net);
-        let routed = routes().filter(|r| r.to.prefix() != 0 && !r.dev.as_deref().is_some_and(ours)).map(|r| r.to);
+        let routed =
+            routes().filter(|r| r.to.prefix() != 0 && !r.dev.as_deref().is_some_and(ours)).map(|r| r.to);
         Self {
             tables: looked_up.chain(routes().map(|route| route.table)).collect(),
             marks: rules().filter_map(|rule| rule.mark).collect(),
@@ -46,7 +47,8 @@ impl Taken {
     fn number(&self, number: u32, mask: u32) -> bool {
         let mark = number << mask.trailing_zeros().min(31);
         let same = |(value, theirs): &(u32, u32)| (value ^ mark) & (theirs & mask) == 0 && theirs & mask != 0;
-        self.tables.contains(&(numbers::TABLE_BASE + number)) || self.marks.iter().any(|m| same(m) && m.0 & mask != 0)
+        self.tables.contains(&(numbers::TABLE_BASE + number))
+            || self.marks.iter().any(|m| same(m) && m.0 & mask != 0)
     }
 }
 
@@ -65,7 +67,11 @@ pub(super) fn overlap(a: IpNetwork, b: IpNetwork) -> bool {
 }
 
 /// The lowest free number, and the /64 of `pool6` that goes with it.
-pub(super) fn number(journal: &Journal, settings: &Settings, taken: &Taken) -> Option<(u32, Option<Ipv6Network>)> {
+pub(super) fn number(
+    journal: &Journal,
+    settings: &Settings,
+    taken: &Taken,
+) -> Option<(u32, Option<Ipv6Network>)> {
     let mask = journal.mask;
     let highest = (mask >> mask.trailing_zeros().min(31)).min(numbers::MAX_EGRESS);
     let used: BTreeSet<u32> = journal.egresses.values().map(|egress| egress.number).collect();
@@ -84,7 +90,12 @@ fn slice6(settings: &Settings, number: u32) -> Option<Ipv6Network> {
 }
 
 /// A free /30 for a member of `egress`, out of its slices, which grow by doubling when they are full.
-pub(super) fn subnet(journal: &mut Journal, key: &str, settings: &Settings, taken: &Taken) -> Option<Ipv4Network> {
+pub(super) fn subnet(
+    journal: &mut Journal,
+    key: &str,
+    settings: &Settings,
+    taken: &Taken,
+) -> Option<Ipv4Network> {
     let used: BTreeSet<Ipv4Network> = journal.members.values().map(|member| member.subnet).collect();
     let egress = journal.egresses.get(key)?;
     let free = |slices: &[Ipv4Network]| {
@@ -133,7 +144,9 @@ mod tests {
 
     #[test]
     fn blocks_of_a_network() {
-        let all = |net: &str, prefix| blocks(net.parse().unwrap(), prefix).map(|b| b.to_string()).collect::<Vec<_>>();
+        let all = |net: &str, prefix| {
+            blocks(net.parse().unwrap(), prefix).map(|b| b.to_string()).collect::<Vec<_>>()
+        };
         assert_eq!(all("10.0.0.0/29", 30), ["10.0.0.0/30", "10.0.0.4/30"]);
         assert_eq!(all("10.0.0.0/30", 29), [""; 0]);
         assert_eq!(all("255.255.255.252/30", 30), ["255.255.255.252/30"]);

@@ -2,8 +2,8 @@
 
 use super::dns;
 use crate::model::{
-    Address, Datum, Egress, Element, Family, Journal, Link, Member, Name, Port, Route, RouteKind, Rule, RuleAction,
-    Set, Stack, Way, numbers, observed::Features, stack::loopback,
+    Address, Datum, Egress, Element, Family, Journal, Link, Member, Name, Port, Route, RouteKind, Rule,
+    RuleAction, Set, Stack, Way, numbers, observed::Features, stack::loopback,
 };
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,7 +85,8 @@ impl Addresses {
         let prefix = member.subnet.prefix();
         let first = u32::from(member.subnet.network());
         let v4 = |n: u32| Ipv4Network::new(Ipv4Addr::from(first + n), prefix).ok().map(IpNetwork::V4);
-        let net6 = egress.slice6.filter(|_| member.ipv6 && features.ipv6).and_then(|s| subnet6(s, member.subnet));
+        let net6 =
+            egress.slice6.filter(|_| member.ipv6 && features.ipv6).and_then(|s| subnet6(s, member.subnet));
         let v6 = |n: u128| {
             let net = net6?;
             Ipv6Network::new(Ipv6Addr::from(u128::from(net.network()) + n), 126).ok().map(IpNetwork::V6)
@@ -260,7 +261,8 @@ fn inside(member: &Member, egress: &Egress, net: &Addresses) -> Stack {
     for ends in &net.ends {
         out.addresses.insert(Address { dev: "eth0".into(), net: ends.inside });
         let via = Some(ends.host.ip());
-        let default = Route::new(u32::from(libc::RT_TABLE_MAIN), ends.family.everything(), numbers::INSIDE_PROTOCOL);
+        let default =
+            Route::new(u32::from(libc::RT_TABLE_MAIN), ends.family.everything(), numbers::INSIDE_PROTOCOL);
         out.routes.insert(Route { via, dev: Some("eth0".into()), metric: metric(ends.family), ..default });
     }
     if net.has(Family::V6) {

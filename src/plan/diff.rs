@@ -30,7 +30,8 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
 
 /// Host ends that are made by these actions.
 fn made_links(actions: &[Action]) -> BTreeSet<String> {
-    let made = |action: &Action| if let Action::AddVeth { link, .. } = action { Some(link.clone()) } else { None };
+    let made =
+        |action: &Action| if let Action::AddVeth { link, .. } = action { Some(link.clone()) } else { None };
     actions.iter().filter_map(made).collect()
 }
 
@@ -44,7 +45,9 @@ fn rank(action: &Action, made: &BTreeSet<String>) -> u8 {
         Action::AddRule { place: Place::Host, .. } => 4,
         Action::AddRoute { place: Place::Host, route, .. } if route.kind == RouteKind::Unreachable => 4,
         Action::AddVeth { .. } => 5,
-        Action::SetLink { change: LinkChange::Group(_) | LinkChange::Alias(_) | LinkChange::Mtu(_), .. } => 6,
+        Action::SetLink {
+            change: LinkChange::Group(_) | LinkChange::Alias(_) | LinkChange::Mtu(_), ..
+        } => 6,
         Action::Sysctl { value, .. } if value == "1" => 7,
         Action::Sysctl { place: Place::Inside(_), .. } => 7,
         Action::Sysctl { key, .. } if key.ends_with("/accept_dad") || key.ends_with("/accept_ra") => 7,
@@ -80,8 +83,8 @@ fn namespace(
             None
         }
     };
-    let empty = Stack::default();
-    let have = alive.unwrap_or(&empty);
+    let fresh = Stack::fresh();
+    let have = alive.unwrap_or(&fresh);
     let Some(member) = journal.members.get(name) else { return };
     let mtu = desired.host.link(&member.link).map_or(1500, |link| link.mtu);
     let paired = observed.host.link(&member.link).is_some() && have.link("eth0").is_some();
@@ -183,25 +186,31 @@ fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours
             out.push(Action::Sysctl { place: place(), key: key.clone(), value: value.clone() });
         }
     }
-    out.extend(want.addresses.difference(&have.addresses).map(|address| Action::AddAddress {
-        place: place(),
-        address: address.clone(),
-    }));
-    out.extend(ours.addresses.difference(&want.addresses).map(|address| Action::RemoveAddress {
-        place: place(),
-        address: address.clone(),
-    }));
+    out.extend(
+        want.addresses
+            .difference(&have.addresses)
+            .map(|address| Action::AddAddress { place: place(), address: address.clone() }),
+    );
+    out.extend(
+        ours.addresses
+            .difference(&want.addresses)
+            .map(|address| Action::RemoveAddress { place: place(), address: address.clone() }),
+    );
     let keys: BTreeSet<_> = want.routes.iter().map(Route::key).collect();
     for route in want.routes.difference(&have.routes) {
         let replace = have.routes.iter().any(|r| r.key() == route.key());
         out.push(Action::AddRoute { place: place(), route: route.clone(), replace });
     }
     let replaced = |route: &&Route| !keys.contains(&route.key()) || want.routes.contains(*route);
-    out.extend(ours.routes.difference(&want.routes).filter(replaced).map(|route| Action::RemoveRoute {
-        place: place(),
-        route: route.clone(),
-    }));
-    let rules = |from: &BTreeSet<Rule>, other: &BTreeSet<Rule>| -> Vec<Rule> { from.difference(other).cloned().collect() };
+    out.extend(
+        ours.routes
+            .difference(&want.routes)
+            .filter(replaced)
+            .map(|route| Action::RemoveRoute { place: place(), route: route.clone() }),
+    );
+    let rules = |from: &BTreeSet<Rule>, other: &BTreeSet<Rule>| -> Vec<Rule> {
+        from.difference(other).cloned().collect()
+    };
     let add = rules(&want.rules, &have.rules);
     out.extend(add.into_iter().map(|rule| Action::AddRule { place: place(), rule }));
     let remove = rules(&ours.rules, &want.rules);
@@ -283,8 +292,9 @@ fn elements(out: &mut Vec<Action>, want: &BTreeSet<Element>, have: &BTreeSet<Ele
 
 /// Namespaces of ours that should not be any more.
 fn gone_namespaces(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
-    let gone = observed.namespaces.iter().filter(|(name, netns)| {
-        !desired.inside.contains_key(*name) && observed.is_ours(name, netns)
-    });
+    let gone = observed
+        .namespaces
+        .iter()
+        .filter(|(name, netns)| !desired.inside.contains_key(*name) && observed.is_ours(name, netns));
     out.extend(gone.map(|(name, _)| Action::RemoveNetns { name: name.clone() }));
 }

@@ -39,7 +39,9 @@ fn line(action: &Action) -> String {
             format!("{} route del {}", ip(place, Some(r.family())), route(r))
         }
         Action::AddRule { place, rule: r } => format!("{} rule add {}", ip(place, Some(r.family)), rule(r)),
-        Action::RemoveRule { place, rule: r } => format!("{} rule del {}", ip(place, Some(r.family)), rule(r)),
+        Action::RemoveRule { place, rule: r } => {
+            format!("{} rule del {}", ip(place, Some(r.family)), rule(r))
+        }
     }
 }
 
@@ -60,8 +62,11 @@ fn skeleton(elements: &[Element], replace: bool) -> String {
     if elements.is_empty() && before.is_empty() {
         return "nsnat skeleton | nft -f -".into();
     }
-    let after =
-        if elements.is_empty() { String::new() } else { format!("; echo {}", quote(&element_text(&[], elements))) };
+    let after = if elements.is_empty() {
+        String::new()
+    } else {
+        format!("; echo {}", quote(&element_text(&[], elements)))
+    };
     format!("{{ {before}nsnat skeleton{after}; }} | nft -f -")
 }
 

@@ -15,7 +15,11 @@ pub enum Selection<'a> {
 }
 
 /// The journal in which the selected namespaces are up as `config` declares them, and everything else as it is.
-pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -> Result<Journal, Vec<Problem>> {
+pub fn resolve(
+    config: &Config,
+    selection: Selection<'_>,
+    observed: &Observed,
+) -> Result<Journal, Vec<Problem>> {
     let mut journal = observed.journal.clone();
     let mut problems = Vec::new();
     let mask = config.settings.fwmark_mask.value;

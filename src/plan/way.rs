@@ -36,7 +36,10 @@ fn one(uplink: &Uplink, observed: &Observed) -> Result<Way, Trouble> {
     let link = device(uplink, observed)?;
     if link.name.contains(['"', '\\']) {
         let dev = uplink.dev.as_ref();
-        return Err(Trouble::Wrong(problem(dev, format!("device {:?} has a name that nft cannot carry", link.name))));
+        return Err(Trouble::Wrong(problem(
+            dev,
+            format!("device {:?} has a name that nft cannot carry", link.name),
+        )));
     }
     let subnets = subnets(&link.name, observed);
     let gateways = gateways(uplink, link, &subnets, observed)?;
@@ -79,7 +82,10 @@ fn device<'a>(uplink: &Uplink, observed: &'a Observed) -> Result<&'a Link, Troub
             let names: Vec<_> = several.iter().map(|link| link.name.as_str()).collect();
             Err(Trouble::Wrong(Problem {
                 help: Some("say which one: dev = \"…\" (--dev)".into()),
-                ..problem(Some(gateway), format!("{} is reached by {}", gateway.value, names.join(" and by ")))
+                ..problem(
+                    Some(gateway),
+                    format!("{} is reached by {}", gateway.value, names.join(" and by ")),
+                )
             }))
         }
     }
@@ -153,7 +159,11 @@ fn own_gateways(dev: &str, observed: &Observed) -> Vec<IpAddr> {
     Family::BOTH.into_iter().filter_map(via).collect()
 }
 
-fn default_routes<'a>(dev: &'a str, family: Family, observed: &'a Observed) -> impl Iterator<Item = &'a Route> {
+fn default_routes<'a>(
+    dev: &'a str,
+    family: Family,
+    observed: &'a Observed,
+) -> impl Iterator<Item = &'a Route> {
     let ours = numbers::TABLE_BASE..=numbers::TABLE_BASE + numbers::MAX_EGRESS;
     observed.host.routes.iter().filter(move |route| {
         route.to == family.everything()

@@ -58,7 +58,8 @@ pub fn json(all: &[Status]) -> serde_json::Value {
 pub fn text(all: &[Status], colour: bool) -> String {
     let mut rows = vec![HEAD.map(String::from)];
     rows.extend(all.iter().map(row));
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
     let mut out = String::new();
     for (n, row) in rows.iter().enumerate() {
