@@ -1,4 +1,4 @@
-//! Problems as people read them: file:line:column, the offending text underlined, what would be right.
+//! Problems as people read them: file, line and column, the offending text underlined, what would be right.
 
 use super::{Place, Problem, Source};
 use crate::error::Error;
