@@ -170,6 +170,13 @@ mod tests {
     }
 
     #[test]
+    fn a_misspelt_name_is_known_again() {
+        let config = load(vec![source("[namespace.backup]\ndev = \"eth0\"\n")]).unwrap();
+        assert_eq!(config.nearest("bakcup").map(Name::as_str), Some("backup"));
+        assert_eq!(config.nearest("other"), None);
+    }
+
+    #[test]
     fn thousands_of_problems_do_not_take_minutes() {
         let mut text = String::new();
         for number in 0..5000 {

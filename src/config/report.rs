@@ -25,7 +25,6 @@ pub fn report(problems: &[Problem], sources: &[Source], colour: bool) -> Error {
 
 /// The line around a byte, without its end.
 pub(super) fn line_of(text: &str, at: usize) -> Range<usize> {
-    let at = floor(text, at);
     let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let end = after.find('\n').map_or(text.len(), |newline| at + newline);
