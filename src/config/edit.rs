@@ -182,7 +182,7 @@ fn comments(lines: &[&str], cut: &mut BTreeSet<usize>) {
     let is_blank = |at: usize| lines.get(at).is_none_or(|line| line.trim().is_empty());
     let mut at = 0;
     while at < lines.len() {
-        let end = (at..lines.len()).find(|at| !is_comment(*at) || cut.contains(at)).unwrap_or(lines.len());
+        let end = (at..lines.len()).find(|at| !is_comment(*at)).unwrap_or(lines.len());
         let above = at.checked_sub(1).is_some_and(|above| cut.contains(&above));
         if if is_blank(end) { above } else { cut.contains(&end) } {
             cut.extend(at..end);
