@@ -12,6 +12,9 @@ use toml::de::{DeTable, DeValue};
 /// Most servers: what resolv.conf(5) calls MAXNS; resolvers ignore any further one.
 const MOST_SERVERS: usize = 3;
 
+/// What `dns` may be besides addresses.
+const WORDS: [&str; 2] = ["auto", "host"];
+
 /// OLD and NEW.
 type Rewrite = (Located<SocketAddr>, Located<SocketAddr>);
 
@@ -184,10 +187,11 @@ fn old(text: &str) -> Result<SocketAddr, Refusal> {
 
 /// A text that is no address: a word that was meant, or what an address looks like.
 fn not_an_address(text: &str, what: &str, why: String) -> Refusal {
-    let word = if what == "`dns`" { nearest(text, ["host", "auto"]) } else { None };
+    let word = nearest(text, WORDS).filter(|_| what == "`dns`" || WORDS.contains(&text));
     let why =
         if text.chars().any(char::is_control) { format!("{} is no address", quoted(text)) } else { why };
     let help = match word {
+        Some(word) if word == text => format!("this word stands alone: dns = \"{word}\""),
         Some(word) => format!("did you mean \"{word}\"?"),
         None => "for example \"198.51.100.53\", \"198.51.100.53:5353\" or \"[2001:db8::53]:5353\"".to_owned(),
     };

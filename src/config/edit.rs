@@ -141,7 +141,7 @@ fn collect(key: &Key, item: &Item, spans: &mut Vec<Range<usize>>) {
     match item {
         Item::None => {}
         Item::Value(value) => {
-            spans.extend(key.span().zip(value.span()).map(|(key, value)| key.start..value.end))
+            spans.extend(key.span().zip(value.span()).map(|(key, value)| key.start..value.end));
         }
         Item::Table(table) => collect_table(table, spans),
         Item::ArrayOfTables(tables) => tables.iter().for_each(|table| collect_table(table, spans)),
@@ -182,7 +182,7 @@ fn comments(lines: &[&str], cut: &mut BTreeSet<usize>) {
     let is_blank = |at: usize| lines.get(at).is_none_or(|line| line.trim().is_empty());
     let mut at = 0;
     while at < lines.len() {
-        let end = (at..).find(|at| !is_comment(*at) || cut.contains(at)).unwrap_or(at);
+        let end = (at..lines.len()).find(|at| !is_comment(*at)).unwrap_or(lines.len());
         let above = at.checked_sub(1).is_some_and(|above| cut.contains(&above));
         if if is_blank(end) { above } else { cut.contains(&end) } {
             cut.extend(at..end);
@@ -196,7 +196,7 @@ fn gaps(lines: &[&str], cut: &mut BTreeSet<usize>) {
     let is_blank = |at: &usize| lines.get(*at).is_some_and(|line| line.trim().is_empty());
     let ends: Vec<usize> = cut.iter().copied().filter(|at| !cut.contains(&(at + 1))).collect();
     for end in ends {
-        let next = (end + 1..).find(|at| !is_blank(at)).unwrap_or(end);
+        let next = (end + 1..lines.len()).find(|at| !is_blank(at)).unwrap_or(lines.len());
         if cut.contains(&next) {
             cut.extend(end + 1..next);
         } else if is_blank(&(end + 1)) {
@@ -204,6 +204,147 @@ fn gaps(lines: &[&str], cut: &mut BTreeSet<usize>) {
         } else if next == lines.len() {
             let start = (0..end).rev().find(|at| !cut.contains(at));
             cut.extend(start.filter(is_blank));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Dns, Source, load};
+    use proptest::prelude::*;
+
+    /// A file as people keep it: comments of all kinds, order that nobody else would choose.
+    const KEPT: &str = r#"# The office.
+
+[settings] # pools
+pool = "10.9.0.0/16"
+
+# Old modem.
+[uplink.lte]
+dev = "wwan0"
+# dev = "ppp0"
+
+[namespace.backup]
+uplink = "lte"
+
+# the end
+"#;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn slow() -> NewNamespace {
+        NewNamespace { gateways: vec!["192.168.1.254".parse().unwrap()], ..NewNamespace::default() }
+    }
+
+    fn loaded(text: &str) -> Config {
+        load(vec![Source { path: "test.toml".into(), text: text.into() }]).unwrap()
+    }
+
+    #[test]
+    fn the_shortest_form() {
+        let dns = vec!["198.51.100.53:53".parse().unwrap()];
+        let text = declare(None, &name("slow"), &NewNamespace { dns, ..slow() }).unwrap();
+        assert_eq!(text, "[namespace.slow]\ngateway = \"192.168.1.254\"\ndns = \"198.51.100.53\"\n");
+    }
+
+    #[test]
+    fn the_longest_form_means_what_was_asked_for() {
+        let address = |text: &str| text.parse().unwrap();
+        let full = NewNamespace {
+            gateways: vec!["192.168.1.254".parse().unwrap(), "fe80::1".parse().unwrap()],
+            dev: Some("e\"th".into()),
+            dns: vec![address("198.51.100.53:5353"), address("[2001:db8::53]:53")],
+            rewrites: vec![(address("8.8.8.8:53"), address("198.51.100.54:53"))],
+            subnet: Some("10.5.0.0/30".parse().unwrap()),
+        };
+        let config = loaded(&declare(Some(KEPT), &name("site.a"), &full).unwrap());
+        let namespace = &config.namespaces["site.a"];
+        let [way] = namespace.uplinks.as_slice() else { panic!("{:?}", namespace.uplinks) };
+        assert_eq!(way.gateways.iter().map(|gateway| gateway.value).collect::<Vec<_>>(), full.gateways);
+        assert_eq!(way.dev.as_ref().unwrap().value, "e\"th");
+        assert_eq!(namespace.subnet.as_ref().unwrap().value.to_string(), "10.5.0.0/30");
+        let Dns::Rewrite { servers, rewrites } = &namespace.dns else { panic!("{:?}", namespace.dns) };
+        assert_eq!(servers.iter().map(|server| server.value).collect::<Vec<_>>(), full.dns);
+        assert_eq!(
+            rewrites.iter().map(|(old, new)| (old.value, new.value)).collect::<Vec<_>>(),
+            full.rewrites
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_declared() {
+        let refused = |text: &str| declare(Some(text), &name("backup"), &slow()).unwrap_err().to_string();
+        assert!(refused(KEPT).contains("is declared already"), "{}", refused(KEPT));
+        let braces = refused("namespace = { a = { gateway = \"192.0.2.1\" } }\n");
+        assert!(braces.contains("cannot be continued"), "{braces}");
+        let broken = refused("x = \n");
+        assert!(broken.contains("line 1"), "{broken}");
+    }
+
+    #[test]
+    fn only_its_own_lines_go() {
+        let own = r#"# For apt.
+[namespace.slow] # or so
+gateway = "192.168.1.254"
+
+# why this server
+dns.servers = [
+    "198.51.100.53", # the new one
+]
+# dns.rewrite = {}
+"#;
+        let with = KEPT.replace("# Old modem.", &format!("{own}\n# Old modem."));
+        assert_ne!(with, KEPT);
+        assert_eq!(forget(&with, &name("slow")).as_deref(), Some(KEPT));
+        assert_eq!(forget(KEPT, &name("slow")), None);
+        assert_eq!(forget(own, &name("slow")).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn every_way_to_write_it_is_forgotten() {
+        for (text, left) in [
+            ("namespace.slow.dev = 'a'\nnamespace.b.dev = 'b'\n", "namespace.b.dev = 'b'\n"),
+            ("[namespace]\nslow = { dev = 'a' }\nb.dev = 'b'\n", "[namespace]\nb.dev = 'b'\n"),
+            ("namespace = { slow = { dev = 'a' }, b.dev = 'b' }\n", "namespace = { b.dev = 'b' }\n"),
+            ("namespace = { slow.dev = 'a' } # x\ny = 1\n", "namespace = {} # x\ny = 1\n"),
+            ("[namespace.slow.dns]\nx = []\n[b]\n[namespace.slow]\ny = 1\n[c]\n", "[b]\n[c]\n"),
+            ("x = 1\r\n\r\n[namespace.'slow']\r\ndev = '''\r\n# no comment'''\r\n", "x = 1\r\n"),
+            ("[[namespace.slow]]\nx = 1\n[[namespace.slow]]\nx = 2\n[b]\n", "[b]\n"),
+            ("[a]\nx = 1\n# of slow\n[namespace.slow]\ny = 1\n# of b\n[b]\n", "[a]\nx = 1\n# of b\n[b]\n"),
+        ] {
+            assert_eq!(forget(text, &name("slow")).as_deref(), Some(left), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn forgetting_undoes_declaring(
+            name in "[A-Za-z0-9][A-Za-z0-9_.-]{0,20}",
+            gateway: std::net::Ipv4Addr,
+            dev in proptest::option::of("\\PC{0,8}"),
+            tail in "(#[ a-z]{0,5}\n|\n| \n){0,4}",
+        ) {
+            prop_assume!(name != "backup");
+            let name: Name = name.parse().unwrap();
+            let new = NewNamespace { gateways: vec![gateway.into()], dev, ..NewNamespace::default() };
+            for before in [String::new(), format!("{KEPT}{tail}")] {
+                let text = declare(Some(&before), &name, &new).unwrap();
+                prop_assert!(text.starts_with(&before));
+                let declared = crate::config::check(vec![Source { path: "test.toml".into(), text: text.clone() }]);
+                prop_assert!(declared.0.namespaces.contains_key(&name));
+                prop_assert_eq!(forget(&text, &name), Some(before));
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,40}|([\\[\\]{}=.,\"'#\n a]|namespace|slow){0,30}") {
+            if let Ok(with) = declare(Some(&text), &name("slow"), &slow()) {
+                prop_assert!(forget(&with, &name("slow")).is_some());
+            }
+            let _ = forget(&text, &name("slow"));
         }
     }
 }

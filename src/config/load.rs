@@ -61,7 +61,7 @@ impl Files {
         if let Some(value) = document.get("namespace") {
             let temporary = source.path.starts_with(read::TEMPORARY);
             each(reader, "namespace", value, |reader, key, value| {
-                self.namespace(reader, key, value, temporary)
+                self.namespace(reader, key, value, temporary);
             });
         }
         if let Some((key, value)) = document.get_key_value("settings") {
@@ -135,11 +135,83 @@ fn syntax(file: usize, text: &str, errors: &[Syntax]) -> Vec<Problem> {
     lines.into_values().map(|(_, problem)| problem).collect()
 }
 
-/// The most common mistake: a text without quotes.
+/// The most common mistake: a string without quotes.
 fn unquoted(line: &str) -> Option<String> {
     let (key, value) = line.split_once('=')?;
     let (key, value) = (key.trim(), value.split('#').next()?.trim());
     let plain = |c: char| c.is_ascii_alphanumeric() || ".:/-_".contains(c);
     (!value.is_empty() && value.chars().all(plain))
-        .then(|| format!("texts stand in quotes: {key} = \"{value}\""))
+        .then(|| format!("strings stand in quotes: {key} = \"{value}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fmt::Write as _;
+
+    fn source(text: &str) -> Source {
+        Source { path: "test.toml".into(), text: text.to_owned() }
+    }
+
+    #[test]
+    fn values_know_where_they_stand() {
+        let text = "[namespace.a]\ngateway = \"192.0.2.1\"\nsubnet = \"10.5.0.0/30\"\n";
+        let config = load(vec![source("[settings]\n"), source(text)]).unwrap();
+        let namespace = &config.namespaces["a"];
+        let shown = |place: &Option<Place>| {
+            let place = place.as_ref().unwrap();
+            config.sources[place.file].text[place.span.clone()].to_owned()
+        };
+        assert_eq!(shown(&namespace.place), "a");
+        assert_eq!(shown(&namespace.subnet.as_ref().unwrap().place), "\"10.5.0.0/30\"");
+        assert_eq!(shown(&namespace.uplinks[0].gateways[0].place), "\"192.0.2.1\"");
+        assert_eq!(config.settings.pool.place, None);
+    }
+
+    #[test]
+    fn a_misspelt_name_is_known_again() {
+        let config = load(vec![source("[namespace.backup]\ndev = \"eth0\"\n")]).unwrap();
+        assert_eq!(config.nearest("bakcup").map(Name::as_str), Some("backup"));
+        assert_eq!(config.nearest("other"), None);
+    }
+
+    #[test]
+    fn thousands_of_problems_do_not_take_minutes() {
+        let mut text = String::new();
+        for number in 0..5000 {
+            let _ = write!(text, "[namespace.n{number}]\ngateway = \"192.0.2.1\"\nsubnet = \"10.0.0.0/8\"\n");
+        }
+        let start = std::time::Instant::now();
+        let error = load(vec![source(&text)]).unwrap_err().to_string();
+        assert!(error.ends_with("4999 problems; nothing was changed"), "{}", error.lines().last().unwrap());
+        assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    }
+
+    /// Text that gets further into the checks than noise does.
+    const ALMOST: &str = "(\\[(namespace|uplink|settings)(\\.[a-z\"é]{1,3}){0,2}\\]\
+        |(gateway|dev|dns|subnet|mtu|uplink|ipv6|fwmark-mask|pool6?|rewrite) = \
+         (\"[0-9a-f:./x]{0,12}\"|[-0-9x_]{1,12}|\\{\\}|\\[\\]|'é\t')|#é|\r)(\n|\r\n| )";
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = load(vec![source(&String::from_utf8_lossy(&bytes))]);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(lines in proptest::collection::vec(ALMOST, 0..12), colour: bool) {
+            let (config, problems) = check(vec![source(&lines.concat()), source(&lines.concat())]);
+            let report = report(&problems, &config.sources, colour).to_string();
+            prop_assert_eq!(report.contains('\u{1b}'), colour && !problems.is_empty());
+        }
+
+        #[test]
+        fn no_place_makes_the_report_panic(text in "[aé\n\t ]{0,9}", start in 0..12_usize, end in 0..12_usize) {
+            let problem = Problem::at(Place { file: 0, span: start..end }, "x").label("y");
+            let problem = problem.other(Place { file: 0, span: end..start }, "z");
+            let lost = Problem::at(Place { file: 7, span: 0..1 }, "x").other(Place::default(), "y");
+            let _ = report(&[problem, lost], &[source(&text)], true);
+        }
+    }
 }

@@ -143,7 +143,7 @@ fn mtu(reader: &mut Reader<'_>, value: &Value<'_>, ipv6: Ipv6) -> Option<u32> {
     if (least..=*MTU.end()).contains(&bytes) {
         return u32::try_from(bytes).ok();
     }
-    let problem = Problem::at(reader.place(value), format!("an MTU of {bytes} bytes does not work"));
+    let problem = Problem::at(reader.place(value), "no link works with this MTU");
     reader.report(problem.help(format!("from {least} to {}{why}", MTU.end())));
     None
 }

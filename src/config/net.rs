@@ -27,7 +27,7 @@ pub(super) fn gateway(text: &str) -> Result<IpAddr, Refusal> {
     let Ok(address) = text.parse::<IpAddr>() else { return no_gateway(text) };
     let kind = match address {
         IpAddr::V4(v4) if v4.is_broadcast() => "the broadcast address",
-        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => "an IPv4 address in IPv6 clothes",
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => "an IPv4 address written as IPv6",
         _ if address.is_unspecified() => "the unspecified address",
         _ if address.is_loopback() => "the host itself (loopback)",
         _ if address.is_multicast() => "a multicast address",
@@ -67,7 +67,7 @@ pub(super) fn device(text: &str) -> Result<String, Refusal> {
 
 /// `subnet`.
 pub(super) fn subnet(text: &str) -> Result<Ipv4Network, Refusal> {
-    let net = ipv4_network(text, "10.5.0.0/30")?;
+    let net = ipv4_network(text, "10.5.0.0/30", SUBNET_LONGEST)?;
     if net.prefix() <= SUBNET_LONGEST {
         return usable(net);
     }
@@ -77,7 +77,7 @@ pub(super) fn subnet(text: &str) -> Result<Ipv4Network, Refusal> {
 
 /// `pool`.
 pub(super) fn pool(text: &str) -> Result<Ipv4Network, Refusal> {
-    let net = ipv4_network(text, "10.213.0.0/16")?;
+    let net = ipv4_network(text, "10.213.0.0/16", numbers::SLICE_PREFIX)?;
     if net.prefix() <= numbers::SLICE_PREFIX {
         return usable(net);
     }
@@ -109,11 +109,11 @@ pub(super) fn pool6(text: &str) -> Result<Ipv6Network, Refusal> {
 }
 
 /// An IPv4 network with a prefix length.
-fn ipv4_network(text: &str, example: &str) -> Result<Ipv4Network, Refusal> {
+fn ipv4_network(text: &str, example: &str, longest: u8) -> Result<Ipv4Network, Refusal> {
     match text.parse::<IpNetwork>() {
         Ok(IpNetwork::V4(net)) if text.contains('/') => Ok(net),
         Ok(IpNetwork::V4(net)) => {
-            let right = format!("for example \"{}\"", aligned(net, SUBNET_LONGEST));
+            let right = format!("for example \"{}\"", aligned(net, longest));
             no(format!("{net} lacks a prefix length", net = net.ip()), right)
         }
         Ok(IpNetwork::V6(_)) => {

@@ -116,12 +116,14 @@ fn one(path: &Path, required: bool) -> std::result::Result<Option<String>, Strin
     let file = opened(path).map_err(|error| error.to_string())?;
     // What was looked at and what was opened may be two things.
     sane(&file.metadata().map_err(|error| error.to_string())?)?;
+    bounded(file).map(Some)
+}
+
+/// All of it, unless it does not end: sizes are not always true (/proc, a file that grows).
+fn bounded(from: impl Read) -> std::result::Result<String, String> {
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(too_large());
-    }
-    text(bytes).map(Some)
+    from.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > LARGEST { Err(too_large()) } else { text(bytes) }
 }
 
 fn missing(path: &Path, required: bool) -> std::result::Result<Option<String>, String> {
@@ -157,4 +159,112 @@ fn text(bytes: Vec<u8>) -> std::result::Result<String, String> {
         let line = error.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
         format!("is not UTF-8: byte {at}, on line {line}")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::os::unix::fs::symlink;
+
+    const GOOD: &[u8] = b"[namespace.a]\ndev = \"eth0\"\n";
+
+    fn put(path: &Path, bytes: &[u8]) {
+        fs::DirBuilder::new().recursive(true).create(path.parent().unwrap()).unwrap();
+        File::create(path).unwrap().write_all(bytes).unwrap();
+    }
+
+    /// What is said about the path, its directory left out.
+    fn refusal(path: &Path) -> String {
+        let error = open(Some(path), false).unwrap_err();
+        assert_eq!(error.status(), 2);
+        let text = error.to_string();
+        let (first, directory) = (text.lines().next().unwrap(), path.parent().unwrap());
+        first.replace(&directory.display().to_string(), "").trim_start_matches("nsnat: /").to_owned()
+    }
+
+    #[test]
+    fn a_directory_is_read_in_name_order() {
+        let root = tempfile::tempdir().unwrap();
+        for file in
+            ["conf.d/b.toml", "nsnat.toml", "conf.d/a.toml", "conf.d/.c.toml", "conf.d/d.toml~", "e.toml"]
+        {
+            put(&root.path().join(file), b"");
+        }
+        let (sources, problems) = locate(Some(root.path())).read();
+        let names: Vec<_> =
+            sources.iter().map(|source| source.path.strip_prefix(root.path()).unwrap()).collect();
+        assert_eq!(names, ["nsnat.toml", "conf.d/a.toml", "conf.d/b.toml"].map(Path::new));
+        assert_eq!(problems, []);
+    }
+
+    #[test]
+    fn a_file_is_read_alone() {
+        let root = tempfile::tempdir().unwrap();
+        put(&root.path().join("nsnat.toml"), GOOD);
+        put(&root.path().join("conf.d/b.toml"), b"broken");
+        let config = open(Some(&root.path().join("nsnat.toml")), false).unwrap();
+        assert_eq!(config.declared_in(&"a".parse().unwrap()), Some(root.path().join("nsnat.toml").as_path()));
+    }
+
+    #[test]
+    fn nothing_is_an_empty_configuration() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(open(Some(root.path()), false).unwrap().namespaces.is_empty());
+        assert_eq!(refusal(&root.path().join("absent")), "absent: does not exist");
+    }
+
+    #[test]
+    fn declarations_have_their_places() {
+        let name: Name = "a.b".parse().unwrap();
+        let usual = locate(None);
+        assert_eq!(usual.file_of(&name, false), Some("/etc/nsnat/conf.d/a.b.toml".into()));
+        assert_eq!(usual.file_of(&name, true), Some("/run/nsnat/conf.d/a.b.toml".into()));
+        let alone = locate(Some(Path::new("/absent.toml")));
+        assert_eq!(alone.file_of(&name, false), Some("/absent.toml".into()));
+        assert_eq!(alone.file_of(&name, true), None);
+    }
+
+    #[test]
+    fn bad_weather() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        put(&at("latin"), b"a = 1\nb = \"\xe9\"\n");
+        assert_eq!(refusal(&at("latin")), "latin: is not UTF-8: byte 11, on line 2");
+        File::create(at("large")).unwrap().set_len(100 << 20).unwrap();
+        assert_eq!(
+            refusal(&at("large")),
+            "large: is larger than 1 MiB: hardly a configuration, and not read"
+        );
+        symlink("nowhere", at("dangling")).unwrap();
+        assert_eq!(refusal(&at("dangling")), "dangling: is a symbolic link to nowhere, which does not exist");
+        symlink("loop", at("loop")).unwrap();
+        assert!(refusal(&at("loop")).contains("symbolic link"), "{}", refusal(&at("loop")));
+        nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(refusal(&at("fifo")), "fifo: is neither a file nor a directory, and is not read");
+        assert!(refusal(Path::new("/dev/zero")).contains("neither a file"));
+        assert_eq!(bounded(io::repeat(b'#')), Err(too_large()));
+    }
+
+    #[test]
+    fn bad_weather_in_a_directory_does_not_hide_the_rest() {
+        let root = tempfile::tempdir().unwrap();
+        put(&root.path().join("nsnat.toml/x"), b"");
+        put(&root.path().join("conf.d/a.toml/x"), b"");
+        put(&root.path().join("conf.d/b.toml"), b"[namespace.b]\n");
+        let report = open(Some(root.path()), false).unwrap_err().to_string();
+        assert_eq!(report.matches("is a directory; a file is needed").count(), 2, "{report}");
+        assert!(report.contains("namespace `b` has no way out"), "{report}");
+        assert!(report.ends_with("3 problems; nothing was changed"), "{report}");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_listed() {
+        let root = tempfile::tempdir().unwrap();
+        put(&root.path().join("conf.d"), b"");
+        assert_eq!(locate(Some(root.path())).read().1.len(), 1);
+        let root = tempfile::tempdir().unwrap();
+        symlink("nowhere", root.path().join("conf.d")).unwrap();
+        assert_eq!(locate(Some(root.path())).read().1.len(), 1);
+    }
 }

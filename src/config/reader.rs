@@ -102,16 +102,16 @@ impl Reader<'_> {
         meant
     }
 
-    /// A text.
+    /// A string.
     pub(super) fn text<'t>(&mut self, what: &str, value: &'t Value<'_>) -> Option<&'t str> {
         let text = value.get_ref().as_str();
         if text.is_none() {
-            self.mistyped(what, value, "a text", "texts stand in double quotes");
+            self.mistyped(what, value, "a string", "strings stand in double quotes");
         }
         text
     }
 
-    /// A text that means something.
+    /// A string that means something.
     pub(super) fn parsed<T>(
         &mut self,
         what: &str,
@@ -173,7 +173,7 @@ impl Reader<'_> {
 /// The types of TOML, in words.
 fn type_name(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
+        DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number with a fraction",
         DeValue::Boolean(_) => "a boolean",

@@ -1,4 +1,4 @@
-//! Problems as people read them: file:line:column, the offending text underlined, what would be right.
+//! Problems as people read them: file, line and column, the offending text underlined, what would be right.
 
 use super::{Place, Problem, Source};
 use crate::error::Error;
@@ -25,7 +25,6 @@ pub fn report(problems: &[Problem], sources: &[Source], colour: bool) -> Error {
 
 /// The line around a byte, without its end.
 pub(super) fn line_of(text: &str, at: usize) -> Range<usize> {
-    let at = floor(text, at);
     let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let end = after.find('\n').map_or(text.len(), |newline| at + newline);
@@ -45,20 +44,30 @@ impl<'s> Sheet<'s> {
         Self { path: &source.path, text: &source.text, lines: std::iter::once(0).chain(after).collect() }
     }
 
+    /// Whether two places are better shown in one snippet than in two.
+    fn close(&self, one: &Place, two: &Place) -> bool {
+        const LINES: usize = 20;
+        one.file == two.file && self.line(one.span.start).abs_diff(self.line(two.span.start)) <= LINES
+    }
+
+    /// The number of a byte's line, from 1.
+    fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|start| *start <= at)
+    }
+
     /// A snippet of the lines that these marks touch.
     fn snippet(&self, marks: &[Mark<'s>]) -> Snippet<'s, Annotation<'s>> {
         let spans = || marks.iter().map(|mark| visible(self.text, &mark.span));
         let first = spans().map(|span| span.start).min().unwrap_or(0);
         let last = spans().map(|span| span.end).max().unwrap_or(0);
         let shown = line_of(self.text, first).start..line_of(self.text, last).end;
-        let line = self.lines.partition_point(|start| *start <= shown.start);
         let annotations = marks.iter().map(|mark| {
             let span = visible(self.text, &mark.span);
             let annotation = mark.kind.span(span.start - shown.start..span.end - shown.start);
             if mark.label.is_empty() { annotation } else { annotation.label(mark.label) }
         });
         Snippet::source(self.text.get(shown.clone()).unwrap_or_default())
-            .line_start(line.max(1))
+            .line_start(self.line(shown.start))
             .path(self.path.to_string_lossy())
             .annotations(annotations)
     }
@@ -74,22 +83,18 @@ struct Mark<'p> {
 fn group<'p>(problem: &'p Problem, sheets: &[Sheet<'p>]) -> Group<'p> {
     // The name of the program stands where other tools say "error", as on every other line that we print.
     let mut group = Group::with_title(Level::ERROR.with_name("nsnat").primary_title(&problem.message));
-    let sheet = |place: &Place| sheets.get(place.file);
-    if let Some((place, sheet)) = problem.place.as_ref().and_then(|place| Some((place, sheet(place)?))) {
+    let at = |place: &'p Place| sheets.get(place.file).map(|sheet| (place, sheet));
+    let there = problem.other.as_ref().and_then(|(place, label)| Some((at(place)?, label)));
+    if let Some((place, sheet)) = problem.place.as_ref().and_then(at) {
         let mut marks = vec![mark(AnnotationKind::Primary, place, &problem.label)];
-        let other =
-            problem.other.as_ref().map(|(place, label)| (place, mark(AnnotationKind::Context, place, label)));
-        match other {
-            Some((there, mark)) if there.file == place.file => {
-                marks.push(mark);
-                group = group.element(sheet.snippet(&marks));
-            }
-            Some((there, mark)) => {
-                group = group.element(sheet.snippet(&marks));
-                group = group.elements(sheets.get(there.file).map(|sheet| sheet.snippet(&[mark])));
-            }
-            None => group = group.element(sheet.snippet(&marks)),
-        }
+        let close = there.filter(|((other, _), _)| sheet.close(place, other));
+        marks.extend(close.map(|((other, _), label)| mark(AnnotationKind::Context, other, label)));
+        group = group.element(sheet.snippet(&marks));
+        let apart = there.filter(|_| close.is_none());
+        group = group
+            .elements(apart.map(|((other, sheet), label)| {
+                sheet.snippet(&[mark(AnnotationKind::Context, other, label)])
+            }));
     }
     group.elements(problem.help.as_deref().map(|help| Level::HELP.with_name("hint").message(help)))
 }
