@@ -15,7 +15,7 @@ pub(super) fn resolve(uplinks: &[Uplink], observed: &Observed) -> Result<Option<
             Ok(way) => ways.push(way),
             Err(Trouble::Absent(problem)) if uplinks.len() == 1 => problems.push(*problem),
             Err(Trouble::Absent(_)) => {}
-            Err(wrong(problem)) => problems.push(*problem),
+            Err(Trouble::Wrong(problem)) => problems.push(*problem),
         }
     }
     if !problems.is_empty() {
