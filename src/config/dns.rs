@@ -60,14 +60,14 @@ fn long_form(reader: &mut Reader<'_>, value: &Value<'_>, table: &DeTable<'_>, ip
 /// What is refused.
 fn block(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Block> {
     let listed = reader.list("`block`", value);
-    let word = |text: &str| match BLOCKS.iter().find(|(word, _)| *word == text) {
-        Some((_, block)) => Ok(*block),
-        None => {
+    let word = |text: &str| {
+        let known = BLOCKS.iter().find(|(word, _)| *word == text).map(|(_, block)| *block);
+        known.ok_or_else(|| {
             let near =
                 nearest(text, BLOCKS.map(|(word, _)| word)).map(|word| format!("did you mean \"{word}\"?"));
             let all = || "\"dot\", \"doq\" and \"foreign\" can be blocked".to_owned();
-            Err((format!("{} cannot be blocked", quoted(text)), Some(near.unwrap_or_else(all))))
-        }
+            (format!("{} cannot be blocked", quoted(text)), Some(near.unwrap_or_else(all)))
+        })
     };
     listed.iter().filter_map(|value| Some(reader.parsed("`block`", value, word)?.value)).collect()
 }
