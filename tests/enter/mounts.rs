@@ -94,6 +94,20 @@ fn they_stay_hidden_when_their_daemon_restarts() {
     assert_eq!(lab::stdout(&script), "6\n6\n");
 }
 
+/// systemd-resolved replaces its files when the network changes; a mount on a replaced file would be gone.
+#[test]
+fn the_namespaces_own_resolv_conf_stays() {
+    let script = format!(
+        "{LISTENERS}
+        mkdir -p e/netns/x; echo own > e/netns/x/resolv.conf; ln -s ../run/systemd/resolve/stub-resolv.conf e/resolv.conf
+        cp /etc/ld.so.cache e; mount --bind e /etc; cd /run/systemd/resolve; echo stub > stub-resolv.conf; cd - > /dev/null
+        $N exec x sh -c 'touch ready; while ! test -e go; do sleep 0.05; done; cat /etc/resolv.conf /run/systemd/resolve/resolv.conf' &
+        while ! test -e ready; do sleep 0.05; done; echo new > r; mv r /run/systemd/resolve/stub-resolv.conf; touch go; wait $!
+        cat /etc/resolv.conf"
+    );
+    assert_eq!(lab::stdout(&script), "own\nnameserver 192.0.2.1\nnew\n");
+}
+
 #[test]
 fn they_are_left_alone_when_the_namespace_uses_the_hosts_dns() {
     let script = format!(
