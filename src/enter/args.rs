@@ -46,7 +46,10 @@ impl Options {
                 let (key, value) = text.split_once('=')?;
                 self.take(key, value.as_ref())?;
             }
-            _ => self.take("-u", text.strip_prefix("-u")?.as_ref())?,
+            _ => {
+                let value = text.strip_prefix("-u")?;
+                self.take("-u", value.strip_prefix('=').unwrap_or(value).as_ref())?;
+            }
         }
         Some(rest)
     }
@@ -176,6 +179,8 @@ mod tests {
             "exec slow ls --me",
             "exec -u bob slow id -u",
             "exec -ubob slow id",
+            "exec -u=bob slow id",
+            "exec slow -u=bob id",
             "exec slow -u bob -- id",
             "exec slow --user=bob id",
             "exec slow --user bob --pid id",
