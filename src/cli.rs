@@ -183,12 +183,7 @@ pub struct Exec {
     #[arg(long, value_name = "DIR")]
     pub tmpfs: Vec<PathBuf>,
     /// Namespace (not with --gateway or --dev), command and arguments
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        required = true,
-        value_name = "NAME] [--] CMD [ARG"
-    )]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "NAME] [--] CMD [ARG")]
     pub command: Vec<OsString>,
 }
 
@@ -196,8 +191,7 @@ pub struct Exec {
 pub fn dns_address(text: &str) -> Result<SocketAddr, String> {
     let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
     let address = bare.or_else(|_| text.parse::<SocketAddr>());
-    let address =
-        address.map_err(|_| format!("{text:?} is no address; ADDR, ADDR:PORT or [ADDR6]:PORT is"))?;
+    let address = address.map_err(|_| format!("{text:?} is no address; ADDR, ADDR:PORT or [ADDR6]:PORT is"))?;
     if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
         return Err(format!("no server can be reached at {text}"));
     }

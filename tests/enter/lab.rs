@@ -19,14 +19,15 @@ work=$(mktemp -d -p /run) && chmod 755 "$work" && cd "$work" || die 'no work dir
 /// Runs a bash script in the world; `$N` is nsnat.
 pub(crate) fn run(script: &str) -> Output {
     let script = format!("{PRELUDE}{script}");
-    Command::new("unshare")
-        .args(["-nm", "--propagation", "private", "bash", "-c", &script])
+    // A job that never ends is a failure (status 124), not a test that hangs.
+    Command::new("timeout")
+        .args(["-k1", "90", "unshare", "-nm", "--propagation", "private", "bash", "-c", &script])
         .env("N", env!("CARGO_BIN_EXE_nsnat"))
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .env("LC_ALL", "C")
         .stdin(std::process::Stdio::null())
         .output()
-        .expect("unshare(1) of util-linux is needed")
+        .expect("timeout(1) of coreutils and unshare(1) of util-linux are needed")
 }
 
 /// Standard output of a script that has to succeed.
