@@ -115,7 +115,8 @@ fn egress_routing(out: &mut Desired, journal: &Journal, egress: &Egress, feature
         }
         out.host.rules.extend(rules(mark, table, family, &sources));
         out.host.routes.extend(table_routes(egress, table, family));
-        if let Some(way) = &egress.way {
+        // Without a next hop of that family nothing of it is forwarded, but to IPv4 neighbours.
+        if let Some(way) = egress.way.as_ref().filter(|way| family == Family::V4 || way.serves(family)) {
             let (key, value) = forwarding(family, &way.dev, features);
             out.host.sysctls.insert(key, value);
         }
