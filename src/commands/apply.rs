@@ -53,7 +53,7 @@ impl<'a> Session<'a> {
             self.finish(goal)?;
             return Ok(0);
         }
-        self.intend(goal, observed, &actions)?;
+        Self::intend(goal, observed, &actions)?;
         match self.circle(goal, &actions) {
             Ok(()) => Ok(actions.len()),
             Err(error) => Err(self.settle(goal, &observed.journal, error)),
@@ -109,7 +109,7 @@ impl<'a> Session<'a> {
     }
 
     /// Writes the union of old and new down, before anything is changed.
-    fn intend(&mut self, goal: &Journal, observed: &Observed, actions: &[Action]) -> Result<()> {
+    fn intend(goal: &Journal, observed: &Observed, actions: &[Action]) -> Result<()> {
         for name in observed.journal.members.keys().filter(|name| !goal.members.contains_key(*name)) {
             files::remove_target(name)?;
         }

@@ -115,8 +115,8 @@ pub fn clear(_held: &Lock) -> Result<()> {
 /// Takes away files that were being written when their writer was killed.
 fn sweep(dir: &str) -> Result<()> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let unfinished = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED));
-    unfinished.map(|entry| remove_file(&entry.path())).collect()
+    let mut unfinished = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED));
+    unfinished.try_for_each(|entry| remove_file(&entry.path()))
 }
 
 fn remove_dir_if_only_lock() -> Result<bool> {

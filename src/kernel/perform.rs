@@ -36,10 +36,10 @@ impl Kernel {
             }
             let doomed = leading_links(rest);
             let result = if doomed.len() > 1 { self.remove_links(&doomed) } else { self.one(action) };
-            if let Err(why) = result {
-                if !step(Step::Failed(Error::new(action, why))) {
-                    return;
-                }
+            if let Err(why) = result
+                && !step(Step::Failed(Error::new(action, why)))
+            {
+                return;
             }
             rest = rest.get(doomed.len().max(1)..).unwrap_or_default();
         }

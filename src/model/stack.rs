@@ -56,6 +56,7 @@ impl WithPrefix for IpNetwork {
 /// A network device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the kernel's, and independent")]
 pub struct Link {
     /// Device name.
     pub name: String,

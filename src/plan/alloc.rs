@@ -29,12 +29,12 @@ impl Taken {
         let routes = || observed.host.routes.iter().filter(|route| !is_our_route(route));
         let ours = |dev: &str| observed.host.link(dev).is_some_and(super::diff::is_our_link);
         let addresses = observed.host.addresses.iter().filter(|a| !ours(&a.dev)).map(|a| a.net);
-        let routed =
+        let routed_to =
             routes().filter(|r| r.to.prefix() != 0 && !r.dev.as_deref().is_some_and(ours)).map(|r| r.to);
         Self {
             tables: looked_up.chain(routes().map(|route| route.table)).collect(),
             marks: rules().filter_map(|rule| rule.mark).collect(),
-            networks: addresses.chain(routed).collect(),
+            networks: addresses.chain(routed_to).collect(),
         }
     }
 
@@ -45,8 +45,8 @@ impl Taken {
     }
 
     fn number(&self, number: u32, mask: u32) -> bool {
-        let mark = number << mask.trailing_zeros().min(31);
-        let same = |(value, theirs): &(u32, u32)| (value ^ mark) & (theirs & mask) == 0 && theirs & mask != 0;
+        let ours = number << mask.trailing_zeros().min(31);
+        let same = |(value, theirs): &(u32, u32)| (value ^ ours) & (theirs & mask) == 0 && theirs & mask != 0;
         self.tables.contains(&(numbers::TABLE_BASE + number))
             || self.marks.iter().any(|m| same(m) && m.0 & mask != 0)
     }

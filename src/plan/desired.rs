@@ -107,12 +107,13 @@ impl Addresses {
 /// Rules and the table of an egress.
 fn egress_routing(out: &mut Desired, journal: &Journal, egress: &Egress, features: Features) {
     let table = egress_table(egress);
+    let mark = (egress_mark(journal, egress), journal.mask);
     for family in Family::BOTH {
         let sources = sources(journal, egress, family, features);
         if sources.is_empty() {
             continue;
         }
-        out.host.rules.extend(rules(egress_mark(journal, egress), journal.mask, table, family, &sources));
+        out.host.rules.extend(rules(mark, table, family, &sources));
         out.host.routes.extend(table_routes(egress, table, family));
         if let Some(way) = &egress.way {
             let (key, value) = forwarding(family, &way.dev, features);
@@ -135,10 +136,10 @@ fn sources(journal: &Journal, egress: &Egress, family: Family, features: Feature
 
 /// Four kinds of rules; by source as well as by mark, because that satisfies a strict `rp_filter` and holds when
 /// somebody flushed nft and our marks with it.
-fn rules(mark: u32, mask: u32, table: u32, family: Family, sources: &[IpNetwork]) -> Vec<Rule> {
+fn rules(mark: (u32, u32), table: u32, family: Family, sources: &[IpNetwork]) -> Vec<Rule> {
     use numbers::preference as pref;
     let rule = |preference, action| Rule::new(family, preference, action, numbers::HOST_PROTOCOL);
-    let by_mark = |r: Rule| Rule { mark: Some((mark, mask)), ..r };
+    let by_mark = |r: Rule| Rule { mark: Some(mark), ..r };
     let mut out = vec![
         by_mark(rule(pref::MARK, RuleAction::Lookup(table))),
         by_mark(rule(pref::MARK_FLOOR, RuleAction::Unreachable)),

@@ -1,7 +1,23 @@
 //! DNS: which query goes where instead.
 
-use crate::model::{Datum, DnsMode, Element, Family, Set};
+use crate::config::{self, Namespace, Problem};
+use crate::model::{Datum, DnsMode, Element, Family, Observed, Rewrite, Set, Way};
 use std::net::SocketAddr;
+
+/// What happens to a namespace's queries, as declared.
+pub(super) fn resolve(
+    namespace: &Namespace,
+    _way: Option<&Way>,
+    _observed: &Observed,
+) -> Result<DnsMode, Vec<Problem>> {
+    Ok(match &namespace.dns {
+        config::Dns::Auto | config::Dns::Host => DnsMode::default(),
+        config::Dns::Rewrite { servers, rewrites } => DnsMode {
+            servers: servers.iter().map(|server| server.value).collect(),
+            rewrites: rewrites.iter().map(|(old, new)| Rewrite { old: old.value, new: new.value }).collect(),
+        },
+    })
+}
 
 /// Elements of the DNS maps for the namespace behind `link`.
 pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {

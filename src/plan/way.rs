@@ -13,9 +13,9 @@ pub(super) fn resolve(uplinks: &[Uplink], observed: &Observed) -> Result<Option<
     for uplink in uplinks {
         match one(uplink, observed) {
             Ok(way) => ways.push(way),
-            Err(Trouble::Absent(problem)) if uplinks.len() == 1 => problems.push(problem),
+            Err(Trouble::Absent(problem)) if uplinks.len() == 1 => problems.push(*problem),
             Err(Trouble::Absent(_)) => {}
-            Err(Trouble::Wrong(problem)) => problems.push(problem),
+            Err(Trouble::Wrong(problem)) => problems.push(*problem),
         }
     }
     if !problems.is_empty() {
@@ -27,19 +27,24 @@ pub(super) fn resolve(uplinks: &[Uplink], observed: &Observed) -> Result<Option<
 
 enum Trouble {
     /// The device is not there, or has no address yet.
-    Absent(Problem),
+    Absent(Box<Problem>),
     /// No device ever fits.
-    Wrong(Problem),
+    Wrong(Box<Problem>),
+}
+
+fn absent(problem: Problem) -> Trouble {
+    Trouble::Absent(Box::new(problem))
+}
+
+fn wrong(problem: Problem) -> Trouble {
+    Trouble::Wrong(Box::new(problem))
 }
 
 fn one(uplink: &Uplink, observed: &Observed) -> Result<Way, Trouble> {
     let link = device(uplink, observed)?;
     if link.name.contains(['"', '\\']) {
         let dev = uplink.dev.as_ref();
-        return Err(Trouble::Wrong(problem(
-            dev,
-            format!("device {:?} has a name that nft cannot carry", link.name),
-        )));
+        return Err(wrong(problem(dev, format!("device {:?} has a name that nft cannot carry", link.name))));
     }
     let subnets = subnets(&link.name, observed);
     let gateways = gateways(uplink, link, &subnets, observed)?;
@@ -64,23 +69,23 @@ fn device<'a>(uplink: &Uplink, observed: &'a Observed) -> Result<&'a Link, Troub
                 help: Some(format!("devices here: {}", devices(observed))),
                 ..problem(Some(dev), format!("there is no device {:?}", dev.value))
             };
-            Trouble::Absent(why)
+            absent(why)
         });
     }
     let Some(gateway) = uplink.gateways.first() else {
-        return Err(Trouble::Wrong(problem::<String>(None, "neither a device nor a gateway".into())));
+        return Err(wrong(problem::<String>(None, "neither a device nor a gateway".into())));
     };
     let fits = candidates(gateway.value, observed);
     match fits.as_slice() {
         [link] => Ok(link),
-        [] => Err(Trouble::Absent(Problem {
+        [] => Err(absent(Problem {
             label: "in no subnet of a device".into(),
             help: Some(format!("devices and their subnets here: {}", devices(observed))),
             ..problem(Some(gateway), format!("no device reaches the gateway {}", gateway.value))
         })),
         several => {
             let names: Vec<_> = several.iter().map(|link| link.name.as_str()).collect();
-            Err(Trouble::Wrong(Problem {
+            Err(wrong(Problem {
                 help: Some("say which one: dev = \"…\" (--dev)".into()),
                 ..problem(
                     Some(gateway),
@@ -182,7 +187,7 @@ fn check_gateway(
     let ip = gateway.value;
     if observed.host.addresses.iter().any(|address| address.net.ip() == ip) {
         let why = format!("{ip} is an address of this host, not a gateway");
-        return Err(Trouble::Wrong(problem(Some(gateway), why)));
+        return Err(wrong(problem(Some(gateway), why)));
     }
     let family = subnets.iter().any(|net| net.is_ipv4() == ip.is_ipv4());
     let single = observed.host.addresses.iter().any(|a| a.dev == link.name && is_single(a.net, ip));
@@ -192,7 +197,7 @@ fn check_gateway(
     }
     let nets: Vec<_> = subnets.iter().map(ToString::to_string).collect();
     let nets = if nets.is_empty() { "no subnet".into() } else { nets.join(", ") };
-    Err(Trouble::Absent(Problem {
+    Err(absent(Problem {
         label: format!("not on {}", link.name),
         help: Some(format!("{} has {nets}; devices here: {}", link.name, devices(observed))),
         ..problem(Some(gateway), format!("the gateway {ip} is in no subnet of {}", link.name))
