@@ -56,7 +56,7 @@ pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<(
     }
     if rest.is_empty() && context.global.config.as_deref() != Some(path) {
         files::remove_file(path)?;
-        remove_temporary_dirs(context, path)
+        remove_empty_dirs(context, path)
     } else {
         files::replace(path, &rest, 0o644)
     }
@@ -105,10 +105,15 @@ fn undo(path: &Path, before: Option<&str>, made: &[PathBuf]) -> Result<()> {
     made.iter().try_for_each(files::remove_dir)
 }
 
-/// The directory of temporary declarations goes with the last of them, and what held it.
-fn remove_temporary_dirs(context: &Context<'_>, path: &Path) -> Result<()> {
-    let Some(dir) = path.parent().filter(|dir| dir.starts_with(files::RUN)) else { return Ok(()) };
+/// The directory of declarations and the one above it go with the last of them: `add` made them. One that holds
+/// anything else stays, as does a directory that somebody named by `--config`.
+fn remove_empty_dirs(context: &Context<'_>, path: &Path) -> Result<()> {
+    let Some(dir) = path.parent() else { return Ok(()) };
     files::remove_dir(dir)?;
+    if !dir.starts_with(files::RUN) {
+        let above = dir.parent().filter(|_| context.global.config.is_none() && !dir.exists());
+        return above.map_or(Ok(()), files::remove_dir);
+    }
     let lock = files::lock(|| context.note("waiting for another nsnat to finish"))?;
     if files::read_journal()?.members.is_empty() { files::clear(&lock) } else { Ok(()) }
 }
