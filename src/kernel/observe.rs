@@ -14,8 +14,13 @@ use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Sysctls of a namespace that we ever set.
-const INSIDE_SYSCTLS: [&str; 3] =
-    ["net/ipv4/conf/eth0/route_localnet", "net/ipv6/conf/eth0/accept_dad", "net/ipv6/conf/eth0/accept_ra"];
+const INSIDE_SYSCTLS: [&str; 5] = [
+    "net/ipv4/conf/eth0/route_localnet",
+    "net/ipv4/conf/eth0/accept_local",
+    "net/ipv4/conf/eth0/rp_filter",
+    "net/ipv6/conf/eth0/accept_dad",
+    "net/ipv6/conf/eth0/accept_ra",
+];
 
 /// Sysctls of a device of the host that we ever set.
 fn device_sysctls(dev: &str) -> [String; 5] {
