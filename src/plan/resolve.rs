@@ -2,7 +2,7 @@
 
 use super::{alloc, dns, way};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
-use crate::model::{DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Way, numbers};
+use crate::model::{DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers};
 use ipnetwork::{IpNetwork, Ipv4Network};
 
 /// Which namespaces of the configuration are to be up.
@@ -12,17 +12,36 @@ pub enum Selection<'a> {
     All,
     /// These; whatever else is up stays as it is.
     These(&'a [Name]),
+    /// This one, for as long as its owner lives.
+    ThrowAway(&'a Name, Owner),
+}
+
+impl Selection<'_> {
+    fn contains(self, name: &Name) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(names) => names.contains(name),
+            Self::ThrowAway(only, _) => only == name,
+        }
+    }
+
+    fn owner(self, name: &Name) -> Option<Owner> {
+        match self {
+            Self::ThrowAway(only, owner) if only == name => Some(owner),
+            _ => None,
+        }
+    }
 }
 
 type Found<T> = Result<T, Vec<Problem>>;
 
 /// The journal in which the selected namespaces are up as `config` declares them, and everything else as it is.
 pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -> Found<Journal> {
-    let mut journal = observed.journal.clone();
+    let mut journal = kept(observed);
     let mut problems: Vec<Problem> = set_mask(&mut journal, config).err().into_iter().flatten().collect();
     let taken = alloc::Taken::new(observed);
     for (name, namespace) in selected(config, selection) {
-        let case = Case { config, name, namespace, observed, taken: &taken };
+        let case = Case { config, name, namespace, observed, taken: &taken, owner: selection.owner(name) };
         if let Err(mut more) = case.resolve(&mut journal) {
             problems.append(&mut more);
         }
@@ -34,7 +53,7 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
 
 /// The journal without these namespaces.
 pub fn without(observed: &Observed, gone: impl Fn(&Name) -> bool) -> Journal {
-    let mut journal = observed.journal.clone();
+    let mut journal = kept(observed);
     journal.members.retain(|name, _| !gone(name));
     prune(&mut journal);
     note_sysctls(&mut journal, observed);
@@ -42,12 +61,22 @@ pub fn without(observed: &Observed, gone: impl Fn(&Name) -> bool) -> Journal {
 }
 
 /// The journal in which a namespace's queries go elsewhere.
-pub fn with_dns(observed: &Observed, name: &Name, dns: DnsMode) -> Journal {
-    let mut journal = observed.journal.clone();
+pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> Journal {
+    let mut journal = kept(observed);
     if let Some(member) = journal.members.get_mut(name) {
-        member.dns = dns;
+        member.dns = match dns {
+            config::Dns::Rewrite { servers, rewrites, block } => dns::rewriting(servers, rewrites, block),
+            config::Dns::Auto | config::Dns::Host => DnsMode::default(),
+        };
     }
     note_sysctls(&mut journal, observed);
+    journal
+}
+
+/// The journal without what is left of throw-away namespaces.
+fn kept(observed: &Observed) -> Journal {
+    let mut journal = observed.journal.clone();
+    journal.members.retain(|name, _| !observed.abandoned.contains(name));
     journal
 }
 
@@ -66,10 +95,7 @@ fn selected<'a>(
     config: &'a Config,
     selection: Selection<'a>,
 ) -> impl Iterator<Item = (&'a Name, &'a Namespace)> {
-    config.namespaces.iter().filter(move |(name, _)| match selection {
-        Selection::All => true,
-        Selection::These(names) => names.contains(name),
-    })
+    config.namespaces.iter().filter(move |(name, _)| selection.contains(name))
 }
 
 /// One namespace that is to be resolved.
@@ -79,6 +105,7 @@ struct Case<'a> {
     namespace: &'a Namespace,
     observed: &'a Observed,
     taken: &'a alloc::Taken,
+    owner: Option<Owner>,
 }
 
 impl Case<'_> {
@@ -101,7 +128,7 @@ impl Case<'_> {
             ipv6: served,
             dns,
             inode: old.and_then(|old| old.inode),
-            owner: old.and_then(|old| old.owner),
+            owner: self.owner.or(old.and_then(|old| old.owner)),
         };
         journal.members.insert(self.name.clone(), member);
         Ok(())
