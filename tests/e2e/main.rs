@@ -8,7 +8,12 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod cli;
 mod down;
 mod idempotence;
 mod job;
+mod kill;
 mod leaks;
+mod plan_lines;
+mod scale;
+mod weather;
