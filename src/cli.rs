@@ -207,7 +207,12 @@ pub struct Exec {
     #[arg(long, value_name = "DIR")]
     pub tmpfs: Vec<PathBuf>,
     /// Namespace (not with --gateway or --dev), command and arguments
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "NAME] [--] CMD [ARG")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "NAME] [--] CMD [ARG"
+    )]
     pub command: Vec<OsString>,
 }
 

@@ -27,7 +27,8 @@ impl Name {
         if let Some(bad) = chars.find(|c| !(c.is_ascii_alphanumeric() || "_.-".contains(*c))) {
             return Some(format!("{bad:?} cannot be part of a name; letters, digits, '_', '.' and '-' can"));
         }
-        (text.len() > MAX).then(|| format!("{} characters are too many for a name; {MAX} at most", text.len()))
+        (text.len() > MAX)
+            .then(|| format!("{} characters are too many for a name; {MAX} at most", text.len()))
     }
 }
 
