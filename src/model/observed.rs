@@ -69,10 +69,14 @@ impl Observed {
         match netns {
             Netns::Stale => noted.is_some(),
             Netns::Alive { inode, stack } => {
-                let same = noted.is_some_and(|member| member.inode.is_none_or(|noted| noted == *inode));
                 let group = super::numbers::LINK_GROUP;
-                same || stack.link("eth0").is_some_and(|link| link.group == group)
-                    && self.host_end_names(name)
+                let tagged = stack.link("eth0").is_some_and(|link| link.group == group);
+                match noted.map(|member| member.inode) {
+                    Some(Some(noted)) if noted == *inode => true,
+                    // Killed before the number was noted: then it holds our veth, or nothing yet.
+                    Some(None) => tagged || stack.links.iter().all(|link| link.loopback && !link.up),
+                    _ => tagged && self.host_end_names(name),
+                }
             }
         }
     }

@@ -9,7 +9,7 @@
 use super::action::{Action, LinkChange, Place};
 use super::desired::Desired;
 use crate::model::{
-    Address, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack, numbers,
+    Address, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack, numbers,
 };
 use std::collections::BTreeSet;
 
@@ -23,8 +23,22 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     sysctls_back(&mut out, desired, observed);
     table(&mut out, journal, desired, observed);
     gone_namespaces(&mut out, desired, observed);
-    let made = made_links(&out);
-    out.sort_by_key(|action| rank(action, &made));
+    let early = in_the_way(&out, observed);
+    out.sort_by_key(|action| rank(action, &early));
+    out
+}
+
+/// Links that have to go before others are made: those of that name, and those whose peer is in the namespace
+/// that gets a new one (somebody renamed them).
+fn in_the_way(actions: &[Action], observed: &Observed) -> BTreeSet<String> {
+    let mut out = made_links(actions);
+    for action in actions {
+        if let Action::AddVeth { name, .. } = action {
+            let alias = format!("{}{name}", numbers::ALIAS_PREFIX);
+            let named = observed.host.links.iter().filter(|link| link.alias.as_deref() == Some(&alias));
+            out.extend(named.map(|link| link.name.clone()));
+        }
+    }
     out
 }
 
@@ -35,10 +49,10 @@ fn made_links(actions: &[Action]) -> BTreeSet<String> {
     actions.iter().filter_map(made).collect()
 }
 
-/// Earlier ranks are done first. `made`: links that are made, and may have to go first.
-fn rank(action: &Action, made: &BTreeSet<String>) -> u8 {
+/// Earlier ranks are done first. `early`: links that have to go first.
+fn rank(action: &Action, early: &BTreeSet<String>) -> u8 {
     match action {
-        Action::RemoveLink { link } if made.contains(link) => 2,
+        Action::RemoveLink { link } if early.contains(link) => 2,
         Action::LoadSkeleton { .. } => 0,
         Action::Elements { add, .. } if !add.is_empty() => 1,
         Action::MakeNetns { .. } => 3,
@@ -88,9 +102,12 @@ fn namespace(
     let Some(member) = journal.members.get(name) else { return };
     let mtu = desired.host.link(&member.link).map_or(1500, |link| link.mtu);
     let paired = observed.host.link(&member.link).is_some() && have.link("eth0").is_some();
+    let mut have = have.clone();
     if !paired {
         out.push(Action::AddVeth { name: name.clone(), link: member.link.clone(), mtu });
+        forget(&mut have, &BTreeSet::from(["eth0".to_owned()]));
     }
+    let have = &have;
     for link in &want.links {
         let new = Link { up: false, mtu, ..link.clone() };
         let loopback_down = Link { up: false, ..link.clone() };
@@ -276,18 +293,27 @@ fn table(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: 
     elements(out, &desired.elements, &have.elements);
 }
 
-/// New elements come early; old ones go late, but for those whose key gets another value, which change in the
-/// same transaction.
+/// New elements come early; old ones go late, but for those that the new ones take the place of (the same key, or
+/// a network that overlaps), which change in the same transaction.
 fn elements(out: &mut Vec<Action>, want: &BTreeSet<Element>, have: &BTreeSet<Element>) {
     let add: Vec<Element> = want.difference(have).cloned().collect();
-    let same_key = |a: &Element| add.iter().any(|b| b.set == a.set && b.key == a.key);
-    let (change, remove): (Vec<_>, Vec<_>) = have.difference(want).cloned().partition(same_key);
+    let replaced = |a: &Element| add.iter().any(|b| collide(a, b));
+    let (change, remove): (Vec<_>, Vec<_>) = have.difference(want).cloned().partition(replaced);
     if !add.is_empty() {
         out.push(Action::Elements { remove: change, add });
     }
     if !remove.is_empty() {
         out.push(Action::Elements { remove, add: Vec::new() });
     }
+}
+
+/// Whether two elements cannot be in their set at the same time.
+fn collide(a: &Element, b: &Element) -> bool {
+    let same = |(a, b): (&Datum, &Datum)| match (a, b) {
+        (Datum::Network(a), Datum::Network(b)) => super::alloc::overlap(*a, *b),
+        (a, b) => a == b,
+    };
+    a.set == b.set && a.key.len() == b.key.len() && a.key.iter().zip(&b.key).all(same)
 }
 
 /// Namespaces of ours that should not be any more.
