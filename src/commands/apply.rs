@@ -206,7 +206,10 @@ fn concerns(action: &Action, owner: impl Fn(&str) -> Option<Name>) -> Option<Nam
         }
         Action::Sysctl { place, key, .. } => at(place, key.split('/').nth(3).unwrap_or_default(), owner),
         Action::AddRule { place, .. } | Action::RemoveRule { place, .. } => at(place, "", owner),
-        Action::LoadSkeleton { .. } | Action::RemoveTable | Action::Elements { .. } => None,
+        Action::LoadSkeleton { .. }
+        | Action::RemoveTable
+        | Action::Elements { .. }
+        | Action::ForgetFlows { .. } => None,
     }
 }
 
@@ -246,7 +249,7 @@ fn union(first: &Journal, second: &Journal) -> Journal {
 }
 
 fn target(member: &Member) -> Target {
-    Target { hide_resolvers: !member.dns.servers.is_empty() || !member.dns.rewrites.is_empty() }
+    Target { hide_resolvers: member.dns.host.is_none() }
 }
 
 fn names(names: &[Name]) -> String {

@@ -9,6 +9,7 @@
 //!
 //! [`Kernel::observe`] and [`Kernel::perform`] are inverse to each other: what was performed is observed.
 
+mod conntrack;
 mod decode;
 mod encode;
 pub mod files;
@@ -18,6 +19,7 @@ pub mod netns;
 mod nft;
 mod observe;
 mod perform;
+mod resolver;
 mod sysctl;
 
 pub use nix::sys::signal::Signal;

@@ -2,7 +2,7 @@
 
 use super::decode::{self, Names};
 use super::netlink::Netlink;
-use super::{Inside, Kernel, files, netns, nft, sysctl};
+use super::{Inside, Kernel, files, netns, nft, resolver, sysctl};
 use crate::error::{Context, Result};
 use crate::model::{Journal, Name, Netns, Observed, Stack, numbers, observed::Features};
 use netlink_packet_route::address::AddressMessage;
@@ -12,15 +12,15 @@ use netlink_packet_route::rule::RuleMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Message};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 /// Sysctls of a namespace that we ever set.
 const INSIDE_SYSCTLS: [&str; 3] =
     ["net/ipv4/conf/eth0/route_localnet", "net/ipv6/conf/eth0/accept_dad", "net/ipv6/conf/eth0/accept_ra"];
 
 /// Sysctls of a device of the host that we ever set.
-fn device_sysctls(dev: &str) -> [String; 4] {
+fn device_sysctls(dev: &str) -> [String; 5] {
     [
+        format!("net/ipv4/conf/{dev}/route_localnet"),
         format!("net/ipv4/conf/{dev}/forwarding"),
         format!("net/ipv6/conf/{dev}/force_forwarding"),
         format!("net/ipv6/conf/{dev}/accept_dad"),
@@ -31,7 +31,7 @@ fn device_sysctls(dev: &str) -> [String; 4] {
 impl Kernel {
     /// Observes the host, our namespaces and those that `names` asks for.
     pub fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
-        let mut host = self.runtime.block_on(stack(&self.host))?;
+        let (mut host, names_by_index) = self.runtime.block_on(stack(&self.host))?;
         let devices: Vec<String> = host.links.iter().flat_map(|link| device_sysctls(&link.name)).collect();
         host.sysctls = sysctl::read_all(&devices);
         host.sysctls.extend(sysctl::read_all(&["net/ipv6/conf/all/forwarding".into()]));
@@ -46,8 +46,16 @@ impl Kernel {
                 namespaces.insert(name, found);
             }
         }
-        let nameservers = nameservers("/etc/resolv.conf");
-        Ok(Observed { host, namespaces, table: nft::observe()?, journal, features: features(), nameservers })
+        let (nameservers, upstreams) = (resolver::nameservers(), resolver::upstreams(&names_by_index));
+        Ok(Observed {
+            host,
+            namespaces,
+            table: nft::observe()?,
+            journal,
+            features: features(),
+            nameservers,
+            upstreams,
+        })
     }
 
     /// A namespace's state; none where `/run/netns` has nothing of that name.
@@ -64,7 +72,7 @@ impl Kernel {
             netns::Found::Alive { file, inode } => {
                 self.enter(name, file, inode)?;
                 let Some(inside) = self.inside.get(name) else { return Ok(None) };
-                let mut stack = self.runtime.block_on(stack(&inside.netlink))?;
+                let (mut stack, _) = self.runtime.block_on(stack(&inside.netlink))?;
                 let keys = INSIDE_SYSCTLS.map(String::from);
                 stack.sysctls =
                     netns::inside(&inside.file, move || Ok(sysctl::read_all(&keys))).what(|| name.clone())?;
@@ -107,7 +115,7 @@ fn features() -> Features {
 }
 
 /// Links, addresses, routes and rules of one stack, one dump after the other (a socket has one at a time).
-async fn stack(netlink: &Netlink) -> Result<Stack> {
+async fn stack(netlink: &Netlink) -> Result<(Stack, Names)> {
     let (mut out, mut names) = (Stack::default(), Names::new());
     for row in netlink.dump(Message::GetLink(LinkMessage::default())).await? {
         if let Some((index, link)) = decode::link(&row) {
@@ -125,7 +133,7 @@ async fn stack(netlink: &Netlink) -> Result<Stack> {
         let rules = netlink.dump(Message::GetRule(rules)).await?;
         out.rules.extend(rules.iter().filter_map(decode::rule));
     }
-    Ok(out)
+    Ok((out, names))
 }
 
 fn all_routes(family: AddressFamily) -> RouteMessage {
@@ -139,11 +147,4 @@ fn all_routes(family: AddressFamily) -> RouteMessage {
         ..RouteHeader::default()
     };
     out
-}
-
-/// The servers that a resolv.conf(5) names.
-fn nameservers(path: &str) -> Vec<IpAddr> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let server = |line: &str| line.strip_prefix("nameserver")?.trim().parse().ok();
-    text.lines().filter_map(server).collect()
 }

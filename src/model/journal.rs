@@ -128,13 +128,31 @@ pub struct DnsMode {
     pub servers: Vec<SocketAddr>,
     /// Queries to OLD go to NEW.
     pub rewrites: Vec<Rewrite>,
+    /// Nothing else on port 53 gets out.
+    pub only: bool,
+    /// Refused: IP protocol and port.
+    pub refused: Vec<(u8, u16)>,
+    /// The host's own servers are asked, by the host's own way.
+    pub host: Option<Vec<IpAddr>>,
 }
 
 impl DnsMode {
-    /// Whether queries of that family are rewritten at all.
-    pub fn rewrites_family(&self, family: Family) -> bool {
-        let of = |a: &SocketAddr| Family::of(a.ip()) == family;
-        self.servers.iter().any(of) || self.rewrites.iter().any(|r| of(&r.new))
+    /// Whether queries for 127.0.0.0/8 have to reach the host.
+    pub fn diverts_loopback(&self) -> bool {
+        let rewritten = |old: &SocketAddr| old.is_ipv4() && old.ip().is_loopback();
+        self.servers.iter().any(SocketAddr::is_ipv4)
+            || self.rewrites.iter().any(|rewrite| rewritten(&rewrite.old))
+            || self.stubs().next().is_some()
+    }
+
+    /// The host's own servers that listen on its loopback.
+    pub fn stubs(&self) -> impl Iterator<Item = IpAddr> {
+        self.host.iter().flatten().copied().filter(|server| server.is_ipv4() && server.is_loopback())
+    }
+
+    /// The host's own servers that are elsewhere.
+    pub fn host_servers(&self) -> impl Iterator<Item = IpAddr> {
+        self.host.iter().flatten().copied().filter(|server| !server.is_loopback())
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Observed {
     pub journal: Journal,
     /// What the kernel can do.
     pub features: Features,
+    /// Servers behind the host's stubs, by device; under "" those that are nobody's in particular.
+    pub upstreams: BTreeMap<String, Vec<std::net::IpAddr>>,
     /// Nameservers of the host's resolv.conf.
     pub nameservers: Vec<std::net::IpAddr>,
 }
@@ -78,6 +80,19 @@ impl Observed {
                     _ => tagged && self.host_end_names(name),
                 }
             }
+        }
+    }
+
+    /// The real DNS servers of a device, else of the host.
+    pub fn upstreams(&self, dev: &str) -> &[std::net::IpAddr] {
+        self.upstreams.get(dev).or_else(|| self.upstreams.get("")).map_or(&[], Vec::as_slice)
+    }
+
+    /// The stack of a namespace that is there.
+    pub fn stack(&self, name: &Name) -> Option<&Stack> {
+        match self.namespaces.get(name) {
+            Some(Netns::Alive { stack, .. }) => Some(stack),
+            Some(Netns::Stale) | None => None,
         }
     }
 

@@ -34,7 +34,7 @@ pub fn desired(journal: &Journal, features: Features) -> Desired {
     for (name, member) in &journal.members {
         let Some(egress) = journal.egresses.get(&member.egress) else { continue };
         let net = Addresses::new(egress, member, features);
-        host_end(&mut out, journal, name, member, egress, &net, features);
+        host_end(&mut out, name, member, egress, &net, features);
         out.inside.insert(name.clone(), inside(member, egress, &net, features));
         out.elements.insert(Element {
             set: Set::MarkOf,
@@ -230,7 +230,6 @@ fn widest(nets: &[IpNetwork]) -> impl Iterator<Item = &IpNetwork> {
 /// The host end of a namespace's veth, and the routes to it in its egress's table.
 fn host_end(
     out: &mut Desired,
-    journal: &Journal,
     name: &Name,
     member: &Member,
     egress: &Egress,
@@ -254,7 +253,11 @@ fn host_end(
     if net.has(Family::V6) {
         out.host.sysctls.extend(quiet6(dev));
     }
-    debug_assert!(journal.members.contains_key(name), "a member of the journal");
+    if member.dns.stubs().next().is_some() {
+        // The guard lets only port 53 of the host's loopback through.
+        out.host.sysctls.insert(format!("net/ipv4/conf/{dev}/route_localnet"), "1".into());
+    }
+    out.host.rules.extend(dns::rules(&member.dns, net.ends.iter().map(|ends| ends.net)));
 }
 
 /// IPv6 on a veth: no duplicate address detection (there are two of us, and we chose both), no advertisements.
@@ -286,7 +289,7 @@ fn inside(member: &Member, egress: &Egress, net: &Addresses, features: Features)
     if features.ipv6 && !served {
         out.routes.insert(unreachable6());
     }
-    let divert = member.dns.rewrites_family(Family::V4);
+    let divert = member.dns.diverts_loopback();
     out.rules.insert(local_rule(divert));
     if let Some(ends) = net.ends.iter().find(|ends| ends.family == Family::V4).filter(|_| divert) {
         divert_loopback(&mut out, ends);

@@ -9,7 +9,8 @@
 use super::action::{Action, LinkChange, Place};
 use super::desired::Desired;
 use crate::model::{
-    Address, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack, numbers,
+    Address, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack, dnsaddr,
+    numbers,
 };
 use std::collections::BTreeSet;
 
@@ -22,6 +23,7 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     host(&mut out, desired, observed);
     sysctls_back(&mut out, desired, observed);
     table(&mut out, journal, desired, observed);
+    stale_flows(&mut out, journal, observed);
     gone_namespaces(&mut out, desired, observed);
     let early = in_the_way(&out, observed);
     out.sort_by_key(|action| rank(action, &early));
@@ -76,6 +78,7 @@ fn rank(action: &Action, early: &BTreeSet<String>) -> u8 {
         Action::RemoveAddress { .. } => 24,
         Action::Elements { .. } => 25,
         Action::RemoveTable => 26,
+        Action::ForgetFlows { .. } => 28,
         Action::Sysctl { .. } => 27,
     }
 }
@@ -314,6 +317,36 @@ fn collide(a: &Element, b: &Element) -> bool {
         (a, b) => a == b,
     };
     a.set == b.set && a.key.len() == b.key.len() && a.key.iter().zip(&b.key).all(same)
+}
+
+/// Flows of a namespace that was up already and whose DNS goes elsewhere now.
+fn stale_flows(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
+    let mut flows = BTreeSet::new();
+    for (link, port) in out.iter().flat_map(rewritten) {
+        let members = journal.members.iter().filter(|(_, member)| member.link == link);
+        let before = members.filter(|(name, _)| observed.journal.members.contains_key(*name));
+        for (_, stack) in before.filter_map(|(name, _)| observed.stack(name).map(|stack| (name, stack))) {
+            let sources = stack.addresses.iter().filter(|address| address.dev == "eth0");
+            flows.extend(sources.map(|address| (address.net.ip(), port)));
+        }
+    }
+    out.extend(flows.into_iter().map(|(source, port)| Action::ForgetFlows { source, port }));
+}
+
+/// Host ends and ports whose DNS elements an action changes.
+fn rewritten(action: &Action) -> Vec<(String, u16)> {
+    let Action::Elements { remove, add } = action else { return Vec::new() };
+    let one = |element: &Element| {
+        let Some(Datum::Device(link)) = element.key.first().filter(|_| element.set.is_dns()) else {
+            return None;
+        };
+        let port = match element.key.last() {
+            Some(Datum::Port(port)) => *port,
+            _ => dnsaddr::PORT,
+        };
+        Some((link.clone(), port))
+    };
+    remove.iter().chain(add).filter_map(one).collect()
 }
 
 /// Namespaces of ours that should not be any more.

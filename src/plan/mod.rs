@@ -28,7 +28,7 @@ pub use action::{Action, LinkChange, Place};
 pub use desired::Desired;
 pub use diff::diff;
 pub use line::element_text;
-pub use resolve::{Selection, resolve, without};
+pub use resolve::{Selection, resolve, with_dns, without};
 
 use crate::model::{Journal, Observed};
 

@@ -2,7 +2,7 @@
 
 use super::{alloc, dns, way};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
-use crate::model::{Egress, Family, Journal, Member, Name, Netns, Observed, Way, numbers};
+use crate::model::{DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Way, numbers};
 use ipnetwork::{IpNetwork, Ipv4Network};
 
 /// Which namespaces of the configuration are to be up.
@@ -61,6 +61,16 @@ pub fn without(observed: &Observed, gone: impl Fn(&Name) -> bool) -> Journal {
     journal
 }
 
+/// The journal in which a namespace's queries go elsewhere.
+pub fn with_dns(observed: &Observed, name: &Name, dns: DnsMode) -> Journal {
+    let mut journal = observed.journal.clone();
+    if let Some(member) = journal.members.get_mut(name) {
+        member.dns = dns;
+    }
+    note_sysctls(&mut journal, observed);
+    journal
+}
+
 fn set_mask(journal: &mut Journal, config: &Config) -> Found<()> {
     let mask = &config.settings.fwmark_mask;
     if journal.members.is_empty() {
@@ -97,7 +107,7 @@ impl Case<'_> {
         self.refuse_foreign()?;
         let way = way::resolve(&self.namespace.uplinks, self.observed)?;
         let served = self.ipv6(way.as_ref())?;
-        let dns = dns::resolve(self.namespace, way.as_ref(), self.observed)?;
+        let dns = dns::resolve(self.name, self.namespace, way.as_ref(), self.observed)?;
         let key = egress_key(self.namespace);
         self.egress(journal, &key, way)?;
         let subnet = self.subnet(journal, &key)?;
