@@ -85,8 +85,13 @@ impl Observed {
             Netns::Unseen { inode } => self.noted(name, *inode),
             Netns::Alive { inode, stack } => {
                 let group = super::numbers::LINK_GROUP;
-                self.noted(name, *inode)
-                    || stack.link("eth0").is_some_and(|link| link.group == group) && self.host_end_names(name)
+                let tagged = stack.link("eth0").is_some_and(|link| link.group == group);
+                match noted.map(|member| member.inode) {
+                    Some(Some(noted)) if noted == *inode => true,
+                    // Killed before the number was noted: then it holds our veth, or nothing yet.
+                    Some(None) => tagged || stack.links.iter().all(|link| link.loopback && !link.up),
+                    _ => tagged && self.host_end_names(name),
+                }
             }
         }
     }

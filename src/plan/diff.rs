@@ -91,9 +91,12 @@ fn namespace(
     let Some(member) = journal.members.get(name) else { return };
     let mtu = desired.host.link(&member.link).map_or(1500, |link| link.mtu);
     let paired = observed.host.link(&member.link).is_some() && have.link("eth0").is_some();
+    let mut have = have.clone();
     if !paired {
         out.push(Action::AddVeth { name: name.clone(), link: member.link.clone(), mtu });
+        forget(&mut have, &BTreeSet::from(["eth0".to_owned()]));
     }
+    let have = &have;
     for link in &want.links {
         let new = Link { up: false, mtu, ..link.clone() };
         let loopback_down = Link { up: false, ..link.clone() };
@@ -292,18 +295,27 @@ fn table(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: 
     elements(out, &desired.elements, &have.elements);
 }
 
-/// New elements come early; old ones go late, but for those whose key gets another value, which change in the
-/// same transaction.
+/// New elements come early; old ones go late, but for those that the new ones take the place of (the same key, or
+/// a network that overlaps), which change in the same transaction.
 fn elements(out: &mut Vec<Action>, want: &BTreeSet<Element>, have: &BTreeSet<Element>) {
     let add: Vec<Element> = want.difference(have).cloned().collect();
-    let same_key = |a: &Element| add.iter().any(|b| b.set == a.set && b.key == a.key);
-    let (change, remove): (Vec<_>, Vec<_>) = have.difference(want).cloned().partition(same_key);
+    let replaced = |a: &Element| add.iter().any(|b| collide(a, b));
+    let (change, remove): (Vec<_>, Vec<_>) = have.difference(want).cloned().partition(replaced);
     if !add.is_empty() {
         out.push(Action::Elements { remove: change, add });
     }
     if !remove.is_empty() {
         out.push(Action::Elements { remove, add: Vec::new() });
     }
+}
+
+/// Whether two elements cannot be in their set at the same time.
+fn collide(a: &Element, b: &Element) -> bool {
+    let same = |(a, b): (&Datum, &Datum)| match (a, b) {
+        (Datum::Network(a), Datum::Network(b)) => super::alloc::overlap(*a, *b),
+        (a, b) => a == b,
+    };
+    a.set == b.set && a.key.len() == b.key.len() && a.key.iter().zip(&b.key).all(same)
 }
 
 /// Flows of a namespace that was up already and whose DNS goes elsewhere now.

@@ -48,7 +48,8 @@ fn killed(rounds: u64) {
     let (mut random, before, durations) = prepare();
     for round in 0..rounds {
         let (start, words, moment) = choose(&mut random, &durations);
-        let what = format!("round {round}: after `{start}`, `nsnat {}` killed after {moment:?}", words.join(" "));
+        let what =
+            format!("round {round}: after `{start}`, `nsnat {}` killed after {moment:?}", words.join(" "));
         must(start, &what);
         cut_off(words, moment, nix::libc::SIGKILL);
         if random.next().is_multiple_of(3) {
@@ -65,7 +66,8 @@ fn interrupted(rounds: u64) {
     for round in 0..rounds {
         let (start, words, moment) = choose(&mut random, &durations);
         let signal = [nix::libc::SIGINT, nix::libc::SIGTERM][usize::from(random.next().is_multiple_of(2))];
-        let what = format!("round {round}: after `{start}`, `nsnat {}`: {signal} after {moment:?}", words.join(" "));
+        let what =
+            format!("round {round}: after `{start}`, `nsnat {}`: {signal} after {moment:?}", words.join(" "));
         must(start, &what);
         let output = cut_off(words, moment, signal);
         // Before the signal is caught, or in time, or too late: dead, 1, or 0.
