@@ -36,23 +36,15 @@ impl<'a> Session<'a> {
     }
 
     /// Looks only into the namespaces that are named.
-    pub(super) fn narrow(self) -> Self {
-        Self { depth: Depth::Named, ..self }
+    pub(super) fn narrow(mut self) -> Self {
+        self.depth = Depth::Named;
+        self
     }
 
     /// What is.
     pub(super) fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
         self.named = names.iter().copied().cloned().collect();
         self.kernel.observe(names, self.depth)
-    }
-
-    /// What is, for one who only looks.
-    pub(super) fn look(mut self, names: &[&Name]) -> Result<Observed> {
-        let observed = self.observe(names)?;
-        if observed.journal.members.is_empty() {
-            files::clear(&self.lock)?;
-        }
-        Ok(observed)
     }
 
     /// Makes `goal` true; says how many actions that took.
@@ -244,6 +236,15 @@ fn is_addition(action: &Action) -> bool {
             | Action::AddRoute { .. }
             | Action::AddRule { .. }
     )
+}
+
+impl Drop for Session<'_> {
+    /// Who only looked, or was refused, leaves no lock file either.
+    fn drop(&mut self) {
+        if files::read_journal().is_ok_and(|journal| journal.members.is_empty()) {
+            let _ = files::clear(&self.lock);
+        }
+    }
 }
 
 /// Both, the first one's entries where both have one.
