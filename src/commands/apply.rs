@@ -39,11 +39,7 @@ impl<'a> Session<'a> {
 
     /// What is, for one who only looks.
     pub(super) fn look(mut self, names: &[&Name]) -> Result<Observed> {
-        let observed = self.observe(names)?;
-        if observed.journal.members.is_empty() {
-            files::clear(&self.lock)?;
-        }
-        Ok(observed)
+        self.observe(names)
     }
 
     /// Makes `goal` true; says how many actions that took.
@@ -169,6 +165,16 @@ impl<'a> Session<'a> {
         self.circle(&mixed, &actions)?;
         complete.dedup();
         Ok(complete)
+    }
+}
+
+impl Drop for Session<'_> {
+    /// Where nothing is up, nothing of ours stays below `/run`, not even the lock, whatever came of it.
+    fn drop(&mut self) {
+        if files::read_journal().is_ok_and(|journal| journal.members.is_empty()) {
+            // What cannot be removed is an empty file; the error that matters is told already.
+            let _ = files::clear(&self.lock);
+        }
     }
 }
 

@@ -23,7 +23,7 @@ const JOURNAL: &str = "/run/nsnat/journal.json";
 const UNFINISHED: &str = ".nsnat-";
 
 /// Only one nsnat changes anything at a time. Ends with the process, however that ends.
-pub struct Lock(#[expect(dead_code, reason = "held, not read")] Flock<File>);
+pub struct Lock(Flock<File>);
 
 /// Waits for the lock; `waiting` is called once when it is taken.
 pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
@@ -99,7 +99,11 @@ pub fn targets() -> Vec<String> {
 }
 
 /// Takes away all of ours below `/run` that an empty journal leaves; the lock last. Temporary declarations stay.
-pub fn clear(_held: &Lock) -> Result<()> {
+pub fn clear(held: &Lock) -> Result<()> {
+    // Cleared already: what is there now is another one's.
+    if !same_file(&held.0, LOCK) {
+        return Ok(());
+    }
     for dir in [RUN, TARGETS] {
         sweep(dir)?;
     }
