@@ -20,7 +20,7 @@ const STATE: &str = r#"
             echo "== $name"; state "-n $name"; ip netns exec $name bash -c "$(declare -f settings); settings" | sort
         done
         echo '== mounts'
-    } | sed -E '/fe80::/d; s/^[0-9]+: //; s/@[a-z0-9-]+:/:/; s/link-netns(id)? [^ ]+//; /stable_secret/d
+    } | sed -E '/fe80::/d; /valid_lft/d; s/^[0-9]+: //; s/@[a-z0-9-]+:/:/; s/link-netns(id)? [^ ]+//; /stable_secret/d
         s/(link\/ether) .*/\1/; s/veth .*/veth/'
 "#;
 
