@@ -106,15 +106,21 @@ impl<'a> Session<'a> {
 
     /// Writes the union of old and new down, before anything is changed.
     fn intend(goal: &Journal, observed: &Observed, actions: &[Action]) -> Result<()> {
-        for name in observed.journal.members.keys().filter(|name| !goal.members.contains_key(*name)) {
-            files::remove_target(name)?;
-        }
         let mut intent = union(goal, &observed.journal);
         intent.made_netns_dir |= !netns::dir_exists();
         if actions.iter().any(|action| matches!(action, Action::LoadSkeleton { .. })) {
             intent.skeleton = None;
         }
-        files::write_journal(&intent)
+        // What is there already needs no writing: taking away works on a full disk. Otherwise, what is written when
+        // all is done must not fail for want of room, so nothing is begun without it.
+        if intent != files::read_journal()? {
+            files::check_room(&intent)?;
+            files::write_journal(&intent)?;
+        }
+        for name in observed.journal.members.keys().filter(|name| !goal.members.contains_key(*name)) {
+            files::remove_target(name)?;
+        }
+        Ok(())
     }
 
     /// Writes the result down; what `exec` reads comes last.
