@@ -28,8 +28,8 @@ pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
     let before = existing(&path)?;
     let text = declare(before.as_deref(), &add.name, &new(add))?;
     let made = make_dirs(&path)?;
-    let result = files::replace(&path, &text, 0o644)
-        .and_then(|()| up::run(context, std::slice::from_ref(&add.name)));
+    let result =
+        files::replace(&path, &text, 0o644).and_then(|()| up::run(context, std::slice::from_ref(&add.name)));
     if result.is_err() {
         // The first error is the one that tells; on a full disk not even the old text can be written again.
         let _ = undo(&path, before.as_deref(), &made);

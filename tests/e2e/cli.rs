@@ -4,7 +4,16 @@ use crate::lab::Lab;
 
 /// What is no name, as a bash word.
 const BAD_NAMES: [&str; 11] = [
-    "a/b", "..", "../x", "/run/x", "$'a\\nb'", "'a\"b'", "\"a'b\"", "'a b'", "''", "$'\\xff'",
+    "a/b",
+    "..",
+    "../x",
+    "/run/x",
+    "$'a\\nb'",
+    "'a\"b'",
+    "\"a'b\"",
+    "'a b'",
+    "''",
+    "$'\\xff'",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 ];
 
@@ -14,7 +23,9 @@ fn names_that_are_none_on_the_command_line() {
     lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"");
     let before = lab.snapshot();
     for name in BAD_NAMES {
-        for command in ["add N --gateway $LAB_SLOW", "up N", "down N", "remove N", "plan N", "status N", "ps N"] {
+        for command in
+            ["add N --gateway $LAB_SLOW", "up N", "down N", "remove N", "plan N", "status N", "ps N"]
+        {
             let output = lab.sh(&format!("nsnat {}", command.replace('N', name)));
             let fine = output.status == 2 && !output.stderr.is_empty() && !output.stderr.contains("panicked");
             assert!(fine, "a usage error is needed:\n{output}");
@@ -32,13 +43,17 @@ fn names_that_are_none_on_the_command_line() {
 fn names_that_are_none_in_the_configuration() {
     let lab = Lab::new();
     let names = ["a/b", "..", "a\\nb", "a\\\"b", "a'b", "", &"a".repeat(65)];
-    let text: String = names.iter().map(|n| format!("[namespace.\"{n}\"]\ngateway = \"192.168.1.254\"\n")).collect();
+    let text: String =
+        names.iter().map(|n| format!("[namespace.\"{n}\"]\ngateway = \"192.168.1.254\"\n")).collect();
     lab.ok(&format!("mkdir /etc/nsnat; cat >/etc/nsnat/nsnat.toml <<'END'\n{text}END"));
     let before = lab.snapshot();
     for command in ["up", "plan", "list", "add more --gateway $LAB_SLOW"] {
         let words = lab.fails(2, &format!("nsnat {command}"));
         for line in (1..=2 * names.len()).step_by(2) {
-            assert!(words.contains(&format!("nsnat.toml:{line}:")), "line {line} is missing ({command}):\n{words}");
+            assert!(
+                words.contains(&format!("nsnat.toml:{line}:")),
+                "line {line} is missing ({command}):\n{words}"
+            );
         }
     }
     lab.same(&before, "after a bad configuration");
@@ -65,8 +80,12 @@ fn configurations_that_cannot_be_read() {
             let before = lab.snapshot();
             for command in ["up", "plan", "add more --gateway $LAB_SLOW"] {
                 let output = lab.sh(&format!("ulimit -v 2000000; timeout 20 nsnat {command}"));
-                let fine = matches!(output.status, 1 | 2) && output.stderr.contains(&words.replace("FILE", file));
-                assert!(fine && output.stderr.len() < 4000, "{what}: an error that names it is needed:\n{output}");
+                let fine =
+                    matches!(output.status, 1 | 2) && output.stderr.contains(&words.replace("FILE", file));
+                assert!(
+                    fine && output.stderr.len() < 4000,
+                    "{what}: an error that names it is needed:\n{output}"
+                );
             }
             lab.same(&before, what);
             // Without the configuration, as `down` does its work.
@@ -93,9 +112,21 @@ fn unknown_names_get_the_nearest_known_one() {
 fn bad_usage_changes_nothing() {
     let lab = Lab::new();
     let before = lab.snapshot();
-    for words in ["", "upp", "up --nonsense", "add", "add slow", "exec", "exec slow", "add slow --gateway nonsense",
-        "add slow --gateway $LAB_SLOW --dns nonsense", "add slow --gateway $LAB_SLOW --rewrite 8.8.8.8",
-        "add slow --gateway $LAB_SLOW --subnet 10.0.0.0/33", "-o xml status", "completions nonsense"] {
+    for words in [
+        "",
+        "upp",
+        "up --nonsense",
+        "add",
+        "add slow",
+        "exec",
+        "exec slow",
+        "add slow --gateway nonsense",
+        "add slow --gateway $LAB_SLOW --dns nonsense",
+        "add slow --gateway $LAB_SLOW --rewrite 8.8.8.8",
+        "add slow --gateway $LAB_SLOW --subnet 10.0.0.0/33",
+        "-o xml status",
+        "completions nonsense",
+    ] {
         let output = lab.sh(&format!("nsnat {words}"));
         assert!(output.status == 2 && !output.stderr.is_empty(), "`nsnat {words}`:\n{output}");
     }

@@ -28,7 +28,10 @@ fn dns_is_rewritten_whatever_server_is_asked() {
     lab.says("nsnat exec slow getent ahostsv4 name.example.test | sed 's/ .*//;q'", "192.0.2.53");
     // NEW got the queries by the slow router, and OLD none but the host's.
     lab.says("grep -c 'query.*name.example.test from 203.0.113.254' /run/lab/dns/new.log", "7");
-    lab.says("grep 'query.*name.example.test' /run/lab/dns/old.log | grep -c -v 'from 203.0.113.1$' || true", "0");
+    lab.says(
+        "grep 'query.*name.example.test' /run/lab/dns/old.log | grep -c -v 'from 203.0.113.1$' || true",
+        "0",
+    );
     lab.says("grep -c 'query.*name.example.test from 203.0.113.1$' /run/lab/dns/old.log", "6");
 }
 
@@ -97,9 +100,12 @@ fn the_second_device_with_a_strict_reverse_path_check() {
     lab.says("nsnat exec up whoami4 80 udp", "203.0.113.3");
     lab.says("nsnat exec up ask 127.0.0.53 a.example.test", "192.0.2.53");
     lab.says("whoami4", "203.0.113.1");
-    lab.says("cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/rp_filter | sort | uniq -c | tr -s ' '",
-        " 1 0\n 6 1");
-    let script = format!("{sysctls} >/run/lab/after; diff /run/lab/before /run/lab/after | grep '^[<>]' || true");
+    lab.says(
+        "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/rp_filter | sort | uniq -c | tr -s ' '",
+        " 1 0\n 6 1",
+    );
+    let script =
+        format!("{sysctls} >/run/lab/after; diff /run/lab/before /run/lab/after | grep '^[<>]' || true");
     lab.says(&script, "< net/ipv4/conf/eth1/forwarding:0\n> net/ipv4/conf/eth1/forwarding:1");
     // Of the namespace's own device: forwarding, as for a device of its kind that nobody touched.
     lab.ok("ip link add other type veth peer name rehto");

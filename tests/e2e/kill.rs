@@ -56,7 +56,8 @@ fn killed(rounds: u64) {
     let (mut random, before, durations) = prepare();
     for round in 0..rounds {
         let (start, words, moment) = choose(&mut random, &durations, ROUNDS.len());
-        let what = format!("round {round}: after `{start}`, `nsnat {}` killed after {moment:?}", words.join(" "));
+        let what =
+            format!("round {round}: after `{start}`, `nsnat {}` killed after {moment:?}", words.join(" "));
         must(start, &what);
         cut_off(words, moment, Signal::SIGKILL);
         if random.next().is_multiple_of(3) {
@@ -73,7 +74,8 @@ fn interrupted(rounds: u64) {
     for round in 0..rounds {
         let (start, words, moment) = choose(&mut random, &durations, WHOLE);
         let signal = [Signal::SIGINT, Signal::SIGTERM][usize::from(random.next().is_multiple_of(2))];
-        let what = format!("round {round}: after `{start}`, `nsnat {}`: {signal} after {moment:?}", words.join(" "));
+        let what =
+            format!("round {round}: after `{start}`, `nsnat {}`: {signal} after {moment:?}", words.join(" "));
         must(start, &what);
         let output = cut_off(words, moment, signal);
         // Before the signal is caught, or in time, or too late: dead, 1, or 0.

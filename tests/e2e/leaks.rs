@@ -37,7 +37,11 @@ END
     for ask in ["TCP4:$LAB_SERVICE:80,connect-timeout=10", "TCP4:$LAB_SERVICE:9997,connect-timeout=10"] {
         at_once(&lab, &format!("nsnat exec slow timeout 3 socat -u {ask} -"), damage);
     }
-    at_once(&lab, "nsnat exec slow timeout 3 bash -c 'exec 3<>/dev/udp/$LAB_SERVICE/80; echo >&3; read -r <&3'", damage);
+    at_once(
+        &lab,
+        "nsnat exec slow timeout 3 bash -c 'exec 3<>/dev/udp/$LAB_SERVICE/80; echo >&3; read -r <&3'",
+        damage,
+    );
     lab.sh("nsnat exec slow -- ask $LAB_OLD a.example.test; nsnat exec slow -- ask 127.0.0.53 a.example.test +tcp");
     lab.ok("while kill -0 $(cat /run/lab/job.pid) 2>/dev/null; do sleep 0.02; done");
     // The host's own packet, so that none of the namespace's means none.
@@ -48,29 +52,45 @@ END
     let host = lab.ok("echo $LAB_HOST");
     assert!(control.iter().any(|line| line.contains(&host)), "the capture sees nothing: {seen}");
     // The control is one connection; every other packet is a leak.
-    let ports: std::collections::BTreeSet<&str> =
-        control.iter().filter_map(|line| line.split(&format!("{host}.")).nth(1)?.split([' ', ':']).next()).collect();
-    assert!(leaked.is_empty() && ports.len() == 1, "after {damage}, by the fast router: {seen}\n{}", lab.state());
+    let ports: std::collections::BTreeSet<&str> = control
+        .iter()
+        .filter_map(|line| line.split(&format!("{host}.")).nth(1)?.split([' ', ':']).next())
+        .collect();
+    assert!(
+        leaked.is_empty() && ports.len() == 1,
+        "after {damage}, by the fast router: {seen}\n{}",
+        lab.state()
+    );
 }
 
 #[track_caller]
 fn at_once(lab: &Lab, script: &str, damage: &str) {
     let output = lab.sh(script);
     let error = ERRORS.iter().any(|error| output.stderr.contains(error));
-    assert!(output.status != 124 && error, "an error at once is needed after {damage}:\n{output}\n{}", lab.state());
+    assert!(
+        output.status != 124 && error,
+        "an error at once is needed after {damage}:\n{output}\n{}",
+        lab.state()
+    );
 }
 
 /// Rules by mark, by source, and all of them.
 #[test]
 fn rules_deleted_by_hand() {
-    nothing_leaks("$LAB_THIRD", "for pref in 4210 4211 4212 4213; do
-        while ip rule del pref $pref 2>/dev/null; do :; done; done");
+    nothing_leaks(
+        "$LAB_THIRD",
+        "for pref in 4210 4211 4212 4213; do
+        while ip rule del pref $pref 2>/dev/null; do :; done; done",
+    );
 }
 
 #[test]
 fn rules_deleted_by_hand_with_both_gateways_on_one_device() {
-    nothing_leaks("$LAB_SLOW", "for pref in 4210 4211 4212 4213; do
-        while ip rule del pref $pref 2>/dev/null; do :; done; done");
+    nothing_leaks(
+        "$LAB_SLOW",
+        "for pref in 4210 4211 4212 4213; do
+        while ip rule del pref $pref 2>/dev/null; do :; done; done",
+    );
 }
 
 #[test]
@@ -129,7 +149,11 @@ fn namespaces_do_not_reach_each_other_nor_does_anybody_reach_them() {
         for ((i = 0; i < 250; i++)); do nsnat exec two ss -Hltn | grep -q :8080 && break; sleep 0.02; done");
     // The control: the host itself gets there.
     lab.says(&format!("socat -u -T 2 TCP4:{two}:8080,connect-timeout=2 -"), "two");
-    at_once(&lab, &format!("nsnat exec one timeout 3 socat -u TCP4:{two}:8080,connect-timeout=10 -"), "nothing");
+    at_once(
+        &lab,
+        &format!("nsnat exec one timeout 3 socat -u TCP4:{two}:8080,connect-timeout=10 -"),
+        "nothing",
+    );
     lab.ok(&format!("at printer ip route add {two} via $LAB_HOST"));
     let output = lab.sh(&format!("at printer timeout 2 socat -u TCP4:{two}:8080,connect-timeout=1 -"));
     assert!(output.status != 0 && output.stdout.is_empty(), "somebody else gets in: {output}");

@@ -40,7 +40,10 @@ fn pasted_into_a_root_shell_they_do_what_up_does() {
         panic!("(- by up, + by the lines of plan)\n{difference}\n{}", pasted.ok("cat /run/lab/plan"));
     }
     for name in ["slow", "third"] {
-        assert_eq!(lab.ok(&format!("nsnat exec {name} whoami4")), pasted.ok(&format!("ip netns exec {name} whoami4")));
+        assert_eq!(
+            lab.ok(&format!("nsnat exec {name} whoami4")),
+            pasted.ok(&format!("ip netns exec {name} whoami4"))
+        );
     }
     pasted.says("ip netns exec slow ask 127.0.0.53 a.example.test", "192.0.2.53");
 }
@@ -57,6 +60,9 @@ fn pasted_after_damage_they_repair() {
     lab.fails(2, "nsnat plan >/run/lab/plan");
     lab.ok("sh -ex </run/lab/plan; nsnat plan");
     if let Err(difference) = whole.same_lines(&Snapshot::new(lab.ok(STATE))) {
-        panic!("(- before the damage, + after the lines of plan)\n{difference}\n{}", lab.ok("cat /run/lab/plan"));
+        panic!(
+            "(- before the damage, + after the lines of plan)\n{difference}\n{}",
+            lab.ok("cat /run/lab/plan")
+        );
     }
 }

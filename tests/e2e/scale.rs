@@ -9,7 +9,8 @@ const UPLINKS: &str = "[uplink.slow]\ndev = \"eth0\"\ngateway = \"$LAB_SLOW\"\n\
 /// `count` namespaces n0, n1, …, in turns on the first `uplinks` of slow, fast and third.
 fn declare(lab: &Lab, count: usize, uplinks: usize) {
     let names = ["slow", "fast", "third"];
-    let one = |n: usize| format!("[namespace.n{n}]\nuplink = \"{}\"\ndns = \"$LAB_NEW\"\n", names[n % uplinks]);
+    let one =
+        |n: usize| format!("[namespace.n{n}]\nuplink = \"{}\"\ndns = \"$LAB_NEW\"\n", names[n % uplinks]);
     lab.declare(&format!("{UPLINKS}{}", (0..count).map(one).collect::<String>()));
 }
 
@@ -37,7 +38,9 @@ fn a_hundred_namespaces_on_three_uplinks() {
     assert_eq!(nft, nft100, "nft rules by the number of namespaces");
     // The elements are there (else the above would be no wonder), and every way is the right one.
     lab.says("nft -j list map inet nsnat mark_of | jq '[.nftables[].map.elem // [] | length] | add'", "100");
-    for (name, address) in [("n0", "254"), ("n1", "1"), ("n2", "3"), ("n97", "1"), ("n98", "3"), ("n99", "254")] {
+    for (name, address) in
+        [("n0", "254"), ("n1", "1"), ("n2", "3"), ("n97", "1"), ("n98", "3"), ("n99", "254")]
+    {
         lab.says(&format!("nsnat exec {name} whoami4"), &format!("203.0.113.{address}"));
     }
     lab.says("ip -n n99 -4 -o addr show dev eth0 | wc -l; nsnat plan; nsnat up", "1\nnothing to do");

@@ -10,7 +10,10 @@ fn refused(lab: &Lab, script: &str, status: i32, words: &[&str]) -> Output {
     let before = lab.snapshot();
     let output = lab.sh(script);
     let missing: Vec<_> = words.iter().filter(|word| !output.stderr.contains(**word)).collect();
-    assert!(output.status == status && missing.is_empty(), "status {status} and {missing:?} are missing:\n{output}");
+    assert!(
+        output.status == status && missing.is_empty(),
+        "status {status} and {missing:?} are missing:\n{output}"
+    );
     assert!(output.stderr.lines().count() < 40 && output.stderr.len() < 4000, "too many words:\n{output}");
     assert!(!output.stderr.contains("panicked"), "{output}");
     lab.same(&before, &format!("after `{script}` was refused"));
@@ -25,7 +28,8 @@ fn not_root() {
     lab.ok("mkdir -m 755 /run/lab/nobody; install -m 755 $(type -P nsnat) /run/lab/nobody/");
     let as_nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups /run/lab/nobody/nsnat";
     for command in ["up", "down", "plan", "status", "add more --gateway 192.168.1.254", "remove slow"] {
-        let output = refused(&lab, &format!("{as_nobody} {command}"), 1, &["root", &format!("sudo nsnat {command}")]);
+        let output =
+            refused(&lab, &format!("{as_nobody} {command}"), 1, &["root", &format!("sudo nsnat {command}")]);
         assert!(output.stderr.lines().count() <= 2, "one line, and the hint: {output}");
     }
     refused(&lab, &format!("{as_nobody} exec slow true"), 125, &["slow", "sudo"]);
@@ -150,8 +154,10 @@ fn many_at_once() {
     let lab = Lab::new();
     let before = lab.snapshot();
     let all = "wait_all() { local status=0; for pid in $pids; do wait $pid || status=1; done; return $status; }; pids=";
-    lab.ok(&format!("{all}; for i in {{0..9}}; do
-        nsnat -q add n$i --gateway $LAB_SLOW --dns $LAB_NEW & pids+=\" $!\"; done; wait_all"));
+    lab.ok(&format!(
+        "{all}; for i in {{0..9}}; do
+        nsnat -q add n$i --gateway $LAB_SLOW --dns $LAB_NEW & pids+=\" $!\"; done; wait_all"
+    ));
     lab.says("nsnat list | wc -l; nsnat plan", "10");
     lab.says("for i in {0..9}; do nsnat exec n$i whoami4; done | sort -u", "203.0.113.254");
     lab.says("for i in {0..9}; do ip -n n$i -4 -o addr show dev eth0; done | grep -o 'inet [^ ]*' | sort -u | wc -l", "10");
@@ -159,7 +165,9 @@ fn many_at_once() {
         nsnat -q remove n$i & pids+=\" $!\"; nsnat -q add m$i --gateway $LAB_THIRD & pids+=\" $!\"; done; wait_all"));
     lab.says("nsnat list | sort | xargs; nsnat plan", "m0 m1 m2 m3 m4 n5 n6 n7 n8 n9");
     lab.says("for i in {0..4}; do nsnat exec m$i whoami4; done | sort -u", "203.0.113.3");
-    lab.ok(&format!("{all}; for name in $(nsnat list); do nsnat -q remove $name & pids+=\" $!\"; done; wait_all"));
+    lab.ok(&format!(
+        "{all}; for name in $(nsnat list); do nsnat -q remove $name & pids+=\" $!\"; done; wait_all"
+    ));
     lab.same(&before, "after ten adds, five removes and five adds, ten removes");
 }
 
@@ -170,10 +178,14 @@ fn many_at_once_in_one_file() {
     lab.ok("printf '# mine\n' >/etc/mine.toml");
     let before = lab.snapshot();
     let wait_all = "status=0; for pid in $pids; do wait $pid || status=1; done; exit $status";
-    lab.ok(&format!("pids=; for i in {{0..9}}; do
-        nsnat -q --config /etc/mine.toml add n$i --gateway $LAB_SLOW & pids+=\" $!\"; done; {wait_all}"));
+    lab.ok(&format!(
+        "pids=; for i in {{0..9}}; do
+        nsnat -q --config /etc/mine.toml add n$i --gateway $LAB_SLOW & pids+=\" $!\"; done; {wait_all}"
+    ));
     lab.says("nsnat --config /etc/mine.toml list | wc -l; nsnat --config /etc/mine.toml plan", "10");
-    lab.ok(&format!("pids=; for i in {{0..9}}; do
-        nsnat -q --config /etc/mine.toml remove n$i & pids+=\" $!\"; done; {wait_all}"));
+    lab.ok(&format!(
+        "pids=; for i in {{0..9}}; do
+        nsnat -q --config /etc/mine.toml remove n$i & pids+=\" $!\"; done; {wait_all}"
+    ));
     lab.same(&before, "after ten adds and ten removes");
 }

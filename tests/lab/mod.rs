@@ -112,7 +112,8 @@ impl Lab {
 
     /// What a person would look at to understand a failure.
     pub fn state(&self) -> String {
-        let look = "set +e; exec 2>&1; ip -br addr; ip rule; ip route show table all | grep -v '^local\\|^broadcast'
+        let look =
+            "set +e; exec 2>&1; ip -br addr; ip rule; ip route show table all | grep -v '^local\\|^broadcast'
             nft list ruleset; ls -l /run/netns /run/nsnat; cat /run/nsnat/journal.json";
         format!("---- the lab's host\n{}", self.sh(look).stdout)
     }
@@ -150,7 +151,11 @@ fn command(program: &str, words: &[&str]) -> Command {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new(program);
     command.args(words).current_dir(env!("CARGO_MANIFEST_DIR"));
-    command.env("PATH", path).env("CARGO_TARGET_DIR", bin).env_remove("NSNAT_CONFIG").env("LC_ALL", "C.UTF-8");
+    command
+        .env("PATH", path)
+        .env("CARGO_TARGET_DIR", bin)
+        .env_remove("NSNAT_CONFIG")
+        .env("LC_ALL", "C.UTF-8");
     command
 }
 
