@@ -4,7 +4,7 @@
 
 use crate::lab::{self, Lab};
 use ipnetwork::IpNetwork;
-use nsnat::kernel::{Kernel, Step};
+use nsnat::kernel::{Depth, Kernel, Step};
 use nsnat::model::{
     Address, Datum, Element, Family, Link, Name, Netns, Observed, Port, Route, RouteKind, Rule, RuleAction,
     Set, Stack, numbers,
@@ -56,7 +56,7 @@ struct Contract {
 
 impl Contract {
     fn observe(&mut self) -> Observed {
-        let mut observed = self.kernel.observe(&[&self.name]).unwrap();
+        let mut observed = self.kernel.observe(&[&self.name], Depth::All).unwrap();
         quiet(&mut observed.host);
         for netns in observed.namespaces.values_mut() {
             if let Netns::Alive { stack, .. } = netns {
