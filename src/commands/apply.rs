@@ -117,15 +117,21 @@ impl<'a> Session<'a> {
 
     /// Writes the union of old and new down, before anything is changed.
     fn intend(goal: &Journal, observed: &Observed, actions: &[Action]) -> Result<()> {
-        for name in observed.journal.members.keys().filter(|name| !goal.members.contains_key(*name)) {
-            files::remove_target(name)?;
-        }
         let mut intent = union(goal, &observed.journal);
         intent.made_netns_dir |= !netns::dir_exists();
         if actions.iter().any(|action| matches!(action, Action::LoadSkeleton { .. })) {
             intent.skeleton = None;
         }
-        files::write_journal(&intent)
+        // What is there already needs no writing: taking away works on a full disk. Otherwise, what is written when
+        // all is done must not fail for want of room, so nothing is begun without it.
+        if intent != files::read_journal()? {
+            files::check_room(&intent)?;
+            files::write_journal(&intent)?;
+        }
+        for name in observed.journal.members.keys().filter(|name| !goal.members.contains_key(*name)) {
+            files::remove_target(name)?;
+        }
+        Ok(())
     }
 
     /// Writes the result down; what `exec` reads comes last.
@@ -175,6 +181,16 @@ impl<'a> Session<'a> {
         let actions = plan::actions(&mixed, &observed);
         self.circle(&mixed, &actions)?;
         Ok(complete)
+    }
+}
+
+impl Drop for Session<'_> {
+    /// Where nothing is up, nothing of ours stays below `/run`, not even the lock, whatever came of it.
+    fn drop(&mut self) {
+        if files::read_journal().is_ok_and(|journal| journal.members.is_empty()) {
+            // What cannot be removed is an empty file; the error that matters is told already.
+            let _ = files::clear(&self.lock);
+        }
     }
 }
 
@@ -236,15 +252,6 @@ fn is_addition(action: &Action) -> bool {
             | Action::AddRoute { .. }
             | Action::AddRule { .. }
     )
-}
-
-impl Drop for Session<'_> {
-    /// Who only looked, or was refused, leaves no lock file either.
-    fn drop(&mut self) {
-        if files::read_journal().is_ok_and(|journal| journal.members.is_empty()) {
-            let _ = files::clear(&self.lock);
-        }
-    }
 }
 
 /// Both, the first one's entries where both have one.
