@@ -4,7 +4,7 @@
 //!
 //! What protects comes before what it protects against, so that a run may be cut off anywhere: first the nft
 //! elements and the guard, then floors and rules, then links, and the routes that let packets out last.
-//! What goes is the other way round: links are cut first, what guarded them goes last.
+//! What goes is the other way round: links are cut before anything else is taken away, what guarded them goes last.
 
 use super::action::{Action, LinkChange, Place};
 use super::desired::Desired;
@@ -25,22 +25,7 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     table(&mut out, journal, desired, observed);
     stale_flows(&mut out, journal, observed);
     gone_namespaces(&mut out, desired, observed);
-    let early = in_the_way(&out, observed);
-    out.sort_by_key(|action| rank(action, &early));
-    out
-}
-
-/// Links that have to go before others are made: those of that name, and those whose peer is in the namespace
-/// that gets a new one (somebody renamed them).
-fn in_the_way(actions: &[Action], observed: &Observed) -> BTreeSet<String> {
-    let mut out = made_links(actions);
-    for action in actions {
-        if let Action::AddVeth { name, .. } = action {
-            let alias = format!("{}{name}", numbers::ALIAS_PREFIX);
-            let named = observed.host.links.iter().filter(|link| link.alias.as_deref() == Some(&alias));
-            out.extend(named.map(|link| link.name.clone()));
-        }
-    }
+    out.sort_by_key(rank);
     out
 }
 
@@ -51,10 +36,11 @@ fn made_links(actions: &[Action]) -> BTreeSet<String> {
     actions.iter().filter_map(made).collect()
 }
 
-/// Earlier ranks are done first. `early`: links that have to go first.
-fn rank(action: &Action, early: &BTreeSet<String>) -> u8 {
+/// Earlier ranks are done first.
+fn rank(action: &Action) -> u8 {
     match action {
-        Action::RemoveLink { link } if early.contains(link) => 2,
+        // A link that goes may be in the way of one that comes: by its name, or by its peer (somebody renamed it).
+        Action::RemoveLink { .. } => 2,
         Action::LoadSkeleton { .. } => 0,
         Action::Elements { add, .. } if !add.is_empty() => 1,
         Action::MakeNetns { .. } => 3,
@@ -71,7 +57,6 @@ fn rank(action: &Action, early: &BTreeSet<String>) -> u8 {
         Action::SetLink { change: LinkChange::Up, .. } => 9,
         Action::AddRoute { .. } => 10,
         Action::AddRule { .. } => 11,
-        Action::RemoveLink { .. } => 20,
         Action::RemoveNetns { .. } => 21,
         Action::RemoveRule { .. } => 22,
         Action::RemoveRoute { .. } => 23,
