@@ -10,7 +10,7 @@
 
 use super::Context;
 use crate::error::{Class, Error, Result};
-use crate::kernel::{Kernel, Step, files, interrupt, netns};
+use crate::kernel::{Depth, Kernel, Step, files, interrupt, netns};
 use crate::model::{Journal, Member, Name, Netns, Observed, Target};
 use crate::plan::{self, Action, Place};
 use std::collections::BTreeSet;
@@ -20,6 +20,9 @@ pub(super) struct Session<'a> {
     context: &'a Context<'a>,
     lock: files::Lock,
     kernel: Kernel,
+    depth: Depth,
+    /// The namespaces that were asked for.
+    named: BTreeSet<Name>,
 }
 
 impl<'a> Session<'a> {
@@ -29,12 +32,18 @@ impl<'a> Session<'a> {
         interrupt::catch();
         let kernel = Kernel::open()?;
         let lock = files::lock(|| context.note("waiting for another nsnat to finish"))?;
-        Ok(Self { context, lock, kernel })
+        Ok(Self { context, lock, kernel, depth: Depth::All, named: BTreeSet::new() })
+    }
+
+    /// Looks only into the namespaces that are named.
+    pub(super) fn narrow(self) -> Self {
+        Self { depth: Depth::Named, ..self }
     }
 
     /// What is.
     pub(super) fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
-        self.kernel.observe(names)
+        self.named = names.iter().copied().cloned().collect();
+        self.kernel.observe(names, self.depth)
     }
 
     /// What is, for one who only looks.
@@ -87,10 +96,16 @@ impl<'a> Session<'a> {
         self.verify(goal)
     }
 
+    /// What is, of the namespaces of both journals as far as they are looked into.
+    fn look_again(&mut self, goal: &Journal, before: &Journal) -> Result<Observed> {
+        let seen = |name: &&Name| self.depth == Depth::All || self.named.contains(*name);
+        let names: Vec<&Name> = goal.members.keys().chain(before.members.keys()).filter(seen).collect();
+        self.kernel.observe(&names, self.depth)
+    }
+
     /// Observing again must leave nothing to do.
     fn verify(&mut self, goal: &Journal) -> Result<()> {
-        let names: Vec<&Name> = goal.members.keys().collect();
-        let observed = self.kernel.observe(&names)?;
+        let observed = self.look_again(goal, goal)?;
         let rest = plan::actions(goal, &Observed { journal: goal.clone(), ..observed.clone() });
         if let Some(first) = rest.first() {
             let why = format!("still to do after everything was done: {first}");
@@ -149,8 +164,8 @@ impl<'a> Session<'a> {
 
     /// Says which of the changed namespaces are as they should be.
     fn go_back(&mut self, goal: &Journal, before: &Journal) -> Result<Vec<Name>> {
-        let names: Vec<&Name> = goal.members.keys().chain(before.members.keys()).collect();
-        let observed = self.kernel.observe(&names)?;
+        let observed = self.look_again(goal, before)?;
+        let names: BTreeSet<&Name> = goal.members.keys().chain(before.members.keys()).collect();
         let incomplete = incomplete(goal, &plan::actions(goal, &observed));
         let mut mixed = union(before, goal);
         let mut complete = Vec::new();
@@ -167,7 +182,6 @@ impl<'a> Session<'a> {
         mixed.egresses.retain(|key, _| used.contains(key));
         let actions = plan::actions(&mixed, &observed);
         self.circle(&mixed, &actions)?;
-        complete.dedup();
         Ok(complete)
     }
 }

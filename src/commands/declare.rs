@@ -1,7 +1,7 @@
 //! `nsnat add` and `nsnat remove`: declarations, and what follows from them.
 
 use super::{Context, config, down, up};
-use crate::cli::Add;
+use crate::cli::{Add, WayOut};
 use crate::config::{NewNamespace, declare, forget, locate};
 use crate::error::{Error, Result};
 use crate::kernel::files;
@@ -70,13 +70,13 @@ fn file(context: &Context<'_>, name: &Name, temporary: bool) -> Result<PathBuf> 
 }
 
 fn new(add: &Add) -> NewNamespace {
-    NewNamespace {
-        gateways: add.way.gateway.clone(),
-        dev: add.way.dev.clone(),
-        dns: add.way.dns.clone(),
-        rewrites: add.way.rewrite.clone(),
-        subnet: add.subnet,
-    }
+    NewNamespace { subnet: add.subnet, ..new_by_way(&add.way) }
+}
+
+/// What the options of a way out say.
+pub(super) fn new_by_way(way: &WayOut) -> NewNamespace {
+    let (gateways, dev) = (way.gateway.clone(), way.dev.clone());
+    NewNamespace { gateways, dev, dns: way.dns.clone(), rewrites: way.rewrite.clone(), subnet: None }
 }
 
 fn existing(path: &Path) -> Result<Option<String>> {

@@ -4,7 +4,8 @@
 //!
 //! What protects comes before what it protects against, so that a run may be cut off anywhere: first the nft
 //! elements and the guard, then floors and rules, then links, and the routes that let packets out last.
-//! What goes is the other way round: links are cut before anything else is taken away, what guarded them goes last.
+//! What goes is the other way round: links are cut first (also because their names and subnets may be given out
+//! again in the same run), what guarded them goes last.
 
 use super::action::{Action, LinkChange, Place};
 use super::desired::Desired;
@@ -20,7 +21,7 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     for (name, stack) in &desired.inside {
         namespace(&mut out, journal, name, stack, desired, observed);
     }
-    host(&mut out, desired, observed);
+    host(&mut out, journal, desired, observed);
     sysctls_back(&mut out, desired, observed);
     table(&mut out, journal, desired, observed);
     stale_flows(&mut out, journal, observed);
@@ -80,6 +81,7 @@ fn namespace(
     let place = Place::Inside(name.clone());
     let alive = match observed.namespaces.get(name) {
         Some(Netns::Alive { stack, .. }) => Some(stack.as_ref()),
+        Some(Netns::Unseen { .. }) => return,
         state => {
             out.push(Action::MakeNetns { name: name.clone(), stale: state.is_some() });
             None
@@ -223,7 +225,7 @@ fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours
 }
 
 /// The host's stack; links that are not wanted go, and links that lost their namespace are made anew.
-fn host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
+fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
     let have = &observed.host;
     let made = made_links(out);
     let mut removed = BTreeSet::new();
@@ -242,7 +244,20 @@ fn host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
     let mut have = have.clone();
     forget(&mut have, &removed);
     let ours = host_is_ours(&have);
-    stacks(out, &Place::Host, &desired.host, &have, &ours);
+    let mut want = desired.host.clone();
+    for link in unseen_links(journal, observed) {
+        want.sysctls.retain(|key, _| !key.contains(&format!("/conf/{link}/")));
+    }
+    stacks(out, &Place::Host, &want, &have, &ours);
+}
+
+/// Host ends of namespaces that nobody looked into: their sysctls were not read.
+fn unseen_links<'a>(journal: &'a Journal, observed: &'a Observed) -> impl Iterator<Item = &'a str> {
+    journal
+        .members
+        .iter()
+        .filter(|(name, _)| observed.is_unseen(name))
+        .map(|(_, member)| member.link.as_str())
 }
 
 /// Takes out of a stack what goes with links.

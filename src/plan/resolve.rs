@@ -2,7 +2,7 @@
 
 use super::{alloc, dns, way};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
-use crate::model::{DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Way, numbers};
+use crate::model::{DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers};
 use ipnetwork::{IpNetwork, Ipv4Network};
 
 /// Which namespaces of the configuration are to be up.
@@ -12,6 +12,25 @@ pub enum Selection<'a> {
     All,
     /// These; whatever else is up stays as it is.
     These(&'a [Name]),
+    /// This one, for as long as its owner lives.
+    ThrowAway(&'a Name, Owner),
+}
+
+impl Selection<'_> {
+    fn contains(self, name: &Name) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(names) => names.contains(name),
+            Self::ThrowAway(only, _) => only == name,
+        }
+    }
+
+    fn owner(self, name: &Name) -> Option<Owner> {
+        match self {
+            Self::ThrowAway(only, owner) if only == name => Some(owner),
+            _ => None,
+        }
+    }
 }
 
 type Found<T> = Result<T, Vec<Problem>>;
@@ -22,7 +41,7 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
     let mut problems: Vec<Problem> = set_mask(&mut journal, config).err().into_iter().flatten().collect();
     let taken = alloc::Taken::new(observed, config);
     for (name, namespace) in selected(config, selection) {
-        let case = Case { config, name, namespace, observed, taken: &taken };
+        let case = Case { config, name, namespace, observed, taken: &taken, owner: selection.owner(name) };
         if let Err(mut more) = case.resolve(&mut journal) {
             problems.append(&mut more);
         }
@@ -32,15 +51,15 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
     if problems.is_empty() { Ok(journal) } else { Err(problems) }
 }
 
-/// What we remember and is still ours: a namespace that was removed, and whose name somebody else took, is
+/// What we remember and is still ours. What is left of throw-away namespaces is forgotten; and a namespace that was removed, and whose name somebody else took, is
 /// forgotten, or the plan would fill theirs.
 fn known(observed: &Observed) -> Journal {
     let mut journal = observed.journal.clone();
-    let alive = |netns: &Netns| matches!(netns, Netns::Alive { .. });
+    let alive = |netns: &Netns| !matches!(netns, Netns::Stale);
     let foreign = |name: &Name| {
         observed.namespaces.get(name).is_some_and(|netns| alive(netns) && !observed.is_ours(name, netns))
     };
-    journal.members.retain(|name, _| !foreign(name));
+    journal.members.retain(|name, _| !foreign(name) && !observed.abandoned.contains(name));
     // A run that was killed leaves the union of old and new: an egress in it that nobody uses may have passed its
     // number on.
     prune(&mut journal);
@@ -65,10 +84,13 @@ pub fn without(observed: &Observed, gone: impl Fn(&Name) -> bool) -> Journal {
 }
 
 /// The journal in which a namespace's queries go elsewhere.
-pub fn with_dns(observed: &Observed, name: &Name, dns: DnsMode) -> Journal {
-    let mut journal = observed.journal.clone();
+pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> Journal {
+    let mut journal = known(observed);
     if let Some(member) = journal.members.get_mut(name) {
-        member.dns = dns;
+        member.dns = match dns {
+            config::Dns::Rewrite { servers, rewrites, block } => dns::rewriting(servers, rewrites, block),
+            config::Dns::Auto | config::Dns::Host => DnsMode::default(),
+        };
     }
     note_sysctls(&mut journal, observed);
     journal
@@ -89,10 +111,7 @@ fn selected<'a>(
     config: &'a Config,
     selection: Selection<'a>,
 ) -> impl Iterator<Item = (&'a Name, &'a Namespace)> {
-    config.namespaces.iter().filter(move |(name, _)| match selection {
-        Selection::All => true,
-        Selection::These(names) => names.contains(name),
-    })
+    config.namespaces.iter().filter(move |(name, _)| selection.contains(name))
 }
 
 /// One namespace that is to be resolved.
@@ -102,6 +121,7 @@ struct Case<'a> {
     namespace: &'a Namespace,
     observed: &'a Observed,
     taken: &'a alloc::Taken,
+    owner: Option<Owner>,
 }
 
 impl Case<'_> {
@@ -124,7 +144,7 @@ impl Case<'_> {
             ipv6: served,
             dns,
             inode: old.and_then(|old| old.inode),
-            owner: old.and_then(|old| old.owner),
+            owner: self.owner.or(old.and_then(|old| old.owner)),
         };
         journal.members.insert(self.name.clone(), member);
         Ok(())
