@@ -47,11 +47,6 @@ impl<'a> Session<'a> {
         self.kernel.observe(names, self.depth)
     }
 
-    /// What is, for one who only looks.
-    pub(super) fn look(mut self, names: &[&Name]) -> Result<Observed> {
-        self.observe(names)
-    }
-
     /// Makes `goal` true; says how many actions that took.
     pub(super) fn apply(&mut self, goal: &Journal, observed: &Observed) -> Result<usize> {
         let actions = plan::actions(goal, observed);

@@ -121,7 +121,7 @@ pub fn targets() -> Vec<String> {
 
 /// Takes away all of ours below `/run` that an empty journal leaves; the lock last. Temporary declarations stay.
 pub fn clear(held: &Lock) -> Result<()> {
-    // Cleared already: what is there now is another one's.
+    // Once it was cleared, what is there now is another nsnat's.
     if !same_file(&held.0, LOCK) {
         return Ok(());
     }

@@ -40,6 +40,7 @@ fn made_links(actions: &[Action]) -> BTreeSet<String> {
 /// Earlier ranks are done first.
 fn rank(action: &Action) -> u8 {
     match action {
+        // A link that goes may be in the way of one that comes: by its name, or by its peer (somebody renamed it).
         Action::RemoveLink { .. } => 2,
         Action::LoadSkeleton { .. } => 0,
         Action::Elements { add, .. } if !add.is_empty() => 1,

@@ -60,6 +60,9 @@ fn known(observed: &Observed) -> Journal {
         observed.namespaces.get(name).is_some_and(|netns| alive(netns) && !observed.is_ours(name, netns))
     };
     journal.members.retain(|name, _| !foreign(name) && !observed.abandoned.contains(name));
+    // A run that was killed leaves the union of old and new: an egress in it that nobody uses may have passed its
+    // number on.
+    prune(&mut journal);
     // A namespace that went away is made anew, and has no number until that is done.
     for (name, member) in &mut journal.members {
         member.inode = member.inode.filter(|_| observed.namespaces.get(name).is_some_and(alive));
