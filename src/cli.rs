@@ -185,6 +185,13 @@ pub struct WayOut {
     pub rewrite: Vec<(SocketAddr, SocketAddr)>,
 }
 
+impl WayOut {
+    /// Whether any of it is given.
+    pub fn is_given(&self) -> bool {
+        !(self.gateway.is_empty() && self.dev.is_none() && self.dns.is_empty() && self.rewrite.is_empty())
+    }
+}
+
 /// `nsnat exec`.
 #[derive(Debug, Args)]
 pub struct Exec {

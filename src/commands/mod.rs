@@ -11,6 +11,7 @@ mod list;
 mod plan;
 mod processes;
 mod status;
+mod throw_away;
 mod up;
 
 use crate::cli::{Cli, Color, Command, Global, Output};

@@ -116,6 +116,20 @@ pub fn from_cli(exec: &cli::Exec) -> Result<Request> {
     request.ok_or_else(|| Error::usage("exec", "-u and --me exclude each other"))
 }
 
+/// The same for a namespace that the command line does not name: everything is the command.
+pub fn in_throw_away(exec: &cli::Exec, namespace: &Name) -> Result<Request> {
+    let mut options =
+        Options { user: exec.user.clone(), me: exec.me, pid: exec.pid, mounts: given_mounts(exec)? };
+    let command = without_dashes(options.read(&exec.command).map_err(misplaced)?);
+    if command.is_empty() {
+        return Err(
+            Error::usage("exec", "a command is needed").hint("nsnat exec --gateway ADDR -- CMD [ARG…]")
+        );
+    }
+    let request = options.request(namespace.clone(), command);
+    request.ok_or_else(|| Error::usage("exec", "-u and --me exclude each other"))
+}
+
 fn parse_name(name: &OsStr) -> Result<Name> {
     let text = name.to_string_lossy();
     text.parse().map_err(|why: String| Error::usage(format!("namespace {text:?}"), why))

@@ -4,7 +4,7 @@
 
 use crate::error::{Context, Error, Result};
 use crate::model::{Journal, Name, Target};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -22,8 +22,10 @@ const JOURNAL: &str = "/run/nsnat/journal.json";
 /// What the names of files that are being written begin with.
 const UNFINISHED: &str = ".nsnat-";
 
-/// Only one nsnat changes anything at a time. Ends with the process, however that ends.
-pub struct Lock(#[expect(dead_code, reason = "held, not read")] Flock<File>);
+/// Only one nsnat changes anything at a time. Ends with the process, however that ends; where nft is at work then,
+/// it ends with nft, which inherits the descriptor: or a killed nsnat's nft could load the table after the next
+/// nsnat looked for it.
+pub struct Lock(Flock<File>);
 
 /// Waits for the lock; `waiting` is called once when it is taken.
 pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
@@ -48,9 +50,18 @@ pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
         };
         // The file may have been taken away while we waited: then another one is the lock now.
         if same_file(&flock, LOCK) {
+            fcntl(&*flock, FcntlArg::F_SETFD(FdFlag::empty())).what(|| LOCK)?;
             return Ok(Lock(flock));
         }
     }
+}
+
+/// Only one nsnat changes declarations at a time: a file is read, changed and replaced. A lock of its own, taken
+/// before the other one; on a directory that every host has, so that nothing is left of it.
+pub fn lock_declarations() -> Result<Lock> {
+    let what = || "lock /run";
+    let dir = File::open("/run").what(what)?;
+    Flock::lock(dir, FlockArg::LockExclusive).map(Lock).map_err(|(_, errno)| errno).what(what)
 }
 
 fn same_file(file: &File, path: &str) -> bool {
@@ -76,6 +87,19 @@ pub fn write_journal(journal: &Journal) -> Result<()> {
     replace(Path::new(JOURNAL), &text, 0o600)
 }
 
+/// Fails unless there is room for the journal once as it is written, once beside it as it is replaced, and for what
+/// `exec` reads.
+pub fn check_room(journal: &Journal) -> Result<()> {
+    const PAGE: usize = 4096;
+    let what = || format!("write below {RUN}");
+    let text = serde_json::to_string_pretty(journal).what(|| JOURNAL)?;
+    // The journal grows a little on the way: inode numbers, the skeleton's digest.
+    let size = 2 * (text.len() + 64 * journal.members.len() + PAGE) + PAGE * journal.members.len();
+    let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(RUN).what(what)?;
+    let size = libc::off_t::try_from(size).what(what)?;
+    nix::fcntl::posix_fallocate(file.as_file(), 0, size).map_err(io::Error::from).what(what)
+}
+
 /// Writes what `exec` reads, in one step.
 pub fn write_target(name: &Name, target: &Target) -> Result<()> {
     make_dir(TARGETS, 0o755)?;
@@ -99,7 +123,11 @@ pub fn targets() -> Vec<String> {
 }
 
 /// Takes away all of ours below `/run` that an empty journal leaves; the lock last. Temporary declarations stay.
-pub fn clear(_held: &Lock) -> Result<()> {
+pub fn clear(held: &Lock) -> Result<()> {
+    // Once it was cleared, what is there now is another nsnat's.
+    if !same_file(&held.0, LOCK) {
+        return Ok(());
+    }
     for dir in [RUN, TARGETS] {
         sweep(dir)?;
     }

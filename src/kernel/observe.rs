@@ -4,7 +4,7 @@ use super::decode::{self, Names};
 use super::netlink::Netlink;
 use super::{Inside, Kernel, files, netns, nft, resolver, sysctl};
 use crate::error::{Context, Result};
-use crate::model::{Journal, Name, Netns, Observed, Stack, numbers, observed::Features};
+use crate::model::{Journal, Member, Name, Netns, Observed, Stack, numbers, observed::Features};
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::route::{RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType};
@@ -33,29 +33,44 @@ fn device_sysctls(dev: &str) -> [String; 5] {
     ]
 }
 
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Every namespace of ours.
+    All,
+    /// Only those that are named: with hundreds of namespaces, one more costs what the first did.
+    Named,
+}
+
 impl Kernel {
-    /// Observes the host, our namespaces and those that `names` asks for.
-    pub fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
+    /// Observes the host, our namespaces and those that `names` asks for; with [`Depth::Named`], those that are not
+    /// named are not looked into.
+    pub fn observe(&mut self, names: &[&Name], depth: Depth) -> Result<Observed> {
         let (mut host, names_by_index) = self.runtime.block_on(stack(&self.host))?;
-        let devices: Vec<String> = host.links.iter().flat_map(|link| device_sysctls(&link.name)).collect();
-        host.sysctls = sysctl::read_all(&devices);
+        let journal = files::read_journal()?;
+        let seen = |name: &Name| depth == Depth::All || names.contains(&name);
+        let unseen_links: BTreeSet<&str> =
+            journal.members.iter().filter(|(name, _)| !seen(name)).map(|(_, m)| m.link.as_str()).collect();
+        let devices =
+            host.links.iter().map(|link| &link.name).filter(|dev| !unseen_links.contains(dev.as_str()));
+        let keys: Vec<String> = devices.flat_map(|dev| device_sysctls(dev)).collect();
+        host.sysctls = sysctl::read_all(&keys);
         host.sysctls.extend(sysctl::read_all(&["net/ipv6/conf/all/forwarding".into()]));
-        let mut journal = files::read_journal()?;
-        forget_dead(&mut journal, &host);
         let mut wanted: BTreeSet<Name> =
             names.iter().copied().chain(journal.members.keys()).cloned().collect();
         wanted.extend(host.links.iter().filter_map(|link| named_by(link.alias.as_deref())));
         let mut namespaces = BTreeMap::new();
         for name in wanted {
-            if let Some(found) = self.namespace(&name)? {
-                namespaces.insert(name, found);
-            }
+            let found = if seen(&name) { self.namespace(&name)? } else { unseen(&name)? };
+            namespaces.extend(found.map(|found| (name, found)));
         }
+        let abandoned = abandoned(&journal)?;
         let (nameservers, upstreams) = (resolver::nameservers(), resolver::upstreams(&names_by_index));
         Ok(Observed {
             host,
             namespaces,
             table: nft::observe()?,
+            abandoned,
             journal,
             features: features(),
             nameservers,
@@ -104,11 +119,25 @@ fn named_by(alias: Option<&str>) -> Option<Name> {
     alias?.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok()
 }
 
-/// Throw-away namespaces end with the process for whose sake they exist; the kernel removes their veth then.
-fn forget_dead(journal: &mut Journal, host: &Stack) {
-    journal.members.retain(|_, member| {
-        member.owner.is_none_or(|owner| super::is_alive(owner) || host.link(&member.link).is_some())
-    });
+/// A namespace's state without looking into it.
+fn unseen(name: &Name) -> Result<Option<Netns>> {
+    Ok(match netns::find(name)? {
+        netns::Found::Nothing => None,
+        netns::Found::Stale => Some(Netns::Stale),
+        netns::Found::Alive { inode, .. } => Some(Netns::Unseen { inode }),
+    })
+}
+
+/// Throw-away namespaces whose owner ended and in which nobody is.
+fn abandoned(journal: &Journal) -> Result<BTreeSet<Name>> {
+    let mut out = BTreeSet::new();
+    let ownerless = |member: &Member| member.owner.is_some_and(|owner| !super::is_alive(owner));
+    for (name, _) in journal.members.iter().filter(|(_, member)| ownerless(member)) {
+        if netns::identity(name)?.is_none_or(|netns| super::members(netns).is_empty()) {
+            out.insert(name.clone());
+        }
+    }
+    Ok(out)
 }
 
 fn features() -> Features {

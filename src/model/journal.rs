@@ -65,7 +65,7 @@ pub struct Way {
     pub uplink: Option<Name>,
     /// Device.
     pub dev: String,
-    /// The device was up; a device that is down takes no routes.
+    /// The device was up, its next hops in reach; otherwise it takes no routes.
     pub up: bool,
     /// Its MTU, in bytes.
     pub mtu: u32,

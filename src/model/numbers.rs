@@ -61,6 +61,9 @@ pub const MAX_EGRESS: u32 = 255;
 /// else" (systemd uses it too); a real route always has a lower one.
 pub const FLOOR_METRIC: u32 = 4_278_198_272;
 
+/// Smallest MTU of a device that IPv6 works on (RFC 8200 §5).
+pub const LEAST_MTU6: u32 = 1280;
+
 /// Default of `settings.fwmark-mask`: the top byte, which Docker, Kubernetes, Tailscale and Mullvad leave alone
 /// or use with values that the scan sees.
 pub const FWMARK_MASK: u32 = 0xff00_0000;

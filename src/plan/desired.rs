@@ -35,7 +35,7 @@ pub fn desired(journal: &Journal, features: Features) -> Desired {
         let Some(egress) = journal.egresses.get(&member.egress) else { continue };
         let net = Addresses::new(egress, member, features);
         host_end(&mut out, name, member, egress, &net, features);
-        out.inside.insert(name.clone(), inside(member, egress, &net));
+        out.inside.insert(name.clone(), inside(member, egress, &net, features));
         out.elements.insert(Element {
             set: Set::MarkOf,
             key: vec![Datum::Device(member.link.clone())],
@@ -115,20 +115,24 @@ fn egress_routing(out: &mut Desired, journal: &Journal, egress: &Egress, feature
         }
         out.host.rules.extend(rules(mark, table, family, &sources));
         out.host.routes.extend(table_routes(egress, table, family));
-        // Without a next hop of that family nothing of it is forwarded, but to IPv4 neighbours.
-        if let Some(way) = egress.way.as_ref().filter(|way| family == Family::V4 || way.serves(family)) {
+        // Where nobody has IPv6, nothing of it is forwarded: before Linux 6.17 the switch is the whole host's.
+        let used = family == Family::V4 || members(journal, egress).any(|member| member.ipv6);
+        if let Some(way) = egress.way.as_ref().filter(|_| used) {
             let (key, value) = forwarding(family, &way.dev, features);
             out.host.sysctls.insert(key, value);
         }
     }
 }
 
+fn members<'a>(journal: &'a Journal, egress: &'a Egress) -> impl Iterator<Item = &'a Member> {
+    journal.members.values().filter(|member| journal.egresses.get(&member.egress) == Some(egress))
+}
+
 /// Where an egress's packets come from: its slices, and the subnets that were chosen by hand.
 fn sources(journal: &Journal, egress: &Egress, family: Family, features: Features) -> Vec<IpNetwork> {
-    let members = || journal.members.values().filter(|m| journal.egresses.get(&m.egress) == Some(egress));
     match family {
         Family::V4 => {
-            let own = members().filter(|m| m.own_subnet).map(|m| m.subnet);
+            let own = members(journal, egress).filter(|m| m.own_subnet).map(|m| m.subnet);
             egress.slices.iter().copied().chain(own).map(IpNetwork::V4).collect()
         }
         Family::V6 => egress.slice6.filter(|_| features.ipv6).map(IpNetwork::V6).into_iter().collect(),
@@ -209,10 +213,18 @@ fn guard(elements: &mut BTreeSet<Element>, egress: &Egress, mark: u32) {
     if !way.direct.is_empty() {
         put(Set::WaysP2p, None);
     }
-    for net in way.subnets.iter().filter(|_| egress.lan) {
+    for net in widest(&way.subnets).filter(|_| egress.lan) {
         let set = if net.is_ipv4() { Set::Lan4 } else { Set::Lan6 };
         put(set, Some(Datum::Network(*net)));
     }
+}
+
+/// Networks that lie in no other one of these: a set of intervals takes no overlaps.
+fn widest(nets: &[IpNetwork]) -> impl Iterator<Item = &IpNetwork> {
+    let around = |net: &IpNetwork, other: &IpNetwork| {
+        other.is_ipv4() == net.is_ipv4() && other.prefix() < net.prefix() && other.contains(net.ip())
+    };
+    nets.iter().filter(move |net| !nets.iter().any(|other| around(net, other)))
 }
 
 /// The host end of a namespace's veth, and the routes to it in its egress's table.
@@ -259,7 +271,7 @@ fn our_link(name: &str, mtu: u32, alias: Option<String>) -> Link {
 }
 
 /// What a namespace's own stack holds.
-fn inside(member: &Member, egress: &Egress, net: &Addresses) -> Stack {
+fn inside(member: &Member, egress: &Egress, net: &Addresses, features: Features) -> Stack {
     let mut out = Stack::default();
     out.links.insert(our_link("eth0", mtu(member, egress), None));
     out.links.insert(loopback());
@@ -273,7 +285,8 @@ fn inside(member: &Member, egress: &Egress, net: &Addresses) -> Stack {
     if net.has(Family::V6) {
         out.sysctls.extend(quiet6("eth0"));
     }
-    if !(net.has(Family::V6) && egress.way.as_ref().is_some_and(|way| way.serves(Family::V6))) {
+    let served = net.has(Family::V6) && egress.way.as_ref().is_some_and(|way| way.serves(Family::V6));
+    if features.ipv6 && !served {
         out.routes.insert(unreachable6());
     }
     let divert = member.dns.diverts_loopback();

@@ -4,7 +4,8 @@
 //!
 //! What protects comes before what it protects against, so that a run may be cut off anywhere: first the nft
 //! elements and the guard, then floors and rules, then links, and the routes that let packets out last.
-//! What goes is the other way round: links are cut first, what guarded them goes last.
+//! What goes is the other way round: links are cut first (also because their names and subnets may be given out
+//! again in the same run), what guarded them goes last.
 
 use super::action::{Action, LinkChange, Place};
 use super::desired::Desired;
@@ -20,13 +21,12 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     for (name, stack) in &desired.inside {
         namespace(&mut out, journal, name, stack, desired, observed);
     }
-    host(&mut out, desired, observed);
+    host(&mut out, journal, desired, observed);
     sysctls_back(&mut out, desired, observed);
     table(&mut out, journal, desired, observed);
     stale_flows(&mut out, journal, observed);
     gone_namespaces(&mut out, desired, observed);
-    let made = made_links(&out);
-    out.sort_by_key(|action| rank(action, &made));
+    out.sort_by_key(rank);
     out
 }
 
@@ -37,10 +37,11 @@ fn made_links(actions: &[Action]) -> BTreeSet<String> {
     actions.iter().filter_map(made).collect()
 }
 
-/// Earlier ranks are done first. `made`: links that are made, and may have to go first.
-fn rank(action: &Action, made: &BTreeSet<String>) -> u8 {
+/// Earlier ranks are done first.
+fn rank(action: &Action) -> u8 {
     match action {
-        Action::RemoveLink { link } if made.contains(link) => 2,
+        // A link that goes may be in the way of one that comes: by its name, or by its peer (somebody renamed it).
+        Action::RemoveLink { .. } => 2,
         Action::LoadSkeleton { .. } => 0,
         Action::Elements { add, .. } if !add.is_empty() => 1,
         Action::MakeNetns { .. } => 3,
@@ -57,7 +58,6 @@ fn rank(action: &Action, made: &BTreeSet<String>) -> u8 {
         Action::SetLink { change: LinkChange::Up, .. } => 9,
         Action::AddRoute { .. } => 10,
         Action::AddRule { .. } => 11,
-        Action::RemoveLink { .. } => 20,
         Action::RemoveNetns { .. } => 21,
         Action::RemoveRule { .. } => 22,
         Action::RemoveRoute { .. } => 23,
@@ -81,6 +81,7 @@ fn namespace(
     let place = Place::Inside(name.clone());
     let alive = match observed.namespaces.get(name) {
         Some(Netns::Alive { stack, .. }) => Some(stack.as_ref()),
+        Some(Netns::Unseen { .. }) => return,
         state => {
             out.push(Action::MakeNetns { name: name.clone(), stale: state.is_some() });
             None
@@ -91,9 +92,12 @@ fn namespace(
     let Some(member) = journal.members.get(name) else { return };
     let mtu = desired.host.link(&member.link).map_or(1500, |link| link.mtu);
     let paired = observed.host.link(&member.link).is_some() && have.link("eth0").is_some();
+    let mut have = have.clone();
     if !paired {
         out.push(Action::AddVeth { name: name.clone(), link: member.link.clone(), mtu });
+        forget(&mut have, &BTreeSet::from(["eth0".to_owned()]));
     }
+    let have = &have;
     for link in &want.links {
         let new = Link { up: false, mtu, ..link.clone() };
         let loopback_down = Link { up: false, ..link.clone() };
@@ -221,7 +225,7 @@ fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours
 }
 
 /// The host's stack; links that are not wanted go, and links that lost their namespace are made anew.
-fn host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
+fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
     let have = &observed.host;
     let made = made_links(out);
     let mut removed = BTreeSet::new();
@@ -240,7 +244,20 @@ fn host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
     let mut have = have.clone();
     forget(&mut have, &removed);
     let ours = host_is_ours(&have);
-    stacks(out, &Place::Host, &desired.host, &have, &ours);
+    let mut want = desired.host.clone();
+    for link in unseen_links(journal, observed) {
+        want.sysctls.retain(|key, _| !key.contains(&format!("/conf/{link}/")));
+    }
+    stacks(out, &Place::Host, &want, &have, &ours);
+}
+
+/// Host ends of namespaces that nobody looked into: their sysctls were not read.
+fn unseen_links<'a>(journal: &'a Journal, observed: &'a Observed) -> impl Iterator<Item = &'a str> {
+    journal
+        .members
+        .iter()
+        .filter(|(name, _)| observed.is_unseen(name))
+        .map(|(_, member)| member.link.as_str())
 }
 
 /// Takes out of a stack what goes with links.
@@ -279,18 +296,27 @@ fn table(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: 
     elements(out, &desired.elements, &have.elements);
 }
 
-/// New elements come early; old ones go late, but for those whose key gets another value, which change in the
-/// same transaction.
+/// New elements come early; old ones go late, but for those that the new ones take the place of (the same key, or
+/// a network that overlaps), which change in the same transaction.
 fn elements(out: &mut Vec<Action>, want: &BTreeSet<Element>, have: &BTreeSet<Element>) {
     let add: Vec<Element> = want.difference(have).cloned().collect();
-    let same_key = |a: &Element| add.iter().any(|b| b.set == a.set && b.key == a.key);
-    let (change, remove): (Vec<_>, Vec<_>) = have.difference(want).cloned().partition(same_key);
+    let replaced = |a: &Element| add.iter().any(|b| collide(a, b));
+    let (change, remove): (Vec<_>, Vec<_>) = have.difference(want).cloned().partition(replaced);
     if !add.is_empty() {
         out.push(Action::Elements { remove: change, add });
     }
     if !remove.is_empty() {
         out.push(Action::Elements { remove, add: Vec::new() });
     }
+}
+
+/// Whether two elements cannot be in their set at the same time.
+fn collide(a: &Element, b: &Element) -> bool {
+    let same = |(a, b): (&Datum, &Datum)| match (a, b) {
+        (Datum::Network(a), Datum::Network(b)) => super::alloc::overlap(*a, *b),
+        (a, b) => a == b,
+    };
+    a.set == b.set && a.key.len() == b.key.len() && a.key.iter().zip(&b.key).all(same)
 }
 
 /// Flows of a namespace that was up already and whose DNS goes elsewhere now.

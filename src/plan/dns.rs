@@ -1,6 +1,6 @@
 //! DNS: which query goes where instead.
 
-use crate::config::{self, Block, Namespace, Problem};
+use crate::config::{self, Block, Located, Namespace, Problem};
 use crate::model::{
     Datum, DnsMode, Element, Family, Name, Observed, Rewrite, Rule, RuleAction, Set, Way, numbers,
 };
@@ -27,14 +27,23 @@ pub(super) fn resolve(
     match &namespace.dns {
         config::Dns::Auto => Ok(auto(way, observed)),
         config::Dns::Host => host(name, namespace, observed),
-        config::Dns::Rewrite { servers, rewrites, block } => Ok(DnsMode {
-            servers: servers.iter().map(|server| server.value).collect(),
-            rewrites: rewrites.iter().map(|(old, new)| Rewrite { old: old.value, new: new.value }).collect(),
-            // Where every query is rewritten, one that cannot be (of the other family) is refused.
-            only: !servers.is_empty() || block.contains(&Block::Foreign),
-            refused: block.iter().filter_map(|block| refused(*block)).collect(),
-            host: None,
-        }),
+        config::Dns::Rewrite { servers, rewrites, block } => Ok(rewriting(servers, rewrites, block)),
+    }
+}
+
+/// These rewrites and refusals.
+pub(super) fn rewriting(
+    servers: &[Located<SocketAddr>],
+    rewrites: &[(Located<SocketAddr>, Located<SocketAddr>)],
+    block: &[Block],
+) -> DnsMode {
+    DnsMode {
+        servers: servers.iter().map(|server| server.value).collect(),
+        rewrites: rewrites.iter().map(|(old, new)| Rewrite { old: old.value, new: new.value }).collect(),
+        // Where every query is rewritten, one that cannot be (of the other family) is refused.
+        only: !servers.is_empty() || block.contains(&Block::Foreign),
+        refused: block.iter().filter_map(|block| refused(*block)).collect(),
+        host: None,
     }
 }
 

@@ -96,6 +96,13 @@ fn device<'a>(uplink: &Uplink, observed: &'a Observed) -> Result<&'a Link, Troub
     }
 }
 
+/// Whether the device of a way that was found earlier is still there and up, with its next hops in reach.
+pub(super) fn takes_routes(way: &Way, observed: &Observed) -> bool {
+    let on_dev = || observed.host.addresses.iter().filter(|address| address.dev == way.dev);
+    let near = |ip: &IpAddr| way.onlink || is_link_local(*ip) || on_dev().any(|a| a.net.contains(*ip));
+    observed.host.link(&way.dev).is_some_and(|link| link.up) && way.gateways.iter().all(near)
+}
+
 /// Devices with a subnet that holds the gateway; of several, those with the longest prefix.
 fn candidates(gateway: IpAddr, observed: &Observed) -> Vec<&Link> {
     let prefix = |link: &Link| {

@@ -43,8 +43,8 @@ END
     ip link set nsn-foreign alias nsnat:foreign
     ip addr add 10.213.128.1/30 dev nsn-foreign
     ip link set nsn-foreign up
-    ip link add dummy-group type dummy
-    ip link set dummy-group group 7238510
+    ip link add grouped type bridge
+    ip link set grouped group 7238510
     echo 1 >/proc/sys/net/ipv4/conf/eth0/forwarding
     mkdir -p /etc/netns/slow; echo 10.0.0.1 here >/etc/netns/slow/hosts
 "#;
@@ -105,7 +105,6 @@ fn one_by_one() {
 #[test]
 fn add_and_remove() {
     let lab = Lab::new();
-    lab.ok("mkdir -p /etc/nsnat/conf.d");
     let before = lab.snapshot();
     for options in ["", "--temporary", "--dns $LAB_NEW", "--subnet 10.5.0.0/30 --dev eth0"] {
         lab.ok(&format!("nsnat add slow --gateway $LAB_SLOW {options}"));

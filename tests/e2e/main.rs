@@ -8,7 +8,13 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod cli;
+mod contracts;
 mod down;
 mod idempotence;
 mod job;
+mod kill;
 mod leaks;
+mod plan_lines;
+mod scale;
+mod weather;

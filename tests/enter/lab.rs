@@ -1,5 +1,5 @@
-//! A small world for tests of `exec`: a private network and mount namespace with an empty `/run`, a namespace `x`
-//! and nsnat's record of it. Nothing outside of it is touched. Without root, unshare(1) or ip(8) a test fails.
+//! A small world for tests of `exec`: private network, mount and process namespaces with an empty `/run`, a namespace
+//! `x` and nsnat's record of it. Nothing outside of it is touched, and nothing of it stays. Without root, unshare(1) or ip(8) a test fails.
 #![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::process::{Command, Output};
@@ -21,7 +21,19 @@ pub(crate) fn run(script: &str) -> Output {
     let script = format!("{PRELUDE}{script}");
     // A job that never ends is a failure (status 124), not a test that hangs.
     Command::new("timeout")
-        .args(["-k1", "90", "unshare", "-nm", "--propagation", "private", "bash", "-c", &script])
+        .args([
+            "-k1",
+            "90",
+            "unshare",
+            "-nmpf",
+            "--kill-child",
+            "--mount-proc",
+            "--propagation",
+            "private",
+            "bash",
+            "-c",
+            &script,
+        ])
         .env("N", env!("CARGO_BIN_EXE_nsnat"))
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .env("LC_ALL", "C")
