@@ -19,6 +19,7 @@ pub mod netns;
 mod nft;
 mod observe;
 mod perform;
+mod probe;
 mod processes;
 mod resolver;
 mod sysctl;
@@ -26,6 +27,7 @@ mod sysctl;
 pub use nix::sys::signal::Signal;
 pub use observe::Depth;
 pub use perform::Step;
+pub use probe::probe;
 pub use processes::{Process, members, netns_of};
 
 use crate::error::{Context, Result};

@@ -22,6 +22,7 @@ mod diff;
 mod dns;
 mod line;
 mod resolve;
+mod verdict;
 mod way;
 
 pub use action::{Action, LinkChange, Place};
@@ -29,6 +30,7 @@ pub use desired::Desired;
 pub use diff::diff;
 pub use line::element_text;
 pub use resolve::{Selection, resolve, with_dns, without};
+pub use verdict::{Verdict, judge};
 
 use crate::model::{Journal, Observed};
 
