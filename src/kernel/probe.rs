@@ -40,11 +40,11 @@ fn one(file: &File, probe: Probe, message: Vec<u8>) -> io::Result<Outcome> {
     let by = asked.source.and_then(|source| {
         conntrack::reply_source(source, probe.server, probe.transport.protocol()).ok().flatten()
     });
-    Ok(Outcome { by, took: asked.took, error: asked.error.map(words) })
+    Ok(Outcome { by, took: asked.took, error: asked.error.as_ref().map(words) })
 }
 
 /// A socket whose time is up says that it would block (socket(7), SO_RCVTIMEO).
-fn words(error: io::Error) -> String {
+fn words(error: &io::Error) -> String {
     let late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind());
     if late { Outcome::LATE.into() } else { error.to_string() }
 }
