@@ -2,7 +2,7 @@
 
 use super::decode::{self, Names};
 use super::netlink::Netlink;
-use super::{Inside, Kernel, files, netns, nft, resolver, sysctl};
+use super::{Inside, Kernel, files, netns, resolver, sysctl, table};
 use crate::error::{Context, Result};
 use crate::model::{Journal, Member, Name, Netns, Observed, Stack, numbers, observed::Features};
 use netlink_packet_route::address::AddressMessage;
@@ -64,7 +64,7 @@ impl Kernel {
         Ok(Observed {
             host,
             namespaces,
-            table: nft::observe()?,
+            table: table::observe()?,
             abandoned,
             journal,
             features: features(),
