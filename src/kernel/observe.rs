@@ -15,26 +15,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Sysctls of a namespace that we ever set.
-const INSIDE_SYSCTLS: [&str; 3] =
-    ["net/ipv4/conf/eth0/route_localnet", "net/ipv6/conf/eth0/accept_dad", "net/ipv6/conf/eth0/accept_ra"];
+const INSIDE_SYSCTLS: [&str; 4] = [
+    "net/ipv4/conf/eth0/route_localnet",
+    "net/ipv6/conf/eth0/disable_ipv6",
+    "net/ipv6/conf/eth0/accept_dad",
+    "net/ipv6/conf/eth0/accept_ra",
+];
 
-/// Sysctls of a device of the host that we ever set.
-fn device_sysctls(dev: &str) -> [String; 4] {
-    [
-        format!("net/ipv4/conf/{dev}/forwarding"),
-        format!("net/ipv6/conf/{dev}/force_forwarding"),
-        format!("net/ipv6/conf/{dev}/accept_dad"),
-        format!("net/ipv6/conf/{dev}/accept_ra"),
-    ]
+/// Sysctls of a device of the host that we ever set, below `net/`.
+const DEVICE_SYSCTLS: [(&str, &str); 6] = [
+    ("ipv4", "forwarding"),
+    ("ipv6", "force_forwarding"),
+    ("ipv6", "forwarding"),
+    ("ipv6", "disable_ipv6"),
+    ("ipv6", "accept_dad"),
+    ("ipv6", "accept_ra"),
+];
+
+/// The sysctls of the host's devices, and of IPv6's `all` and `default`.
+fn host_sysctls(host: &Stack) -> BTreeMap<String, String> {
+    let devices = host.links.iter().map(|link| link.name.as_str());
+    let of_device = |dev: &str| DEVICE_SYSCTLS.map(|(family, key)| format!("net/{family}/conf/{dev}/{key}"));
+    let mut keys: Vec<String> = devices.flat_map(of_device).collect();
+    let whole = ["all/forwarding", "default/forwarding", "default/accept_ra"];
+    keys.extend(whole.map(|key| format!("net/ipv6/conf/{key}")));
+    sysctl::read_all(&keys)
 }
 
 impl Kernel {
     /// Observes the host, our namespaces and those that `names` asks for.
     pub fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
         let mut host = self.runtime.block_on(stack(&self.host))?;
-        let devices: Vec<String> = host.links.iter().flat_map(|link| device_sysctls(&link.name)).collect();
-        host.sysctls = sysctl::read_all(&devices);
-        host.sysctls.extend(sysctl::read_all(&["net/ipv6/conf/all/forwarding".into()]));
+        host.sysctls = host_sysctls(&host);
         let mut journal = files::read_journal()?;
         forget_dead(&mut journal, &host);
         let mut wanted: BTreeSet<Name> =
@@ -100,8 +112,7 @@ fn forget_dead(journal: &mut Journal, host: &Stack) {
 
 fn features() -> Features {
     Features {
-        force_forwarding: sysctl::read("net/ipv6/conf/all/force_forwarding").is_some()
-            || sysctl::read("net/ipv6/conf/default/force_forwarding").is_some(),
+        force_forwarding: sysctl::read("net/ipv6/conf/all/force_forwarding").is_some(),
         ipv6: sysctl::read("net/ipv6/conf/all/disable_ipv6").is_some_and(|value| value == "0"),
     }
 }

@@ -69,6 +69,9 @@ pub const POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 213, 0, 0), 16);
 /// Default of `settings.pool6`: a ULA (RFC 4193) that spells "nsnat".
 pub const POOL6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd6e, 0x736e, 0x6174, 0, 0, 0, 0, 0), 48);
 
+/// IPv6 needs links of so many bytes (RFC 8200 §5); the kernel takes it off a device that has less.
+pub const MTU6: u32 = 1280;
+
 /// Longest first slice of an egress: /24, room for 64 namespaces of /30.
 pub const SLICE_PREFIX: u8 = 24;
 

@@ -8,6 +8,7 @@
 
 use super::action::{Action, LinkChange, Place};
 use super::desired::Desired;
+use super::hold;
 use crate::model::{
     Address, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack, numbers,
 };
@@ -20,11 +21,18 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
         namespace(&mut out, journal, name, stack, desired, observed);
     }
     host(&mut out, desired, observed);
-    sysctls_back(&mut out, desired, observed);
+    let back = hold::back(&observed.journal, &desired.host.sysctls, &observed.host.sysctls);
+    let back: Vec<_> = back.collect();
+    out.extend(back.iter().map(|(key, value)| Action::Sysctl {
+        place: Place::Host,
+        key: key.clone(),
+        value: value.clone(),
+    }));
     table(&mut out, journal, desired, observed);
     gone_namespaces(&mut out, desired, observed);
     let made = made_links(&out);
-    out.sort_by_key(|action| rank(action, &made));
+    let back: BTreeSet<String> = back.into_iter().map(|(key, _)| key).collect();
+    out.sort_by_key(|action| rank(action, &made, &back));
     out
 }
 
@@ -35,9 +43,20 @@ fn made_links(actions: &[Action]) -> BTreeSet<String> {
     actions.iter().filter_map(made).collect()
 }
 
-/// Earlier ranks are done first. `made`: links that are made, and may have to go first.
-fn rank(action: &Action, made: &BTreeSet<String>) -> u8 {
+/// Earlier ranks are done first. `made`: links that are made, and may have to go first; `back`: sysctls that get
+/// their old value back.
+fn rank(action: &Action, made: &BTreeSet<String>, back: &BTreeSet<String>) -> u8 {
     match action {
+        // What follows from the switch for all devices is kept up while that is on: set before, put back after.
+        Action::Sysctl { place: Place::Host, key, .. } if back.contains(key) => {
+            if key == hold::ALL6 {
+                27
+            } else {
+                28
+            }
+        }
+        Action::Sysctl { key, .. } if key == hold::ALL6 => 8,
+        Action::Sysctl { .. } => 7,
         Action::RemoveLink { link } if made.contains(link) => 2,
         Action::LoadSkeleton { .. } => 0,
         Action::Elements { add, .. } if !add.is_empty() => 1,
@@ -48,13 +67,10 @@ fn rank(action: &Action, made: &BTreeSet<String>) -> u8 {
         Action::SetLink {
             change: LinkChange::Group(_) | LinkChange::Alias(_) | LinkChange::Mtu(_), ..
         } => 6,
-        Action::Sysctl { value, .. } if value == "1" => 7,
-        Action::Sysctl { place: Place::Inside(_), .. } => 7,
-        Action::Sysctl { key, .. } if key.ends_with("/accept_dad") || key.ends_with("/accept_ra") => 7,
-        Action::AddAddress { .. } => 8,
-        Action::SetLink { change: LinkChange::Up, .. } => 9,
-        Action::AddRoute { .. } => 10,
-        Action::AddRule { .. } => 11,
+        Action::AddAddress { .. } => 9,
+        Action::SetLink { change: LinkChange::Up, .. } => 10,
+        Action::AddRoute { .. } => 11,
+        Action::AddRule { .. } => 12,
         Action::RemoveLink { .. } => 20,
         Action::RemoveNetns { .. } => 21,
         Action::RemoveRule { .. } => 22,
@@ -62,7 +78,6 @@ fn rank(action: &Action, made: &BTreeSet<String>) -> u8 {
         Action::RemoveAddress { .. } => 24,
         Action::Elements { .. } => 25,
         Action::RemoveTable => 26,
-        Action::Sysctl { .. } => 27,
     }
 }
 
@@ -246,16 +261,6 @@ fn forget(stack: &mut Stack, links: &BTreeSet<String>) {
     stack.addresses.retain(|address| !links.contains(&address.dev));
     stack.routes.retain(|route| route.dev.as_ref().is_none_or(|dev| !links.contains(dev)));
     stack.sysctls.retain(|key, _| !links.iter().any(|link| key.contains(&format!("/conf/{link}/"))));
-}
-
-/// Sysctls that we set and hold no more get their old value back, unless somebody changed them since.
-fn sysctls_back(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
-    for (key, before) in &observed.journal.sysctls {
-        let now = observed.host.sysctls.get(key);
-        if !desired.host.sysctls.contains_key(key) && now.is_some_and(|now| now == "1" && now != before) {
-            out.push(Action::Sysctl { place: Place::Host, key: key.clone(), value: before.clone() });
-        }
-    }
 }
 
 /// The nft table: the skeleton is identified by digests, only elements are compared.
