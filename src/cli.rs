@@ -116,6 +116,14 @@ pub enum Command {
         /// A process; the calling one when it is not named
         pid: Option<i32>,
     },
+    /// Change or test where a namespace's DNS queries go, while it is up
+    Dns {
+        /// The namespace
+        name: Name,
+        /// What to do
+        #[command(subcommand)]
+        command: DnsCommand,
+    },
     /// Print the nft skeleton that `up` loads
     Skeleton,
     /// Print completions for a shell
@@ -126,6 +134,22 @@ pub enum Command {
     },
     /// Print the man page
     Man,
+}
+
+/// `nsnat dns`.
+#[derive(Debug, Subcommand)]
+pub enum DnsCommand {
+    /// Send every query to these servers, or queries to OLD to NEW
+    Set {
+        /// Servers, in the order in which they are asked
+        #[arg(value_name = "ADDR", value_parser = dnsaddr::parse, num_args = 0..=3)]
+        servers: Vec<SocketAddr>,
+        /// DNS queries to OLD go to NEW
+        #[arg(long, value_name = "OLD=NEW", value_parser = rewrite)]
+        rewrite: Vec<(SocketAddr, SocketAddr)>,
+    },
+    /// Rewrite nothing
+    Clear,
 }
 
 /// `nsnat add`.
@@ -159,6 +183,13 @@ pub struct WayOut {
     /// DNS queries to OLD go to NEW
     #[arg(long, value_name = "OLD=NEW", value_parser = rewrite)]
     pub rewrite: Vec<(SocketAddr, SocketAddr)>,
+}
+
+impl WayOut {
+    /// Whether any of it is given.
+    pub fn is_given(&self) -> bool {
+        !(self.gateway.is_empty() && self.dev.is_none() && self.dns.is_empty() && self.rewrite.is_empty())
+    }
 }
 
 /// `nsnat exec`.

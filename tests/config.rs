@@ -101,7 +101,7 @@ fn resolve(dns: &Dns) -> String {
     match dns {
         Dns::Auto => "dns auto".into(),
         Dns::Host => "dns host".into(),
-        Dns::Rewrite { servers, rewrites } => {
+        Dns::Rewrite { servers, rewrites, .. } => {
             let servers: Vec<String> = servers.iter().map(show).collect();
             let pairs: Vec<String> =
                 rewrites.iter().map(|(old, new)| format!("{}={}", show(old), show(new))).collect();

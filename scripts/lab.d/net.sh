@@ -100,6 +100,13 @@ lay_wires() {
 }
 
 configure_node() {
+	# The first question for a neighbour may be lost while a switch's port comes up: ask
+	# again soon, not after a second. Not on the host, which is to be as a kernel boots.
+	# shellcheck disable=SC2016 # expanded by the sh inside
+	on "$1" sh -euc 'for dir in /proc/sys/net/ipv[46]/neigh/*; do
+		echo 20 >"$dir/retrans_time_ms"
+		echo 100 >"$dir/mcast_solicit"
+	done'
 	case $1 in
 	lan) configure_switch lan host fast slow printer ;;
 	wan) configure_switch wan fast slow third inet ;;
@@ -194,5 +201,17 @@ configure_host() {
 	END
 	for conf in default eth0 eth1; do
 		echo 1 >"/proc/sys/net/ipv6/conf/$conf/accept_dad"
+	done
+	in_parallel know_router "$LAB_FAST" "$LAB_SLOW" "$LAB_THIRD"
+}
+
+# The first packets to a router would wait for up to a second, if the question for its
+# link-layer address came before the switch's ports were up. Nobody listens on port 9.
+know_router() {
+	local tries=50
+	until ip neigh show to "$1" | grep -q lladdr; do
+		((--tries)) || die "the router $1 does not answer"
+		ip neigh flush to "$1"
+		timeout 0.05 bash -c ": >/dev/tcp/$1/9" 2>/dev/null || true
 	done
 }

@@ -10,7 +10,7 @@
 
 use super::Context;
 use crate::error::{Class, Error, Result};
-use crate::kernel::{Kernel, Step, files, interrupt, netns};
+use crate::kernel::{Depth, Kernel, Step, files, interrupt, netns};
 use crate::model::{Journal, Member, Name, Netns, Observed, Target};
 use crate::plan::{self, Action, Place};
 use std::collections::BTreeSet;
@@ -20,6 +20,9 @@ pub(super) struct Session<'a> {
     context: &'a Context<'a>,
     lock: files::Lock,
     kernel: Kernel,
+    depth: Depth,
+    /// The namespaces that were asked for.
+    named: BTreeSet<Name>,
 }
 
 impl<'a> Session<'a> {
@@ -29,21 +32,19 @@ impl<'a> Session<'a> {
         interrupt::catch();
         let kernel = Kernel::open()?;
         let lock = files::lock(|| context.note("waiting for another nsnat to finish"))?;
-        Ok(Self { context, lock, kernel })
+        Ok(Self { context, lock, kernel, depth: Depth::All, named: BTreeSet::new() })
+    }
+
+    /// Looks only into the namespaces that are named.
+    pub(super) fn narrow(mut self) -> Self {
+        self.depth = Depth::Named;
+        self
     }
 
     /// What is.
     pub(super) fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
-        self.kernel.observe(names)
-    }
-
-    /// What is, for one who only looks.
-    pub(super) fn look(mut self, names: &[&Name]) -> Result<Observed> {
-        let observed = self.observe(names)?;
-        if observed.journal.members.is_empty() {
-            files::clear(&self.lock)?;
-        }
-        Ok(observed)
+        self.named = names.iter().copied().cloned().collect();
+        self.kernel.observe(names, self.depth)
     }
 
     /// Makes `goal` true; says how many actions that took.
@@ -87,10 +88,16 @@ impl<'a> Session<'a> {
         self.verify(goal)
     }
 
+    /// What is, of the namespaces of both journals as far as they are looked into.
+    fn look_again(&mut self, goal: &Journal, before: &Journal) -> Result<Observed> {
+        let seen = |name: &&Name| self.depth == Depth::All || self.named.contains(*name);
+        let names: Vec<&Name> = goal.members.keys().chain(before.members.keys()).filter(seen).collect();
+        self.kernel.observe(&names, self.depth)
+    }
+
     /// Observing again must leave nothing to do.
     fn verify(&mut self, goal: &Journal) -> Result<()> {
-        let names: Vec<&Name> = goal.members.keys().collect();
-        let observed = self.kernel.observe(&names)?;
+        let observed = self.look_again(goal, goal)?;
         let rest = plan::actions(goal, &Observed { journal: goal.clone(), ..observed.clone() });
         if let Some(first) = rest.first() {
             let why = format!("still to do after everything was done: {first}");
@@ -110,15 +117,21 @@ impl<'a> Session<'a> {
 
     /// Writes the union of old and new down, before anything is changed.
     fn intend(goal: &Journal, observed: &Observed, actions: &[Action]) -> Result<()> {
-        for name in observed.journal.members.keys().filter(|name| !goal.members.contains_key(*name)) {
-            files::remove_target(name)?;
-        }
         let mut intent = union(goal, &observed.journal);
         intent.made_netns_dir |= !netns::dir_exists();
         if actions.iter().any(|action| matches!(action, Action::LoadSkeleton { .. })) {
             intent.skeleton = None;
         }
-        files::write_journal(&intent)
+        // What is there already needs no writing: taking away works on a full disk. Otherwise, what is written when
+        // all is done must not fail for want of room, so nothing is begun without it.
+        if intent != files::read_journal()? {
+            files::check_room(&intent)?;
+            files::write_journal(&intent)?;
+        }
+        for name in observed.journal.members.keys().filter(|name| !goal.members.contains_key(*name)) {
+            files::remove_target(name)?;
+        }
+        Ok(())
     }
 
     /// Writes the result down; what `exec` reads comes last.
@@ -149,8 +162,8 @@ impl<'a> Session<'a> {
 
     /// Says which of the changed namespaces are as they should be.
     fn go_back(&mut self, goal: &Journal, before: &Journal) -> Result<Vec<Name>> {
-        let names: Vec<&Name> = goal.members.keys().chain(before.members.keys()).collect();
-        let observed = self.kernel.observe(&names)?;
+        let observed = self.look_again(goal, before)?;
+        let names: BTreeSet<&Name> = goal.members.keys().chain(before.members.keys()).collect();
         let incomplete = incomplete(goal, &plan::actions(goal, &observed));
         let mut mixed = union(before, goal);
         let mut complete = Vec::new();
@@ -166,8 +179,17 @@ impl<'a> Session<'a> {
         plan::tidy(&mut mixed, &observed);
         let actions = plan::actions(&mixed, &observed);
         self.circle(&mixed, &actions)?;
-        complete.dedup();
         Ok(complete)
+    }
+}
+
+impl Drop for Session<'_> {
+    /// Where nothing is up, nothing of ours stays below `/run`, not even the lock, whatever came of it.
+    fn drop(&mut self) {
+        if files::read_journal().is_ok_and(|journal| journal.members.is_empty()) {
+            // What cannot be removed is an empty file; the error that matters is told already.
+            let _ = files::clear(&self.lock);
+        }
     }
 }
 
@@ -205,7 +227,10 @@ fn concerns(action: &Action, owner: impl Fn(&str) -> Option<Name>) -> Option<Nam
         }
         Action::Sysctl { place, key, .. } => at(place, key.split('/').nth(3).unwrap_or_default(), owner),
         Action::AddRule { place, .. } | Action::RemoveRule { place, .. } => at(place, "", owner),
-        Action::LoadSkeleton { .. } | Action::RemoveTable | Action::Elements { .. } => None,
+        Action::LoadSkeleton { .. }
+        | Action::RemoveTable
+        | Action::Elements { .. }
+        | Action::ForgetFlows { .. } => None,
     }
 }
 
@@ -245,7 +270,7 @@ fn union(first: &Journal, second: &Journal) -> Journal {
 }
 
 fn target(member: &Member) -> Target {
-    Target { hide_resolvers: !member.dns.servers.is_empty() || !member.dns.rewrites.is_empty() }
+    Target { hide_resolvers: member.dns.host.is_none() }
 }
 
 fn names(names: &[Name]) -> String {

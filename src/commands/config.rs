@@ -1,7 +1,7 @@
 //! The configuration, for commands: opened, and its problems with those that only the host shows.
 
 use super::Context;
-use crate::config::{self, Config};
+use crate::config::{self, Config, NewNamespace, Source};
 use crate::error::Result;
 use crate::model::{Journal, Name, Observed};
 use crate::plan::{Selection, resolve};
@@ -9,6 +9,19 @@ use crate::plan::{Selection, resolve};
 /// Reads and checks the configuration.
 pub(super) fn open(context: &Context<'_>) -> Result<Config> {
     config::open(context.global.config.as_deref(), context.colour)
+}
+
+/// The configuration with one more namespace, which the command line describes; checked like a file.
+pub(super) fn with(context: &Context<'_>, name: &Name, namespace: &NewNamespace) -> Result<Config> {
+    let (mut sources, mut problems) = config::locate(context.global.config.as_deref()).read();
+    let text = config::declare(None, name, namespace)?;
+    sources.push(Source { path: "command line".into(), text });
+    let (config, more) = config::check(sources);
+    problems.extend(more);
+    if problems.is_empty() {
+        return Ok(config);
+    }
+    Err(config::report(&problems, &config.sources, context.colour))
 }
 
 /// The journal in which the named namespaces (all, when none is named) are up.

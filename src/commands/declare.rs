@@ -1,7 +1,7 @@
 //! `nsnat add` and `nsnat remove`: declarations, and what follows from them.
 
 use super::{Context, config, down, up};
-use crate::cli::Add;
+use crate::cli::{Add, WayOut};
 use crate::config::{NewNamespace, declare, forget, locate};
 use crate::error::{Error, Result};
 use crate::kernel::files;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
     super::need_root("add")?;
+    let _alone = files::lock_declarations()?;
     let config = config::open(context)?;
     if let Some(path) = config.declared_in(&add.name) {
         let name = &add.name;
@@ -27,16 +28,18 @@ pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
     let before = existing(&path)?;
     let text = declare(before.as_deref(), &add.name, &new(add))?;
     let made = make_dirs(&path)?;
-    files::replace(&path, &text, 0o644)?;
-    let result = up::run(context, std::slice::from_ref(&add.name));
+    let result =
+        files::replace(&path, &text, 0o644).and_then(|()| up::run(context, std::slice::from_ref(&add.name)));
     if result.is_err() {
-        undo(&path, before.as_deref(), &made)?;
+        // The first error is the one that tells; on a full disk not even the old text can be written again.
+        let _ = undo(&path, before.as_deref(), &made);
     }
     result
 }
 
 pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<()> {
     super::need_root("remove")?;
+    let _alone = files::lock_declarations()?;
     let config = config::open(context)?;
     let Some(path) = config.declared_in(name) else {
         return Err(super::unknown(name, config.namespaces.keys()));
@@ -56,7 +59,7 @@ pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<(
     }
     if rest.is_empty() && context.global.config.as_deref() != Some(path) {
         files::remove_file(path)?;
-        remove_temporary_dirs(context, path)
+        remove_empty_dirs(context, path)
     } else {
         files::replace(path, &rest, 0o644)
     }
@@ -70,13 +73,13 @@ fn file(context: &Context<'_>, name: &Name, temporary: bool) -> Result<PathBuf> 
 }
 
 fn new(add: &Add) -> NewNamespace {
-    NewNamespace {
-        gateways: add.way.gateway.clone(),
-        dev: add.way.dev.clone(),
-        dns: add.way.dns.clone(),
-        rewrites: add.way.rewrite.clone(),
-        subnet: add.subnet,
-    }
+    NewNamespace { subnet: add.subnet, ..new_by_way(&add.way) }
+}
+
+/// What the options of a way out say.
+pub(super) fn new_by_way(way: &WayOut) -> NewNamespace {
+    let (gateways, dev) = (way.gateway.clone(), way.dev.clone());
+    NewNamespace { gateways, dev, dns: way.dns.clone(), rewrites: way.rewrite.clone(), subnet: None }
 }
 
 fn existing(path: &Path) -> Result<Option<String>> {
@@ -99,16 +102,22 @@ fn make_dirs(path: &Path) -> Result<Vec<PathBuf>> {
 /// Puts a file and its directories back as they were.
 fn undo(path: &Path, before: Option<&str>, made: &[PathBuf]) -> Result<()> {
     match before {
-        Some(text) => files::replace(path, text, 0o644)?,
+        Some(text) if existing(path)?.as_deref() != Some(text) => files::replace(path, text, 0o644)?,
+        Some(_) => {}
         None => files::remove_file(path)?,
     }
     made.iter().try_for_each(files::remove_dir)
 }
 
-/// The directory of temporary declarations goes with the last of them, and what held it.
-fn remove_temporary_dirs(context: &Context<'_>, path: &Path) -> Result<()> {
-    let Some(dir) = path.parent().filter(|dir| dir.starts_with(files::RUN)) else { return Ok(()) };
+/// The directory of declarations and the one above it go with the last of them: `add` made them. One that holds
+/// anything else stays, as does a directory that somebody named by `--config`.
+fn remove_empty_dirs(context: &Context<'_>, path: &Path) -> Result<()> {
+    let Some(dir) = path.parent() else { return Ok(()) };
     files::remove_dir(dir)?;
+    if !dir.starts_with(files::RUN) {
+        let above = dir.parent().filter(|_| context.global.config.is_none() && !dir.exists());
+        return above.map_or(Ok(()), files::remove_dir);
+    }
     let lock = files::lock(|| context.note("waiting for another nsnat to finish"))?;
     if files::read_journal()?.members.is_empty() { files::clear(&lock) } else { Ok(()) }
 }

@@ -1,9 +1,8 @@
 //! `nsnat down`.
 
 use super::{Context, apply::Session, up};
-use crate::enter::{self, Process};
 use crate::error::{Error, Result};
-use crate::kernel::{self, netns};
+use crate::kernel::{self, Process, members, netns};
 use crate::model::{Name, Observed};
 use crate::plan;
 use std::time::{Duration, Instant};
@@ -45,7 +44,7 @@ fn not_up(name: &Name, observed: &Observed) -> Error {
 /// Makes sure that nobody is in a namespace: a running job is never cut off, unless that is asked for.
 fn empty(context: &Context<'_>, name: &Name, kill: bool) -> Result<()> {
     let Some(identity) = netns::identity(name)? else { return Ok(()) };
-    let inside = enter::members(identity);
+    let inside = members(identity);
     if inside.is_empty() {
         return Ok(());
     }
@@ -55,14 +54,14 @@ fn empty(context: &Context<'_>, name: &Name, kill: bool) -> Result<()> {
     }
     context.note(format!("{name}: ending {}", listed(&inside)));
     for signal in [kernel::Signal::SIGTERM, kernel::Signal::SIGKILL] {
-        for process in enter::members(identity) {
+        for process in members(identity) {
             kernel::end(process.pid, signal);
         }
-        if wait(|| enter::members(identity).is_empty()) {
+        if wait(|| members(identity).is_empty()) {
             return Ok(());
         }
     }
-    let left = listed(&enter::members(identity));
+    let left = listed(&members(identity));
     Err(Error::new(format!("namespace {name}"), format!("these processes do not end: {left}")))
 }
 

@@ -1,6 +1,6 @@
 //! `nsnat exec` where the fast path did not serve, and `nsnat shell`.
 
-use super::{Context, config, up};
+use super::{Context, config, throw_away, up};
 use crate::cli;
 use crate::enter::{self, Request, Who};
 use crate::error::{Class, Error, Result};
@@ -8,6 +8,9 @@ use crate::model::Name;
 use std::process::ExitCode;
 
 pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
+    if exec.way.is_given() {
+        return throw_away::run(context, exec);
+    }
     let request = enter::from_cli(exec)?;
     enter(context, &request)
 }

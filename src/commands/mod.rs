@@ -3,6 +3,7 @@
 mod apply;
 mod config;
 mod declare;
+mod dns;
 mod down;
 mod exec;
 mod info;
@@ -10,6 +11,7 @@ mod list;
 mod plan;
 mod processes;
 mod status;
+mod throw_away;
 mod up;
 
 use crate::cli::{Cli, Color, Command, Global, Output};
@@ -67,6 +69,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Plan { names } => plan::run(context, names),
         Command::Ps { name } => processes::ps(context, name).map(done),
         Command::Which { pid } => processes::which(context, *pid),
+        Command::Dns { name, command } => dns::run(context, name, command),
         Command::Skeleton => info::skeleton(context).map(done),
         Command::Completions { shell } => info::completions(*shell).map(done),
         Command::Man => info::man().map(done),

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::enter;
 use crate::error::{Error, Result};
-use crate::kernel::{files, netns};
+use crate::kernel::{self, Process, files, netns};
 use crate::model::Name;
 use serde_json::json;
 use std::process::ExitCode;
@@ -17,10 +17,9 @@ pub(super) fn ps(context: &Context<'_>, name: &Name) -> Result<()> {
             Error::new(format!("namespace {name}"), "it is not up").hint("nsnat status shows what is")
         );
     };
-    let processes = enter::members(identity);
+    let processes = kernel::members(identity);
     if context.json() {
-        let one =
-            |p: &enter::Process| json!({ "pid": p.pid, "uid": p.uid, "comm": p.comm, "command": p.command });
+        let one = |p: &Process| json!({ "pid": p.pid, "uid": p.uid, "comm": p.comm, "command": p.command });
         let processes: Vec<_> = processes.iter().map(one).collect();
         return super::print_json(&json!({ "version": 1, "namespace": name, "processes": processes }));
     }
@@ -38,7 +37,7 @@ pub(super) fn ps(context: &Context<'_>, name: &Name) -> Result<()> {
 
 /// Prints the name, or says that it is the host's; exit status 1 for the host's.
 pub(super) fn which(context: &Context<'_>, pid: Option<i32>) -> Result<ExitCode> {
-    let identity = enter::netns_of(pid)?;
+    let identity = kernel::netns_of(pid)?;
     let names = files::targets().into_iter().filter_map(|name| name.parse::<Name>().ok());
     let found =
         names.into_iter().find(|name| netns::identity(name).is_ok_and(|found| found == Some(identity)));

@@ -2,9 +2,8 @@
 
 use super::{Context, apply::Session, config};
 use crate::config::Config;
-use crate::enter;
 use crate::error::Result;
-use crate::kernel::netns;
+use crate::kernel::{members, netns};
 use crate::model::{DnsMode, Journal, Link, Member, Name, Netns, Observed, Way};
 use crate::plan;
 use crate::report::{self, State, Status};
@@ -12,7 +11,8 @@ use std::collections::BTreeSet;
 
 pub(super) fn run(context: &Context<'_>, name: Option<&Name>) -> Result<()> {
     let config = config::open(context)?;
-    let observed = Session::begin(context, "status")?.look(&config.namespaces.keys().collect::<Vec<_>>())?;
+    let observed =
+        Session::begin(context, "status")?.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
     let known: BTreeSet<&Name> = config.namespaces.keys().chain(observed.journal.members.keys()).collect();
     if let Some(name) = name.filter(|name| !known.contains(name)) {
         return Err(super::unknown(name, known.into_iter()));
@@ -69,7 +69,10 @@ fn up(name: &Name, member: &Member, config: &Config, observed: &Observed) -> Sta
     let (tx_bytes, rx_bytes) =
         observed.host.link(&member.link).and_then(|link| link.bytes).unwrap_or_default();
     let identity = netns::identity(name).ok().flatten();
-    let problems = problems(name, way, config, observed);
+    let mut problems = problems(name, way, observed);
+    if member.owner.is_none() && !config.namespaces.contains_key(name) {
+        problems.push(format!("up, but not declared any more; nsnat down {name} removes it"));
+    }
     Status {
         state: if problems.is_empty() { State::Up } else { State::Broken },
         uplink: way.and_then(|way| way.uplink.clone()),
@@ -79,7 +82,7 @@ fn up(name: &Name, member: &Member, config: &Config, observed: &Observed) -> Sta
         dns: dns(&member.dns),
         rx_bytes,
         tx_bytes,
-        processes: identity.map_or(0, |identity| enter::members(identity).len()),
+        processes: identity.map_or(0, |identity| members(identity).len()),
         problems,
         ..empty(name)
     }
@@ -101,7 +104,7 @@ fn dns(dns: &DnsMode) -> Vec<String> {
 }
 
 /// What is wrong: the uplink's device, and what of the kernel's state is not as the journal says.
-fn problems(name: &Name, way: Option<&Way>, config: &Config, observed: &Observed) -> Vec<String> {
+fn problems(name: &Name, way: Option<&Way>, observed: &Observed) -> Vec<String> {
     let mut out = Vec::new();
     match way {
         None => out.push("no uplink can be used at the moment: nothing gets out".into()),
@@ -112,9 +115,6 @@ fn problems(name: &Name, way: Option<&Way>, config: &Config, observed: &Observed
         let more =
             if missing.len() > 1 { format!(" (and {} more)", missing.len() - 1) } else { String::new() };
         out.push(format!("missing: {first}{more}; nsnat up repairs it"));
-    }
-    if !config.namespaces.contains_key(name) {
-        out.push(format!("up, but not declared any more; nsnat down {name} removes it"));
     }
     out
 }

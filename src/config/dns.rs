@@ -4,7 +4,7 @@
 //! that exists in every network stack anew (loopback, link-local).
 
 use super::reader::{Key, Reader, Refusal, Value, nearest, quoted};
-use super::{Dns, Ipv6, Located, Problem, schema};
+use super::{Block, Dns, Ipv6, Located, Problem, schema};
 use crate::model::dnsaddr;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use toml::de::{DeTable, DeValue};
@@ -14,6 +14,9 @@ const MOST_SERVERS: usize = 3;
 
 /// What `dns` may be besides addresses.
 const WORDS: [&str; 2] = ["auto", "host"];
+
+/// What can be blocked.
+const BLOCKS: [(&str, Block); 3] = [("dot", Block::Dot), ("doq", Block::Doq), ("foreign", Block::Foreign)];
 
 /// OLD and NEW.
 type Rewrite = (Located<SocketAddr>, Located<SocketAddr>);
@@ -25,7 +28,8 @@ pub(super) fn read(reader: &mut Reader<'_>, value: &Value<'_>, ipv6: Ipv6) -> Dn
         DeValue::String(word) if word.as_ref() == "host" => Dns::Host,
         DeValue::Table(table) => long_form(reader, value, table, ipv6),
         DeValue::String(_) | DeValue::Array(_) => {
-            Dns::Rewrite { servers: servers(reader, "`dns`", value, ipv6), rewrites: Vec::new() }
+            let servers = servers(reader, "`dns`", value, ipv6);
+            Dns::Rewrite { servers, rewrites: Vec::new(), block: Vec::new() }
         }
         _ => {
             let forms =
@@ -41,12 +45,31 @@ fn long_form(reader: &mut Reader<'_>, value: &Value<'_>, table: &DeTable<'_>, ip
     let meant = reader.keys(table, &schema::DNS);
     if table.is_empty() && meant.is_empty() {
         let problem = Problem::at(reader.place(value), "`dns` says nothing");
-        reader.report(problem.help("add `servers = [\"ADDR\"]`, `rewrite = { \"OLD\" = \"NEW\" }`, or both"));
+        reader
+            .report(problem.help(
+                "add `servers = [\"ADDR\"]`, `rewrite = { \"OLD\" = \"NEW\" }` or `block = [\"dot\"]`",
+            ));
     }
     let servers =
         table.get("servers").map_or_else(Vec::new, |value| servers(reader, "`servers`", value, ipv6));
     let rewrites = table.get("rewrite").map_or_else(Vec::new, |value| rewrites(reader, value));
-    Dns::Rewrite { servers, rewrites }
+    let block = table.get("block").map_or_else(Vec::new, |value| block(reader, value));
+    Dns::Rewrite { servers, rewrites, block }
+}
+
+/// What is refused.
+fn block(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Block> {
+    let listed = reader.list("`block`", value);
+    let word = |text: &str| {
+        let known = BLOCKS.iter().find(|(word, _)| *word == text).map(|(_, block)| *block);
+        known.ok_or_else(|| {
+            let near =
+                nearest(text, BLOCKS.map(|(word, _)| word)).map(|word| format!("did you mean \"{word}\"?"));
+            let all = || "\"dot\", \"doq\" and \"foreign\" can be blocked".to_owned();
+            (format!("{} cannot be blocked", quoted(text)), Some(near.unwrap_or_else(all)))
+        })
+    };
+    listed.iter().filter_map(|value| Some(reader.parsed("`block`", value, word)?.value)).collect()
 }
 
 /// Servers that get every query.

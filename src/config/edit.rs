@@ -266,7 +266,7 @@ uplink = "lte"
         assert_eq!(way.gateways.iter().map(|gateway| gateway.value).collect::<Vec<_>>(), full.gateways);
         assert_eq!(way.dev.as_ref().unwrap().value, "e\"th");
         assert_eq!(namespace.subnet.as_ref().unwrap().value.to_string(), "10.5.0.0/30");
-        let Dns::Rewrite { servers, rewrites } = &namespace.dns else { panic!("{:?}", namespace.dns) };
+        let Dns::Rewrite { servers, rewrites, .. } = &namespace.dns else { panic!("{:?}", namespace.dns) };
         assert_eq!(servers.iter().map(|server| server.value).collect::<Vec<_>>(), full.dns);
         assert_eq!(
             rewrites.iter().map(|(old, new)| (old.value, new.value)).collect::<Vec<_>>(),

@@ -189,7 +189,20 @@ pub enum Dns {
         servers: Vec<Located<SocketAddr>>,
         /// OLD → NEW.
         rewrites: Vec<(Located<SocketAddr>, Located<SocketAddr>)>,
+        /// What is refused.
+        block: Vec<Block>,
     },
+}
+
+/// What of DNS is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// DNS over TLS: tcp port 853 (RFC 7858).
+    Dot,
+    /// DNS over QUIC: udp port 853 (RFC 9250).
+    Doq,
+    /// Port 53 to whatever is not rewritten.
+    Foreign,
 }
 
 /// `[settings]`.

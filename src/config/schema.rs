@@ -21,7 +21,8 @@ pub(super) const NAMESPACE: Table = Table {
 pub(super) const UPLINK: Table = Table { header: "[uplink.NAME]", keys: &["dev", "gateway"] };
 
 /// The long form of a namespace's `dns`.
-pub(super) const DNS: Table = Table { header: "[namespace.NAME.dns]", keys: &["servers", "rewrite"] };
+pub(super) const DNS: Table =
+    Table { header: "[namespace.NAME.dns]", keys: &["servers", "rewrite", "block"] };
 
 /// Pools and numbers.
 pub(super) const SETTINGS: Table = Table { header: "[settings]", keys: &["pool", "pool6", "fwmark-mask"] };

@@ -46,7 +46,10 @@ impl Options {
                 let (key, value) = text.split_once('=')?;
                 self.take(key, value.as_ref())?;
             }
-            _ => self.take("-u", text.strip_prefix("-u")?.as_ref())?,
+            _ => {
+                let value = text.strip_prefix("-u")?;
+                self.take("-u", value.strip_prefix('=').unwrap_or(value).as_ref())?;
+            }
         }
         Some(rest)
     }
@@ -61,13 +64,17 @@ impl Options {
         Some(())
     }
 
-    fn who(&self) -> Option<Who> {
-        match (&self.user, self.me) {
-            (None, false) => Some(Who::Same),
-            (None, true) => Some(Who::Me),
-            (Some(user), false) => Some(Who::User(user.clone())),
-            (Some(_), true) => None,
-        }
+    /// Nothing when the options contradict each other.
+    fn request(mut self, namespace: Name, command: &[OsString]) -> Option<Request> {
+        let who = match (self.user, self.me) {
+            (None, false) => Who::Same,
+            (None, true) => Who::Me,
+            (Some(user), false) => Who::User(user),
+            (Some(_), true) => return None,
+        };
+        // An empty directory can be put into what was bound; nothing can be bound into an empty directory.
+        self.mounts.sort_by_key(|mount| matches!(mount, Mount::Tmpfs(_)));
+        Some(Request { namespace, who, pid: self.pid, mounts: self.mounts, command: command.to_vec() })
     }
 }
 
@@ -80,15 +87,8 @@ pub(super) fn plain(args: &[OsString]) -> Option<Request> {
     let mut options = Options::default();
     let (name, args) = options.read(args).ok()?.split_first()?;
     let namespace = name.to_str()?.parse().ok()?;
-    let command = without_dashes(options.read(args).ok()?).to_vec();
-    let who = options.who()?;
-    (!command.is_empty()).then_some(Request {
-        namespace,
-        who,
-        pid: options.pid,
-        mounts: options.mounts,
-        command,
-    })
+    let command = without_dashes(options.read(args).ok()?);
+    if command.is_empty() { None } else { options.request(namespace, command) }
 }
 
 fn without_dashes(args: &[OsString]) -> &[OsString] {
@@ -107,13 +107,27 @@ pub fn from_cli(exec: &cli::Exec) -> Result<Request> {
         return Err(Error::usage("exec", "a namespace and a command are needed"));
     };
     let namespace = parse_name(name)?;
-    let command = without_dashes(options.read(args).map_err(misplaced)?).to_vec();
-    let who = options.who().ok_or_else(|| Error::usage("exec", "-u and --me exclude each other"))?;
+    let command = without_dashes(options.read(args).map_err(misplaced)?);
     if command.is_empty() {
         let hint = format!("nsnat exec {namespace} -- CMD [ARG…], or nsnat shell {namespace}");
         return Err(Error::usage("exec", "a command is needed").hint(hint));
     }
-    Ok(Request { namespace, who, pid: options.pid, mounts: options.mounts, command })
+    let request = options.request(namespace, command);
+    request.ok_or_else(|| Error::usage("exec", "-u and --me exclude each other"))
+}
+
+/// The same for a namespace that the command line does not name: everything is the command.
+pub fn in_throw_away(exec: &cli::Exec, namespace: &Name) -> Result<Request> {
+    let mut options =
+        Options { user: exec.user.clone(), me: exec.me, pid: exec.pid, mounts: given_mounts(exec)? };
+    let command = without_dashes(options.read(&exec.command).map_err(misplaced)?);
+    if command.is_empty() {
+        return Err(
+            Error::usage("exec", "a command is needed").hint("nsnat exec --gateway ADDR -- CMD [ARG…]")
+        );
+    }
+    let request = options.request(namespace.clone(), command);
+    request.ok_or_else(|| Error::usage("exec", "-u and --me exclude each other"))
 }
 
 fn parse_name(name: &OsStr) -> Result<Name> {
@@ -179,11 +193,15 @@ mod tests {
             "exec slow ls --me",
             "exec -u bob slow id -u",
             "exec -ubob slow id",
+            "exec -u=bob slow id",
+            "exec slow -u=bob id",
             "exec slow -u bob -- id",
             "exec slow --user=bob id",
             "exec slow --user bob --pid id",
             "exec --me --pid slow sh -c x",
             "exec slow --mount /a:/b:ro --tmpfs=/c id",
+            "exec --tmpfs /c slow --mount /a:/b id",
+            "exec --tmpfs /c --mount /a:/b slow id",
             "exec --mount=/a:/b slow id",
         ] {
             let plain = plain(&words(line)).unwrap_or_else(|| panic!("{line} is plain"));

@@ -30,9 +30,9 @@ mod mounts;
 mod namespace;
 mod pid;
 mod privileges;
-mod processes;
 mod resolvers;
 mod shell;
+mod supervise;
 mod user;
 
 use crate::error::{Class, Context, Error, Result};
@@ -42,8 +42,7 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub use args::from_cli;
-pub use processes::{Process, members, netns_of};
+pub use args::{from_cli, in_throw_away};
 pub use shell::{command as shell_command, has_caller, user_name};
 
 /// What is to be run, where, and as whom.
@@ -117,6 +116,34 @@ pub fn run(request: &Request) -> Error {
         }
         Err(error) => own_failure(error),
     }
+}
+
+/// Runs the command as a child; when it ended calls `after`, and then ends as the command did. Returns only when
+/// something failed, which in the child is what [`run`] says.
+pub fn run_then(request: &Request, after: impl FnOnce()) -> Error {
+    match fork_command() {
+        Err(error) => {
+            after();
+            own_failure(error)
+        }
+        Ok(None) => run(request),
+        // Standard error stays, for what `after` may have to tell.
+        Ok(Some(command)) => {
+            supervise::close_all_but(libc::STDERR_FILENO);
+            supervise::fill_standard();
+            supervise::supervise(command, after)
+        }
+    }
+}
+
+/// The child's number; nothing in the child.
+fn fork_command() -> Result<Option<nix::unistd::Pid>> {
+    let signals = supervise::Signals::take().what(|| "signals")?;
+    let child = supervise::child()?;
+    if child.is_none() {
+        signals.give_back().what(|| "signals")?;
+    }
+    Ok(child)
 }
 
 fn become_command(request: &Request, inside: namespace::Inside) -> Error {

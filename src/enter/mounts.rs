@@ -53,7 +53,7 @@ pub(super) fn set_up(name: &Name, hide_resolvers: bool, extra: &[Mount]) -> Resu
     mount(None::<&str>, "/", None::<&str>, slave, None::<&str>).what(what)?;
     cover("/sys", "sysfs", SYSFS_MAGIC, &IN_SYS, name.as_str()).what(|| "mount /sys")?;
     if hide_resolvers {
-        resolvers::hide()?;
+        resolvers::hide(files_for_etc(name).join("resolv.conf").exists())?;
     }
     bind_etc(name);
     extra.iter().try_for_each(add)?;
@@ -111,10 +111,14 @@ fn move_mount(from: &OwnedFd, to: &str) -> nix::Result<()> {
     Errno::result(done).map(drop)
 }
 
+fn files_for_etc(name: &Name) -> PathBuf {
+    Path::new("/etc/netns").join(name.as_str())
+}
+
 /// Files in `/etc/netns/NAME` appear over those in `/etc`, as with `ip netns exec`: what cannot be bound is
 /// said and passed over.
 fn bind_etc(name: &Name) {
-    let Ok(files) = std::fs::read_dir(format!("/etc/netns/{name}")) else { return };
+    let Ok(files) = std::fs::read_dir(files_for_etc(name)) else { return };
     for file in files.flatten() {
         let (from, to) = (file.path(), Path::new("/etc").join(file.file_name()));
         if let Err(why) = bind(&from, &to, MsFlags::empty()) {

@@ -15,13 +15,15 @@
 //!
 //! Directories are covered, not sockets: a daemon that restarts unlinks its socket and makes a new one, and a
 //! mount on a file that is unlinked elsewhere is gone, silently, in the middle of a job. Directories stay: they
-//! are made by tmpfiles, or preserved (`RuntimeDirectoryPreserve=` of systemd-resolved).
+//! are made by tmpfiles, or preserved (`RuntimeDirectoryPreserve=` of systemd-resolved). The same holds for a
+//! resolv.conf of the namespace's own: it is bound over a file that only this view has.
 
 use super::mounts::{bind, tmpfs};
 use crate::error::{Context, Result};
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{OFlag, open, openat};
 use nix::mount::MsFlags;
 use nix::sys::stat::{Mode, SFlag, mkdirat, stat};
+use nix::unistd::symlinkat;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -33,8 +35,8 @@ const RESOLVED: &str = "/run/systemd/resolve";
 /// The files in [`RESOLVED`] that `/etc/resolv.conf` may lead to.
 const RESOLV_CONFS: [&str; 2] = ["resolv.conf", "stub-resolv.conf"];
 
-/// Hides those that are there.
-pub(super) fn hide() -> Result<()> {
+/// Hides those that are there. `own_conf`: the namespace's own resolv.conf will be bound over `/etc/resolv.conf`.
+pub(super) fn hide(own_conf: bool) -> Result<()> {
     let resolved = is_directory(RESOLVED);
     let on_bus = resolved || AVAHI.into_iter().any(is_directory);
     let bus = BUS.into_iter().filter(|_| on_bus);
@@ -43,7 +45,7 @@ pub(super) fn hide() -> Result<()> {
         cover(Path::new(dir), &mut empty).what(|| format!("hide {dir}"))?;
     }
     if resolved {
-        hide_resolved().what(|| format!("hide the sockets in {RESOLVED}"))?;
+        hide_resolved(own_conf).what(|| format!("hide the sockets in {RESOLVED}"))?;
     }
     Ok(())
 }
@@ -68,15 +70,20 @@ fn cover(dir: &Path, empty: &mut Option<(PathBuf, u64)>) -> nix::Result<()> {
 
 /// Only the resolv.conf files stay visible, by links into the real directory, so that they are always those of
 /// now: systemd-resolved replaces them when the network changes.
-fn hide_resolved() -> nix::Result<()> {
+fn hide_resolved(own_conf: bool) -> nix::Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let real = open(RESOLVED, flags, Mode::empty())?;
     tmpfs(Path::new(RESOLVED), MsFlags::MS_NOEXEC, "mode=0755,size=64k")?;
     let cover = open(RESOLVED, flags, Mode::empty())?;
-    mkdirat(&cover, ".host", Mode::from_bits_truncate(0o755))?;
+    mkdirat(&cover, ".host", Mode::S_IRWXU)?;
     bind(&path_of(&real), &Path::new(RESOLVED).join(".host"), MsFlags::empty())?;
+    let covered = std::fs::read_link("/etc/resolv.conf").ok().filter(|_| own_conf);
     for name in RESOLV_CONFS {
-        nix::unistd::symlinkat(Path::new(".host").join(name).as_path(), &cover, name)?;
+        if covered.as_ref().is_some_and(|path| path.ends_with(Path::new("systemd/resolve").join(name))) {
+            openat(&cover, name, OFlag::O_CREAT | OFlag::O_CLOEXEC, Mode::S_IRUSR)?;
+        } else {
+            symlinkat(Path::new(".host").join(name).as_path(), &cover, name)?;
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@
 //!
 //! [`Kernel::observe`] and [`Kernel::perform`] are inverse to each other: what was performed is observed.
 
+mod conntrack;
 mod decode;
 mod encode;
 pub mod files;
@@ -18,10 +19,14 @@ pub mod netns;
 mod nft;
 mod observe;
 mod perform;
+mod processes;
+mod resolver;
 mod sysctl;
 
 pub use nix::sys::signal::Signal;
+pub use observe::Depth;
 pub use perform::Step;
+pub use processes::{Process, members, netns_of};
 
 use crate::error::{Context, Result};
 use crate::model::{Name, Owner};
@@ -48,7 +53,11 @@ impl Kernel {
     /// Opens the host's stack: that of the calling thread.
     pub fn open() -> Result<Self> {
         nft::check()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().what(|| "start")?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .what(|| "start")?;
         let host = runtime.block_on(async { Netlink::open() })?;
         Ok(Self { runtime, host, inside: BTreeMap::new() })
     }

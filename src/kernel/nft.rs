@@ -121,10 +121,21 @@ fn read_datum(kind: names::Kind, value: &Value) -> Option<Datum> {
     Some(match kind {
         names::Kind::Mark => Datum::Mark(number()?.try_into().ok()?),
         names::Kind::Port => Datum::Port(number()?.try_into().ok()?),
+        names::Kind::Protocol => Datum::Protocol(read_protocol(value)?),
         names::Kind::Device => Datum::Device(text()?.into()),
         names::Kind::Address => Datum::Address(text()?.parse().ok()?),
         names::Kind::Network => Datum::Network(read_network(value)?),
     })
+}
+
+/// By name where the host has /etc/protocols, else by number.
+fn read_protocol(value: &Value) -> Option<u8> {
+    match value.as_str() {
+        Some("tcp") => Some(6),
+        Some("udp") => Some(17),
+        Some(number) => number.parse().ok(),
+        None => value.as_u64()?.try_into().ok(),
+    }
 }
 
 fn read_network(value: &Value) -> Option<IpNetwork> {
@@ -151,6 +162,7 @@ fn expression(data: &[Datum]) -> Expression<'static> {
         Datum::Mark(mark) => Expression::Number(*mark),
         Datum::Port(port) => Expression::Number(u32::from(*port)),
         Datum::Device(name) => text(name.clone()),
+        Datum::Protocol(number) => Expression::Number(u32::from(*number)),
         Datum::Address(ip) => text(ip.to_string()),
         Datum::Network(net) => Expression::Named(NamedExpression::Prefix(Prefix {
             addr: Box::new(text(net.network().to_string())),

@@ -2,9 +2,9 @@
 
 use super::decode::{self, Names};
 use super::netlink::Netlink;
-use super::{Inside, Kernel, files, netns, nft, sysctl};
+use super::{Inside, Kernel, files, netns, nft, resolver, sysctl};
 use crate::error::{Context, Result};
-use crate::model::{Journal, Name, Netns, Observed, Stack, numbers, observed::Features};
+use crate::model::{Journal, Member, Name, Netns, Observed, Stack, numbers, observed::Features};
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::route::{RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType};
@@ -12,7 +12,6 @@ use netlink_packet_route::rule::RuleMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Message};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 /// Sysctls of a namespace that we ever set.
 const INSIDE_SYSCTLS: [&str; 4] = [
@@ -23,7 +22,8 @@ const INSIDE_SYSCTLS: [&str; 4] = [
 ];
 
 /// Sysctls of a device of the host that we ever set, below `net/`.
-const DEVICE_SYSCTLS: [(&str, &str); 6] = [
+const DEVICE_SYSCTLS: [(&str, &str); 7] = [
+    ("ipv4", "route_localnet"),
     ("ipv4", "forwarding"),
     ("ipv6", "force_forwarding"),
     ("ipv6", "forwarding"),
@@ -32,9 +32,8 @@ const DEVICE_SYSCTLS: [(&str, &str); 6] = [
     ("ipv6", "accept_ra"),
 ];
 
-/// The sysctls of the host's devices, and of IPv6's `all` and `default`.
-fn host_sysctls(host: &Stack) -> BTreeMap<String, String> {
-    let devices = host.links.iter().map(|link| link.name.as_str());
+/// The sysctls of devices of the host, and of IPv6's `all` and `default`.
+fn host_sysctls<'a>(devices: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
     let of_device = |dev: &str| DEVICE_SYSCTLS.map(|(family, key)| format!("net/{family}/conf/{dev}/{key}"));
     let mut keys: Vec<String> = devices.flat_map(of_device).collect();
     let whole = ["all/forwarding", "default/forwarding", "default/accept_ra"];
@@ -42,24 +41,46 @@ fn host_sysctls(host: &Stack) -> BTreeMap<String, String> {
     sysctl::read_all(&keys)
 }
 
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Every namespace of ours.
+    All,
+    /// Only those that are named: with hundreds of namespaces, one more costs what the first did.
+    Named,
+}
+
 impl Kernel {
-    /// Observes the host, our namespaces and those that `names` asks for.
-    pub fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
-        let mut host = self.runtime.block_on(stack(&self.host))?;
-        host.sysctls = host_sysctls(&host);
-        let mut journal = files::read_journal()?;
-        forget_dead(&mut journal, &host);
+    /// Observes the host, our namespaces and those that `names` asks for; with [`Depth::Named`], those that are not
+    /// named are not looked into.
+    pub fn observe(&mut self, names: &[&Name], depth: Depth) -> Result<Observed> {
+        let (mut host, names_by_index) = self.runtime.block_on(stack(&self.host))?;
+        let journal = files::read_journal()?;
+        let seen = |name: &Name| depth == Depth::All || names.contains(&name);
+        let unseen_links: BTreeSet<&str> =
+            journal.members.iter().filter(|(name, _)| !seen(name)).map(|(_, m)| m.link.as_str()).collect();
+        let devices = host.links.iter().map(|link| link.name.as_str());
+        host.sysctls = host_sysctls(devices.filter(|dev| !unseen_links.contains(dev)));
         let mut wanted: BTreeSet<Name> =
             names.iter().copied().chain(journal.members.keys()).cloned().collect();
         wanted.extend(host.links.iter().filter_map(|link| named_by(link.alias.as_deref())));
         let mut namespaces = BTreeMap::new();
         for name in wanted {
-            if let Some(found) = self.namespace(&name)? {
-                namespaces.insert(name, found);
-            }
+            let found = if seen(&name) { self.namespace(&name)? } else { unseen(&name)? };
+            namespaces.extend(found.map(|found| (name, found)));
         }
-        let nameservers = nameservers("/etc/resolv.conf");
-        Ok(Observed { host, namespaces, table: nft::observe()?, journal, features: features(), nameservers })
+        let abandoned = abandoned(&journal)?;
+        let (nameservers, upstreams) = (resolver::nameservers(), resolver::upstreams(&names_by_index));
+        Ok(Observed {
+            host,
+            namespaces,
+            table: nft::observe()?,
+            abandoned,
+            journal,
+            features: features(),
+            nameservers,
+            upstreams,
+        })
     }
 
     /// A namespace's state; none where `/run/netns` has nothing of that name.
@@ -76,7 +97,7 @@ impl Kernel {
             netns::Found::Alive { file, inode } => {
                 self.enter(name, file, inode)?;
                 let Some(inside) = self.inside.get(name) else { return Ok(None) };
-                let mut stack = self.runtime.block_on(stack(&inside.netlink))?;
+                let (mut stack, _) = self.runtime.block_on(stack(&inside.netlink))?;
                 let keys = INSIDE_SYSCTLS.map(String::from);
                 stack.sysctls =
                     netns::inside(&inside.file, move || Ok(sysctl::read_all(&keys))).what(|| name.clone())?;
@@ -103,11 +124,25 @@ fn named_by(alias: Option<&str>) -> Option<Name> {
     alias?.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok()
 }
 
-/// Throw-away namespaces end with the process for whose sake they exist; the kernel removes their veth then.
-fn forget_dead(journal: &mut Journal, host: &Stack) {
-    journal.members.retain(|_, member| {
-        member.owner.is_none_or(|owner| super::is_alive(owner) || host.link(&member.link).is_some())
-    });
+/// A namespace's state without looking into it.
+fn unseen(name: &Name) -> Result<Option<Netns>> {
+    Ok(match netns::find(name)? {
+        netns::Found::Nothing => None,
+        netns::Found::Stale => Some(Netns::Stale),
+        netns::Found::Alive { inode, .. } => Some(Netns::Unseen { inode }),
+    })
+}
+
+/// Throw-away namespaces whose owner ended and in which nobody is.
+fn abandoned(journal: &Journal) -> Result<BTreeSet<Name>> {
+    let mut out = BTreeSet::new();
+    let ownerless = |member: &Member| member.owner.is_some_and(|owner| !super::is_alive(owner));
+    for (name, _) in journal.members.iter().filter(|(_, member)| ownerless(member)) {
+        if netns::identity(name)?.is_none_or(|netns| super::members(netns).is_empty()) {
+            out.insert(name.clone());
+        }
+    }
+    Ok(out)
 }
 
 fn features() -> Features {
@@ -118,7 +153,7 @@ fn features() -> Features {
 }
 
 /// Links, addresses, routes and rules of one stack, one dump after the other (a socket has one at a time).
-async fn stack(netlink: &Netlink) -> Result<Stack> {
+async fn stack(netlink: &Netlink) -> Result<(Stack, Names)> {
     let (mut out, mut names) = (Stack::default(), Names::new());
     for row in netlink.dump(Message::GetLink(LinkMessage::default())).await? {
         if let Some((index, link)) = decode::link(&row) {
@@ -136,7 +171,7 @@ async fn stack(netlink: &Netlink) -> Result<Stack> {
         let rules = netlink.dump(Message::GetRule(rules)).await?;
         out.rules.extend(rules.iter().filter_map(decode::rule));
     }
-    Ok(out)
+    Ok((out, names))
 }
 
 fn all_routes(family: AddressFamily) -> RouteMessage {
@@ -150,11 +185,4 @@ fn all_routes(family: AddressFamily) -> RouteMessage {
         ..RouteHeader::default()
     };
     out
-}
-
-/// The servers that a resolv.conf(5) names.
-fn nameservers(path: &str) -> Vec<IpAddr> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let server = |line: &str| line.strip_prefix("nameserver")?.trim().parse().ok();
-    text.lines().filter_map(server).collect()
 }

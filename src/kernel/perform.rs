@@ -1,7 +1,7 @@
 //! Performing actions.
 
 use super::netlink::{Netlink, Refused};
-use super::{Kernel, encode, netns, nft, sysctl};
+use super::{Kernel, conntrack, encode, netns, nft, sysctl};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, numbers};
 use crate::plan::{Action, LinkChange, Place};
@@ -58,6 +58,7 @@ impl Kernel {
             }
             Action::RemoveTable => nft::remove().map_err(said),
             Action::Elements { remove, add } => nft::change(remove, add).map_err(said),
+            Action::ForgetFlows { source, port } => conntrack::forget(*source, *port).map_err(said),
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value).map_err(said),
             _ => self.netlink(action),
         }

@@ -75,12 +75,15 @@ pub struct Way {
     pub uplink: Option<Name>,
     /// Device.
     pub dev: String,
-    /// The device was up; a device that is down takes no routes.
+    /// The device was up, its next hops in reach; otherwise it takes no routes.
     pub up: bool,
     /// Its MTU, in bytes.
     pub mtu: u32,
     /// Next hop of each family that it serves; a family that has none is unreachable, unless `direct`.
     pub gateways: Vec<IpAddr>,
+    /// Families whose next hop is out of reach at the moment: the device has no address of theirs.
+    #[serde(default)]
+    pub waiting: Vec<Family>,
     /// Families that need no next hop.
     #[serde(default)]
     pub direct: Vec<Family>,
@@ -104,7 +107,8 @@ impl Way {
 
     /// Whether packets of that family can leave.
     pub fn serves(&self, family: Family) -> bool {
-        self.direct.contains(&family) || self.gateway(family).is_some()
+        let next_hop = self.gateway(family).is_some() && !self.waiting.contains(&family);
+        next_hop || self.direct.contains(&family)
     }
 }
 
@@ -142,13 +146,31 @@ pub struct DnsMode {
     pub servers: Vec<SocketAddr>,
     /// Queries to OLD go to NEW.
     pub rewrites: Vec<Rewrite>,
+    /// Nothing else on port 53 gets out.
+    pub only: bool,
+    /// Refused: IP protocol and port.
+    pub refused: Vec<(u8, u16)>,
+    /// The host's own servers are asked, by the host's own way.
+    pub host: Option<Vec<IpAddr>>,
 }
 
 impl DnsMode {
-    /// Whether queries of that family are rewritten at all.
-    pub fn rewrites_family(&self, family: Family) -> bool {
-        let of = |a: &SocketAddr| Family::of(a.ip()) == family;
-        self.servers.iter().any(of) || self.rewrites.iter().any(|r| of(&r.new))
+    /// Whether queries for 127.0.0.0/8 have to reach the host.
+    pub fn diverts_loopback(&self) -> bool {
+        let rewritten = |old: &SocketAddr| old.is_ipv4() && old.ip().is_loopback();
+        self.servers.iter().any(SocketAddr::is_ipv4)
+            || self.rewrites.iter().any(|rewrite| rewritten(&rewrite.old))
+            || self.stubs().next().is_some()
+    }
+
+    /// The host's own servers that listen on its loopback.
+    pub fn stubs(&self) -> impl Iterator<Item = IpAddr> {
+        self.host.iter().flatten().copied().filter(|server| server.is_ipv4() && server.is_loopback())
+    }
+
+    /// The host's own servers that are elsewhere.
+    pub fn host_servers(&self) -> impl Iterator<Item = IpAddr> {
+        self.host.iter().flatten().copied().filter(|server| !server.is_loopback())
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Kind {
     Network,
     /// A port.
     Port,
+    /// An IP protocol.
+    Protocol,
 }
 
 /// One value at one place of a key or a value.
@@ -36,6 +38,8 @@ pub enum Datum {
     Network(IpNetwork),
     /// A port.
     Port(u16),
+    /// An IP protocol's number.
+    Protocol(u8),
 }
 
 macro_rules! sets {
@@ -46,6 +50,11 @@ macro_rules! sets {
         pub enum Set { $($(#[$doc])* $id,)+ }
 
         impl Set {
+            /// Whether it says where DNS goes: what NAT decided earlier is then out of date.
+            pub fn is_dns(self) -> bool {
+                self.name().starts_with("dns_")
+            }
+
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$id,)+];
 
@@ -85,9 +94,27 @@ sets! {
     /// Where a query to one server goes instead, IPv6.
     DnsOne6 = "dns_one6": [Device, Address, Port] => [Address, Port];
     /// Where every query goes, IPv4.
-    DnsAll4 = "dns_all4": [Device] => [Address, Port];
+    DnsFirst4 = "dns_first4": [Device] => [Address, Port];
     /// Where every query goes, IPv6.
-    DnsAll6 = "dns_all6": [Device] => [Address, Port];
+    DnsFirst6 = "dns_first6": [Device] => [Address, Port];
+    /// Where every query goes while the first server does not answer, IPv4.
+    DnsSecond4 = "dns_second4": [Device] => [Address, Port];
+    /// Where every query goes while the first server does not answer, IPv6.
+    DnsSecond6 = "dns_second6": [Device] => [Address, Port];
+    /// Where every query goes while the first two servers do not answer, IPv4.
+    DnsThird4 = "dns_third4": [Device] => [Address, Port];
+    /// Where every query goes while the first two servers do not answer, IPv6.
+    DnsThird6 = "dns_third6": [Device] => [Address, Port];
+    /// Has more than one server.
+    DnsSeveral = "dns_several": [Device] => [];
+    /// Queries that are not rewritten are refused.
+    DnsOnly = "dns_only": [Device] => [];
+    /// Servers of the host's that are asked by the host's own way, IPv4.
+    DnsHost4 = "dns_host4": [Device, Address] => [];
+    /// Servers of the host's that are asked by the host's own way, IPv6.
+    DnsHost6 = "dns_host6": [Device, Address] => [];
+    /// Refused: protocol and port.
+    DnsRefused = "dns_refused": [Device, Protocol, Port] => [];
 }
 
 /// An element of one of our sets or maps.

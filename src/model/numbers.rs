@@ -30,6 +30,8 @@ pub const INSIDE_PROTOCOL: u8 = 213;
 
 /// Preferences of our rules on the host: below Tailscale's (5210) and far below main's (32766).
 pub mod preference {
+    /// `from SUBNET to SERVER lookup main`: DNS servers that a namespace asks by the host's own way.
+    pub const HOST_DNS: u32 = 4209;
     /// `fwmark V/MASK lookup T`.
     pub const MARK: u32 = 4210;
     /// `from SLICE lookup T`: holds without marks, and satisfies a strict `rp_filter`.
@@ -39,7 +41,7 @@ pub mod preference {
     /// `from SLICE unreachable`.
     pub const SOURCE_FLOOR: u32 = 4213;
     /// All of them; a rule of ours has one of these.
-    pub const ALL: [u32; 4] = [MARK, SOURCE, MARK_FLOOR, SOURCE_FLOOR];
+    pub const ALL: [u32; 5] = [HOST_DNS, MARK, SOURCE, MARK_FLOOR, SOURCE_FLOOR];
     /// Inside a namespace: DNS to loopback is diverted before the local table is asked.
     pub const INSIDE_DNS: u32 = 10;
     /// Inside a namespace: the local table's new place (0 is the kernel's).
@@ -59,6 +61,9 @@ pub const MAX_EGRESS: u32 = 255;
 /// else" (systemd uses it too); a real route always has a lower one.
 pub const FLOOR_METRIC: u32 = 4_278_198_272;
 
+/// Smallest MTU of a device that IPv6 works on (RFC 8200 §5).
+pub const LEAST_MTU6: u32 = 1280;
+
 /// Default of `settings.fwmark-mask`: the top byte, which Docker, Kubernetes, Tailscale and Mullvad leave alone
 /// or use with values that the scan sees.
 pub const FWMARK_MASK: u32 = 0xff00_0000;
@@ -68,9 +73,6 @@ pub const POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 213, 0, 0), 16);
 
 /// Default of `settings.pool6`: a ULA (RFC 4193) that spells "nsnat".
 pub const POOL6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd6e, 0x736e, 0x6174, 0, 0, 0, 0, 0), 48);
-
-/// IPv6 needs links of so many bytes (RFC 8200 §5); the kernel takes it off a device that has less.
-pub const MTU6: u32 = 1280;
 
 /// Longest first slice of an egress: /24, room for 64 namespaces of /30.
 pub const SLICE_PREFIX: u8 = 24;

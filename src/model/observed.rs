@@ -16,8 +16,12 @@ pub struct Observed {
     pub table: Table,
     /// What we remember.
     pub journal: Journal,
+    /// Throw-away namespaces whose owner ended, and in which nobody is any more.
+    pub abandoned: BTreeSet<Name>,
     /// What the kernel can do.
     pub features: Features,
+    /// Servers behind the host's stubs, by device; under "" those that are nobody's in particular.
+    pub upstreams: BTreeMap<String, Vec<std::net::IpAddr>>,
     /// Nameservers of the host's resolv.conf.
     pub nameservers: Vec<std::net::IpAddr>,
 }
@@ -38,6 +42,11 @@ pub struct Features {
 pub enum Netns {
     /// A plain file: its namespace went away, or was never mounted.
     Stale,
+    /// A namespace that nobody looked into: whatever is in it is taken for right.
+    Unseen {
+        /// Inode number of the namespace.
+        inode: u64,
+    },
     /// A namespace.
     Alive {
         /// Inode number of the namespace.
@@ -62,18 +71,46 @@ pub struct Table {
 }
 
 impl Observed {
+    /// Whether the namespace was not looked into.
+    pub fn is_unseen(&self, name: &Name) -> bool {
+        matches!(self.namespaces.get(name), Some(Netns::Unseen { .. }))
+    }
+
     /// Whether a namespace is ours: the journal has it (and it is still that one), or its eth0 carries our tag
     /// and a host end names it (the journal was lost).
     pub fn is_ours(&self, name: &Name, netns: &Netns) -> bool {
         let noted = self.journal.members.get(name);
         match netns {
             Netns::Stale => noted.is_some(),
+            Netns::Unseen { inode } => self.noted(name, *inode),
             Netns::Alive { inode, stack } => {
-                let same = noted.is_some_and(|member| member.inode.is_none_or(|noted| noted == *inode));
                 let group = super::numbers::LINK_GROUP;
-                same || stack.link("eth0").is_some_and(|link| link.group == group)
-                    && self.host_end_names(name)
+                let tagged = stack.link("eth0").is_some_and(|link| link.group == group);
+                match noted.map(|member| member.inode) {
+                    Some(Some(noted)) if noted == *inode => true,
+                    // Killed before the number was noted: then it holds our veth, or nothing yet.
+                    Some(None) => tagged || stack.links.iter().all(|link| link.loopback && !link.up),
+                    _ => tagged && self.host_end_names(name),
+                }
             }
+        }
+    }
+
+    /// The real DNS servers of a device, else of the host.
+    pub fn upstreams(&self, dev: &str) -> &[std::net::IpAddr] {
+        self.upstreams.get(dev).or_else(|| self.upstreams.get("")).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the journal has that very namespace.
+    fn noted(&self, name: &Name, inode: u64) -> bool {
+        self.journal.members.get(name).is_some_and(|member| member.inode.is_none_or(|noted| noted == inode))
+    }
+
+    /// The stack of a namespace that is there.
+    pub fn stack(&self, name: &Name) -> Option<&Stack> {
+        match self.namespaces.get(name) {
+            Some(Netns::Alive { stack, .. }) => Some(stack),
+            Some(Netns::Stale | Netns::Unseen { .. }) | None => None,
         }
     }
 

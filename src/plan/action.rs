@@ -2,6 +2,7 @@
 
 use crate::model::{Address, Element, Name, Route, Rule};
 use serde::Serialize;
+use std::net::IpAddr;
 
 /// Which network stack.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -60,6 +61,13 @@ pub enum Action {
         remove: Vec<Element>,
         /// These come.
         add: Vec<Element>,
+    },
+    /// Forgets flows: NAT decides on a flow's first packet only, and the decision is out of date.
+    ForgetFlows {
+        /// The namespace's address.
+        source: IpAddr,
+        /// Their destination port.
+        port: u16,
     },
     /// Makes a veth pair, its peer inside as `eth0`, both tagged.
     AddVeth {

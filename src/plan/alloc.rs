@@ -5,7 +5,7 @@
 //! table somebody else uses.
 
 use super::diff::is_our_rule;
-use crate::config::Settings;
+use crate::config::{Config, Settings};
 use crate::model::{Egress, Journal, Observed, Route, RuleAction, numbers};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use std::collections::BTreeSet;
@@ -16,11 +16,13 @@ pub(super) struct Taken {
     tables: BTreeSet<u32>,
     marks: Vec<(u32, u32)>,
     networks: Vec<IpNetwork>,
+    /// Subnets that the configuration names, up or not: the pool leaves them to whom they were promised.
+    promised: Vec<Ipv4Network>,
 }
 
 impl Taken {
     /// Looks through the host's rules, routes and addresses.
-    pub(super) fn new(observed: &Observed) -> Self {
+    pub(super) fn new(observed: &Observed, config: &Config) -> Self {
         let rules = || observed.host.rules.iter().filter(|rule| !is_our_rule(rule));
         let looked_up = rules().filter_map(|rule| match rule.action {
             RuleAction::Lookup(table) => Some(table),
@@ -35,6 +37,7 @@ impl Taken {
             tables: looked_up.chain(routes().map(|route| route.table)).collect(),
             marks: rules().filter_map(|rule| rule.mark).collect(),
             networks: addresses.chain(routed_to).collect(),
+            promised: config.namespaces.values().filter_map(|n| n.subnet.as_ref()).map(|s| s.value).collect(),
         }
     }
 
@@ -42,6 +45,11 @@ impl Taken {
     pub(super) fn overlaps(&self, net: IpNetwork) -> Option<IpNetwork> {
         let overlap = |other: &&IpNetwork| overlap(net, **other);
         self.networks.iter().find(overlap).copied()
+    }
+
+    /// Whether a block of the pool can be given away.
+    fn leaves(&self, net: Ipv4Network) -> bool {
+        self.overlaps(IpNetwork::V4(net)).is_none() && !self.promised.iter().any(|other| other.overlaps(net))
     }
 
     fn number(&self, number: u32, mask: u32) -> bool {
@@ -101,7 +109,7 @@ pub(super) fn subnet(
         let blocks = slices.iter().flat_map(|slice| blocks(*slice, 30));
         blocks.into_iter().find(|net| {
             let apart = |other: &Ipv4Network| !net.overlaps(*other);
-            used.iter().all(apart) && taken.overlaps(IpNetwork::V4(*net)).is_none()
+            used.iter().all(apart) && taken.leaves(*net)
         })
     };
     if let Some(found) = free(&egress.slices) {
@@ -122,16 +130,10 @@ fn next_slice(journal: &Journal, egress: &Egress, settings: &Settings, taken: &T
     let wish = grown.unwrap_or(first).max(pool.prefix());
     let mine = || journal.egresses.values().flat_map(|egress| egress.slices.iter().copied());
     let own = || journal.members.values().filter(|member| member.own_subnet).map(|member| member.subnet);
-    let free = |net: &Ipv4Network| {
-        mine().chain(own()).all(|other| !net.overlaps(other)) && taken.overlaps(IpNetwork::V4(*net)).is_none()
-    };
+    let free =
+        |net: &Ipv4Network| mine().chain(own()).all(|other| !net.overlaps(other)) && taken.leaves(*net);
     // A fragmented or nearly full pool gives what it has.
     (wish..=30).find_map(|prefix| blocks(pool, prefix).find(free))
-}
-
-/// Whether all of `inner` is in `outer`.
-pub(super) fn contains(outer: IpNetwork, inner: IpNetwork) -> bool {
-    overlap(outer, inner) && outer.prefix() <= inner.prefix()
 }
 
 /// All aligned blocks of that prefix length in a network.

@@ -39,7 +39,7 @@ pub fn desired(journal: &Journal, features: Features) -> Desired {
     for (name, member) in &journal.members {
         let Some(egress) = journal.egresses.get(&member.egress) else { continue };
         let net = Addresses::new(egress, member, features);
-        host_end(&mut out, journal, name, member, egress, &net, features);
+        host_end(&mut out, name, member, egress, &net, features);
         out.inside.insert(name.clone(), inside(member, egress, &net, features));
         out.elements.insert(Element {
             set: Set::MarkOf,
@@ -124,12 +124,15 @@ fn egress_routing(out: &mut Desired, journal: &Journal, egress: &Egress, feature
     }
 }
 
+fn members<'a>(journal: &'a Journal, egress: &'a Egress) -> impl Iterator<Item = &'a Member> {
+    journal.members.values().filter(|member| journal.egresses.get(&member.egress) == Some(egress))
+}
+
 /// Where an egress's packets come from: its slices, and the subnets that were chosen by hand.
 fn sources(journal: &Journal, egress: &Egress, family: Family, features: Features) -> Vec<IpNetwork> {
-    let members = || journal.members.values().filter(|m| journal.egresses.get(&m.egress) == Some(egress));
     match family {
         Family::V4 => {
-            let own = members().filter(|m| m.own_subnet).map(|m| m.subnet);
+            let own = members(journal, egress).filter(|m| m.own_subnet).map(|m| m.subnet);
             egress.slices.iter().copied().chain(own).map(IpNetwork::V4).collect()
         }
         Family::V6 => egress.slice6.filter(|_| features.ipv6).map(IpNetwork::V6).into_iter().collect(),
@@ -200,16 +203,23 @@ fn guard(elements: &mut BTreeSet<Element>, egress: &Egress, mark: u32) {
     if !way.direct.is_empty() {
         put(Set::WaysP2p, None);
     }
-    for net in way.subnets.iter().filter(|_| egress.lan) {
+    for net in widest(&way.subnets).filter(|_| egress.lan) {
         let set = if net.is_ipv4() { Set::Lan4 } else { Set::Lan6 };
         put(set, Some(Datum::Network(*net)));
     }
 }
 
+/// Networks that lie in no other one of these: a set of intervals takes no overlaps.
+fn widest(nets: &[IpNetwork]) -> impl Iterator<Item = &IpNetwork> {
+    let around = |net: &IpNetwork, other: &IpNetwork| {
+        other.is_ipv4() == net.is_ipv4() && other.prefix() < net.prefix() && other.contains(net.ip())
+    };
+    nets.iter().filter(move |net| !nets.iter().any(|other| around(net, other)))
+}
+
 /// The host end of a namespace's veth, and the routes to it in its egress's table.
 fn host_end(
     out: &mut Desired,
-    journal: &Journal,
     name: &Name,
     member: &Member,
     egress: &Egress,
@@ -236,7 +246,11 @@ fn host_end(
     if net.has(Family::V6) {
         out.host.sysctls.extend(quiet6(dev));
     }
-    debug_assert!(journal.members.contains_key(name), "a member of the journal");
+    if member.dns.stubs().next().is_some() {
+        // The guard lets only port 53 of the host's loopback through.
+        out.host.sysctls.insert(format!("net/ipv4/conf/{dev}/route_localnet"), "1".into());
+    }
+    out.host.rules.extend(dns::rules(&member.dns, net.ends.iter().map(|ends| ends.net)));
 }
 
 /// IPv6 on a veth: on, even where new devices have it off; no duplicate address detection (there are two of us, and
@@ -272,7 +286,7 @@ fn inside(member: &Member, egress: &Egress, net: &Addresses, features: Features)
     if features.ipv6 && !served6 {
         out.routes.insert(unreachable6());
     }
-    let divert = member.dns.rewrites_family(Family::V4);
+    let divert = member.dns.diverts_loopback();
     out.rules.insert(local_rule(divert));
     if let Some(ends) = net.ends.iter().find(|ends| ends.family == Family::V4).filter(|_| divert) {
         divert_loopback(&mut out, ends);

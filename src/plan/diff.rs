@@ -4,15 +4,17 @@
 //!
 //! What protects comes before what it protects against, so that a run may be cut off anywhere: first the nft
 //! elements and the guard, then floors and rules, then links, and the routes that let packets out last.
-//! What goes is the other way round: links are cut first, what guarded them goes last.
+//! What goes is the other way round: links are cut first (also because their names and subnets may be given out
+//! again in the same run), what guarded them goes last.
 
 use super::action::{Action, LinkChange, Place};
 use super::desired::Desired;
 use super::hold;
 use crate::model::{
-    Address, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack, numbers,
+    Address, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack, dnsaddr,
+    numbers,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What has to be done to get from `observed` to `desired`, the state of `journal`.
 pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Action> {
@@ -20,19 +22,14 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     for (name, stack) in &desired.inside {
         namespace(&mut out, journal, name, stack, desired, observed);
     }
-    host(&mut out, desired, observed);
+    host(&mut out, journal, desired, observed);
     let back = hold::back(&observed.journal, &desired.host.sysctls, &observed.host.sysctls);
-    let back: Vec<_> = back.collect();
-    out.extend(back.iter().map(|(key, value)| Action::Sysctl {
-        place: Place::Host,
-        key: key.clone(),
-        value: value.clone(),
-    }));
+    let sysctl = |(key, value)| Action::Sysctl { place: Place::Host, key, value };
+    out.extend(back.clone().into_iter().map(sysctl));
     table(&mut out, journal, desired, observed);
+    stale_flows(&mut out, journal, observed);
     gone_namespaces(&mut out, desired, observed);
-    let made = made_links(&out);
-    let back: BTreeSet<String> = back.into_iter().map(|(key, _)| key).collect();
-    out.sort_by_key(|action| rank(action, &made, &back));
+    out.sort_by_key(|action| rank(action, &back));
     out
 }
 
@@ -43,12 +40,11 @@ fn made_links(actions: &[Action]) -> BTreeSet<String> {
     actions.iter().filter_map(made).collect()
 }
 
-/// Earlier ranks are done first. `made`: links that are made, and may have to go first; `back`: sysctls that get
-/// their old value back.
-fn rank(action: &Action, made: &BTreeSet<String>, back: &BTreeSet<String>) -> u8 {
+/// Earlier ranks are done first. `back`: sysctls that get their old value back.
+fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
     match action {
         // What follows from the switch for all devices is kept up while that is on: set before, put back after.
-        Action::Sysctl { place: Place::Host, key, .. } if back.contains(key) => {
+        Action::Sysctl { place: Place::Host, key, .. } if back.contains_key(key) => {
             if key == hold::ALL6 {
                 27
             } else {
@@ -57,7 +53,8 @@ fn rank(action: &Action, made: &BTreeSet<String>, back: &BTreeSet<String>) -> u8
         }
         Action::Sysctl { key, .. } if key == hold::ALL6 => 8,
         Action::Sysctl { .. } => 7,
-        Action::RemoveLink { link } if made.contains(link) => 2,
+        // A link that goes may be in the way of one that comes: by its name, or by its peer (somebody renamed it).
+        Action::RemoveLink { .. } => 2,
         Action::LoadSkeleton { .. } => 0,
         Action::Elements { add, .. } if !add.is_empty() => 1,
         Action::MakeNetns { .. } => 3,
@@ -71,13 +68,13 @@ fn rank(action: &Action, made: &BTreeSet<String>, back: &BTreeSet<String>) -> u8
         Action::SetLink { change: LinkChange::Up, .. } => 10,
         Action::AddRoute { .. } => 11,
         Action::AddRule { .. } => 12,
-        Action::RemoveLink { .. } => 20,
         Action::RemoveNetns { .. } => 21,
         Action::RemoveRule { .. } => 22,
         Action::RemoveRoute { .. } => 23,
         Action::RemoveAddress { .. } => 24,
         Action::Elements { .. } => 25,
         Action::RemoveTable => 26,
+        Action::ForgetFlows { .. } => 29,
     }
 }
 
@@ -93,6 +90,7 @@ fn namespace(
     let place = Place::Inside(name.clone());
     let alive = match observed.namespaces.get(name) {
         Some(Netns::Alive { stack, .. }) => Some(stack.as_ref()),
+        Some(Netns::Unseen { .. }) => return,
         state => {
             out.push(Action::MakeNetns { name: name.clone(), stale: state.is_some() });
             None
@@ -103,9 +101,12 @@ fn namespace(
     let Some(member) = journal.members.get(name) else { return };
     let mtu = desired.host.link(&member.link).map_or(1500, |link| link.mtu);
     let paired = observed.host.link(&member.link).is_some() && have.link("eth0").is_some();
+    let mut have = have.clone();
     if !paired {
         out.push(Action::AddVeth { name: name.clone(), link: member.link.clone(), mtu });
+        forget(&mut have, &BTreeSet::from(["eth0".to_owned()]));
     }
+    let have = &have;
     for link in &want.links {
         let new = Link { up: false, mtu, ..link.clone() };
         let loopback_down = Link { up: false, ..link.clone() };
@@ -233,7 +234,7 @@ fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours
 }
 
 /// The host's stack; links that are not wanted go, and links that lost their namespace are made anew.
-fn host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
+fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
     let have = &observed.host;
     let made = made_links(out);
     let mut removed = BTreeSet::new();
@@ -252,7 +253,20 @@ fn host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
     let mut have = have.clone();
     forget(&mut have, &removed);
     let ours = host_is_ours(&have);
-    stacks(out, &Place::Host, &desired.host, &have, &ours);
+    let mut want = desired.host.clone();
+    for link in unseen_links(journal, observed) {
+        want.sysctls.retain(|key, _| !key.contains(&format!("/conf/{link}/")));
+    }
+    stacks(out, &Place::Host, &want, &have, &ours);
+}
+
+/// Host ends of namespaces that nobody looked into: their sysctls were not read.
+fn unseen_links<'a>(journal: &'a Journal, observed: &'a Observed) -> impl Iterator<Item = &'a str> {
+    journal
+        .members
+        .iter()
+        .filter(|(name, _)| observed.is_unseen(name))
+        .map(|(_, member)| member.link.as_str())
 }
 
 /// Takes out of a stack what goes with links.
@@ -281,18 +295,57 @@ fn table(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: 
     elements(out, &desired.elements, &have.elements);
 }
 
-/// New elements come early; old ones go late, but for those whose key gets another value, which change in the
-/// same transaction.
+/// New elements come early; old ones go late, but for those that the new ones take the place of (the same key, or
+/// a network that overlaps), which change in the same transaction.
 fn elements(out: &mut Vec<Action>, want: &BTreeSet<Element>, have: &BTreeSet<Element>) {
     let add: Vec<Element> = want.difference(have).cloned().collect();
-    let same_key = |a: &Element| add.iter().any(|b| b.set == a.set && b.key == a.key);
-    let (change, remove): (Vec<_>, Vec<_>) = have.difference(want).cloned().partition(same_key);
+    let replaced = |a: &Element| add.iter().any(|b| collide(a, b));
+    let (change, remove): (Vec<_>, Vec<_>) = have.difference(want).cloned().partition(replaced);
     if !add.is_empty() {
         out.push(Action::Elements { remove: change, add });
     }
     if !remove.is_empty() {
         out.push(Action::Elements { remove, add: Vec::new() });
     }
+}
+
+/// Whether two elements cannot be in their set at the same time.
+fn collide(a: &Element, b: &Element) -> bool {
+    let same = |(a, b): (&Datum, &Datum)| match (a, b) {
+        (Datum::Network(a), Datum::Network(b)) => super::alloc::overlap(*a, *b),
+        (a, b) => a == b,
+    };
+    a.set == b.set && a.key.len() == b.key.len() && a.key.iter().zip(&b.key).all(same)
+}
+
+/// Flows of a namespace that was up already and whose DNS goes elsewhere now.
+fn stale_flows(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
+    let mut flows = BTreeSet::new();
+    for (link, port) in out.iter().flat_map(rewritten) {
+        let members = journal.members.iter().filter(|(_, member)| member.link == link);
+        let before = members.filter(|(name, _)| observed.journal.members.contains_key(*name));
+        for (_, stack) in before.filter_map(|(name, _)| observed.stack(name).map(|stack| (name, stack))) {
+            let sources = stack.addresses.iter().filter(|address| address.dev == "eth0");
+            flows.extend(sources.map(|address| (address.net.ip(), port)));
+        }
+    }
+    out.extend(flows.into_iter().map(|(source, port)| Action::ForgetFlows { source, port }));
+}
+
+/// Host ends and ports whose DNS elements an action changes.
+fn rewritten(action: &Action) -> Vec<(String, u16)> {
+    let Action::Elements { remove, add } = action else { return Vec::new() };
+    let one = |element: &Element| {
+        let Some(Datum::Device(link)) = element.key.first().filter(|_| element.set.is_dns()) else {
+            return None;
+        };
+        let port = match element.key.last() {
+            Some(Datum::Port(port)) => *port,
+            _ => dnsaddr::PORT,
+        };
+        Some((link.clone(), port))
+    };
+    remove.iter().chain(add).filter_map(one).collect()
 }
 
 /// Namespaces of ours that should not be any more.

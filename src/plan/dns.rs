@@ -1,43 +1,133 @@
 //! DNS: which query goes where instead.
 
-use crate::config::{self, Namespace, Problem};
-use crate::model::{Datum, DnsMode, Element, Family, Observed, Rewrite, Set, Way};
-use std::net::SocketAddr;
+use crate::config::{self, Block, Located, Namespace, Problem};
+use crate::model::{
+    Datum, DnsMode, Element, Family, Name, Observed, Rewrite, Rule, RuleAction, Set, Way, numbers,
+};
+use ipnetwork::IpNetwork;
+use std::net::{IpAddr, SocketAddr};
 
-/// What happens to a namespace's queries, as declared.
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// DNS over TLS and over QUIC.
+const PRIVATE_PORT: u16 = 853;
+
+/// Maps for the first, second and third server, by family.
+const SERVERS: [(Set, Set); 3] =
+    [(Set::DnsFirst4, Set::DnsFirst6), (Set::DnsSecond4, Set::DnsSecond6), (Set::DnsThird4, Set::DnsThird6)];
+
+/// What happens to a namespace's queries, as declared and as the host is.
 pub(super) fn resolve(
+    name: &Name,
     namespace: &Namespace,
-    _way: Option<&Way>,
-    _observed: &Observed,
+    way: Option<&Way>,
+    observed: &Observed,
 ) -> Result<DnsMode, Vec<Problem>> {
-    Ok(match &namespace.dns {
-        config::Dns::Auto | config::Dns::Host => DnsMode::default(),
-        config::Dns::Rewrite { servers, rewrites } => DnsMode {
-            servers: servers.iter().map(|server| server.value).collect(),
-            rewrites: rewrites.iter().map(|(old, new)| Rewrite { old: old.value, new: new.value }).collect(),
-        },
-    })
+    match &namespace.dns {
+        config::Dns::Auto => Ok(auto(way, observed)),
+        config::Dns::Host => host(name, namespace, observed),
+        config::Dns::Rewrite { servers, rewrites, block } => Ok(rewriting(servers, rewrites, block)),
+    }
+}
+
+/// These rewrites and refusals.
+pub(super) fn rewriting(
+    servers: &[Located<SocketAddr>],
+    rewrites: &[(Located<SocketAddr>, Located<SocketAddr>)],
+    block: &[Block],
+) -> DnsMode {
+    DnsMode {
+        servers: servers.iter().map(|server| server.value).collect(),
+        rewrites: rewrites.iter().map(|(old, new)| Rewrite { old: old.value, new: new.value }).collect(),
+        // Where every query is rewritten, one that cannot be (of the other family) is refused.
+        only: !servers.is_empty() || block.contains(&Block::Foreign),
+        refused: block.iter().filter_map(|block| refused(*block)).collect(),
+        host: None,
+    }
+}
+
+fn refused(block: Block) -> Option<(u8, u16)> {
+    match block {
+        Block::Dot => Some((TCP, PRIVATE_PORT)),
+        Block::Doq => Some((UDP, PRIVATE_PORT)),
+        Block::Foreign => None,
+    }
+}
+
+/// Servers that a namespace reaches are left alone; those on the host's loopback it cannot reach, and they would
+/// ask by the host's way: the uplink's own servers take their place.
+fn auto(way: Option<&Way>, observed: &Observed) -> DnsMode {
+    let upstreams = way.map(|way| observed.upstreams(&way.dev)).unwrap_or_default();
+    let stubs = observed.nameservers.iter().filter(|server| server.is_loopback() && server.is_ipv4());
+    let upstream = upstreams.iter().find(|upstream| upstream.is_ipv4() && !upstream.is_loopback());
+    let rewrite = |old: &IpAddr| Some(Rewrite { old: dns(*old), new: dns(*upstream?) });
+    DnsMode { rewrites: stubs.filter_map(rewrite).collect(), ..DnsMode::default() }
+}
+
+/// The host's own servers, by the host's own way.
+fn host(name: &Name, namespace: &Namespace, observed: &Observed) -> Result<DnsMode, Vec<Problem>> {
+    let reached = |server: &IpAddr| server.is_ipv4() || !server.is_loopback();
+    let servers: Vec<IpAddr> = observed.nameservers.iter().copied().filter(reached).collect();
+    if servers.is_empty() {
+        let why =
+            format!("namespace {name}: dns = \"host\", but /etc/resolv.conf names no server that it reaches");
+        let help = "name the server: dns = \"ADDR\"";
+        return Err(vec![Problem::at(namespace.place.clone(), why).help(help)]);
+    }
+    Ok(DnsMode { host: Some(servers), ..DnsMode::default() })
+}
+
+fn dns(ip: IpAddr) -> SocketAddr {
+    SocketAddr::new(ip, crate::model::dnsaddr::PORT)
 }
 
 /// Elements of the DNS maps for the namespace behind `link`.
 pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
-    let device = || Datum::Device(link.into());
+    let element = |set, key: &[Datum], value: &[Datum]| {
+        let key = [&[Datum::Device(link.into())], key].concat();
+        Element { set, key, value: value.to_vec() }
+    };
     let mut out = Vec::new();
     for rewrite in &dns.rewrites {
-        let set = by_family(&rewrite.old, Set::DnsOne4, Set::DnsOne6);
-        let key = [device()].into_iter().chain(place(&rewrite.old)).collect();
-        out.push(Element { set, key, value: place(&rewrite.new).into() });
+        let set = by_family(rewrite.old.ip(), Set::DnsOne4, Set::DnsOne6);
+        out.push(element(set, &place(&rewrite.old), &place(&rewrite.new)));
     }
     for family in Family::BOTH {
-        let Some(server) = dns.servers.iter().find(|s| Family::of(s.ip()) == family) else { continue };
-        let set = by_family(server, Set::DnsAll4, Set::DnsAll6);
-        out.push(Element { set, key: vec![device()], value: place(server).into() });
+        let servers = dns.servers.iter().filter(|server| Family::of(server.ip()) == family);
+        for (server, (four, six)) in servers.zip(SERVERS) {
+            out.push(element(by_family(server.ip(), four, six), &[], &place(server)));
+        }
     }
+    for server in dns.host_servers() {
+        out.push(element(by_family(server, Set::DnsHost4, Set::DnsHost6), &[Datum::Address(server)], &[]));
+    }
+    if out.iter().any(|element| [Set::DnsSecond4, Set::DnsSecond6].contains(&element.set)) {
+        out.push(element(Set::DnsSeveral, &[], &[]));
+    }
+    if dns.only {
+        out.push(element(Set::DnsOnly, &[], &[]));
+    }
+    let refused = |(protocol, port): &(u8, u16)| [Datum::Protocol(*protocol), Datum::Port(*port)];
+    out.extend(dns.refused.iter().map(|what| element(Set::DnsRefused, &refused(what), &[])));
     out
 }
 
-fn by_family<T>(address: &SocketAddr, v4: T, v6: T) -> T {
-    match Family::of(address.ip()) {
+/// Rules that send a namespace's queries to the host's own servers by the host's own way.
+pub(super) fn rules(dns: &DnsMode, subnets: impl Iterator<Item = IpNetwork>) -> Vec<Rule> {
+    let main = RuleAction::Lookup(u32::from(libc::RT_TABLE_MAIN));
+    let subnets: Vec<IpNetwork> = subnets.collect();
+    let one = |server: IpAddr| {
+        let family = Family::of(server);
+        let from = subnets.iter().copied().find(|net| Family::of_net(*net) == family)?;
+        let rule = Rule::new(family, numbers::preference::HOST_DNS, main, numbers::HOST_PROTOCOL);
+        Some(Rule { from: Some(from), to: Some(IpNetwork::from(server)), ..rule })
+    };
+    dns.host_servers().filter_map(one).collect()
+}
+
+fn by_family<T>(address: IpAddr, v4: T, v6: T) -> T {
+    match Family::of(address) {
         Family::V4 => v4,
         Family::V6 => v6,
     }

@@ -64,16 +64,16 @@ fn neighbours(observed: &Observed, before: &impl Fn(&str) -> Option<String>) -> 
     keys.filter(|(key, _)| before(key).as_deref() == Some("1")).collect()
 }
 
-/// What is held no more: its key and the value that it gets back, unless somebody changed it since.
-pub(super) fn back<'a>(
-    journal: &'a Journal,
-    wanted: &'a BTreeMap<String, String>,
-    now: &'a BTreeMap<String, String>,
-) -> impl Iterator<Item = (String, String)> + 'a {
+/// What is held no more, and the value that it gets back; what somebody changed since stays.
+pub(super) fn back(
+    journal: &Journal,
+    wanted: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
     let ours = |key: &str, held: &Held| !wanted.contains_key(key) && now.get(key) == Some(&held.now);
-    let sweeps = journal.sysctls.get(ALL6).is_some_and(|held| ours(ALL6, held) && held.before != held.now);
-    let swept = move |key: &str| sweeps && key.starts_with("net/ipv6/") && key.ends_with("/forwarding");
-    let changes =
-        move |(key, held): &(&String, &Held)| ours(key, held) && (held.before != held.now || swept(key));
-    journal.sysctls.iter().filter(changes).map(|(key, held)| (key.clone(), held.before.clone()))
+    let changed = |held: &Held| held.before != held.now;
+    let sweeps = journal.sysctls.get(ALL6).is_some_and(|held| ours(ALL6, held) && changed(held));
+    let swept = |key: &str| sweeps && key.starts_with("net/ipv6/") && key.ends_with("/forwarding");
+    let goes = |(key, held): &(&String, &Held)| ours(key, held) && (changed(held) || swept(key));
+    journal.sysctls.iter().filter(goes).map(|(key, held)| (key.clone(), held.before.clone())).collect()
 }

@@ -18,6 +18,10 @@ fn line(action: &Action) -> String {
         Action::LoadSkeleton { elements, replace, .. } => skeleton(elements, *replace),
         Action::RemoveTable => format!("nft delete table inet {}", nft::TABLE),
         Action::Elements { remove, add } => format!("nft {}", quote(&element_text(remove, add))),
+        Action::ForgetFlows { source, port } => {
+            let one = |protocol| format!("conntrack -D -s {source} -p {protocol} --orig-port-dst {port}");
+            format!("{} ; {} ; true", one("udp"), one("tcp"))
+        }
         Action::AddVeth { name, link, mtu } => veth(name, link, *mtu),
         Action::RemoveLink { link } => format!("ip link del dev {}", quote(link)),
         Action::SetLink { place, dev, change } => {
@@ -165,6 +169,7 @@ fn data(data: &[Datum]) -> String {
         Datum::Address(address) => address.to_string(),
         Datum::Network(net) => net.to_string(),
         Datum::Port(port) => port.to_string(),
+        Datum::Protocol(number) => number.to_string(),
     };
     data.iter().map(word).collect::<Vec<_>>().join(" . ")
 }

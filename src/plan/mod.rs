@@ -29,7 +29,7 @@ pub use action::{Action, LinkChange, Place};
 pub use desired::Desired;
 pub use diff::diff;
 pub use line::element_text;
-pub use resolve::{Selection, resolve, tidy, without};
+pub use resolve::{Selection, resolve, tidy, with_dns, without};
 
 use crate::model::{Journal, Observed};
 

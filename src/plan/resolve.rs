@@ -2,7 +2,7 @@
 
 use super::{alloc, dns, hold, way};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
-use crate::model::{Egress, Family, Journal, Member, Name, Netns, Observed, Way, numbers};
+use crate::model::{DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers};
 use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::BTreeSet;
 
@@ -13,17 +13,36 @@ pub enum Selection<'a> {
     All,
     /// These; whatever else is up stays as it is.
     These(&'a [Name]),
+    /// This one, for as long as its owner lives.
+    ThrowAway(&'a Name, Owner),
+}
+
+impl Selection<'_> {
+    fn contains(self, name: &Name) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(names) => names.contains(name),
+            Self::ThrowAway(only, _) => only == name,
+        }
+    }
+
+    fn owner(self, name: &Name) -> Option<Owner> {
+        match self {
+            Self::ThrowAway(only, owner) if only == name => Some(owner),
+            _ => None,
+        }
+    }
 }
 
 type Found<T> = Result<T, Vec<Problem>>;
 
 /// The journal in which the selected namespaces are up as `config` declares them, and everything else as it is.
 pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -> Found<Journal> {
-    let mut journal = observed.journal.clone();
+    let mut journal = known(observed);
     let mut problems: Vec<Problem> = set_mask(&mut journal, config).err().into_iter().flatten().collect();
-    let taken = alloc::Taken::new(observed);
+    let taken = alloc::Taken::new(observed, config);
     for (name, namespace) in selected(config, selection) {
-        let case = Case { config, name, namespace, observed, taken: &taken };
+        let case = Case { config, name, namespace, observed, taken: &taken, owner: selection.owner(name) };
         if let Err(mut more) = case.resolve(&mut journal) {
             problems.append(&mut more);
         }
@@ -32,19 +51,60 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
     if problems.is_empty() { Ok(journal) } else { Err(problems) }
 }
 
+/// What we remember and is still ours. What is left of throw-away namespaces is forgotten; and so is a namespace
+/// that was removed and whose name somebody else took, or the plan would fill theirs.
+fn known(observed: &Observed) -> Journal {
+    let mut journal = observed.journal.clone();
+    let alive = |netns: &Netns| !matches!(netns, Netns::Stale);
+    let foreign = |name: &Name| {
+        observed.namespaces.get(name).is_some_and(|netns| alive(netns) && !observed.is_ours(name, netns))
+    };
+    journal.members.retain(|name, _| !foreign(name) && !observed.abandoned.contains(name));
+    // A run that was killed leaves the union of old and new: an egress in it that nobody uses may have passed its
+    // number on.
+    prune(&mut journal);
+    // A namespace that went away is made anew, and has no number until that is done.
+    for (name, member) in &mut journal.members {
+        member.inode = member.inode.filter(|_| observed.namespaces.get(name).is_some_and(alive));
+    }
+    // A device that went down since, or lost an address, takes no routes: nobody else's change may fail on that.
+    for way in journal.egresses.values_mut().filter_map(|egress| egress.way.as_mut()) {
+        way::refresh(way, observed);
+    }
+    journal
+}
+
 /// The journal without these namespaces.
 pub fn without(observed: &Observed, gone: impl Fn(&Name) -> bool) -> Journal {
-    let mut journal = observed.journal.clone();
+    let mut journal = known(observed);
     journal.members.retain(|name, _| !gone(name));
+    tidy(&mut journal, observed);
+    journal
+}
+
+/// The journal in which a namespace's queries go elsewhere.
+pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> Journal {
+    let mut journal = known(observed);
+    if let Some(member) = journal.members.get_mut(name) {
+        member.dns = match dns {
+            config::Dns::Rewrite { servers, rewrites, block } => dns::rewriting(servers, rewrites, block),
+            config::Dns::Auto | config::Dns::Host => DnsMode::default(),
+        };
+    }
     tidy(&mut journal, observed);
     journal
 }
 
 /// After a change of members: egresses without members go, and so do sysctls that nobody needs any more.
 pub fn tidy(journal: &mut Journal, observed: &Observed) {
+    prune(journal);
+    hold::note(journal, observed);
+}
+
+/// Egresses without members go.
+fn prune(journal: &mut Journal) {
     let used: BTreeSet<_> = journal.members.values().map(|member| member.egress.clone()).collect();
     journal.egresses.retain(|key, _| used.contains(key));
-    hold::note(journal, observed);
 }
 
 fn set_mask(journal: &mut Journal, config: &Config) -> Found<()> {
@@ -62,10 +122,7 @@ fn selected<'a>(
     config: &'a Config,
     selection: Selection<'a>,
 ) -> impl Iterator<Item = (&'a Name, &'a Namespace)> {
-    config.namespaces.iter().filter(move |(name, _)| match selection {
-        Selection::All => true,
-        Selection::These(names) => names.contains(name),
-    })
+    config.namespaces.iter().filter(move |(name, _)| selection.contains(name))
 }
 
 /// One namespace that is to be resolved.
@@ -75,6 +132,7 @@ struct Case<'a> {
     namespace: &'a Namespace,
     observed: &'a Observed,
     taken: &'a alloc::Taken,
+    owner: Option<Owner>,
 }
 
 impl Case<'_> {
@@ -84,7 +142,7 @@ impl Case<'_> {
         let key = egress_key(self.namespace);
         let last = journal.egresses.get(&key).and_then(|egress| egress.way.as_ref());
         let way = way::resolve(&self.namespace.uplinks, last, self.observed)?;
-        let dns = dns::resolve(self.namespace, way.as_ref(), self.observed)?;
+        let dns = dns::resolve(self.name, self.namespace, way.as_ref(), self.observed)?;
         self.egress(journal, &key, way)?;
         let ipv6 = self.ipv6(journal, &key)?;
         let subnet = self.subnet(journal, &key)?;
@@ -98,7 +156,7 @@ impl Case<'_> {
             ipv6,
             dns,
             inode: old.and_then(|old| old.inode),
-            owner: old.and_then(|old| old.owner),
+            owner: self.owner.or(old.and_then(|old| old.owner)),
         };
         journal.members.insert(self.name.clone(), member);
         Ok(())
@@ -150,7 +208,7 @@ impl Case<'_> {
         if egress.is_none_or(|egress| egress.slice6.is_none()) {
             return Some(("settings.pool6 is in use by others", "choose another settings.pool6"));
         }
-        if mtu.is_some_and(|mtu| mtu < numbers::MTU6) {
+        if mtu.is_some_and(|mtu| mtu < numbers::LEAST_MTU6) {
             return Some(("its MTU is less than IPv6's 1280 bytes", AUTO));
         }
         if !had && !way.is_some_and(|way| way.serves(Family::V6)) {
@@ -192,7 +250,7 @@ impl Case<'_> {
 
     fn subnet(&self, journal: &mut Journal, key: &str) -> Found<Ipv4Network> {
         if let Some(own) = &self.namespace.subnet {
-            return self.own_subnet(own, journal);
+            return self.own_subnet(own, journal, key);
         }
         let slices = journal.egresses.get(key).map(|egress| egress.slices.clone()).unwrap_or_default();
         let keeps = |old: &&Member| !old.own_subnet && slices.iter().any(|slice| slice.overlaps(old.subnet));
@@ -211,11 +269,19 @@ impl Case<'_> {
     }
 
     /// A subnet that was chosen by hand must be nobody else's.
-    fn own_subnet(&self, own: &config::Located<Ipv4Network>, journal: &Journal) -> Found<Ipv4Network> {
+    fn own_subnet(
+        &self,
+        own: &config::Located<Ipv4Network>,
+        journal: &Journal,
+        key: &str,
+    ) -> Found<Ipv4Network> {
         let wanted = IpNetwork::V4(own.value);
         let others =
             journal.members.iter().filter(|(name, _)| *name != self.name).map(|(_, m)| m.subnet.into());
-        let mut used = self.taken.overlaps(wanted).into_iter().chain(others);
+        // Rules by source are of one preference: a block in another egress's slice would be selected by both.
+        let slices = journal.egresses.iter().filter(|(other, _)| *other != key);
+        let slices = slices.flat_map(|(_, egress)| egress.slices.iter().copied().map(IpNetwork::V4));
+        let mut used = self.taken.overlaps(wanted).into_iter().chain(others).chain(slices);
         match used.find(|net| alloc::overlap(*net, wanted)) {
             None => Ok(own.value),
             Some(other) => Err(vec![

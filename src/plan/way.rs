@@ -1,6 +1,5 @@
 //! Finding an uplink on the host: which device, which next hops, which subnets.
 
-use super::alloc;
 use crate::config::{Located, Problem, Uplink};
 use crate::model::{Family, Link, Observed, Route, RouteKind, Way, numbers};
 use ipnetwork::IpNetwork;
@@ -65,7 +64,7 @@ fn one(uplink: &Uplink, observed: &Observed) -> Result<Way, Trouble> {
         return Err(wrong(problem(uplink.dev.as_ref(), message)));
     }
     let subnets = subnets(link, observed);
-    let gateways = gateways(uplink, link, &subnets, observed)?;
+    let (gateways, waiting) = gateways(uplink, link, &subnets, observed)?;
     let direct = direct(uplink, link, observed);
     if gateways.is_empty() && direct.is_empty() {
         return Err(absent(no_gateway(uplink, link)));
@@ -77,6 +76,7 @@ fn one(uplink: &Uplink, observed: &Observed) -> Result<Way, Trouble> {
         mtu: link.mtu,
         direct,
         gateways,
+        waiting,
         subnets: subnets.into_iter().collect(),
     })
 }
@@ -139,6 +139,27 @@ fn device<'a>(uplink: &Uplink, observed: &'a Observed) -> Result<&'a Link, Troub
     }
 }
 
+/// Looks again at the device of a way that was found earlier: whether it is up, with its next hops in reach.
+pub(super) fn refresh(way: &mut Way, observed: &Observed) {
+    let link = observed.host.link(&way.dev).filter(|link| link.up);
+    way.up = link.is_some();
+    let Some(link) = link else { return };
+    let subnets = subnets(link, observed);
+    let reached = |ip: &IpAddr| {
+        let near = is_link_local(*ip) || !way.is_near(*ip) || subnets.iter().any(|net| net.contains(*ip));
+        near && addressed(link, *ip, observed)
+    };
+    let far = way.gateways.iter().filter(|ip| !reached(ip)).map(|ip| Family::of(*ip)).collect();
+    way.waiting = far;
+}
+
+/// Whether a device has an address from which a next hop can be spoken to.
+fn addressed(link: &Link, gateway: IpAddr, observed: &Observed) -> bool {
+    let fits =
+        |ip: IpAddr| ip.is_ipv4() == gateway.is_ipv4() && (is_link_local(gateway) || !is_link_local(ip));
+    observed.host.addresses.iter().any(|address| address.dev == link.name && fits(address.net.ip()))
+}
+
 /// Devices with a subnet that holds the gateway; of several, those with the longest prefix.
 fn candidates(gateway: IpAddr, observed: &Observed) -> Vec<&Link> {
     let prefix = |link: &Link| {
@@ -167,16 +188,12 @@ fn devices(observed: &Observed) -> String {
 
 /// Subnets directly on a device: those of its addresses, and those that are routed to it without a next hop (a
 /// host that got a single address by DHCPv6 knows its subnet from a router advertisement). Link-local ones stay
-/// where they are, and a single address is no subnet. One within another is left out: nft's intervals may not
-/// overlap.
+/// where they are, and a single address is no subnet.
 fn subnets(link: &Link, observed: &Observed) -> BTreeSet<IpNetwork> {
     let net = |net: IpNetwork| IpNetwork::new(net.network(), net.prefix()).ok();
     let addresses = observed.host.addresses.iter().filter(|a| a.dev == link.name).map(|a| a.net);
     let all = addresses.chain(on_link(link, observed)).filter(|net| !is_link_local(net.ip()));
-    let all: BTreeSet<IpNetwork> =
-        all.filter_map(net).filter(|net| net.prefix() > 0 && !is_single(*net)).collect();
-    let within = |net: &IpNetwork| all.iter().any(|other| other != net && alloc::contains(*other, *net));
-    all.iter().filter(|net| !within(net)).copied().collect()
+    all.filter_map(net).filter(|net| net.prefix() > 0 && !is_single(*net)).collect()
 }
 
 /// Networks that the main table has directly on a device. On a point-to-point device that is a tunnel's choice of
@@ -204,21 +221,21 @@ fn gateways(
     link: &Link,
     subnets: &BTreeSet<IpNetwork>,
     observed: &Observed,
-) -> Result<Vec<IpAddr>, Trouble> {
+) -> Result<(Vec<IpAddr>, Vec<Family>), Trouble> {
     if uplink.gateways.is_empty() {
-        return Ok(own_gateways(&link.name, observed));
+        return Ok((own_gateways(&link.name, observed), Vec::new()));
     }
-    let (mut out, mut waiting) = (Vec::new(), None);
+    let (mut waiting, mut why) = (Vec::new(), None);
     for gateway in &uplink.gateways {
-        match reach(gateway, link, subnets, observed)? {
-            Reach::Now => out.push(gateway.value),
-            Reach::Later(problem) => waiting = Some(problem),
+        if let Reach::Later(problem) = reach(gateway, link, subnets, observed)? {
+            waiting.push(Family::of(gateway.value));
+            why = Some(problem);
         }
     }
     // One family may come up before the other, or not at all; but not a single one is a mistake.
-    match waiting {
-        Some(problem) if out.is_empty() => Err(Trouble::Absent(problem)),
-        _ => Ok(out),
+    match why {
+        Some(problem) if waiting.len() == uplink.gateways.len() => Err(Trouble::Absent(problem)),
+        _ => Ok((uplink.gateways.iter().map(|gateway| gateway.value).collect(), waiting)),
     }
 }
 
@@ -264,12 +281,11 @@ fn reach(
         return Err(wrong(problem(Some(gateway), why)));
     }
     let of_family = |net: &IpNetwork| net.is_ipv4() == ip.is_ipv4();
-    let on_dev = || observed.host.addresses.iter().filter(|a| a.dev == link.name).map(|a| a.net);
-    let addressed = on_dev().any(|net| of_family(&net) && (is_link_local(ip) || !is_link_local(net.ip())));
-    let subnet = subnets.iter().any(of_family);
+    let addressed = addressed(link, ip, observed);
     let near = is_link_local(ip) || subnets.iter().any(|net| net.contains(ip));
-    // A device that goes down loses its IPv6 addresses. A single address is a cloud's NIC: reached by `onlink`.
-    if (near && addressed) || !link.up || (!subnet && on_dev().any(|net| of_family(&net) && is_single(net))) {
+    // A device that goes down loses its IPv6 addresses. One without a subnet has a single address (a cloud's NIC)
+    // and reaches its next hop by `onlink`.
+    if !link.up || (addressed && (near || !subnets.iter().any(of_family))) {
         return Ok(Reach::Now);
     }
     let why = no_subnet(gateway, link, subnets, observed);
@@ -291,7 +307,7 @@ fn no_subnet(
     }
 }
 
-/// A `/32` or `/128`: a cloud's NIC, whose gateway is reached by `onlink`.
+/// A `/32` or `/128`.
 fn is_single(net: IpNetwork) -> bool {
     net.prefix() == if net.is_ipv4() { 32 } else { 128 }
 }

@@ -1,0 +1,53 @@
+//! `nsnat dns`: where a namespace's queries go, changed while it is up.
+
+use super::{Context, apply::Session, config};
+use crate::cli::DnsCommand;
+use crate::config::{Dns, NewNamespace};
+use crate::error::{Error, Result};
+use crate::model::Name;
+use crate::plan;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+pub(super) fn run(context: &Context<'_>, name: &Name, command: &DnsCommand) -> Result<ExitCode> {
+    match command {
+        DnsCommand::Set { servers, rewrite } => change(context, name, &wanted(context, servers, rewrite)?),
+        DnsCommand::Clear => change(context, name, &Dns::Auto),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// What is asked for, checked like a declaration.
+fn wanted(
+    context: &Context<'_>,
+    servers: &[SocketAddr],
+    rewrites: &[(SocketAddr, SocketAddr)],
+) -> Result<Dns> {
+    if servers.is_empty() && rewrites.is_empty() {
+        return Err(Error::usage("dns set", "neither a server nor a rewrite is given")
+            .hint("nsnat dns NAME set ADDR, nsnat dns NAME set --rewrite OLD=NEW, or nsnat dns NAME clear"));
+    }
+    let name: Name = "dns.set".parse().map_err(|why: String| Error::usage("dns set", why))?;
+    let (dns, rewrites) = (servers.to_vec(), rewrites.to_vec());
+    // Where it leaves is the namespace's own business; a device makes the declaration whole.
+    let stand_in = NewNamespace { dev: Some("any".into()), dns, rewrites, ..NewNamespace::default() };
+    let config = config::with(context, &name, &stand_in)?;
+    Ok(config.namespaces.get(&name).map(|namespace| namespace.dns.clone()).unwrap_or_default())
+}
+
+/// The declaration stays as it is: `up` goes back to it.
+fn change(context: &Context<'_>, name: &Name, dns: &Dns) -> Result<()> {
+    let mut session = Session::begin(context, "dns")?;
+    let observed = session.observe(&[name])?;
+    if !observed.journal.members.contains_key(name) {
+        return Err(Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}")));
+    }
+    let goal = plan::with_dns(&observed, name, dns);
+    let done = session.apply(&goal, &observed)?;
+    context.say(if done == 0 {
+        "nothing to do".into()
+    } else {
+        format!("{name}: changed, until the next nsnat up")
+    });
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! `nsnat exec --gateway ADDR -- CMD`: a namespace for one command.
+//!
+//! It is a namespace like any other, but that its entry in the journal names this process as its owner. nsnat stays
+//! behind the command, and takes the namespace down when that ended. When nsnat itself is killed, the next one that
+//! changes anything finds an owner that ended and nobody inside, and takes it down.
+
+use super::{Context, apply::Session, config, declare};
+use crate::cli;
+use crate::config::NewNamespace;
+use crate::enter;
+use crate::error::{Class, Error, Result};
+use crate::kernel::{self, members, netns};
+use crate::model::{Name, Owner};
+use crate::plan::{self, Selection, resolve};
+use std::process::ExitCode;
+
+pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
+    let quiet = &cli::Global { quiet: context.global.verbose == 0, ..context.global.clone() };
+    let context = &Context { global: quiet, ..*context };
+    let owner = this_process()?;
+    let name = name(owner)?;
+    let request = enter::in_throw_away(exec, &name)?;
+    if exec.way.gateway.is_empty() && exec.way.dev.is_none() {
+        return Err(no_way());
+    }
+    set_up(context, &name, &declare::new_by_way(&exec.way), owner)
+        .map_err(|error| error.class(Class::Exec))?;
+    Err(enter::run_then(&request, || {
+        if let Err(error) = take_down(context, &name) {
+            eprintln!("{error}");
+        }
+    }))
+}
+
+fn this_process() -> Result<Owner> {
+    let pid = nix::unistd::getpid().as_raw();
+    let start = kernel::start_time(pid).ok_or_else(|| Error::new("exec", "/proc is not mounted"))?;
+    Ok(Owner { pid, start })
+}
+
+/// No other living process has the number, and none that had it before was started at that time.
+fn name(owner: Owner) -> Result<Name> {
+    format!("exec.{}.{}", owner.pid, owner.start).parse().map_err(|why: String| Error::new("exec", why))
+}
+
+fn set_up(context: &Context<'_>, name: &Name, namespace: &NewNamespace, owner: Owner) -> Result<()> {
+    let config = config::with(context, name, namespace)?;
+    let mut session = Session::begin(context, "exec --gateway")?.narrow();
+    let observed = session.observe(&[name])?;
+    let goal = resolve(&config, Selection::ThrowAway(name, owner), &observed)
+        .map_err(|problems| crate::config::report(&problems, &config.sources, context.colour))?;
+    session.apply(&goal, &observed).map(|_| ())
+}
+
+/// What the command left running keeps its way out.
+fn take_down(context: &Context<'_>, name: &Name) -> Result<()> {
+    let mut session = Session::begin(context, "exec --gateway")?.narrow();
+    let left = netns::identity(name)?.map(members).unwrap_or_default();
+    if let Some(process) = left.first() {
+        return Err(Error::new(
+            format!("namespace {name}"),
+            format!("still in use by {} ({}); it stays until that ends", process.comm, process.pid),
+        )
+        .hint(format!("nsnat down {name} --kill ends it now")));
+    }
+    let observed = session.observe(&[name])?;
+    let goal = plan::without(&observed, |other| other == name);
+    session.apply(&goal, &observed).map(|_| ())
+}
+
+fn no_way() -> Error {
+    Error::usage("exec", "--dns and --rewrite are for a throw-away namespace, which needs a way out")
+        .hint("--gateway ADDR, or --dev IF for that device's own gateway")
+        .class(Class::Exec)
+}

@@ -1,0 +1,54 @@
+//! What the host asks for names: resolv.conf(5), and the servers behind a stub on loopback.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Files that name the real servers of a host whose resolv.conf names a stub, the most exact first:
+/// systemd-resolved's (systemd-resolved.service(8)), NetworkManager's (NetworkManager.conf(5), `rc-manager`),
+/// resolvconf's for dnsmasq.
+const BEHIND_STUBS: [&str; 3] = [
+    "/run/systemd/resolve/resolv.conf",
+    "/run/NetworkManager/no-stub-resolv.conf",
+    "/run/dnsmasq/resolv.conf",
+];
+
+/// Files of each device by its index, and the key of its servers: what was told to systemd-resolved over its bus
+/// (by NetworkManager, say), and what systemd-networkd learned (both as sd-network(3) reads them).
+const BY_LINK: [(&str, &str); 2] =
+    [("/run/systemd/resolve/netif", "SERVERS="), ("/run/systemd/netif/links", "DNS=")];
+
+/// The servers that resolv.conf names.
+pub(super) fn nameservers() -> Vec<IpAddr> {
+    read_conf("/etc/resolv.conf")
+}
+
+/// Real servers by device name; under "" those that are nobody's in particular.
+pub(super) fn upstreams(indices: &BTreeMap<u32, String>) -> BTreeMap<String, Vec<IpAddr>> {
+    let by_link = indices.iter().filter_map(|(index, name)| Some((name.clone(), link_servers(*index)?)));
+    let mut out: BTreeMap<_, _> = by_link.collect();
+    let real = |server: &IpAddr| !server.is_loopback();
+    let global = BEHIND_STUBS.iter().map(|path| read_conf(path)).find(|servers| servers.iter().any(real));
+    out.extend(global.map(|servers| (String::new(), servers)));
+    out
+}
+
+fn link_servers(index: u32) -> Option<Vec<IpAddr>> {
+    BY_LINK.iter().find_map(|(dir, key)| {
+        let text = std::fs::read_to_string(format!("{dir}/{index}")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+        let servers: Vec<IpAddr> = line.split_whitespace().filter_map(server).collect();
+        (!servers.is_empty()).then_some(servers)
+    })
+}
+
+/// `ADDR`, perhaps with `#NAME` or `%DEVICE` behind it, or `[ADDR]:PORT` (of which only the usual port is any use
+/// here).
+fn server(word: &str) -> Option<IpAddr> {
+    word.split(['#', '%']).next()?.parse().ok()
+}
+
+fn read_conf(path: &str) -> Vec<IpAddr> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let words = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    words.filter_map(|rest| server(rest.trim())).collect()
+}

@@ -1,0 +1,134 @@
+//! Bad input: an error in the contract's form, never a path or an nft string.
+
+use crate::lab::Lab;
+
+/// What is no name, as a bash word.
+const BAD_NAMES: [&str; 11] = [
+    "a/b",
+    "..",
+    "../x",
+    "/run/x",
+    "$'a\\nb'",
+    "'a\"b'",
+    "\"a'b\"",
+    "'a b'",
+    "''",
+    "$'\\xff'",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+];
+
+#[test]
+fn names_that_are_none_on_the_command_line() {
+    let lab = Lab::new();
+    lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"");
+    let before = lab.snapshot();
+    for name in BAD_NAMES {
+        for command in
+            ["add N --gateway $LAB_SLOW", "up N", "down N", "remove N", "plan N", "status N", "ps N"]
+        {
+            let output = lab.sh(&format!("nsnat {}", command.replace('N', name)));
+            let fine = output.status == 2 && !output.stderr.is_empty() && !output.stderr.contains("panicked");
+            assert!(fine, "a usage error is needed:\n{output}");
+        }
+        let output = lab.sh(&format!("nsnat exec {name} true"));
+        assert!(matches!(output.status, 2 | 125), "{output}");
+        let output = lab.sh(&format!("nsnat shell {name} </dev/null"));
+        assert!(matches!(output.status, 2 | 125), "{output}");
+    }
+    lab.same(&before, "after names that are none");
+}
+
+/// The same in a file: all of them in one run, each with its line.
+#[test]
+fn names_that_are_none_in_the_configuration() {
+    let lab = Lab::new();
+    let names = ["a/b", "..", "a\\nb", "a\\\"b", "a'b", "", &"a".repeat(65)];
+    let text: String =
+        names.iter().map(|n| format!("[namespace.\"{n}\"]\ngateway = \"192.168.1.254\"\n")).collect();
+    lab.ok(&format!("mkdir /etc/nsnat; cat >/etc/nsnat/nsnat.toml <<'END'\n{text}END"));
+    let before = lab.snapshot();
+    for command in ["up", "plan", "list", "add more --gateway $LAB_SLOW"] {
+        let words = lab.fails(2, &format!("nsnat {command}"));
+        for line in (1..=2 * names.len()).step_by(2) {
+            assert!(
+                words.contains(&format!("nsnat.toml:{line}:")),
+                "line {line} is missing ({command}):\n{words}"
+            );
+        }
+    }
+    lab.same(&before, "after a bad configuration");
+}
+
+#[test]
+fn configurations_that_cannot_be_read() {
+    let lab = Lab::new();
+    lab.ok("mkdir /etc/nsnat");
+    for (what, make, words) in [
+        ("half written", "printf '[namespace.slow]\\ngateway = \"192.1' >FILE", "FILE:2:"),
+        ("cut in the middle of a key", "printf '[namespace.slow]\\ngatew' >FILE", "FILE:2:"),
+        ("not text", "head -c 4096 /dev/urandom >FILE", "FILE"),
+        ("zeros", "head -c 4096 /dev/zero >FILE", "FILE"),
+        ("100 MB", "truncate -s 100M FILE", "FILE"),
+        ("100 MB of text", "yes '# nothing' | head -c 100000000 >FILE || true", "FILE"),
+        ("without end", "ln -s /dev/zero FILE", "FILE"),
+        ("a directory", "mkdir FILE", "FILE"),
+        ("a pipe", "mkfifo FILE", "FILE"),
+        ("a loop of links", "ln -s FILE FILE", "FILE"),
+    ] {
+        for file in ["/etc/nsnat/nsnat.toml", "/etc/nsnat/conf.d/x.toml"] {
+            lab.ok(&format!("rm -rf {file}; mkdir -p /etc/nsnat/conf.d; {}", make.replace("FILE", file)));
+            let before = lab.snapshot();
+            for command in ["up", "plan", "add more --gateway $LAB_SLOW"] {
+                let output = lab.sh(&format!("ulimit -v 2000000; timeout 20 nsnat {command}"));
+                let fine =
+                    matches!(output.status, 1 | 2) && output.stderr.contains(&words.replace("FILE", file));
+                assert!(
+                    fine && output.stderr.len() < 4000,
+                    "{what}: an error that names it is needed:\n{output}"
+                );
+            }
+            lab.same(&before, what);
+            // Without the configuration, as `down` does its work.
+            lab.says("nsnat down", "nothing to do");
+            lab.ok(&format!("rm -rf {file}"));
+        }
+    }
+    let words = lab.fails(2, "nsnat --config /nowhere/x.toml up");
+    assert!(words.contains("/nowhere/x.toml"), "{words}");
+}
+
+#[test]
+fn unknown_names_get_the_nearest_known_one() {
+    let lab = Lab::new();
+    lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"");
+    for command in ["up slwo", "plan slwo", "remove slwo", "status slwo"] {
+        let output = lab.sh(&format!("nsnat {command}"));
+        assert!(output.status != 0 && output.stderr.contains("slow"), "{output}");
+    }
+    assert!(lab.fails(1, "nsnat down slow").contains("not up"));
+}
+
+#[test]
+fn bad_usage_changes_nothing() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    for words in [
+        "",
+        "upp",
+        "up --nonsense",
+        "add",
+        "add slow",
+        "exec",
+        "exec slow",
+        "add slow --gateway nonsense",
+        "add slow --gateway $LAB_SLOW --dns nonsense",
+        "add slow --gateway $LAB_SLOW --rewrite 8.8.8.8",
+        "add slow --gateway $LAB_SLOW --subnet 10.0.0.0/33",
+        "-o xml status",
+        "completions nonsense",
+    ] {
+        let output = lab.sh(&format!("nsnat {words}"));
+        assert!(output.status == 2 && !output.stderr.is_empty(), "`nsnat {words}`:\n{output}");
+    }
+    lab.same(&before, "after bad usage");
+}

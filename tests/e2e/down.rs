@@ -1,0 +1,132 @@
+//! `down` leaves nothing of ours and touches nothing of others.
+
+use crate::lab::Lab;
+
+/// Namespaces of every kind: with DNS, without, on two devices, with a subnet of its own.
+pub(crate) const EVERYTHING: &str = r#"
+[namespace.slow]
+gateway = "$LAB_SLOW"
+dns = "$LAB_NEW"
+[namespace.slow2]
+gateway = "$LAB_SLOW"
+dns = { rewrite = { "$LAB_OLD" = "$LAB_SECOND" } }
+[namespace.third]
+gateway = "$LAB_THIRD"
+lan = false
+[namespace.own]
+gateway = "$LAB_THIRD"
+subnet = "10.5.0.0/30"
+mtu = 1400
+"#;
+
+/// What others have on a host: names, numbers and preferences close to ours.
+pub(crate) const FOREIGN: &str = r#"
+    nft -f - <<END
+table inet foreign {
+    set nsn { type ipv4_addr; elements = { 10.213.0.1 } }
+    chain forward { type filter hook forward priority filter; policy accept; meta mark 0x01000000 accept comment "nsnat"; }
+    chain nat { type nat hook postrouting priority srcnat; ip saddr 10.99.0.0/24 masquerade; }
+}
+table ip nsnat {
+    chain forward { type filter hook forward priority filter; policy accept; }
+}
+END
+    ip rule add pref 4209 fwmark 0x1000000/0xff000000 lookup 4242
+    ip rule add pref 4214 from 10.99.0.0/24 lookup 4242 protocol kernel
+    ip -6 rule add pref 4210 fwmark 0x77 lookup 4242 protocol static
+    ip rule add pref 4210 to 10.98.0.0/24 lookup 4242 protocol static
+    ip route add default via $LAB_THIRD table 4242
+    ip route add 10.97.0.0/24 via $LAB_THIRD proto kernel
+    ip route add unreachable 10.96.0.0/24 table 213300 proto kernel
+    ip netns add foreign
+    ip link add nsn-foreign type veth peer name eth0 netns foreign
+    ip link set nsn-foreign alias nsnat:foreign
+    ip addr add 10.213.128.1/30 dev nsn-foreign
+    ip link set nsn-foreign up
+    ip link add grouped type bridge
+    ip link set grouped group 7238510
+    echo 1 >/proc/sys/net/ipv4/conf/eth0/forwarding
+    mkdir -p /etc/netns/slow; echo 10.0.0.1 here >/etc/netns/slow/hosts
+"#;
+
+/// Up with a configuration that is deleted; then down.
+fn nothing_is_left(plant: &str) {
+    let lab = Lab::new();
+    lab.ok(plant);
+    let before = lab.snapshot();
+    lab.declare(EVERYTHING);
+    lab.ok("nsnat up");
+    lab.says(
+        "for name in slow slow2 third own; do nsnat exec $name whoami4; done",
+        "203.0.113.254\n203.0.113.254\n203.0.113.3\n203.0.113.3",
+    );
+    assert!(before.same(&lab.snapshot()).is_err(), "the snapshot does not see what up does");
+    lab.ok("rm -r /etc/nsnat; nsnat down");
+    lab.same(&before, "after down");
+    lab.says("nsnat down", "nothing to do");
+    lab.same(&before, "after down for the second time");
+}
+
+#[test]
+fn on_a_host_that_never_had_a_namespace() {
+    nothing_is_left(":");
+}
+
+#[test]
+fn with_an_empty_directory_of_namespaces() {
+    nothing_is_left("ip netns add other; ip netns del other");
+}
+
+#[test]
+fn with_things_of_others_all_around() {
+    nothing_is_left(FOREIGN);
+}
+
+/// One by one, in an order of their own, the others untouched.
+#[test]
+fn one_by_one() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    lab.declare(EVERYTHING);
+    lab.ok("nsnat up; rm -r /etc/nsnat");
+    lab.ok("nsnat exec own socat -u TCP4:$LAB_SERVICE:9997 /run/lab/ticks >/dev/null 2>&1 & echo $! >/run/lab/pid");
+    for name in ["slow", "third", "slow2"] {
+        lab.says(&format!("nsnat down {name}"), &format!("{name}: down"));
+        lab.says("nsnat exec own whoami4", "203.0.113.3");
+    }
+    // The job of the one that stayed went on all the while.
+    lab.ok("a=$(wc -l </run/lab/ticks); for ((i = 0; i < 250; i++)); do
+        [ $(wc -l </run/lab/ticks) -le $a ] || exit 0; sleep 0.02; done; exit 1");
+    lab.ok("kill $(cat /run/lab/pid); while kill -0 $(cat /run/lab/pid) 2>/dev/null; do sleep 0.02; done");
+    lab.says("nsnat down own", "own: down");
+    lab.same(&before, "after the last one");
+}
+
+#[test]
+fn add_and_remove() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    for options in ["", "--temporary", "--dns $LAB_NEW", "--subnet 10.5.0.0/30 --dev eth0"] {
+        lab.ok(&format!("nsnat add slow --gateway $LAB_SLOW {options}"));
+        lab.says("nsnat exec slow whoami4", "203.0.113.254");
+        lab.says("nsnat remove slow", "slow: down");
+        lab.same(&before, &format!("after add {options} and remove"));
+    }
+}
+
+/// A running job is never cut off, unless that is asked for.
+#[test]
+fn not_while_processes_are_inside() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    lab.declare(EVERYTHING);
+    lab.ok("nsnat up; nsnat exec slow sleep 1000 >/dev/null 2>&1 & sleep 0.3; nsnat ps slow | grep -q sleep");
+    let whole = lab.snapshot();
+    for command in ["nsnat down slow", "nsnat down"] {
+        let words = lab.fails(1, command);
+        assert!(words.contains("slow") && words.contains("sleep") && words.contains("--kill"), "{words}");
+        lab.same(&whole, &format!("after {command} was refused"));
+    }
+    lab.ok("nsnat down --kill && ! pgrep -x sleep; rm -r /etc/nsnat");
+    lab.same(&before, "after down --kill");
+}

@@ -1,0 +1,160 @@
+//! Nothing leaks: whatever others do to the host, no packet of a namespace leaves by the fast router, and a program
+//! inside gets an error at once.
+//!
+//! "No packet" is a capture on the fast router of everything that goes to the service. Each capture proves itself:
+//! it has to hold the host's own packet, which leaves by the fast router as it should.
+
+use crate::lab::Lab;
+
+/// What a program gets at once when it may not get out; a timeout is none of them.
+const ERRORS: [&str; 5] = [
+    "Network is unreachable",
+    "No route to host",
+    "Connection refused",
+    "Connection reset by peer",
+    "Permission denied",
+];
+
+/// Does `damage` while a connection by the namespace's way is established, and tries everything that may leak.
+fn nothing_leaks(gateway: &str, damage: &str) {
+    let lab = Lab::new();
+    lab.ok(&format!("nsnat add slow --gateway {gateway} --dns $LAB_NEW"));
+    // A job that talks all the time: what it sends after the damage must not leave by another way either.
+    lab.ok("cat >/run/lab/job <<'END'
+        exec 3<>/dev/tcp/$LAB_SERVICE/7
+        echo first >&3; read -r -t 5 answer <&3; echo got $answer
+        while [ ! -e /run/lab/damaged ]; do sleep 0.02; done
+        # An established connection may learn of its end when it sends, or when it reads.
+        for ((i = 0; i < 40; i++)); do echo again >&3 || break; sleep 0.05; done
+        read -r -t 5 answer <&3; echo answer ${answer-none}
+END
+        nsnat exec slow bash /run/lab/job >/run/lab/job.out 2>/run/lab/job.err & echo $! >/run/lab/job.pid
+        for ((i = 0; i < 250; i++)); do grep -q got /run/lab/job.out && break; sleep 0.02; done
+        grep -q got /run/lab/job.out");
+    lab.ok("capture fast \"host $LAB_SERVICE or host $LAB_NEW or host $LAB_OLD\" >/run/lab/id");
+    lab.ok(damage);
+    lab.ok("touch /run/lab/damaged");
+    for ask in ["TCP4:$LAB_SERVICE:80,connect-timeout=10", "TCP4:$LAB_SERVICE:9997,connect-timeout=10"] {
+        at_once(&lab, &format!("nsnat exec slow timeout 3 socat -u {ask} -"), damage);
+    }
+    at_once(
+        &lab,
+        "nsnat exec slow timeout 3 bash -c 'exec 3<>/dev/udp/$LAB_SERVICE/80; echo >&3; read -r <&3'",
+        damage,
+    );
+    lab.sh("nsnat exec slow -- ask $LAB_OLD a.example.test; nsnat exec slow -- ask 127.0.0.53 a.example.test +tcp");
+    lab.ok("while kill -0 $(cat /run/lab/job.pid) 2>/dev/null; do sleep 0.02; done");
+    // The host's own packet, so that none of the namespace's means none.
+    lab.says("whoami4", "203.0.113.1");
+    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let (control, leaked): (Vec<&str>, Vec<&str>) =
+        seen.lines().partition(|line| line.contains("198.51.100.80.80") && !line.contains("10.213."));
+    let host = lab.ok("echo $LAB_HOST");
+    assert!(control.iter().any(|line| line.contains(&host)), "the capture sees nothing: {seen}");
+    // The control is one connection; every other packet is a leak.
+    let ports: std::collections::BTreeSet<&str> = control
+        .iter()
+        .filter_map(|line| line.split(&format!("{host}.")).nth(1)?.split([' ', ':']).next())
+        .collect();
+    assert!(
+        leaked.is_empty() && ports.len() == 1,
+        "after {damage}, by the fast router: {seen}\n{}",
+        lab.state()
+    );
+}
+
+#[track_caller]
+fn at_once(lab: &Lab, script: &str, damage: &str) {
+    let output = lab.sh(script);
+    let error = ERRORS.iter().any(|error| output.stderr.contains(error));
+    assert!(
+        output.status != 124 && error,
+        "an error at once is needed after {damage}:\n{output}\n{}",
+        lab.state()
+    );
+}
+
+/// Rules by mark, by source, and all of them.
+#[test]
+fn rules_deleted_by_hand() {
+    nothing_leaks(
+        "$LAB_THIRD",
+        "for pref in 4210 4211 4212 4213; do
+        while ip rule del pref $pref 2>/dev/null; do :; done; done",
+    );
+}
+
+#[test]
+fn rules_deleted_by_hand_with_both_gateways_on_one_device() {
+    nothing_leaks(
+        "$LAB_SLOW",
+        "for pref in 4210 4211 4212 4213; do
+        while ip rule del pref $pref 2>/dev/null; do :; done; done",
+    );
+}
+
+#[test]
+fn table_flushed() {
+    nothing_leaks("$LAB_THIRD", "ip route flush table 213001");
+}
+
+#[test]
+fn table_flushed_with_both_gateways_on_one_device() {
+    nothing_leaks("$LAB_SLOW", "ip route flush table 213001");
+}
+
+#[test]
+fn device_down() {
+    nothing_leaks("$LAB_THIRD", "ip link set eth1 down");
+}
+
+#[test]
+fn device_gone() {
+    nothing_leaks("$LAB_THIRD", "ip link del eth1");
+}
+
+#[test]
+fn device_without_its_address() {
+    nothing_leaks("$LAB_THIRD", "ip addr flush dev eth1");
+}
+
+/// Without our nft rules nothing is masqueraded either: packets go to the right router with an address that nobody
+/// answers, so that there is no error; what counts is that none goes to the wrong one.
+#[test]
+fn whole_ruleset_flushed() {
+    let lab = Lab::new();
+    lab.ok("nsnat add slow --gateway $LAB_SLOW --dns $LAB_NEW; nsnat add third --gateway $LAB_THIRD");
+    lab.ok("nft flush ruleset; capture fast >/run/lab/id");
+    for name in ["slow", "third"] {
+        lab.sh(&format!("nsnat exec {name} timeout 1 socat -u TCP4:$LAB_SERVICE:80 -"));
+        lab.sh(&format!("nsnat exec {name} ask $LAB_OLD a.example.test"));
+    }
+    lab.says("whoami4", "203.0.113.1");
+    let seen = lab.ok("captured $(cat /run/lab/id)");
+    assert!(seen.contains("192.168.1.10"), "the capture does not see the host's own packet: {seen}");
+    // A switch may show the fast router what is not for it: only what it forwards, or what is for it, counts.
+    let leaked: Vec<&str> = seen.lines().filter(|line| line.contains(" 10.213.")).collect();
+    assert!(leaked.is_empty(), "by the fast router: {leaked:#?}");
+    lab.ok("nsnat up");
+    lab.says("nsnat exec slow whoami4; nsnat exec third whoami4", "203.0.113.254\n203.0.113.3");
+}
+
+/// The guard alone, without rules and table: it checks the next hop, not only the device.
+#[test]
+fn namespaces_do_not_reach_each_other_nor_does_anybody_reach_them() {
+    let lab = Lab::new();
+    lab.ok("nsnat add one --gateway $LAB_SLOW; nsnat add two --gateway $LAB_SLOW");
+    let two = lab.ok("ip -n two -4 -o addr show dev eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'");
+    lab.ok("nsnat exec two socat TCP4-LISTEN:8080,fork,reuseaddr SYSTEM:'echo two' >/dev/null 2>&1 &
+        for ((i = 0; i < 250; i++)); do nsnat exec two ss -Hltn | grep -q :8080 && break; sleep 0.02; done");
+    // The control: the host itself gets there.
+    lab.says(&format!("socat -u -T 2 TCP4:{two}:8080,connect-timeout=2 -"), "two");
+    at_once(
+        &lab,
+        &format!("nsnat exec one timeout 3 socat -u TCP4:{two}:8080,connect-timeout=10 -"),
+        "nothing",
+    );
+    lab.ok(&format!("at printer ip route add {two} via $LAB_HOST"));
+    let output = lab.sh(&format!("at printer timeout 2 socat -u TCP4:{two}:8080,connect-timeout=1 -"));
+    assert!(output.status != 0 && output.stdout.is_empty(), "somebody else gets in: {output}");
+}

@@ -1,0 +1,20 @@
+//! End to end: the program as people use it, on the host of a lab.
+//!
+//! One file a subject; each test has a lab of its own. Nothing is skipped: a machine that cannot have a lab
+//! (not root, a tool missing) fails, and says what is missing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "../lab/mod.rs"]
+mod lab;
+
+mod cli;
+mod contracts;
+mod down;
+mod idempotence;
+mod job;
+mod kill;
+mod leaks;
+mod plan_lines;
+mod scale;
+mod weather;

@@ -1,0 +1,64 @@
+//! What a packet costs grows with the number of ways out, not with the number of namespaces.
+
+use crate::lab::Lab;
+
+const UPLINKS: &str = "[uplink.slow]\ndev = \"eth0\"\ngateway = \"$LAB_SLOW\"\n\
+    [uplink.fast]\ndev = \"eth0\"\ngateway = \"$LAB_FAST\"\n\
+    [uplink.third]\ndev = \"eth1\"\ngateway = \"$LAB_THIRD\"\n";
+
+/// `count` namespaces n0, n1, …, in turns on the first `uplinks` of slow, fast and third.
+fn declare(lab: &Lab, count: usize, uplinks: usize) {
+    let names = ["slow", "fast", "third"];
+    let one =
+        |n: usize| format!("[namespace.n{n}]\nuplink = \"{}\"\ndns = \"$LAB_NEW\"\n", names[n % uplinks]);
+    lab.declare(&format!("{UPLINKS}{}", (0..count).map(one).collect::<String>()));
+}
+
+/// The rules of the host, and those of our nft table: what is not an element.
+fn rules(lab: &Lab) -> (String, String) {
+    (lab.ok("ip rule; ip -6 rule"), lab.ok("nft -s list table inet nsnat | sed -n '/^\\tchain/,/^\\t}/p'"))
+}
+
+#[test]
+fn a_hundred_namespaces_on_three_uplinks() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    declare(&lab, 1, 1);
+    lab.ok("nsnat up");
+    let (one_egress, nft) = rules(&lab);
+    declare(&lab, 3, 3);
+    lab.ok("nsnat up");
+    let (three_egresses, nft3) = rules(&lab);
+    assert!(three_egresses.lines().count() > one_egress.lines().count(), "{one_egress}\n{three_egresses}");
+    assert_eq!(nft, nft3);
+    declare(&lab, 100, 3);
+    lab.ok("nsnat up");
+    let (hundred, nft100) = rules(&lab);
+    assert_eq!(three_egresses, hundred, "rules by the number of namespaces");
+    assert_eq!(nft, nft100, "nft rules by the number of namespaces");
+    // The elements are there (else the above would be no wonder), and every way is the right one.
+    lab.says("nft -j list map inet nsnat mark_of | jq '[.nftables[].map.elem // [] | length] | add'", "100");
+    for (name, address) in
+        [("n0", "254"), ("n1", "1"), ("n2", "3"), ("n97", "1"), ("n98", "3"), ("n99", "254")]
+    {
+        lab.says(&format!("nsnat exec {name} whoami4"), &format!("203.0.113.{address}"));
+    }
+    lab.says("ip -n n99 -4 -o addr show dev eth0 | wc -l; nsnat plan; nsnat up", "1\nnothing to do");
+    lab.ok("rm -r /etc/nsnat; nsnat -q down");
+    lab.same(&before, "after down of a hundred");
+}
+
+#[test]
+fn the_skeleton_as_it_stands_is_what_runs() {
+    let lab = Lab::new();
+    lab.ok("nft -c -f nft/host.nft");
+    let before = lab.ok("nft list ruleset");
+    assert_eq!(before, "", "a check has no effect");
+    // Elements aside, and the empty set whose name says which text was loaded.
+    let list = "nft list table inet nsnat | sed '/elements = .*}$/d; /elements = /,/}/d; /set text_/,/}/d' | sed '/^$/d'";
+    lab.ok("nsnat add slow --gateway $LAB_SLOW --dns $LAB_NEW");
+    let running = lab.ok(list);
+    lab.ok("nsnat remove slow; nft -f nft/host.nft");
+    assert_eq!(running, lab.ok(list));
+    assert!(running.contains("chain guard"), "{running}");
+}

@@ -1,0 +1,191 @@
+//! Bad weather: the host is not as it should be. nsnat says what is wrong and what to do, and changes nothing.
+
+use crate::lab::{Lab, Output};
+
+const SLOW: &str = "[namespace.slow]\ngateway = \"$LAB_SLOW\"\ndns = \"$LAB_NEW\"";
+
+/// Fails in this status, with these words, within few lines, and changes nothing.
+#[track_caller]
+fn refused(lab: &Lab, script: &str, status: i32, words: &[&str]) -> Output {
+    let before = lab.snapshot();
+    let output = lab.sh(script);
+    let missing: Vec<_> = words.iter().filter(|word| !output.stderr.contains(**word)).collect();
+    assert!(
+        output.status == status && missing.is_empty(),
+        "status {status} and {missing:?} are missing:\n{output}"
+    );
+    assert!(output.stderr.lines().count() < 40 && output.stderr.len() < 4000, "too many words:\n{output}");
+    assert!(!output.stderr.contains("panicked"), "{output}");
+    lab.same(&before, &format!("after `{script}` was refused"));
+    output
+}
+
+#[test]
+fn not_root() {
+    let lab = Lab::new();
+    lab.declare(SLOW);
+    // A copy where nobody may read it.
+    lab.ok("mkdir -m 755 /run/lab/nobody; install -m 755 $(type -P nsnat) /run/lab/nobody/");
+    let as_nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups /run/lab/nobody/nsnat";
+    for command in ["up", "down", "plan", "status", "add more --gateway 192.168.1.254", "remove slow"] {
+        let output =
+            refused(&lab, &format!("{as_nobody} {command}"), 1, &["root", &format!("sudo nsnat {command}")]);
+        assert!(output.stderr.lines().count() <= 2, "one line, and the hint: {output}");
+    }
+    refused(&lab, &format!("{as_nobody} exec slow true"), 125, &["slow", "sudo"]);
+    lab.ok("nsnat up");
+    refused(&lab, &format!("{as_nobody} exec slow true"), 125, &["root", "sudo nsnat exec"]);
+    refused(&lab, &format!("{as_nobody} down"), 1, &["root", "sudo nsnat down"]);
+}
+
+#[test]
+fn no_nft_on_the_host() {
+    let lab = Lab::new();
+    lab.declare(SLOW);
+    // Covered in a mount namespace of its own: for this one command the host has none.
+    let without = "unshare -m --propagation private bash -c '
+        for nft in $(type -ap nft); do [ -c $nft ] || mount --bind /dev/null $nft; done; \"$@\"' -";
+    for command in ["up", "down", "add more --gateway $LAB_SLOW"] {
+        refused(&lab, &format!("{without} nsnat {command}"), 1, &["nft", "package nftables"]);
+    }
+}
+
+#[test]
+fn a_gateway_that_no_device_reaches() {
+    let lab = Lab::new();
+    let words = ["172.16.0.1", "eth0", "192.168.1.0/24", "eth1", "10.20.0.0/24"];
+    refused(&lab, "nsnat add slow --gateway 172.16.0.1", 2, &words);
+    lab.declare("[namespace.slow]\ngateway = \"172.16.0.1\"\n[namespace.good]\ngateway = \"$LAB_SLOW\"");
+    refused(&lab, "nsnat up", 2, &words);
+    refused(&lab, "nsnat add more --gateway $LAB_SLOW --dev nowhere0", 2, &["nowhere0", "eth0", "eth1"]);
+}
+
+#[test]
+fn somebody_elses_namespace_of_that_name() {
+    let lab = Lab::new();
+    lab.ok("ip netns add slow; ip -n slow link set lo up; ip -n slow addr add 10.1.2.3/32 dev lo");
+    let inside = "ip -n slow -d addr; ip -n slow rule; ip -n slow route show table all";
+    let before = lab.ok(inside);
+    refused(&lab, "nsnat add slow --gateway $LAB_SLOW", 2, &["slow", "not nsnat's"]);
+    lab.declare(&format!("{SLOW}\n[namespace.third]\ngateway = \"$LAB_THIRD\""));
+    refused(&lab, "nsnat up", 2, &["slow", "not nsnat's"]);
+    refused(&lab, "nsnat down slow", 1, &["slow", "not nsnat's"]);
+    // The others come up all the same, and go, and it stays.
+    lab.ok("nsnat up third; nsnat exec third whoami4; nsnat down");
+    assert_eq!(before, lab.ok(inside));
+    lab.says("nsnat status -o json | jq -r '.namespaces[] | select(.name == \"slow\").state'", "foreign");
+}
+
+#[test]
+fn a_stale_plain_file_is_healed() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    lab.declare(SLOW);
+    // With and without its directory as ip netns leaves it.
+    for plant in ["mkdir -p /run/netns; touch /run/netns/slow", "ip netns add slow; umount /run/netns/slow"] {
+        lab.ok(plant);
+        lab.ok("nsnat up");
+        lab.says("nsnat exec slow whoami4", "203.0.113.254");
+        lab.ok("nsnat down; umount /run/netns 2>/dev/null || true; rmdir /run/netns 2>/dev/null || true");
+    }
+    lab.ok("rm -r /etc/nsnat");
+    lab.same(&before, "after down");
+}
+
+/// In both directions: what one makes, the other enters, lists and removes.
+#[test]
+fn ip_netns_and_nsnat_understand_each_other() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    lab.declare(SLOW);
+    lab.ok("nsnat up");
+    lab.says("ip netns exec slow whoami4", "203.0.113.254");
+    lab.says("ip netns exec slow ask 127.0.0.53 a.example.test", "192.0.2.53");
+    lab.says("ip netns list | sed 's/ .*//'", "slow");
+    lab.says("ip netns exec slow nsnat which", "slow");
+    lab.says("ip netns exec slow ip netns identify", "slow");
+    lab.says("nsnat exec slow ip netns identify", "slow");
+    // A file that `ip netns exec` shows over /etc, `nsnat exec` shows, too.
+    lab.ok("mkdir -p /etc/netns/slow; echo here >/etc/netns/slow/hosts");
+    lab.says("ip netns exec slow cat /etc/hosts; nsnat exec slow cat /etc/hosts", "here\nhere");
+    lab.ok("rm -r /etc/netns");
+    // A namespace that comes after ours stays when ours goes, and can be entered.
+    lab.ok("ip netns add later; nsnat down; ip netns exec later ip link");
+    lab.says("ip netns list", "later");
+    // One that was made while ip netns held the directory, removed by it.
+    lab.ok("nsnat up; ip netns del slow; ip netns del later; nsnat down");
+    lab.ok("rm -r /etc/nsnat; umount /run/netns 2>/dev/null || true; rmdir /run/netns 2>/dev/null || true");
+    lab.same(&before, "after all");
+}
+
+#[test]
+fn a_full_disk_changes_nothing() {
+    let lab = Lab::new();
+    lab.declare(SLOW);
+    lab.ok("mount -o remount,size=$(($(df --output=used -k /run | tail -n 1) + 64))k /run
+        dd if=/dev/zero of=/run/lab/filler bs=4k status=none 2>/dev/null || true
+        ! echo x >/run/lab/more 2>/dev/null");
+    refused(&lab, "nsnat up", 1, &["No space left on device"]);
+    refused(&lab, "nsnat add more --gateway $LAB_SLOW --temporary", 1, &["No space left on device"]);
+    // Room for some of what is written: whole, or nothing.
+    for pages in 1..6 {
+        lab.ok(&format!("truncate -s -{}k /run/lab/filler", 4 * pages));
+        let before = lab.snapshot();
+        let up = lab.sh("nsnat up");
+        if up.status == 0 {
+            lab.says("nsnat exec slow whoami4", "203.0.113.254");
+            lab.ok("nsnat down");
+        } else {
+            assert!(up.stderr.contains("No space left on device"), "{up}");
+        }
+        lab.same(&before, &format!("with {pages} free pages, after up ended in {}", up.status));
+        lab.ok("dd if=/dev/zero of=/run/lab/filler bs=4k status=none oflag=append conv=notrunc 2>/dev/null || true");
+    }
+    // Taking away works on a full disk.
+    lab.ok("rm /run/lab/filler");
+    let before = lab.snapshot();
+    lab.ok("nsnat up; dd if=/dev/zero of=/run/lab/filler bs=4k status=none 2>/dev/null || true; nsnat down");
+    lab.same(&before, "after down on a full disk");
+}
+
+/// The lock: two never interleave. What ten at once leave is what ten one after the other leave.
+#[test]
+fn many_at_once() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    let all = "wait_all() { local status=0; for pid in $pids; do wait $pid || status=1; done; return $status; }; pids=";
+    lab.ok(&format!(
+        "{all}; for i in {{0..9}}; do
+        nsnat -q add n$i --gateway $LAB_SLOW --dns $LAB_NEW & pids+=\" $!\"; done; wait_all"
+    ));
+    lab.says("nsnat list | wc -l; nsnat plan", "10");
+    lab.says("for i in {0..9}; do nsnat exec n$i whoami4; done | sort -u", "203.0.113.254");
+    lab.says("for i in {0..9}; do ip -n n$i -4 -o addr show dev eth0; done | grep -o 'inet [^ ]*' | sort -u | wc -l", "10");
+    lab.ok(&format!("{all}; for i in {{0..4}}; do
+        nsnat -q remove n$i & pids+=\" $!\"; nsnat -q add m$i --gateway $LAB_THIRD & pids+=\" $!\"; done; wait_all"));
+    lab.says("nsnat list | sort | xargs; nsnat plan", "m0 m1 m2 m3 m4 n5 n6 n7 n8 n9");
+    lab.says("for i in {0..4}; do nsnat exec m$i whoami4; done | sort -u", "203.0.113.3");
+    lab.ok(&format!(
+        "{all}; for name in $(nsnat list); do nsnat -q remove $name & pids+=\" $!\"; done; wait_all"
+    ));
+    lab.same(&before, "after ten adds, five removes and five adds, ten removes");
+}
+
+/// All in one file, which each reads, changes and replaces: no declaration is lost.
+#[test]
+fn many_at_once_in_one_file() {
+    let lab = Lab::new();
+    lab.ok("printf '# mine\n' >/etc/mine.toml");
+    let before = lab.snapshot();
+    let wait_all = "status=0; for pid in $pids; do wait $pid || status=1; done; exit $status";
+    lab.ok(&format!(
+        "pids=; for i in {{0..9}}; do
+        nsnat -q --config /etc/mine.toml add n$i --gateway $LAB_SLOW & pids+=\" $!\"; done; {wait_all}"
+    ));
+    lab.says("nsnat --config /etc/mine.toml list | wc -l; nsnat --config /etc/mine.toml plan", "10");
+    lab.ok(&format!(
+        "pids=; for i in {{0..9}}; do
+        nsnat -q --config /etc/mine.toml remove n$i & pids+=\" $!\"; done; {wait_all}"
+    ));
+    lab.same(&before, "after ten adds and ten removes");
+}

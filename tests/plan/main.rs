@@ -1,0 +1,8 @@
+//! The plan, which is pure: golden cases and properties, both on a model of the kernel.
+
+#![cfg(test)]
+
+mod golden;
+mod model;
+mod properties;
+mod world;

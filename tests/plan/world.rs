@@ -1,0 +1,97 @@
+//! A host with nsnat on it: the model of the kernel, gone through by the same circle as the real one.
+
+use super::model::Model;
+use nsnat::config::{Config, Problem};
+use nsnat::model::{Journal, Name, Netns, Observed, numbers};
+use nsnat::plan::{self, Action, Selection};
+use std::collections::BTreeSet;
+
+/// The kernel and nsnat's journal, which is the kernel's as far as the model goes.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) kernel: Model,
+}
+
+impl World {
+    pub(crate) fn new(host: Observed) -> Self {
+        Self { kernel: Model::new(host) }
+    }
+
+    /// What nsnat sees: of the namespaces those that it asks for.
+    pub(crate) fn observe(&self, names: &[&Name]) -> Observed {
+        let state = &self.kernel.state;
+        let named = |alias: &String| alias.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok();
+        let aliased = state.host.links.iter().filter_map(|link| named(link.alias.as_ref()?));
+        let asked = names.iter().copied().chain(state.journal.members.keys()).cloned();
+        let wanted: BTreeSet<Name> = asked.chain(aliased).collect();
+        let mut out = state.clone();
+        out.namespaces.retain(|name, _| wanted.contains(name));
+        out
+    }
+
+    /// The plan of `up`, and where it leads.
+    pub(crate) fn plan(
+        &self,
+        config: &Config,
+        selection: Selection<'_>,
+    ) -> Result<(Journal, Vec<Action>), Vec<Problem>> {
+        let observed = self.observe(&config.namespaces.keys().collect::<Vec<_>>());
+        let goal = plan::resolve(config, selection, &observed)?;
+        let actions = plan::actions(&goal, &observed);
+        Ok((goal, actions))
+    }
+
+    /// `up`; the inner result is what the kernel, or the look afterwards, has against it.
+    pub(crate) fn up(
+        &mut self,
+        config: &Config,
+        selection: Selection<'_>,
+    ) -> Result<Result<usize, String>, Vec<Problem>> {
+        let (goal, actions) = self.plan(config, selection)?;
+        Ok(self.circle(&goal, &actions))
+    }
+
+    /// `down` of what `gone` chooses.
+    pub(crate) fn down(&mut self, names: &[&Name], gone: impl Fn(&Name) -> bool) -> Result<usize, String> {
+        let observed = self.observe(names);
+        let goal = plan::without(&observed, gone);
+        let actions = plan::actions(&goal, &observed);
+        self.circle(&goal, &actions)
+    }
+
+    /// Writes the intent down, performs, observes again, which must leave nothing to do.
+    pub(crate) fn circle(&mut self, goal: &Journal, actions: &[Action]) -> Result<usize, String> {
+        self.intend(goal);
+        for action in actions {
+            self.kernel.apply(action).map_err(|why| format!("{action}: {why}"))?;
+        }
+        let names: Vec<&Name> = goal.members.keys().collect();
+        let observed = Observed { journal: goal.clone(), ..self.observe(&names) };
+        if let Some(rest) = plan::actions(goal, &observed).first() {
+            return Err(format!("still to do after everything was done: {rest}"));
+        }
+        let mut noted = goal.clone();
+        noted.skeleton.clone_from(&observed.table.rules);
+        for (name, member) in &mut noted.members {
+            if let Some(Netns::Alive { inode, .. }) = observed.namespaces.get(name) {
+                member.inode = Some(*inode);
+            }
+        }
+        self.kernel.state.journal = if noted.members.is_empty() { Journal::default() } else { noted };
+        Ok(actions.len())
+    }
+
+    /// What is on disk while actions are performed: both, the new entries where both have one.
+    pub(crate) fn intend(&mut self, goal: &Journal) {
+        let old = std::mem::replace(&mut self.kernel.state.journal, goal.clone());
+        let journal = &mut self.kernel.state.journal;
+        for (key, egress) in old.egresses {
+            journal.egresses.entry(key).or_insert(egress);
+        }
+        for (name, member) in old.members {
+            journal.members.entry(name).or_insert(member);
+        }
+        journal.sysctls.extend(old.sysctls);
+        journal.skeleton = None;
+    }
+}
