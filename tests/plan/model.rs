@@ -73,7 +73,10 @@ impl Model {
                 // One switch for all devices, which writes each one's (addrconf_fixup_forwarding).
                 let swept = |one: &str| one.starts_with("net/ipv6/") && one.ends_with("/forwarding");
                 if key == ALL_FORWARDING {
-                    sysctls.iter_mut().filter(|(one, _)| swept(one)).for_each(|(_, now)| now.clone_from(value));
+                    sysctls
+                        .iter_mut()
+                        .filter(|(one, _)| swept(one))
+                        .for_each(|(_, now)| now.clone_from(value));
                 }
                 Ok(())
             }
