@@ -36,23 +36,15 @@ impl<'a> Session<'a> {
     }
 
     /// Looks only into the namespaces that are named.
-    pub(super) fn narrow(self) -> Self {
-        Self { depth: Depth::Named, ..self }
+    pub(super) fn narrow(mut self) -> Self {
+        self.depth = Depth::Named;
+        self
     }
 
     /// What is.
     pub(super) fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
         self.named = names.iter().copied().cloned().collect();
         self.kernel.observe(names, self.depth)
-    }
-
-    /// What is, for one who only looks.
-    pub(super) fn look(mut self, names: &[&Name]) -> Result<Observed> {
-        let observed = self.observe(names)?;
-        if observed.journal.members.is_empty() {
-            files::clear(&self.lock)?;
-        }
-        Ok(observed)
     }
 
     /// Makes `goal` true; says how many actions that took.
@@ -125,15 +117,21 @@ impl<'a> Session<'a> {
 
     /// Writes the union of old and new down, before anything is changed.
     fn intend(goal: &Journal, observed: &Observed, actions: &[Action]) -> Result<()> {
-        for name in observed.journal.members.keys().filter(|name| !goal.members.contains_key(*name)) {
-            files::remove_target(name)?;
-        }
         let mut intent = union(goal, &observed.journal);
         intent.made_netns_dir |= !netns::dir_exists();
         if actions.iter().any(|action| matches!(action, Action::LoadSkeleton { .. })) {
             intent.skeleton = None;
         }
-        files::write_journal(&intent)
+        // What is there already needs no writing: taking away works on a full disk. Otherwise, what is written when
+        // all is done must not fail for want of room, so nothing is begun without it.
+        if intent != files::read_journal()? {
+            files::check_room(&intent)?;
+            files::write_journal(&intent)?;
+        }
+        for name in observed.journal.members.keys().filter(|name| !goal.members.contains_key(*name)) {
+            files::remove_target(name)?;
+        }
+        Ok(())
     }
 
     /// Writes the result down; what `exec` reads comes last.
@@ -183,6 +181,16 @@ impl<'a> Session<'a> {
         let actions = plan::actions(&mixed, &observed);
         self.circle(&mixed, &actions)?;
         Ok(complete)
+    }
+}
+
+impl Drop for Session<'_> {
+    /// Where nothing is up, nothing of ours stays below `/run`, not even the lock, whatever came of it.
+    fn drop(&mut self) {
+        if files::read_journal().is_ok_and(|journal| journal.members.is_empty()) {
+            // What cannot be removed is an empty file; the error that matters is told already.
+            let _ = files::clear(&self.lock);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
     super::need_root("add")?;
+    let _alone = files::lock_declarations()?;
     let config = config::open(context)?;
     if let Some(path) = config.declared_in(&add.name) {
         let name = &add.name;
@@ -27,16 +28,18 @@ pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
     let before = existing(&path)?;
     let text = declare(before.as_deref(), &add.name, &new(add))?;
     let made = make_dirs(&path)?;
-    files::replace(&path, &text, 0o644)?;
-    let result = up::run(context, std::slice::from_ref(&add.name));
+    let result =
+        files::replace(&path, &text, 0o644).and_then(|()| up::run(context, std::slice::from_ref(&add.name)));
     if result.is_err() {
-        undo(&path, before.as_deref(), &made)?;
+        // The first error is the one that tells; on a full disk not even the old text can be written again.
+        let _ = undo(&path, before.as_deref(), &made);
     }
     result
 }
 
 pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<()> {
     super::need_root("remove")?;
+    let _alone = files::lock_declarations()?;
     let config = config::open(context)?;
     let Some(path) = config.declared_in(name) else {
         return Err(super::unknown(name, config.namespaces.keys()));
@@ -99,7 +102,8 @@ fn make_dirs(path: &Path) -> Result<Vec<PathBuf>> {
 /// Puts a file and its directories back as they were.
 fn undo(path: &Path, before: Option<&str>, made: &[PathBuf]) -> Result<()> {
     match before {
-        Some(text) => files::replace(path, text, 0o644)?,
+        Some(text) if existing(path)?.as_deref() != Some(text) => files::replace(path, text, 0o644)?,
+        Some(_) => {}
         None => files::remove_file(path)?,
     }
     made.iter().try_for_each(files::remove_dir)

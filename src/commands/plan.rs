@@ -12,7 +12,7 @@ const SOMETHING: u8 = 2;
 
 pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<ExitCode> {
     let config = config::open(context)?;
-    let observed = Session::begin(context, "plan")?.look(&config.namespaces.keys().collect::<Vec<_>>())?;
+    let observed = Session::begin(context, "plan")?.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
     let goal = config::goal(context, &config, names, &observed)?;
     let actions = plan::actions(&goal, &observed);
     if context.json() {

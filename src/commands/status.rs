@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 
 pub(super) fn run(context: &Context<'_>, name: Option<&Name>) -> Result<()> {
     let config = config::open(context)?;
-    let observed = Session::begin(context, "status")?.look(&config.namespaces.keys().collect::<Vec<_>>())?;
+    let observed =
+        Session::begin(context, "status")?.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
     let known: BTreeSet<&Name> = config.namespaces.keys().chain(observed.journal.members.keys()).collect();
     if let Some(name) = name.filter(|name| !known.contains(name)) {
         return Err(super::unknown(name, known.into_iter()));

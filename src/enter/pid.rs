@@ -2,8 +2,10 @@
 //!
 //! # Theory of operation
 //!
-//!     caller's shell ── nsnat (stays) ─┬─ init: number 1 inside, sleeps
-//!                                      └─ the command: number 2 inside
+//! ```text
+//! caller's shell ── nsnat (stays) ─┬─ init: number 1 inside, sleeps
+//!                                  └─ the command: number 2 inside
+//! ```
 //!
 //! Init only has to exist: orphans inside become its children and are reaped by the kernel, because it ignores
 //! SIGCHLD; and when it ends, the kernel kills everything inside. It sleeps on a pipe whose other end only

@@ -23,7 +23,7 @@ const JOURNAL: &str = "/run/nsnat/journal.json";
 const UNFINISHED: &str = ".nsnat-";
 
 /// Only one nsnat changes anything at a time. Ends with the process, however that ends.
-pub struct Lock(#[expect(dead_code, reason = "held, not read")] Flock<File>);
+pub struct Lock(Flock<File>);
 
 /// Waits for the lock; `waiting` is called once when it is taken.
 pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
@@ -53,6 +53,14 @@ pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
     }
 }
 
+/// Only one nsnat changes declarations at a time: a file is read, changed and replaced. A lock of its own, taken
+/// before the other one; on a directory that every host has, so that nothing is left of it.
+pub fn lock_declarations() -> Result<Lock> {
+    let what = || "lock /run";
+    let dir = File::open("/run").what(what)?;
+    Flock::lock(dir, FlockArg::LockExclusive).map(Lock).map_err(|(_, errno)| errno).what(what)
+}
+
 fn same_file(file: &File, path: &str) -> bool {
     let (Ok(a), Ok(b)) = (file.metadata(), std::fs::metadata(path)) else { return false };
     (a.dev(), a.ino()) == (b.dev(), b.ino())
@@ -74,6 +82,19 @@ pub fn read_journal() -> Result<Journal> {
 pub fn write_journal(journal: &Journal) -> Result<()> {
     let text = serde_json::to_string_pretty(journal).what(|| JOURNAL)?;
     replace(Path::new(JOURNAL), &text, 0o600)
+}
+
+/// Fails unless there is room for the journal once as it is written, once beside it as it is replaced, and for what
+/// `exec` reads.
+pub fn check_room(journal: &Journal) -> Result<()> {
+    const PAGE: usize = 4096;
+    let what = || format!("write below {RUN}");
+    let text = serde_json::to_string_pretty(journal).what(|| JOURNAL)?;
+    // The journal grows a little on the way: inode numbers, the skeleton's digest.
+    let size = 2 * (text.len() + 64 * journal.members.len() + PAGE) + PAGE * journal.members.len();
+    let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(RUN).what(what)?;
+    let size = libc::off_t::try_from(size).what(what)?;
+    nix::fcntl::posix_fallocate(file.as_file(), 0, size).map_err(io::Error::from).what(what)
 }
 
 /// Writes what `exec` reads, in one step.
@@ -99,7 +120,11 @@ pub fn targets() -> Vec<String> {
 }
 
 /// Takes away all of ours below `/run` that an empty journal leaves; the lock last. Temporary declarations stay.
-pub fn clear(_held: &Lock) -> Result<()> {
+pub fn clear(held: &Lock) -> Result<()> {
+    // Once it was cleared, what is there now is another nsnat's.
+    if !same_file(&held.0, LOCK) {
+        return Ok(());
+    }
     for dir in [RUN, TARGETS] {
         sweep(dir)?;
     }

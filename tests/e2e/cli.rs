@@ -69,7 +69,7 @@ fn configurations_that_cannot_be_read() {
         ("not text", "head -c 4096 /dev/urandom >FILE", "FILE"),
         ("zeros", "head -c 4096 /dev/zero >FILE", "FILE"),
         ("100 MB", "truncate -s 100M FILE", "FILE"),
-        ("100 MB of text", "yes '# nothing' | head -c 100000000 >FILE", "FILE"),
+        ("100 MB of text", "yes '# nothing' | head -c 100000000 >FILE || true", "FILE"),
         ("without end", "ln -s /dev/zero FILE", "FILE"),
         ("a directory", "mkdir FILE", "FILE"),
         ("a pipe", "mkfifo FILE", "FILE"),

@@ -5,17 +5,25 @@
 
 use crate::down::EVERYTHING;
 use crate::lab::{self, Lab, Snapshot};
+use nix::sys::signal::Signal;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+type Words = &'static [&'static str];
+
+/// How many of ROUNDS begin with whole namespaces.
+const WHOLE: usize = 6;
+
 /// What is up before, and what is cut off.
-const ROUNDS: [(&str, &[&str]); 8] = [
+const ROUNDS: [(&str, Words); 8] = [
+    // From and to whole namespaces.
     ("true", &["up"]),
     ("true", &["up", "slow", "own"]),
     ("nsnat -q up slow third", &["up"]),
     ("nsnat -q up", &["down"]),
     ("nsnat -q up", &["down", "slow", "own"]),
     ("nsnat -q up slow", &["down"]),
+    // From what others damaged.
     ("nsnat -q up; nft delete table inet nsnat; ip link del nsn-slow", &["up"]),
     ("nsnat -q up; ip netns del third; ip rule del pref 4211", &["down"]),
 ];
@@ -47,11 +55,11 @@ fn with_configuration(test: &str) {
 fn killed(rounds: u64) {
     let (mut random, before, durations) = prepare();
     for round in 0..rounds {
-        let (start, words, moment) = choose(&mut random, &durations);
+        let (start, words, moment) = choose(&mut random, &durations, ROUNDS.len());
         let what =
             format!("round {round}: after `{start}`, `nsnat {}` killed after {moment:?}", words.join(" "));
         must(start, &what);
-        cut_off(words, moment, nix::libc::SIGKILL);
+        cut_off(words, moment, Signal::SIGKILL);
         if random.next().is_multiple_of(3) {
             must("nsnat up && nsnat plan", &what);
         }
@@ -64,8 +72,8 @@ fn killed(rounds: u64) {
 fn interrupted(rounds: u64) {
     let (mut random, before, durations) = prepare();
     for round in 0..rounds {
-        let (start, words, moment) = choose(&mut random, &durations);
-        let signal = [nix::libc::SIGINT, nix::libc::SIGTERM][usize::from(random.next().is_multiple_of(2))];
+        let (start, words, moment) = choose(&mut random, &durations, WHOLE);
+        let signal = [Signal::SIGINT, Signal::SIGTERM][usize::from(random.next().is_multiple_of(2))];
         let what =
             format!("round {round}: after `{start}`, `nsnat {}`: {signal} after {moment:?}", words.join(" "));
         must(start, &what);
@@ -102,18 +110,18 @@ fn prepare() -> (Random, Snapshot, Vec<Duration>) {
 }
 
 /// A round, and a moment anywhere between its start and a little after its end.
-fn choose(random: &mut Random, durations: &[Duration]) -> (&'static str, &'static [&'static str], Duration) {
-    let index = usize::try_from(random.next() % ROUNDS.len() as u64).unwrap();
+fn choose(random: &mut Random, durations: &[Duration], rounds: usize) -> (&'static str, Words, Duration) {
+    let index = usize::try_from(random.next() % rounds as u64).unwrap();
     let span = u64::try_from(durations[index].as_micros()).unwrap() * 11 / 10;
     let (start, words) = ROUNDS[index];
     (start, words, Duration::from_micros(random.next() % span.max(1)))
 }
 
-fn cut_off(words: &[&str], moment: Duration, signal: i32) -> Output {
+fn cut_off(words: &[&str], moment: Duration, signal: Signal) -> Output {
     let child = nsnat(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(moment);
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::try_from(signal).unwrap()).unwrap();
+    nix::sys::signal::kill(pid, signal).unwrap();
     child.wait_with_output().unwrap()
 }
 

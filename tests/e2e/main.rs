@@ -9,6 +9,7 @@
 mod lab;
 
 mod cli;
+mod contracts;
 mod down;
 mod idempotence;
 mod job;

@@ -25,9 +25,15 @@ impl Snapshot {
         if self.0 == now.0 {
             return Ok(());
         }
+        self.same_lines(now)?;
+        Err("the same lines in another order".into())
+    }
+
+    /// The same, whatever order the lines are in.
+    pub fn same_lines(&self, now: &Self) -> Result<(), String> {
         let mut out = only_in(&self.0, &now.0, '-');
         out.push_str(&only_in(&now.0, &self.0, '+'));
-        if out.is_empty() { Err("the same lines in another order".into()) } else { Err(out) }
+        if out.is_empty() { Ok(()) } else { Err(out) }
     }
 }
 
