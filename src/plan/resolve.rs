@@ -51,8 +51,8 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
     if problems.is_empty() { Ok(journal) } else { Err(problems) }
 }
 
-/// What we remember and is still ours. What is left of throw-away namespaces is forgotten; and a namespace that was removed, and whose name somebody else took, is
-/// forgotten, or the plan would fill theirs.
+/// What we remember and is still ours. What is left of throw-away namespaces is forgotten, and so is a namespace
+/// that was removed and whose name somebody else took, or the plan would fill theirs.
 fn known(observed: &Observed) -> Journal {
     let mut journal = observed.journal.clone();
     let alive = |netns: &Netns| !matches!(netns, Netns::Stale);
