@@ -73,6 +73,8 @@ fn config(sections: impl Iterator<Item = String>) -> Option<Config> {
 enum Step {
     Up(Text),
     UpOnly(Text, usize),
+    /// The same without a look into any other.
+    UpAlone(Text, usize),
     /// Killed after so many of its actions.
     Killed(Text, Index),
     Down(usize),
@@ -100,6 +102,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => text().prop_map(Step::Up),
         2 => (text(), name()).prop_map(|(text, name)| Step::UpOnly(text, name)),
+        2 => (text(), name()).prop_map(|(text, name)| Step::UpAlone(text, name)),
         3 => (text(), any()).prop_map(|(text, at)| Step::Killed(text, at)),
         2 => name().prop_map(Step::Down),
         1 => Just(Step::DownAll),
@@ -136,6 +139,13 @@ impl Walk {
         match step {
             Step::Up(text) => self.up(text, Selection::All),
             Step::UpOnly(text, name) => self.up(text, Selection::These(&[NAMES[*name].parse().unwrap()])),
+            Step::UpAlone(text, name) => {
+                let names = [NAMES[*name].parse().unwrap()];
+                self.world.only = Some(names.iter().cloned().collect());
+                let done = self.up(text, Selection::These(&names));
+                self.world.only = None;
+                done
+            }
             Step::Killed(text, at) => self.killed(text, at),
             Step::Down(name) => self.down(Some(NAMES[*name].parse().unwrap())),
             Step::DownAll => self.down(None),
@@ -240,7 +250,7 @@ impl Walk {
             Step::ElementGone(at) => pick(&mut kernel.state.table.elements, at, |_| true),
             Step::TableGone => kernel.state.table = Table::default(),
             Step::VethGone(at) if !firm.is_empty() => kernel.remove_link(at.get::<String>(&firm)),
-            Step::VethRenamed(at) if !ours.is_empty() => kernel.rename(at.get::<String>(&ours), "renamed0"),
+            Step::VethRenamed(at) if !firm.is_empty() => kernel.rename(at.get::<String>(&firm), "renamed0"),
             Step::NamespaceGone(at) | Step::NamespaceReplaced(at) if !ours.is_empty() => {
                 let name = kernel.pairs[at.get::<String>(&ours)].clone();
                 kernel.remove_netns(&name)?;
