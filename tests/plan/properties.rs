@@ -146,8 +146,8 @@ impl Walk {
                 self.world.only = None;
                 done
             }
-            Step::Killed(text, at) => self.killed(text, at),
-            Step::Down(name) => self.down(Some(NAMES[*name].parse().unwrap())),
+            Step::Killed(text, at) => self.killed(text, *at),
+            Step::Down(name) => self.down(Some(&NAMES[*name].parse().unwrap())),
             Step::DownAll => self.down(None),
             Step::Foreign(which) => {
                 foreign(&mut self.world.kernel.state.host, *which);
@@ -194,15 +194,15 @@ impl Walk {
         self.untouched(&before)
     }
 
-    fn down(&mut self, name: Option<Name>) -> Result<(), String> {
+    fn down(&mut self, name: Option<&Name>) -> Result<(), String> {
         let before = strangers(&self.world.kernel.state, &self.theirs);
-        let asked: Vec<&Name> = name.iter().collect();
-        self.world.down(&asked, |other| name.as_ref().is_none_or(|name| name == other))?;
+        let asked: Vec<&Name> = name.into_iter().collect();
+        self.world.down(&asked, |other| name.is_none_or(|name| name == other))?;
         self.untouched(&before)
     }
 
     /// The guard is there as long as a link of ours is, after every single action.
-    fn killed(&mut self, text: &Text, at: &Index) -> Result<(), String> {
+    fn killed(&mut self, text: &Text, at: Index) -> Result<(), String> {
         let Some(config) = config(text.iter().map(section)) else { return Ok(()) };
         let Ok((goal, actions)) = self.world.plan(&config, Selection::All) else { return Ok(()) };
         let before = strangers(&self.world.kernel.state, &self.theirs);
@@ -239,15 +239,15 @@ impl Walk {
         let firm: Vec<String> =
             kernel.pairs.iter().filter(|(_, name)| noted(name)).map(|(link, _)| link.clone()).collect();
         match step {
-            Step::RuleGone(at) => pick(&mut kernel.state.host.rules, at, |rule: &Rule| {
+            Step::RuleGone(at) => pick(&mut kernel.state.host.rules, *at, |rule: &Rule| {
                 rule.protocol == numbers::HOST_PROTOCOL && numbers::preference::ALL.contains(&rule.preference)
             }),
             Step::RouteGone(at) => {
-                pick(&mut kernel.state.host.routes, at, |route| {
+                pick(&mut kernel.state.host.routes, *at, |route| {
                     route.table > numbers::TABLE_BASE && route.protocol == numbers::HOST_PROTOCOL
                 });
             }
-            Step::ElementGone(at) => pick(&mut kernel.state.table.elements, at, |_| true),
+            Step::ElementGone(at) => pick(&mut kernel.state.table.elements, *at, |_| true),
             Step::TableGone => kernel.state.table = Table::default(),
             Step::VethGone(at) if !firm.is_empty() => kernel.remove_link(at.get::<String>(&firm)),
             Step::VethRenamed(at) if !firm.is_empty() => kernel.rename(at.get::<String>(&firm), "renamed0"),
@@ -299,7 +299,7 @@ fn difference(before: &Strangers, after: &Strangers) -> String {
 }
 
 /// Removes one of those that `ours` chooses.
-fn pick<T: Ord + Clone>(from: &mut BTreeSet<T>, at: &Index, ours: impl Fn(&T) -> bool) {
+fn pick<T: Ord + Clone>(from: &mut BTreeSet<T>, at: Index, ours: impl Fn(&T) -> bool) {
     let all: Vec<T> = from.iter().filter(|one| ours(one)).cloned().collect();
     if !all.is_empty() {
         from.remove(at.get(&all));
@@ -408,8 +408,10 @@ fn rules_grow_with_the_logarithm() {
     let uplink = "[uplink.dsl]\ndev = \"eth0\"\ngateway = \"192.168.1.254\"\n";
     let mut counts = Vec::new();
     for count in [1, 64, 65, 192, 193, 448, 449] {
-        let namespaces: String =
-            (0..count).map(|n| format!("[namespace.n{n:03}]\nuplink = \"dsl\"\n")).collect();
+        let namespaces: String = (0..count).fold(String::new(), |mut out, n| {
+            let _ = writeln!(out, "[namespace.n{n:03}]\nuplink = \"dsl\"");
+            out
+        });
         let config = config([uplink.to_owned(), namespaces].into_iter()).unwrap();
         world.up(&config, Selection::All).unwrap().unwrap();
         let v4 = |rule: &&Rule| rule.family == Family::V4 && rule.preference < 5000 && rule.preference > 0;

@@ -22,8 +22,8 @@ impl World {
     /// What nsnat sees: of the namespaces those that it asks for.
     pub(crate) fn observe(&self, names: &[&Name]) -> Observed {
         let state = &self.kernel.state;
-        let named = |alias: &String| alias.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok();
-        let aliased = state.host.links.iter().filter_map(|link| named(link.alias.as_ref()?));
+        let of_alias = |alias: &String| alias.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok();
+        let aliased = state.host.links.iter().filter_map(|link| of_alias(link.alias.as_ref()?));
         let asked = names.iter().copied().chain(state.journal.members.keys()).cloned();
         let wanted: BTreeSet<Name> = asked.chain(aliased).collect();
         let mut out = state.clone();
