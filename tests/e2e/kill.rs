@@ -3,6 +3,8 @@
 //! The test runs itself again inside of the lab, where a process that it starts is its own child: the moment of
 //! the signal is then a matter of microseconds. `NSNAT_KILLS` sets the number of rounds, `NSNAT_SEED` repeats a run.
 
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
+
 use crate::down::EVERYTHING;
 use crate::lab::{self, Lab, Snapshot};
 use nix::sys::signal::Signal;
