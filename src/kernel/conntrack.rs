@@ -4,18 +4,17 @@
 //! net/netfilter/nf_conntrack_netlink.c) instead of a dump of everything. No crate builds that filter; it is a few
 //! nested attributes.
 
-use crate::error::{Context, Error, Result};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
-use std::net::{IpAddr, SocketAddr as Place};
+use super::nfnetlink::{Nfnetlink, attribute, find, nested};
+use crate::error::{Error, Result};
+use std::net::{IpAddr, SocketAddr};
 
 /// NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE (include/uapi/linux/netfilter/nfnetlink*.h).
 const CT_DELETE: u16 = (1 << 8) | 2;
 /// NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET.
 const CT_GET: u16 = (1 << 8) | 1;
-const REQUEST: u16 = 1;
-const REQUEST_ACK: u16 = 1 | 4;
-const NESTED: u16 = 0x8000;
-const ERROR: u16 = 2;
+
+const NFPROTO_IPV4: u8 = 2;
+const NFPROTO_IPV6: u8 = 10;
 
 // include/uapi/linux/netfilter/nfnetlink_conntrack.h
 const CTA_TUPLE_ORIG: u16 = 1;
@@ -42,117 +41,64 @@ pub(super) fn forget(source: IpAddr, port: u16) -> Result<()> {
 }
 
 /// Who answers the flow from `source` to `server`: where replies to it come from. None where there is no such flow.
-pub(super) fn reply_source(source: Place, server: Place, protocol: u8) -> Result<Option<Place>> {
-    let answer = transact(|| format!("look a flow of {source} up"), &get(source, server, protocol))?;
-    Ok(answer.get(20..).and_then(reply_in))
+pub(super) fn reply_source(
+    source: SocketAddr,
+    server: SocketAddr,
+    protocol: u8,
+) -> Result<Option<SocketAddr>> {
+    let family = if source.is_ipv4() { NFPROTO_IPV4 } else { NFPROTO_IPV6 };
+    let entry = Nfnetlink::open()?.get(CT_GET, family, &original(source, server, protocol))?;
+    Ok(entry.and_then(|entry| reply_in(&entry)))
 }
 
 fn delete(source: IpAddr, protocol: u8, port: u16) -> Result<()> {
-    let what = || format!("forget flows of {source}");
-    let answer = transact(what, &message(source, protocol, port))?;
-    match errno(&answer) {
+    let (family, filter) = filter(source, protocol, port);
+    match Nfnetlink::open()?.ask(CT_DELETE, family, &filter)? {
         // ENOENT: there was none.
-        Some(0 | libc::ENOENT) => Ok(()),
-        Some(errno) => Err(Error::new(what(), std::io::Error::from_raw_os_error(errno))),
-        None => Err(Error::new(what(), "the kernel's answer makes no sense")),
+        0 | libc::ENOENT => Ok(()),
+        errno => {
+            Err(Error::new(format!("forget flows of {source}"), std::io::Error::from_raw_os_error(errno)))
+        }
     }
 }
 
-/// Sends a request and reads its answer.
-fn transact(what: impl Fn() -> String, request: &[u8]) -> Result<Vec<u8>> {
-    let mut socket = Socket::new(NETLINK_NETFILTER).what(&what)?;
-    socket.bind_auto().what(&what)?;
-    socket.connect(&SocketAddr::new(0, 0)).what(&what)?;
-    socket.send(request, 0).what(&what)?;
-    Ok(socket.recv_from_full().what(&what)?.0)
-}
-
-/// The positive errno of an NLMSG_ERROR.
-fn errno(answer: &[u8]) -> Option<i32> {
-    let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
-    let code = i32::from_ne_bytes(answer.get(16..20)?.try_into().ok()?);
-    (kind == ERROR).then_some(-code)
-}
-
-fn message(source: IpAddr, protocol: u8, port: u16) -> Vec<u8> {
+/// The family and the attributes of the request.
+fn filter(source: IpAddr, protocol: u8, port: u16) -> (u8, Vec<u8>) {
     let (family, address) = match source {
-        IpAddr::V4(ip) => (libc::AF_INET, attribute(CTA_IP_V4_SRC, &ip.octets())),
-        IpAddr::V6(ip) => (libc::AF_INET6, attribute(CTA_IP_V6_SRC, &ip.octets())),
+        IpAddr::V4(ip) => (NFPROTO_IPV4, attribute(CTA_IP_V4_SRC, &ip.octets())),
+        IpAddr::V6(ip) => (NFPROTO_IPV6, attribute(CTA_IP_V6_SRC, &ip.octets())),
     };
     let numbers = [attribute(CTA_PROTO_NUM, &[protocol]), attribute(CTA_PROTO_DST_PORT, &port.to_be_bytes())];
     let tuple = [nested(CTA_TUPLE_IP, &address), nested(CTA_TUPLE_PROTO, &numbers.concat())];
     let flags = attribute(CTA_FILTER_ORIG_FLAGS, &BY_SOURCE_PROTOCOL_PORT.to_ne_bytes());
-    let body = [nested(CTA_TUPLE_ORIG, &tuple.concat()), nested(CTA_FILTER, &flags)].concat();
-    request(CT_DELETE, REQUEST_ACK, family, &body)
+    let filter = [nested(CTA_TUPLE_ORIG, &tuple.concat()), nested(CTA_FILTER, &flags)].concat();
+    (family, filter)
 }
 
-fn get(source: Place, server: Place, protocol: u8) -> Vec<u8> {
-    let (family, addresses) = match (source.ip(), server.ip()) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => (
-            libc::AF_INET,
-            [attribute(CTA_IP_V4_SRC, &from.octets()), attribute(CTA_IP_V4_DST, &to.octets())],
-        ),
-        (from, to) => (libc::AF_INET6, [(CTA_IP_V6_SRC, from), (CTA_IP_V6_DST, to)].map(ipv6)),
-    };
-    let ports = [(CTA_PROTO_SRC_PORT, source), (CTA_PROTO_DST_PORT, server)];
-    let ports = ports.map(|(kind, place)| attribute(kind, &place.port().to_be_bytes()));
-    let numbers = [attribute(CTA_PROTO_NUM, &[protocol]), ports.concat()];
-    let tuple = [nested(CTA_TUPLE_IP, &addresses.concat()), nested(CTA_TUPLE_PROTO, &numbers.concat())];
-    request(CT_GET, REQUEST, family, &nested(CTA_TUPLE_ORIG, &tuple.concat()))
+/// A flow's tuple as its first packet had it.
+fn original(source: SocketAddr, server: SocketAddr, protocol: u8) -> Vec<u8> {
+    let from = address(source.ip(), CTA_IP_V4_SRC, CTA_IP_V6_SRC);
+    let to = address(server.ip(), CTA_IP_V4_DST, CTA_IP_V6_DST);
+    let port = |kind, place: SocketAddr| attribute(kind, &place.port().to_be_bytes());
+    let ports = [port(CTA_PROTO_SRC_PORT, source), port(CTA_PROTO_DST_PORT, server)].concat();
+    let numbers = [attribute(CTA_PROTO_NUM, &[protocol]), ports].concat();
+    let tuple = [nested(CTA_TUPLE_IP, &[from, to].concat()), nested(CTA_TUPLE_PROTO, &numbers)];
+    nested(CTA_TUPLE_ORIG, &tuple.concat())
 }
 
-fn ipv6((kind, ip): (u16, IpAddr)) -> Vec<u8> {
+fn address(ip: IpAddr, v4: u16, v6: u16) -> Vec<u8> {
     match ip {
-        IpAddr::V6(ip) => attribute(kind, &ip.octets()),
-        IpAddr::V4(ip) => attribute(kind, &ip.to_ipv6_mapped().octets()),
+        IpAddr::V4(ip) => attribute(v4, &ip.octets()),
+        IpAddr::V6(ip) => attribute(v6, &ip.octets()),
     }
 }
 
-/// nlmsghdr (16 bytes), then nfgenmsg: family, version, resource.
-fn request(kind: u16, flags: u16, family: i32, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(20 + body.len()).unwrap_or(0);
-    let mut out = length.to_ne_bytes().to_vec();
-    out.extend(kind.to_ne_bytes());
-    out.extend(flags.to_ne_bytes());
-    out.extend([0; 8]);
-    out.extend([u8::try_from(family).unwrap_or(0), 0, 0, 0]);
-    out.extend(body);
-    out
-}
-
-/// The source of replies, out of a conntrack entry's attributes.
-fn reply_in(attributes: &[u8]) -> Option<Place> {
-    let tuple = find(attributes, CTA_TUPLE_REPLY)?;
+/// The source of replies, out of an entry.
+fn reply_in(entry: &[u8]) -> Option<SocketAddr> {
+    let tuple = find(entry, CTA_TUPLE_REPLY)?;
     let (ip, numbers) = (find(tuple, CTA_TUPLE_IP)?, find(tuple, CTA_TUPLE_PROTO)?);
-    let v4 = || Some(IpAddr::from(<[u8; 4]>::try_from(find(ip, CTA_IP_V4_SRC)?).ok()?));
-    let v6 = || Some(IpAddr::from(<[u8; 16]>::try_from(find(ip, CTA_IP_V6_SRC)?).ok()?));
-    let port = u16::from_be_bytes(find(numbers, CTA_PROTO_SRC_PORT)?.try_into().ok()?);
-    Some(Place::new(v4().or_else(v6)?, port))
-}
-
-/// The value of the attribute of that kind.
-fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
-    loop {
-        let length = usize::from(u16::from_ne_bytes(attributes.get(..2)?.try_into().ok()?));
-        let kind = u16::from_ne_bytes(attributes.get(2..4)?.try_into().ok()?);
-        let value = attributes.get(4..length)?;
-        if kind & !NESTED == wanted {
-            return Some(value);
-        }
-        attributes = attributes.get(length.next_multiple_of(4)..)?;
-    }
-}
-
-fn nested(kind: u16, body: &[u8]) -> Vec<u8> {
-    attribute(kind | NESTED, body)
-}
-
-/// Length, type, value, padding to four bytes (netlink(7)).
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
-    let mut out = length.to_ne_bytes().to_vec();
-    out.extend(kind.to_ne_bytes());
-    out.extend(value);
-    out.resize(out.len().next_multiple_of(4), 0);
-    out
+    let v4 = || Some(IpAddr::from(*find(ip, CTA_IP_V4_SRC)?.first_chunk::<4>()?));
+    let v6 = || Some(IpAddr::from(*find(ip, CTA_IP_V6_SRC)?.first_chunk::<16>()?));
+    let port = u16::from_be_bytes(*find(numbers, CTA_PROTO_SRC_PORT)?.first_chunk()?);
+    Some(SocketAddr::new(v4().or_else(v6)?, port))
 }

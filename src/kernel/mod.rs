@@ -16,6 +16,7 @@ pub mod files;
 pub mod interrupt;
 mod netlink;
 pub mod netns;
+mod nfnetlink;
 mod nft;
 mod observe;
 mod perform;
@@ -23,6 +24,7 @@ mod probe;
 mod processes;
 mod resolver;
 mod sysctl;
+mod table;
 
 pub use nix::sys::signal::Signal;
 pub use observe::Depth;

@@ -9,7 +9,7 @@ pub mod observed;
 pub mod probe;
 pub mod stack;
 
-pub use journal::{DnsMode, Egress, Journal, Member, Owner, Rewrite, Target, Way};
+pub use journal::{DnsMode, Egress, Held, Journal, Member, Owner, Rewrite, Target, Way};
 pub use name::Name;
 pub use nft::{Datum, Element, Set};
 pub use observed::{Netns, Observed, Table};
