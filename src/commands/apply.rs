@@ -270,7 +270,7 @@ fn union(first: &Journal, second: &Journal) -> Journal {
 }
 
 fn target(member: &Member) -> Target {
-    Target { hide_resolvers: member.dns.host.is_none() }
+    Target { hide_resolvers: member.dns.host.is_none(), nameservers: member.dns.nameservers.clone() }
 }
 
 fn names(names: &[Name]) -> String {

@@ -165,7 +165,7 @@ fn enter(request: &Request, inside: namespace::Inside) -> Result<Infallible> {
     let account = user::find(&request.who)?;
     let name = &request.namespace;
     setns(&inside.netns, CloneFlags::CLONE_NEWNET).map_err(|why| not_allowed(name, why))?;
-    mounts::set_up(name, inside.target.hide_resolvers, &request.mounts)?;
+    mounts::set_up(name, &inside.target, &request.mounts)?;
     drop(inside);
     if request.pid {
         pid::enter().what(|| format!("namespace {name}: own process numbers"))?;

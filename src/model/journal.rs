@@ -152,6 +152,8 @@ pub struct DnsMode {
     pub refused: Vec<(u8, u16)>,
     /// The host's own servers are asked, by the host's own way.
     pub host: Option<Vec<IpAddr>>,
+    /// Servers of a resolv.conf of its own, where the host's names none that can be asked inside.
+    pub nameservers: Vec<IpAddr>,
 }
 
 impl DnsMode {
@@ -200,4 +202,6 @@ pub struct Owner {
 pub struct Target {
     /// Sockets through which name resolution would escape are hidden.
     pub hide_resolvers: bool,
+    /// Servers of a resolv.conf that is seen in place of the host's; none: the host's is seen.
+    pub nameservers: Vec<IpAddr>,
 }
