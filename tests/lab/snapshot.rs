@@ -48,7 +48,7 @@ fn only_in(text: &str, other: &str, sign: char) -> String {
             Some(index) => {
                 rest.swap_remove(index);
             }
-            None => out.push_str(&format!("{sign} [{section}] {line}\n")),
+            None => out.extend([&format!("{sign} [{section}] "), line, "\n"]),
         }
     }
     out
