@@ -8,7 +8,7 @@ pub mod numbers;
 pub mod observed;
 pub mod stack;
 
-pub use journal::{DnsMode, Egress, Journal, Member, Owner, Rewrite, Target, Way};
+pub use journal::{DnsMode, Egress, Held, Journal, Member, Owner, Rewrite, Target, Way};
 pub use name::Name;
 pub use nft::{Datum, Element, Set};
 pub use observed::{Netns, Observed, Table};

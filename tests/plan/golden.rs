@@ -169,6 +169,7 @@ fn merge(into: &mut Observed, more: &Observed) {
         stack.addresses.extend(more.addresses.iter().cloned());
         stack.routes.extend(more.routes.iter().cloned());
         stack.rules.extend(more.rules.iter().cloned());
+        stack.sysctls.extend(more.sysctls.clone());
     };
     replaced(&mut into.host, &more.host);
     into.namespaces.extend(more.namespaces.clone());

@@ -27,6 +27,10 @@ pub(crate) struct Model {
     inode: u64,
 }
 
+const ALL_FORWARDING: &str = "net/ipv6/conf/all/forwarding";
+const DEFAULT_FORWARDING: &str = "net/ipv6/conf/default/forwarding";
+const DEFAULT_ACCEPT_RA: &str = "net/ipv6/conf/default/accept_ra";
+
 type Result = std::result::Result<(), String>;
 
 fn no(why: impl Into<String>) -> Result {
@@ -39,8 +43,9 @@ impl Model {
         for link in state.host.links.clone() {
             sysctls_of(&mut state.host.sysctls, &link.name, &host_sysctls(state.features.force_forwarding));
         }
-        let all = "net/ipv6/conf/all/forwarding".to_owned();
-        state.host.sysctls.entry(all).or_insert_with(|| "0".into());
+        for (key, value) in [(ALL_FORWARDING, "0"), (DEFAULT_FORWARDING, "0"), (DEFAULT_ACCEPT_RA, "1")] {
+            state.host.sysctls.entry(key.into()).or_insert_with(|| value.into());
+        }
         Self { state, pairs: BTreeMap::new(), inode: 4_026_532_000 }
     }
 
@@ -63,8 +68,16 @@ impl Model {
             }
             Action::SetLink { place, dev, change } => self.set_link(place, dev, change),
             Action::Sysctl { place, key, value } => {
-                let known = self.stack(place)?.sysctls.get_mut(key);
-                *known.ok_or_else(|| format!("no sysctl {key}"))? = value.clone();
+                let sysctls = &mut self.stack(place)?.sysctls;
+                *sysctls.get_mut(key).ok_or_else(|| format!("no sysctl {key}"))? = value.clone();
+                // One switch for all devices, which writes each one's (addrconf_fixup_forwarding).
+                let swept = |one: &str| one.starts_with("net/ipv6/") && one.ends_with("/forwarding");
+                if key == ALL_FORWARDING {
+                    sysctls
+                        .iter_mut()
+                        .filter(|(one, _)| swept(one))
+                        .for_each(|(_, now)| now.clone_from(value));
+                }
                 Ok(())
             }
             Action::AddAddress { place, address } => self.add_address(place, address),
@@ -343,11 +356,16 @@ fn kernels_rules() -> Vec<Rule> {
     ]
 }
 
-const INSIDE_SYSCTLS: [(&str, &str); 3] =
-    [("ipv4/route_localnet", "0"), ("ipv6/accept_dad", "1"), ("ipv6/accept_ra", "1")];
+const INSIDE_SYSCTLS: [(&str, &str); 4] = [
+    ("ipv4/route_localnet", "0"),
+    ("ipv6/disable_ipv6", "0"),
+    ("ipv6/accept_dad", "1"),
+    ("ipv6/accept_ra", "1"),
+];
 
 fn host_sysctls(force_forwarding: bool) -> Vec<(&'static str, &'static str)> {
-    let mut out = vec![("ipv4/forwarding", "0"), ("ipv6/accept_dad", "1"), ("ipv6/accept_ra", "1")];
+    let mut out = vec![("ipv4/forwarding", "0"), ("ipv6/forwarding", "0")];
+    out.extend(INSIDE_SYSCTLS);
     if force_forwarding {
         out.push(("ipv6/force_forwarding", "0"));
     }
