@@ -2,7 +2,7 @@
 
 use super::decode::{self, Names};
 use super::netlink::Netlink;
-use super::{Inside, Kernel, files, netns, nft, resolver, sysctl};
+use super::{Inside, Kernel, files, netns, resolver, sysctl, table};
 use crate::error::{Context, Result};
 use crate::model::{Journal, Member, Name, Netns, Observed, Stack, numbers, observed::Features};
 use netlink_packet_route::address::AddressMessage;
@@ -14,8 +14,10 @@ use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Sysctls of a namespace that we ever set.
-const INSIDE_SYSCTLS: [&str; 4] = [
+const INSIDE_SYSCTLS: [&str; 6] = [
     "net/ipv4/conf/eth0/route_localnet",
+    "net/ipv4/conf/eth0/accept_local",
+    "net/ipv4/conf/eth0/rp_filter",
     "net/ipv6/conf/eth0/disable_ipv6",
     "net/ipv6/conf/eth0/accept_dad",
     "net/ipv6/conf/eth0/accept_ra",
@@ -74,7 +76,7 @@ impl Kernel {
         Ok(Observed {
             host,
             namespaces,
-            table: nft::observe()?,
+            table: table::observe()?,
             abandoned,
             journal,
             features: features(),

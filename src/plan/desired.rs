@@ -318,10 +318,16 @@ fn local_rule(divert: bool) -> Rule {
     }
 }
 
+/// Packets to and from 127.0.0.0/8 may travel on eth0. The last two are for large answers: a fragment that is not the
+/// first has no port, so the rules by which the reverse-path check finds the way back do not match it.
+const LOOPBACK_ON_ETH0: [(&str, &str); 3] =
+    [("route_localnet", "1"), ("accept_local", "1"), ("rp_filter", "2")];
+
 /// Sends DNS for 127.0.0.0/8 out to the host, which rewrites it. Such packets never leave a stack by themselves:
 /// the local table comes first, and eth0 takes no loopback addresses. Every other port stays local.
 fn divert_loopback(out: &mut Stack, ends: &Ends) {
-    out.sysctls.insert("net/ipv4/conf/eth0/route_localnet".into(), "1".into());
+    out.sysctls
+        .extend(LOOPBACK_ON_ETH0.map(|(key, value)| (format!("net/ipv4/conf/eth0/{key}"), value.into())));
     let loopback = Ipv4Network::new(Ipv4Addr::new(127, 0, 0, 0), 8).ok().map(IpNetwork::V4);
     for protocol in [6, 17] {
         let action = RuleAction::Lookup(numbers::INSIDE_DNS_TABLE);

@@ -236,16 +236,24 @@ fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours
 /// The host's stack; links that are not wanted go, and links that lost their namespace are made anew.
 fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
     let have = &observed.host;
+    let mut want = desired.host.clone();
+    for link in unseen_links(journal, observed) {
+        want.sysctls.retain(|key, _| !key.contains(&format!("/conf/{link}/")));
+        // Without a look inside it cannot be mended: that is not for the one who wants something else.
+        if have.link(link).is_none() {
+            forget(&mut want, &BTreeSet::from([link.to_owned()]));
+        }
+    }
     let made = made_links(out);
     let mut removed = BTreeSet::new();
     for link in have.links.iter().filter(|link| is_our_link(link)) {
-        let wanted = desired.host.link(&link.name).is_some();
+        let wanted = want.link(&link.name).is_some();
         if !wanted || made.contains(&link.name) {
             removed.insert(link.name.clone());
             out.push(Action::RemoveLink { link: link.name.clone() });
         }
     }
-    for link in &desired.host.links {
+    for link in &want.links {
         let new = Link { up: false, alias: None, ..link.clone() };
         let now = have.link(&link.name).filter(|_| !made.contains(&link.name)).unwrap_or(&new);
         change_link(out, &Place::Host, link, now);
@@ -253,10 +261,6 @@ fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &
     let mut have = have.clone();
     forget(&mut have, &removed);
     let ours = host_is_ours(&have);
-    let mut want = desired.host.clone();
-    for link in unseen_links(journal, observed) {
-        want.sysctls.retain(|key, _| !key.contains(&format!("/conf/{link}/")));
-    }
     stacks(out, &Place::Host, &want, &have, &ours);
 }
 

@@ -136,7 +136,9 @@ impl Model {
         let Some(_) = self.state.namespaces.remove(name) else { return no("No such file or directory") };
         let links: Vec<String> =
             self.pairs.iter().filter(|(_, n)| *n == name).map(|(l, _)| l.clone()).collect();
-        links.iter().for_each(|link| self.remove_link(link));
+        for link in &links {
+            self.remove_link(link);
+        }
         Ok(())
     }
 
@@ -197,10 +199,10 @@ impl Model {
     /// Takes a device away, and its peer.
     pub(crate) fn remove_link(&mut self, link: &str) {
         drop_link(&mut self.state.host, link);
-        if let Some(name) = self.pairs.remove(link) {
-            if let Ok(stack) = self.stack(&Place::Inside(name)) {
-                drop_link(stack, "eth0");
-            }
+        if let Some(name) = self.pairs.remove(link)
+            && let Ok(stack) = self.stack(&Place::Inside(name))
+        {
+            drop_link(stack, "eth0");
         }
     }
 
