@@ -34,6 +34,7 @@ mod resolvers;
 mod shell;
 mod supervise;
 mod user;
+mod view;
 
 use crate::error::{Class, Context, Error, Result};
 use crate::model::Name;
@@ -44,6 +45,7 @@ use std::path::PathBuf;
 
 pub use args::{from_cli, in_throw_away};
 pub use shell::{command as shell_command, has_caller, user_name};
+pub use view::{View, view};
 
 /// What is to be run, where, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]

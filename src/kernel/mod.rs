@@ -20,6 +20,7 @@ mod nfnetlink;
 mod nft;
 mod observe;
 mod perform;
+mod probe;
 mod processes;
 mod resolver;
 mod sysctl;
@@ -28,6 +29,7 @@ mod table;
 pub use nix::sys::signal::Signal;
 pub use observe::Depth;
 pub use perform::Step;
+pub use probe::probe;
 pub use processes::{Process, members, netns_of};
 
 use crate::error::{Context, Result};

@@ -6,10 +6,12 @@ pub mod name;
 pub mod nft;
 pub mod numbers;
 pub mod observed;
+pub mod probe;
 pub mod stack;
 
 pub use journal::{DnsMode, Egress, Held, Journal, Member, Owner, Rewrite, Target, Way};
 pub use name::Name;
 pub use nft::{Datum, Element, Set};
 pub use observed::{Netns, Observed, Table};
+pub use probe::{Outcome, Probe, Transport};
 pub use stack::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction, Stack};

@@ -1,5 +1,6 @@
 //! What people and programs are shown: text and JSON. View only.
 
+pub mod dns;
 mod status;
 
 pub use status::{State, Status, json, text};
