@@ -46,6 +46,7 @@ pub struct Kernel {
 struct Inside {
     file: File,
     inode: u64,
+    cookie: Option<u64>,
     netlink: Netlink,
 }
 

@@ -1,5 +1,6 @@
 //! Plain data: names, numbers and the kernel objects that nsnat knows. No I/O, no decisions.
 
+mod account;
 pub mod dnsaddr;
 pub mod journal;
 pub mod name;
@@ -8,7 +9,8 @@ pub mod numbers;
 pub mod observed;
 pub mod stack;
 
-pub use journal::{DnsMode, Egress, Journal, Member, Owner, Rewrite, Target, Way};
+pub use account::Account;
+pub use journal::{Allowed, DnsMode, Egress, Journal, Member, Owner, Rewrite, Target, Way};
 pub use name::Name;
 pub use nft::{Datum, Element, Set};
 pub use observed::{Netns, Observed, Table};
