@@ -110,8 +110,9 @@ impl<'a> Session<'a> {
         let mut noted = goal.clone();
         noted.skeleton.clone_from(&observed.table.rules);
         for (name, member) in &mut noted.members {
-            if let Some(Netns::Alive { inode, .. }) = observed.namespaces.get(name) {
+            if let Some(Netns::Alive { inode, cookie, .. }) = observed.namespaces.get(name) {
                 member.inode = Some(*inode);
+                member.cookie = *cookie;
             }
         }
         self.finish(&noted)
@@ -272,7 +273,12 @@ fn union(first: &Journal, second: &Journal) -> Journal {
 }
 
 fn target(member: &Member) -> Target {
-    Target { hide_resolvers: member.dns.host.is_none() }
+    Target {
+        hide_resolvers: member.dns.host.is_none(),
+        inode: member.inode,
+        cookie: member.cookie,
+        allowed: member.allowed.clone(),
+    }
 }
 
 fn names(names: &[Name]) -> String {

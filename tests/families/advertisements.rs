@@ -61,8 +61,8 @@ fn an_older_kernel() {
     let lab = on_advertisements();
     lab.ok(OLD_KERNEL);
     let six = "all/forwarding:1\ndefault/accept_ra:2\ndefault/forwarding:1\neth0/accept_ra:2\neth0/forwarding:1\neth1/accept_ra:2\neth1/forwarding:1\nlo/forwarding:1";
-    let six: String = six.lines().map(|line| format!("\n> net/ipv6/conf/{line}")).collect();
-    keeps_listening(&lab, &format!("> net/ipv4/conf/eth0/forwarding:1{six}"));
+    let six: Vec<String> = six.lines().map(|line| format!("> net/ipv6/conf/{line}")).collect();
+    keeps_listening(&lab, &format!("> net/ipv4/conf/eth0/forwarding:1\n{}", six.join("\n")));
 }
 
 /// Why `accept_ra=2` goes first: switching `all.forwarding` on alone takes the default route away.
