@@ -207,6 +207,9 @@ pub struct Exec {
     /// With a process-number space of its own: everything inside ends with the command
     #[arg(long)]
     pub pid: bool,
+    /// At the end, say on standard error how many bytes went down and up, how fast, and how long it took
+    #[arg(long)]
+    pub report: bool,
     /// SRC appears as DST for the command only; once for each
     #[arg(long, value_name = "SRC:DST[:ro]")]
     pub mount: Vec<OsString>,

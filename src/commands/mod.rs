@@ -12,6 +12,7 @@ mod plan;
 mod processes;
 mod status;
 mod throw_away;
+mod traffic;
 mod up;
 
 use crate::cli::{Cli, Color, Command, Global, Output};

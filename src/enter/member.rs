@@ -45,7 +45,14 @@ fn read(args: &[OsString]) -> Option<Request> {
         return None;
     }
     let namespace = name.to_str()?.parse().ok()?;
-    Some(Request { namespace, who: Who::Same, pid, mounts: Vec::new(), command: command.to_vec() })
+    Some(Request {
+        namespace,
+        who: Who::Same,
+        pid,
+        report: false,
+        mounts: Vec::new(),
+        command: command.to_vec(),
+    })
 }
 
 fn usage() -> Error {

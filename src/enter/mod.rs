@@ -57,6 +57,8 @@ pub struct Request {
     pub who: Who,
     /// With a process-number space of its own.
     pub pid: bool,
+    /// What it moved is told at the end: somebody has to stay behind.
+    pub report: bool,
     /// Mounts that only the command and its descendants see, in this order.
     pub mounts: Vec<Mount>,
     /// The command and its arguments.
@@ -96,7 +98,7 @@ pub enum Mount {
 /// Nothing is returned when the command line's parser has to look at it, or the namespace has to be brought up
 /// first; an error when it failed; on success the process is the command by now.
 pub fn fast_path(args: &[OsString]) -> Option<Error> {
-    let request = args::plain(args)?;
+    let request = args::plain(args).filter(|request| !request.report)?;
     match namespace::find(&request.namespace) {
         Ok(None) => None,
         Ok(Some(inside)) => Some(become_command(&request, inside)),

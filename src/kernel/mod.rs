@@ -22,11 +22,13 @@ mod perform;
 mod processes;
 mod resolver;
 mod sysctl;
+mod traffic;
 
 pub use nix::sys::signal::Signal;
 pub use observe::Depth;
 pub use perform::Step;
 pub use processes::{Process, members, netns_of};
+pub use traffic::{Traffic, traffic};
 
 use crate::error::{Context, Result};
 use crate::model::{Name, Owner};

@@ -1,7 +1,9 @@
 //! What people and programs are shown: text and JSON. View only.
 
+mod job;
 mod status;
 
+pub use job::{Job, Scope};
 pub use status::{State, Status, json, text};
 
 use crate::model::Way;

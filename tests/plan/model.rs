@@ -113,7 +113,7 @@ impl Model {
         let lo = Link { name: "lo".into(), loopback: true, mtu: 65_536, ..Link::default() };
         stack.links.insert(lo);
         stack.rules.extend(kernels_rules());
-        let alive = Netns::Alive { inode: self.inode, stack: Box::new(stack) };
+        let alive = Netns::Alive { inode: self.inode, cookie: None, stack: Box::new(stack) };
         self.state.namespaces.insert(name.clone(), alive);
         Ok(())
     }
