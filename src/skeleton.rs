@@ -17,7 +17,7 @@ pub fn text(mask: u32) -> String {
 
 /// The digest that the marker set of [`text`] carries.
 pub fn digest(mask: u32) -> String {
-    hash(&body(mask))
+    hash(body(mask))
 }
 
 fn body(mask: u32) -> String {
@@ -26,9 +26,9 @@ fn body(mask: u32) -> String {
 
 /// FNV-1a, 64 bits: only to notice a difference, not against an adversary (who is root here and could flush the
 /// ruleset anyway).
-pub fn hash(text: &str) -> String {
+pub fn hash(text: impl AsRef<[u8]>) -> String {
     let step = |h: u64, byte: u8| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, step))
+    format!("{:016x}", text.as_ref().iter().copied().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 #[cfg(test)]

@@ -246,3 +246,20 @@ fn links_lead_somewhere() {
         }
     }
 }
+
+/// A promise that is held by a test that does not exist is held by nothing.
+#[test]
+fn properties_name_tests_that_exist() {
+    let text = fs::read_to_string(root().join("docs/properties.md")).unwrap();
+    let mut named = 0;
+    for (file, test) in text.split('`').filter_map(|word| word.split_once("::")) {
+        if file == "FILE" {
+            continue;
+        }
+        let path = root().join("tests").join(format!("{file}.rs"));
+        let source = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        assert!(source.contains(&format!("fn {test}(")), "{}: no {test}", path.display());
+        named += 1;
+    }
+    assert!(named > 20, "only {named} tests are named");
+}

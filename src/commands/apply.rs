@@ -177,8 +177,7 @@ impl<'a> Session<'a> {
                 complete.push(name.clone());
             }
         }
-        let used: BTreeSet<&String> = mixed.members.values().map(|member| &member.egress).collect();
-        mixed.egresses.retain(|key, _| used.contains(key));
+        plan::tidy(&mut mixed, &observed);
         let actions = plan::actions(&mixed, &observed);
         self.circle(&mixed, &actions)?;
         Ok(complete)

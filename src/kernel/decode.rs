@@ -24,7 +24,9 @@ pub(super) fn link(message: &RouteNetlinkMessage) -> Option<(u32, Link)> {
         up: flags.contains(LinkFlags::Up),
         carrier: flags.contains(LinkFlags::LowerUp),
         loopback: flags.contains(LinkFlags::Loopback),
-        point_to_point: flags.contains(LinkFlags::Pointopoint),
+        // A tunnel without a fixed peer (xfrm, sit, vti) has no neighbours either.
+        point_to_point: flags.contains(LinkFlags::Pointopoint)
+            || (flags.contains(LinkFlags::Noarp) && !flags.contains(LinkFlags::Broadcast)),
         ..Link::default()
     };
     for attribute in &message.attributes {

@@ -4,7 +4,7 @@
 
 use crate::error::{Context, Error, Result};
 use crate::model::{Journal, Name, Target};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -22,7 +22,9 @@ const JOURNAL: &str = "/run/nsnat/journal.json";
 /// What the names of files that are being written begin with.
 const UNFINISHED: &str = ".nsnat-";
 
-/// Only one nsnat changes anything at a time. Ends with the process, however that ends.
+/// Only one nsnat changes anything at a time. Ends with the process, however that ends; where nft is at work then,
+/// it ends with nft, which inherits the descriptor: or a killed nsnat's nft could load the table after the next
+/// nsnat looked for it.
 pub struct Lock(Flock<File>);
 
 /// Waits for the lock; `waiting` is called once when it is taken.
@@ -48,6 +50,7 @@ pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
         };
         // The file may have been taken away while we waited: then another one is the lock now.
         if same_file(&flock, LOCK) {
+            fcntl(&*flock, FcntlArg::F_SETFD(FdFlag::empty())).what(|| LOCK)?;
             return Ok(Lock(flock));
         }
     }

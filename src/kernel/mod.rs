@@ -16,12 +16,14 @@ pub mod files;
 pub mod interrupt;
 mod netlink;
 pub mod netns;
+mod nfnetlink;
 mod nft;
 mod observe;
 mod perform;
 mod processes;
 mod resolver;
 mod sysctl;
+mod table;
 mod traffic;
 
 pub use nix::sys::signal::Signal;

@@ -2,7 +2,7 @@
 
 use super::decode::{self, Names};
 use super::netlink::Netlink;
-use super::{Inside, Kernel, files, netns, nft, resolver, sysctl};
+use super::{Inside, Kernel, files, netns, resolver, sysctl, table};
 use crate::error::{Context, Result};
 use crate::model::{Journal, Member, Name, Netns, Observed, Stack, numbers, observed::Features};
 use netlink_packet_route::address::AddressMessage;
@@ -14,18 +14,33 @@ use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Sysctls of a namespace that we ever set.
-const INSIDE_SYSCTLS: [&str; 3] =
-    ["net/ipv4/conf/eth0/route_localnet", "net/ipv6/conf/eth0/accept_dad", "net/ipv6/conf/eth0/accept_ra"];
+const INSIDE_SYSCTLS: [&str; 6] = [
+    "net/ipv4/conf/eth0/route_localnet",
+    "net/ipv4/conf/eth0/accept_local",
+    "net/ipv4/conf/eth0/rp_filter",
+    "net/ipv6/conf/eth0/disable_ipv6",
+    "net/ipv6/conf/eth0/accept_dad",
+    "net/ipv6/conf/eth0/accept_ra",
+];
 
-/// Sysctls of a device of the host that we ever set.
-fn device_sysctls(dev: &str) -> [String; 5] {
-    [
-        format!("net/ipv4/conf/{dev}/route_localnet"),
-        format!("net/ipv4/conf/{dev}/forwarding"),
-        format!("net/ipv6/conf/{dev}/force_forwarding"),
-        format!("net/ipv6/conf/{dev}/accept_dad"),
-        format!("net/ipv6/conf/{dev}/accept_ra"),
-    ]
+/// Sysctls of a device of the host that we ever set, below `net/`.
+const DEVICE_SYSCTLS: [(&str, &str); 7] = [
+    ("ipv4", "route_localnet"),
+    ("ipv4", "forwarding"),
+    ("ipv6", "force_forwarding"),
+    ("ipv6", "forwarding"),
+    ("ipv6", "disable_ipv6"),
+    ("ipv6", "accept_dad"),
+    ("ipv6", "accept_ra"),
+];
+
+/// The sysctls of devices of the host, and of IPv6's `all` and `default`.
+fn host_sysctls<'a>(devices: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
+    let of_device = |dev: &str| DEVICE_SYSCTLS.map(|(family, key)| format!("net/{family}/conf/{dev}/{key}"));
+    let mut keys: Vec<String> = devices.flat_map(of_device).collect();
+    let whole = ["all/forwarding", "default/forwarding", "default/accept_ra"];
+    keys.extend(whole.map(|key| format!("net/ipv6/conf/{key}")));
+    sysctl::read_all(&keys)
 }
 
 /// How much is looked at.
@@ -46,11 +61,8 @@ impl Kernel {
         let seen = |name: &Name| depth == Depth::All || names.contains(&name);
         let unseen_links: BTreeSet<&str> =
             journal.members.iter().filter(|(name, _)| !seen(name)).map(|(_, m)| m.link.as_str()).collect();
-        let devices =
-            host.links.iter().map(|link| &link.name).filter(|dev| !unseen_links.contains(dev.as_str()));
-        let keys: Vec<String> = devices.flat_map(|dev| device_sysctls(dev)).collect();
-        host.sysctls = sysctl::read_all(&keys);
-        host.sysctls.extend(sysctl::read_all(&["net/ipv6/conf/all/forwarding".into()]));
+        let devices = host.links.iter().map(|link| link.name.as_str());
+        host.sysctls = host_sysctls(devices.filter(|dev| !unseen_links.contains(dev)));
         let mut wanted: BTreeSet<Name> =
             names.iter().copied().chain(journal.members.keys()).cloned().collect();
         wanted.extend(host.links.iter().filter_map(|link| named_by(link.alias.as_deref())));
@@ -64,7 +76,7 @@ impl Kernel {
         Ok(Observed {
             host,
             namespaces,
-            table: nft::observe()?,
+            table: table::observe()?,
             abandoned,
             journal,
             features: features(),
@@ -142,8 +154,7 @@ fn abandoned(journal: &Journal) -> Result<BTreeSet<Name>> {
 
 fn features() -> Features {
     Features {
-        force_forwarding: sysctl::read("net/ipv6/conf/all/force_forwarding").is_some()
-            || sysctl::read("net/ipv6/conf/default/force_forwarding").is_some(),
+        force_forwarding: sysctl::read("net/ipv6/conf/all/force_forwarding").is_some(),
         ipv6: sysctl::read("net/ipv6/conf/all/disable_ipv6").is_some_and(|value| value == "0"),
     }
 }

@@ -9,6 +9,7 @@ use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::RouteNetlinkMessage as Message;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use std::os::fd::AsRawFd;
+use std::thread::JoinHandle;
 
 const CREATE: u16 = NLM_F_CREATE | NLM_F_EXCL;
 
@@ -30,12 +31,20 @@ impl Kernel {
     /// go on.
     pub fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
         let mut rest = actions;
+        let mut table = TableRemoval::new(actions);
         while let Some(action) = rest.first() {
             if !step(Step::Before(action)) {
                 return;
             }
             let doomed = leading_links(rest);
-            let result = if doomed.len() > 1 { self.remove_links(&doomed) } else { self.one(action) };
+            if !doomed.is_empty() {
+                table.begin();
+            }
+            let result = match action {
+                Action::RemoveTable => table.end(),
+                _ if doomed.len() > 1 => self.remove_links(&doomed),
+                _ => self.one(action),
+            };
             if let Err(why) = result
                 && !step(Step::Failed(Error::new(action, why)))
             {
@@ -56,7 +65,6 @@ impl Kernel {
             Action::LoadSkeleton { mask, replace, elements } => {
                 nft::load(*mask, *replace, elements).map_err(said)
             }
-            Action::RemoveTable => nft::remove().map_err(said),
             Action::Elements { remove, add } => nft::change(remove, add).map_err(said),
             Action::ForgetFlows { source, port } => conntrack::forget(*source, *port).map_err(said),
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value).map_err(said),
@@ -166,6 +174,44 @@ impl Kernel {
         group.attributes.push(LinkAttribute::Group(numbers::DOOMED_GROUP));
         let answer = self.runtime.block_on(self.host.send(Message::DelLink(group), 0));
         gone_is_fine(answer).map_err(|refused| refused.to_string())
+    }
+}
+
+/// The removal of our table, in a thread of its own while links are removed: both wait for an RCU grace period
+/// (about 20 ms), and need not wait one after the other. Rules and routes still hold a packet that comes late.
+struct TableRemoval {
+    wanted: bool,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl TableRemoval {
+    fn new(actions: &[Action]) -> Self {
+        Self { wanted: actions.contains(&Action::RemoveTable), thread: None }
+    }
+
+    fn begin(&mut self) {
+        if self.wanted && self.thread.is_none() {
+            self.thread = std::thread::Builder::new().spawn(nft::remove).ok();
+        }
+    }
+
+    fn end(&mut self) -> std::result::Result<(), String> {
+        let done = match self.thread.take() {
+            Some(thread) => {
+                thread.join().unwrap_or_else(|_| Err(Error::new("nft", "the thread ended early")))
+            }
+            None => nft::remove(),
+        };
+        done.map_err(|error| error.to_string())
+    }
+}
+
+impl Drop for TableRemoval {
+    /// Where the run was stopped before its turn came, it is waited for all the same.
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            let _ = self.end();
+        }
     }
 }
 

@@ -31,12 +31,22 @@ pub struct Journal {
     pub egresses: BTreeMap<String, Egress>,
     /// Namespaces.
     pub members: BTreeMap<Name, Member>,
-    /// Sysctls of the host that we set: path below `/proc/sys` → the value before.
-    pub sysctls: BTreeMap<String, String>,
+    /// Sysctls of the host that we hold, by path below `/proc/sys`; those of our own devices go with them.
+    pub sysctls: BTreeMap<String, Held>,
     /// `/run/netns` did not exist before.
     pub made_netns_dir: bool,
     /// Digest of the skeleton's rules as they read back after loading.
     pub skeleton: Option<String>,
+}
+
+/// A sysctl that we set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// What it was before, and will be again.
+    pub before: String,
+    /// What it is while we need it.
+    pub now: String,
 }
 
 /// What several namespaces share: a mark, a table, slices of the pool.
@@ -69,11 +79,11 @@ pub struct Way {
     pub up: bool,
     /// Its MTU, in bytes.
     pub mtu: u32,
-    /// Next hop of each family that it serves; a family that has none is unreachable, unless `point_to_point`.
+    /// Next hop of each family that it serves; a family that has none is unreachable, unless `direct`.
     pub gateways: Vec<IpAddr>,
-    /// The gateways are outside of the device's subnets.
+    /// Families whose next hop is out of reach at the moment: the device has no address of theirs.
     #[serde(default)]
-    pub onlink: bool,
+    pub waiting: Vec<Family>,
     /// Families that need no next hop.
     #[serde(default)]
     pub direct: Vec<Family>,
@@ -88,9 +98,17 @@ impl Way {
         self.gateways.iter().copied().find(|g| Family::of(*g) == family)
     }
 
+    /// Whether an address is on the link as far as the kernel can know: in a subnet of the device, or link-local.
+    /// A next hop that is not takes `onlink`.
+    pub fn is_near(&self, address: IpAddr) -> bool {
+        let link_local = matches!(address, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        link_local || self.subnets.iter().any(|net| net.contains(address))
+    }
+
     /// Whether packets of that family can leave.
     pub fn serves(&self, family: Family) -> bool {
-        self.direct.contains(&family) || self.gateway(family).is_some()
+        let next_hop = self.gateway(family).is_some() && !self.waiting.contains(&family);
+        next_hop || self.direct.contains(&family)
     }
 }
 

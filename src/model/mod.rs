@@ -10,7 +10,7 @@ pub mod observed;
 pub mod stack;
 
 pub use account::Account;
-pub use journal::{Allowed, DnsMode, Egress, Journal, Member, Owner, Rewrite, Target, Way};
+pub use journal::{Allowed, DnsMode, Egress, Held, Journal, Member, Owner, Rewrite, Target, Way};
 pub use name::Name;
 pub use nft::{Datum, Element, Set};
 pub use observed::{Netns, Observed, Table};

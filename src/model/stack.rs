@@ -74,7 +74,7 @@ pub struct Link {
     pub carrier: bool,
     /// IFF_LOOPBACK.
     pub loopback: bool,
-    /// IFF_POINTOPOINT: needs no gateway.
+    /// IFF_POINTOPOINT, or IFF_NOARP without IFF_BROADCAST: needs no gateway.
     pub point_to_point: bool,
     /// Bytes received and sent, where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]

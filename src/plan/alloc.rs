@@ -74,7 +74,7 @@ pub(super) fn overlap(a: IpNetwork, b: IpNetwork) -> bool {
     }
 }
 
-/// The lowest free number, and the /64 of `pool6` that goes with it.
+/// The lowest free number, and the /64 of `pool6` that goes with it, where that is free.
 pub(super) fn number(
     journal: &Journal,
     settings: &Settings,
@@ -83,12 +83,11 @@ pub(super) fn number(
     let mask = journal.mask;
     let highest = (mask >> mask.trailing_zeros().min(31)).min(numbers::MAX_EGRESS);
     let used: BTreeSet<u32> = journal.egresses.values().map(|egress| egress.number).collect();
-    let free = |n: &u32| {
-        let slice = slice6(settings, *n).map(IpNetwork::V6);
-        !used.contains(n) && !taken.number(*n, mask) && slice.is_none_or(|net| taken.overlaps(net).is_none())
-    };
-    let number = (1..=highest).find(free)?;
-    Some((number, slice6(settings, number)))
+    let free = |n: &u32| !used.contains(n) && !taken.number(*n, mask);
+    let slice = |n: u32| slice6(settings, n).filter(|net| taken.overlaps(IpNetwork::V6(*net)).is_none());
+    let both = (1..=highest).filter(free).find_map(|n| slice(n).map(|net| (n, Some(net))));
+    // Where somebody routes all of the pool elsewhere, there is still IPv4.
+    both.or_else(|| (1..=highest).find(free).map(|n| (n, None)))
 }
 
 fn slice6(settings: &Settings, number: u32) -> Option<Ipv6Network> {

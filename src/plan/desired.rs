@@ -1,9 +1,9 @@
 //! What the kernel should hold for a journal.
 
-use super::dns;
+use super::{dns, hold};
 use crate::model::{
     Address, Datum, Egress, Element, Family, Journal, Link, Member, Name, Port, Route, RouteKind, Rule,
-    RuleAction, Set, Stack, Way, numbers, observed::Features, stack::loopback,
+    RuleAction, Set, Stack, numbers, observed::Features, stack::loopback,
 };
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Metric that the kernel gives IPv6 routes which name none (`IP6_RT_PRIO_USER`, include/uapi/linux/ipv6_route.h);
 /// spelled out because it reads back.
 const METRIC6: u32 = 1024;
+
+/// What a veth takes (ETH_MIN_MTU, ETH_MAX_MTU in include/uapi/linux/if_ether.h); a tunnel's device may have more.
+const MTU_LEAST: u32 = 68;
+const MTU_MOST: u32 = 65_535;
 
 /// Everything of ours that should be there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +31,7 @@ pub struct Desired {
 /// What the kernel should hold for `journal`.
 pub fn desired(journal: &Journal, features: Features) -> Desired {
     let mut out = Desired::default();
+    out.host.sysctls.extend(journal.sysctls.iter().map(|(key, held)| (key.clone(), held.now.clone())));
     for egress in journal.egresses.values() {
         egress_routing(&mut out, journal, egress, features);
         guard(&mut out.elements, egress, egress_mark(journal, egress));
@@ -65,7 +70,8 @@ pub fn subnet6(slice6: Ipv6Network, subnet: Ipv4Network) -> Option<Ipv6Network> 
 
 /// MTU of a namespace's link: its own, or the uplink's.
 fn mtu(member: &Member, egress: &Egress) -> u32 {
-    member.mtu.or(egress.way.as_ref().map(|way| way.mtu)).unwrap_or(1500)
+    let uplink = egress.way.as_ref().map(|way| way.mtu.clamp(MTU_LEAST, MTU_MOST));
+    member.mtu.or(uplink).unwrap_or(1500)
 }
 
 /// Addresses of both ends, by family; a family that the egress does not serve has none.
@@ -115,12 +121,6 @@ fn egress_routing(out: &mut Desired, journal: &Journal, egress: &Egress, feature
         }
         out.host.rules.extend(rules(mark, table, family, &sources));
         out.host.routes.extend(table_routes(egress, table, family));
-        // Where nobody has IPv6, nothing of it is forwarded: before Linux 6.17 the switch is the whole host's.
-        let used = family == Family::V4 || members(journal, egress).any(|member| member.ipv6);
-        if let Some(way) = egress.way.as_ref().filter(|_| used) {
-            let (key, value) = forwarding(family, &way.dev, features);
-            out.host.sysctls.insert(key, value);
-        }
     }
 }
 
@@ -171,7 +171,7 @@ fn table_routes(egress: &Egress, table: u32, family: Family) -> Vec<Route> {
     let dev = Some(way.dev.clone());
     if way.serves(family) {
         let via = way.gateway(family);
-        let onlink = way.onlink && via.is_some();
+        let onlink = via.is_some_and(|via| !way.is_near(via));
         out.push(Route { via, onlink, dev: dev.clone(), ..route(family.everything()) });
     }
     if egress.lan {
@@ -186,16 +186,6 @@ fn metric(family: Family) -> u32 {
         Family::V4 => 0,
         Family::V6 => METRIC6,
     }
-}
-
-/// The sysctl that lets packets of a family be forwarded from a device.
-fn forwarding(family: Family, dev: &str, features: Features) -> (String, String) {
-    let key = match family {
-        Family::V4 => format!("net/ipv4/conf/{dev}/forwarding"),
-        Family::V6 if features.force_forwarding => format!("net/ipv6/conf/{dev}/force_forwarding"),
-        Family::V6 => "net/ipv6/conf/all/forwarding".into(),
-    };
-    (key, "1".into())
 }
 
 /// The guard's elements: which way the packets of a mark may leave.
@@ -247,8 +237,11 @@ fn host_end(
             ..Route::new(egress_table(egress), ends.net, numbers::HOST_PROTOCOL)
         };
         out.host.routes.insert(back);
-        let (key, value) = forwarding(ends.family, dev, features);
-        out.host.sysctls.insert(key, value);
+        // The switch for all devices is the journal's to hold.
+        let key = hold::forwarding(ends.family, dev, features);
+        if key != hold::ALL6 {
+            out.host.sysctls.insert(key, "1".into());
+        }
     }
     if net.has(Family::V6) {
         out.host.sysctls.extend(quiet6(dev));
@@ -260,9 +253,10 @@ fn host_end(
     out.host.rules.extend(dns::rules(&member.dns, net.ends.iter().map(|ends| ends.net)));
 }
 
-/// IPv6 on a veth: no duplicate address detection (there are two of us, and we chose both), no advertisements.
-fn quiet6(dev: &str) -> [(String, String); 2] {
-    ["accept_dad", "accept_ra"].map(|key| (format!("net/ipv6/conf/{dev}/{key}"), "0".into()))
+/// IPv6 on a veth: on, even where new devices have it off; no duplicate address detection (there are two of us, and
+/// we chose both), no advertisements.
+fn quiet6(dev: &str) -> [(String, String); 3] {
+    ["disable_ipv6", "accept_dad", "accept_ra"].map(|key| (format!("net/ipv6/conf/{dev}/{key}"), "0".into()))
 }
 
 fn our_link(name: &str, mtu: u32, alias: Option<String>) -> Link {
@@ -275,8 +269,12 @@ fn inside(member: &Member, egress: &Egress, net: &Addresses, features: Features)
     let mut out = Stack::default();
     out.links.insert(our_link("eth0", mtu(member, egress), None));
     out.links.insert(loopback());
+    let served6 = net.has(Family::V6) && egress.way.as_ref().is_some_and(|way| way.serves(Family::V6));
     for ends in &net.ends {
         out.addresses.insert(Address { dev: "eth0".into(), net: ends.inside });
+        if ends.family == Family::V6 && !served6 {
+            continue;
+        }
         let via = Some(ends.host.ip());
         let default =
             Route::new(u32::from(libc::RT_TABLE_MAIN), ends.family.everything(), numbers::INSIDE_PROTOCOL);
@@ -285,8 +283,7 @@ fn inside(member: &Member, egress: &Egress, net: &Addresses, features: Features)
     if net.has(Family::V6) {
         out.sysctls.extend(quiet6("eth0"));
     }
-    let served = net.has(Family::V6) && egress.way.as_ref().is_some_and(|way| way.serves(Family::V6));
-    if features.ipv6 && !served {
+    if features.ipv6 && !served6 {
         out.routes.insert(unreachable6());
     }
     let divert = member.dns.diverts_loopback();
@@ -317,10 +314,16 @@ fn local_rule(divert: bool) -> Rule {
     }
 }
 
+/// Packets to and from 127.0.0.0/8 may travel on eth0. The last two are for large answers: a fragment that is not the
+/// first has no port, so the rules by which the reverse-path check finds the way back do not match it.
+const LOOPBACK_ON_ETH0: [(&str, &str); 3] =
+    [("route_localnet", "1"), ("accept_local", "1"), ("rp_filter", "2")];
+
 /// Sends DNS for 127.0.0.0/8 out to the host, which rewrites it. Such packets never leave a stack by themselves:
 /// the local table comes first, and eth0 takes no loopback addresses. Every other port stays local.
 fn divert_loopback(out: &mut Stack, ends: &Ends) {
-    out.sysctls.insert("net/ipv4/conf/eth0/route_localnet".into(), "1".into());
+    out.sysctls
+        .extend(LOOPBACK_ON_ETH0.map(|(key, value)| (format!("net/ipv4/conf/eth0/{key}"), value.into())));
     let loopback = Ipv4Network::new(Ipv4Addr::new(127, 0, 0, 0), 8).ok().map(IpNetwork::V4);
     for protocol in [6, 17] {
         let action = RuleAction::Lookup(numbers::INSIDE_DNS_TABLE);
@@ -330,9 +333,4 @@ fn divert_loopback(out: &mut Stack, ends: &Ends) {
     let to_host = Route::new(numbers::INSIDE_DNS_TABLE, Family::V4.everything(), numbers::INSIDE_PROTOCOL);
     let (via, src): (IpAddr, IpAddr) = (ends.host.ip(), ends.inside.ip());
     out.routes.insert(Route { via: Some(via), src: Some(src), dev: Some("eth0".into()), ..to_host });
-}
-
-/// Whether any family of a way can be used at all.
-pub fn usable(way: &Way) -> bool {
-    way.up && Family::BOTH.iter().any(|family| way.serves(*family))
 }

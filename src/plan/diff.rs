@@ -9,11 +9,12 @@
 
 use super::action::{Action, LinkChange, Place};
 use super::desired::Desired;
+use super::hold;
 use crate::model::{
     Address, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack, dnsaddr,
     numbers,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What has to be done to get from `observed` to `desired`, the state of `journal`.
 pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Action> {
@@ -22,11 +23,13 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
         namespace(&mut out, journal, name, stack, desired, observed);
     }
     host(&mut out, journal, desired, observed);
-    sysctls_back(&mut out, desired, observed);
+    let back = hold::back(&observed.journal, &desired.host.sysctls, &observed.host.sysctls);
+    let sysctl = |(key, value)| Action::Sysctl { place: Place::Host, key, value };
+    out.extend(back.clone().into_iter().map(sysctl));
     table(&mut out, journal, desired, observed);
     stale_flows(&mut out, journal, observed);
     gone_namespaces(&mut out, desired, observed);
-    out.sort_by_key(rank);
+    out.sort_by_key(|action| rank(action, &back));
     out
 }
 
@@ -37,9 +40,19 @@ fn made_links(actions: &[Action]) -> BTreeSet<String> {
     actions.iter().filter_map(made).collect()
 }
 
-/// Earlier ranks are done first.
-fn rank(action: &Action) -> u8 {
+/// Earlier ranks are done first. `back`: sysctls that get their old value back.
+fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
     match action {
+        // What follows from the switch for all devices is kept up while that is on: set before, put back after.
+        Action::Sysctl { place: Place::Host, key, .. } if back.contains_key(key) => {
+            if key == hold::ALL6 {
+                27
+            } else {
+                28
+            }
+        }
+        Action::Sysctl { key, .. } if key == hold::ALL6 => 8,
+        Action::Sysctl { .. } => 7,
         // A link that goes may be in the way of one that comes: by its name, or by its peer (somebody renamed it).
         Action::RemoveLink { .. } => 2,
         Action::LoadSkeleton { .. } => 0,
@@ -51,21 +64,17 @@ fn rank(action: &Action) -> u8 {
         Action::SetLink {
             change: LinkChange::Group(_) | LinkChange::Alias(_) | LinkChange::Mtu(_), ..
         } => 6,
-        Action::Sysctl { value, .. } if value == "1" => 7,
-        Action::Sysctl { place: Place::Inside(_), .. } => 7,
-        Action::Sysctl { key, .. } if key.ends_with("/accept_dad") || key.ends_with("/accept_ra") => 7,
-        Action::AddAddress { .. } => 8,
-        Action::SetLink { change: LinkChange::Up, .. } => 9,
-        Action::AddRoute { .. } => 10,
-        Action::AddRule { .. } => 11,
+        Action::AddAddress { .. } => 9,
+        Action::SetLink { change: LinkChange::Up, .. } => 10,
+        Action::AddRoute { .. } => 11,
+        Action::AddRule { .. } => 12,
         Action::RemoveNetns { .. } => 21,
         Action::RemoveRule { .. } => 22,
         Action::RemoveRoute { .. } => 23,
         Action::RemoveAddress { .. } => 24,
         Action::Elements { .. } => 25,
         Action::RemoveTable => 26,
-        Action::ForgetFlows { .. } => 28,
-        Action::Sysctl { .. } => 27,
+        Action::ForgetFlows { .. } => 29,
     }
 }
 
@@ -227,16 +236,24 @@ fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours
 /// The host's stack; links that are not wanted go, and links that lost their namespace are made anew.
 fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
     let have = &observed.host;
+    let mut want = desired.host.clone();
+    for link in unseen_links(journal, observed) {
+        want.sysctls.retain(|key, _| !key.contains(&format!("/conf/{link}/")));
+        // Without a look inside it cannot be mended: that is not for the one who wants something else.
+        if have.link(link).is_none() {
+            forget(&mut want, &BTreeSet::from([link.to_owned()]));
+        }
+    }
     let made = made_links(out);
     let mut removed = BTreeSet::new();
     for link in have.links.iter().filter(|link| is_our_link(link)) {
-        let wanted = desired.host.link(&link.name).is_some();
+        let wanted = want.link(&link.name).is_some();
         if !wanted || made.contains(&link.name) {
             removed.insert(link.name.clone());
             out.push(Action::RemoveLink { link: link.name.clone() });
         }
     }
-    for link in &desired.host.links {
+    for link in &want.links {
         let new = Link { up: false, alias: None, ..link.clone() };
         let now = have.link(&link.name).filter(|_| !made.contains(&link.name)).unwrap_or(&new);
         change_link(out, &Place::Host, link, now);
@@ -244,10 +261,6 @@ fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &
     let mut have = have.clone();
     forget(&mut have, &removed);
     let ours = host_is_ours(&have);
-    let mut want = desired.host.clone();
-    for link in unseen_links(journal, observed) {
-        want.sysctls.retain(|key, _| !key.contains(&format!("/conf/{link}/")));
-    }
     stacks(out, &Place::Host, &want, &have, &ours);
 }
 
@@ -266,16 +279,6 @@ fn forget(stack: &mut Stack, links: &BTreeSet<String>) {
     stack.addresses.retain(|address| !links.contains(&address.dev));
     stack.routes.retain(|route| route.dev.as_ref().is_none_or(|dev| !links.contains(dev)));
     stack.sysctls.retain(|key, _| !links.iter().any(|link| key.contains(&format!("/conf/{link}/"))));
-}
-
-/// Sysctls that we set and hold no more get their old value back, unless somebody changed them since.
-fn sysctls_back(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
-    for (key, before) in &observed.journal.sysctls {
-        let now = observed.host.sysctls.get(key);
-        if !desired.host.sysctls.contains_key(key) && now.is_some_and(|now| now == "1" && now != before) {
-            out.push(Action::Sysctl { place: Place::Host, key: key.clone(), value: before.clone() });
-        }
-    }
 }
 
 /// The nft table: the skeleton is identified by digests, only elements are compared.

@@ -20,6 +20,7 @@ mod alloc;
 pub mod desired;
 mod diff;
 mod dns;
+mod hold;
 mod line;
 mod resolve;
 mod way;
@@ -28,7 +29,7 @@ pub use action::{Action, LinkChange, Place};
 pub use desired::Desired;
 pub use diff::diff;
 pub use line::element_text;
-pub use resolve::{Selection, resolve, with_dns, without};
+pub use resolve::{Selection, resolve, tidy, with_dns, without};
 
 use crate::model::{Journal, Observed};
 

@@ -1,11 +1,12 @@
 //! Configuration → journal: every namespace with its device, gateways, numbers and subnet found.
 
-use super::{alloc, dns, way};
+use super::{alloc, dns, hold, way};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::{
     Account, Allowed, DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers,
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
+use std::collections::BTreeSet;
 
 /// Which namespaces of the configuration are to be up.
 #[derive(Clone, Copy, Debug)]
@@ -48,13 +49,12 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
             problems.append(&mut more);
         }
     }
-    prune(&mut journal);
-    note_sysctls(&mut journal, observed);
+    tidy(&mut journal, observed);
     if problems.is_empty() { Ok(journal) } else { Err(problems) }
 }
 
-/// What we remember and is still ours. What is left of throw-away namespaces is forgotten; and a namespace that was removed, and whose name somebody else took, is
-/// forgotten, or the plan would fill theirs.
+/// What we remember and is still ours. What is left of throw-away namespaces is forgotten; and so is a namespace
+/// that was removed and whose name somebody else took, or the plan would fill theirs.
 fn known(observed: &Observed) -> Journal {
     let mut journal = observed.journal.clone();
     let alive = |netns: &Netns| !matches!(netns, Netns::Stale);
@@ -70,9 +70,9 @@ fn known(observed: &Observed) -> Journal {
         member.inode = member.inode.filter(|_| observed.namespaces.get(name).is_some_and(alive));
         member.cookie = member.cookie.filter(|_| member.inode.is_some());
     }
-    // A device that went down since, or lost its address, takes no routes: nobody else's change may fail on that.
+    // A device that went down since, or lost an address, takes no routes: nobody else's change may fail on that.
     for way in journal.egresses.values_mut().filter_map(|egress| egress.way.as_mut()) {
-        way.up = way::takes_routes(way, observed);
+        way::refresh(way, observed);
     }
     journal
 }
@@ -81,8 +81,7 @@ fn known(observed: &Observed) -> Journal {
 pub fn without(observed: &Observed, gone: impl Fn(&Name) -> bool) -> Journal {
     let mut journal = known(observed);
     journal.members.retain(|name, _| !gone(name));
-    prune(&mut journal);
-    note_sysctls(&mut journal, observed);
+    tidy(&mut journal, observed);
     journal
 }
 
@@ -95,8 +94,20 @@ pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> Journal 
             config::Dns::Auto | config::Dns::Host => DnsMode::default(),
         };
     }
-    note_sysctls(&mut journal, observed);
+    tidy(&mut journal, observed);
     journal
+}
+
+/// After a change of members: egresses without members go, and so do sysctls that nobody needs any more.
+pub fn tidy(journal: &mut Journal, observed: &Observed) {
+    prune(journal);
+    hold::note(journal, observed);
+}
+
+/// Egresses without members go.
+fn prune(journal: &mut Journal) {
+    let used: BTreeSet<_> = journal.members.values().map(|member| member.egress.clone()).collect();
+    journal.egresses.retain(|key, _| used.contains(key));
 }
 
 fn set_mask(journal: &mut Journal, config: &Config) -> Found<()> {
@@ -131,11 +142,12 @@ impl Case<'_> {
     /// Puts the namespace into the journal.
     fn resolve(&self, journal: &mut Journal) -> Found<()> {
         self.refuse_foreign()?;
-        let way = way::resolve(&self.namespace.uplinks, self.observed)?;
-        let served = self.ipv6(way.as_ref())?;
-        let dns = dns::resolve(self.name, self.namespace, way.as_ref(), self.observed)?;
         let key = egress_key(self.namespace);
+        let last = journal.egresses.get(&key).and_then(|egress| egress.way.as_ref());
+        let way = way::resolve(&self.namespace.uplinks, last, self.observed)?;
+        let dns = dns::resolve(self.name, self.namespace, way.as_ref(), self.observed)?;
         self.egress(journal, &key, way)?;
+        let ipv6 = self.ipv6(journal, &key)?;
         let subnet = self.subnet(journal, &key)?;
         let old = journal.members.get(self.name);
         let member = Member {
@@ -144,7 +156,7 @@ impl Case<'_> {
             subnet,
             own_subnet: self.namespace.subnet.is_some(),
             mtu: self.namespace.mtu,
-            ipv6: served,
+            ipv6,
             dns,
             inode: old.and_then(|old| old.inode),
             cookie: old.and_then(|old| old.cookie),
@@ -191,18 +203,44 @@ impl Case<'_> {
         if problems.is_empty() { Ok(allowed) } else { Err(problems) }
     }
 
-    /// Whether the namespace gets IPv6.
-    fn ipv6(&self, way: Option<&Way>) -> Found<bool> {
-        // The kernel takes IPv6 off a device, here the veth, whose MTU is smaller.
-        let wide = |way: &Way| self.namespace.mtu.unwrap_or(way.mtu) >= numbers::LEAST_MTU6;
-        let served =
-            self.observed.features.ipv6 && way.is_some_and(|way| way.serves(Family::V6) && wide(way));
-        if self.namespace.ipv6 == Ipv6::Nat && !served {
-            let why = format!("namespace {}: ipv6 = \"nat\", but its uplink has no IPv6", self.name);
-            let help = "give the uplink an IPv6 gateway, or say ipv6 = \"auto\"";
-            return Err(vec![self.problem(why).help(help)]);
+    /// Whether the namespace gets IPv6. Once it has it, it keeps its address while its uplink has none: that may
+    /// be a link that flaps, and programs still are refused at once.
+    fn ipv6(&self, journal: &Journal, key: &str) -> Found<bool> {
+        let old = journal.members.get(self.name);
+        let had = old.is_some_and(|old| old.ipv6 && old.egress == key);
+        match self.no_ipv6(journal.egresses.get(key), had) {
+            Some((why, help)) if self.namespace.ipv6 == Ipv6::Nat => {
+                let why = format!("namespace {}: ipv6 = \"nat\", but {why}", self.name);
+                Err(vec![self.problem(why).help(help)])
+            }
+            without => Ok(without.is_none() && self.namespace.ipv6 != Ipv6::Off),
         }
-        Ok(served && self.namespace.ipv6 != Ipv6::Off)
+    }
+
+    /// Why there can be no IPv6, and what to do about it.
+    fn no_ipv6(&self, egress: Option<&Egress>, had: bool) -> Option<(&'static str, &'static str)> {
+        const AUTO: &str = "or say ipv6 = \"auto\"";
+        let way = egress.and_then(|egress| egress.way.as_ref());
+        let mtu = self.namespace.mtu.or(way.map(|way| way.mtu));
+        if !self.observed.features.ipv6 {
+            return Some((
+                "this host has IPv6 switched off",
+                "sysctl -w net.ipv6.conf.all.disable_ipv6=0, or say ipv6 = \"auto\"",
+            ));
+        }
+        if egress.is_none_or(|egress| egress.slice6.is_none()) {
+            return Some(("settings.pool6 is in use by others", "choose another settings.pool6"));
+        }
+        if mtu.is_some_and(|mtu| mtu < numbers::LEAST_MTU6) {
+            return Some(("its MTU is less than IPv6's 1280 bytes", AUTO));
+        }
+        if !had && !way.is_some_and(|way| way.serves(Family::V6)) {
+            return Some((
+                "its uplink has no IPv6",
+                "give the uplink an IPv6 gateway, or say ipv6 = \"auto\"",
+            ));
+        }
+        None
     }
 
     /// Finds or makes the egress. A namespace that was the only one of another egress takes that along, numbers
@@ -305,24 +343,4 @@ fn link_name(name: &Name, observed: &Observed) -> String {
     let start: String = name.as_str().chars().take(ROOM - 6).collect();
     let digest: String = crate::skeleton::hash(name.as_str()).chars().take(6).collect();
     format!("{}{start}{digest}", numbers::LINK_PREFIX)
-}
-
-/// Egresses without members go.
-fn prune(journal: &mut Journal) {
-    let used: Vec<_> = journal.members.values().map(|member| member.egress.clone()).collect();
-    journal.egresses.retain(|key, _| used.contains(key));
-}
-
-/// Notes what the sysctls of devices that are not ours were before we set them; forgets those that nobody needs
-/// any more.
-fn note_sysctls(journal: &mut Journal, observed: &Observed) {
-    let desired = super::desired::desired(journal, observed.features).host;
-    let links: Vec<_> = desired.links.iter().map(|link| format!("/conf/{}/", link.name)).collect();
-    let mut noted = std::mem::take(&mut journal.sysctls);
-    for key in desired.sysctls.keys().filter(|key| !links.iter().any(|link| key.contains(link))) {
-        let before = noted.remove(key).or_else(|| observed.host.sysctls.get(key).cloned());
-        if let Some(before) = before {
-            journal.sysctls.insert(key.clone(), before);
-        }
-    }
 }

@@ -8,21 +8,38 @@ use std::net::IpAddr;
 
 /// Resolves the first usable of `uplinks`. All of them are looked at: a problem is reported even where another
 /// uplink would do, but a device that is merely absent is one only where it is the only way.
-pub(super) fn resolve(uplinks: &[Uplink], observed: &Observed) -> Result<Option<Way>, Vec<Problem>> {
-    let (mut ways, mut problems) = (Vec::new(), Vec::new());
+///
+/// `last`: the way that these very uplinks led to when they were looked at last. It stays, closed, while none of
+/// them is there: a link that flaps is no mistake of the configuration.
+pub(super) fn resolve(
+    uplinks: &[Uplink],
+    last: Option<&Way>,
+    observed: &Observed,
+) -> Result<Option<Way>, Vec<Problem>> {
+    let (mut ways, mut absent, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
     for uplink in uplinks {
         match one(uplink, observed) {
             Ok(way) => ways.push(way),
-            Err(Trouble::Absent(problem)) if uplinks.len() == 1 => problems.push(*problem),
-            Err(Trouble::Absent(_)) => {}
-            Err(Trouble::Wrong(problem)) => problems.push(*problem),
+            Err(Trouble::Absent(problem)) => absent.push(*problem),
+            Err(Trouble::Wrong(problem)) => wrong.push(*problem),
         }
     }
-    if !problems.is_empty() {
-        return Err(problems);
+    if !wrong.is_empty() {
+        return Err(wrong);
     }
-    let best = ways.iter().position(super::desired::usable).unwrap_or(0);
-    Ok(ways.into_iter().nth(best))
+    let best = ways.iter().position(|way| usable(way, observed)).unwrap_or(0);
+    match (ways.into_iter().nth(best), last) {
+        (Some(way), _) => Ok(Some(way)),
+        (None, Some(last)) => Ok(Some(Way { up: false, ..last.clone() })),
+        (None, None) if uplinks.len() == 1 => Err(absent),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Whether anything can be sent by a way: up, with a carrier, and some family served.
+fn usable(way: &Way, observed: &Observed) -> bool {
+    let carrier = observed.host.link(&way.dev).is_some_and(|link| link.carrier);
+    way.up && carrier && Family::BOTH.iter().any(|family| way.serves(*family))
 }
 
 enum Trouble {
@@ -42,23 +59,49 @@ fn wrong(problem: Problem) -> Trouble {
 
 fn one(uplink: &Uplink, observed: &Observed) -> Result<Way, Trouble> {
     let link = device(uplink, observed)?;
-    if link.name.contains(['"', '\\']) {
-        let dev = uplink.dev.as_ref();
-        return Err(wrong(problem(dev, format!("device {:?} has a name that nft cannot carry", link.name))));
+    if let Some(why) = unspeakable(&link.name) {
+        let message = format!("device {:?} has a name that nft cannot carry: {why}", link.name);
+        return Err(wrong(problem(uplink.dev.as_ref(), message)));
     }
-    let subnets = subnets(&link.name, observed);
-    let gateways = gateways(uplink, link, &subnets, observed)?;
-    let near = |gateway: &IpAddr| is_link_local(*gateway) || subnets.iter().any(|net| net.contains(*gateway));
+    let subnets = subnets(link, observed);
+    let (gateways, waiting) = gateways(uplink, link, &subnets, observed)?;
+    let direct = direct(uplink, link, observed);
+    if gateways.is_empty() && direct.is_empty() {
+        return Err(absent(no_gateway(uplink, link)));
+    }
     Ok(Way {
         uplink: uplink.name.clone(),
         dev: link.name.clone(),
         up: link.up,
         mtu: link.mtu,
-        onlink: !gateways.iter().all(near),
-        direct: direct(uplink, link, observed),
+        direct,
         gateways,
+        waiting,
         subnets: subnets.into_iter().collect(),
     })
+}
+
+/// What nft's language cannot say within quotes: it has no escapes but for `*`, which at the end means "and
+/// whatever follows" (scanner.l, `string_type_parse`); in its JSON, `@` means a set (parser_json.c).
+fn unspeakable(dev: &str) -> Option<&'static str> {
+    let rules = [
+        (dev.contains('"'), "a quotation mark"),
+        (dev.contains('\\'), "a backslash"),
+        (dev.ends_with('*'), "an asterisk at the end"),
+        (dev.starts_with('@'), "an @ at the beginning"),
+    ];
+    rules.into_iter().find(|(holds, _)| *holds).map(|(_, why)| why)
+}
+
+/// A device without any next hop, where one is needed.
+fn no_gateway(uplink: &Uplink, link: &Link) -> Problem {
+    let down = if link.up { "" } else { "is down and " };
+    Problem {
+        help: Some(
+            "name its gateway: gateway = \"…\" (--gateway); only point-to-point devices need none".into(),
+        ),
+        ..problem(uplink.dev.as_ref(), format!("{} {down}has no default gateway", link.name))
+    }
 }
 
 /// The device: named, or the one whose subnet holds the gateway.
@@ -96,11 +139,25 @@ fn device<'a>(uplink: &Uplink, observed: &'a Observed) -> Result<&'a Link, Troub
     }
 }
 
-/// Whether the device of a way that was found earlier is still there and up, with its next hops in reach.
-pub(super) fn takes_routes(way: &Way, observed: &Observed) -> bool {
-    let on_dev = || observed.host.addresses.iter().filter(|address| address.dev == way.dev);
-    let near = |ip: &IpAddr| way.onlink || is_link_local(*ip) || on_dev().any(|a| a.net.contains(*ip));
-    observed.host.link(&way.dev).is_some_and(|link| link.up) && way.gateways.iter().all(near)
+/// Looks again at the device of a way that was found earlier: whether it is up, with its next hops in reach.
+pub(super) fn refresh(way: &mut Way, observed: &Observed) {
+    let link = observed.host.link(&way.dev).filter(|link| link.up);
+    way.up = link.is_some();
+    let Some(link) = link else { return };
+    let subnets = subnets(link, observed);
+    let reached = |ip: &IpAddr| {
+        let near = is_link_local(*ip) || !way.is_near(*ip) || subnets.iter().any(|net| net.contains(*ip));
+        near && addressed(link, *ip, observed)
+    };
+    let far = way.gateways.iter().filter(|ip| !reached(ip)).map(|ip| Family::of(*ip)).collect();
+    way.waiting = far;
+}
+
+/// Whether a device has an address from which a next hop can be spoken to.
+fn addressed(link: &Link, gateway: IpAddr, observed: &Observed) -> bool {
+    let fits =
+        |ip: IpAddr| ip.is_ipv4() == gateway.is_ipv4() && (is_link_local(gateway) || !is_link_local(ip));
+    observed.host.addresses.iter().any(|address| address.dev == link.name && fits(address.net.ip()))
 }
 
 /// Devices with a subnet that holds the gateway; of several, those with the longest prefix.
@@ -122,22 +179,33 @@ fn uplink_devices(observed: &Observed) -> impl Iterator<Item = &Link> {
 
 fn devices(observed: &Observed) -> String {
     let one = |link: &Link| {
-        let nets: Vec<_> = subnets(&link.name, observed).iter().map(ToString::to_string).collect();
+        let nets: Vec<_> = subnets(link, observed).iter().map(ToString::to_string).collect();
         format!("{} ({})", link.name, if nets.is_empty() { "no address".into() } else { nets.join(", ") })
     };
     let all: Vec<_> = uplink_devices(observed).map(one).collect();
     if all.is_empty() { "none".into() } else { all.join(", ") }
 }
 
-/// Subnets directly on a device; link-local ones stay where they are, and a single address is no subnet.
-fn subnets(dev: &str, observed: &Observed) -> BTreeSet<IpNetwork> {
+/// Subnets directly on a device: those of its addresses, and those that are routed to it without a next hop (a
+/// host that got a single address by DHCPv6 knows its subnet from a router advertisement). Link-local ones stay
+/// where they are, and a single address is no subnet.
+fn subnets(link: &Link, observed: &Observed) -> BTreeSet<IpNetwork> {
     let net = |net: IpNetwork| IpNetwork::new(net.network(), net.prefix()).ok();
-    let wide = |net: &IpNetwork| match net {
-        IpNetwork::V4(net) => (1..32).contains(&net.prefix()),
-        IpNetwork::V6(net) => (1..128).contains(&net.prefix()),
-    };
-    let on_dev = observed.host.addresses.iter().filter(|a| a.dev == dev && !is_link_local(a.net.ip()));
-    on_dev.filter_map(|a| net(a.net)).filter(wide).collect()
+    let addresses = observed.host.addresses.iter().filter(|a| a.dev == link.name).map(|a| a.net);
+    let all = addresses.chain(on_link(link, observed)).filter(|net| !is_link_local(net.ip()));
+    all.filter_map(net).filter(|net| net.prefix() > 0 && !is_single(*net)).collect()
+}
+
+/// Networks that the main table has directly on a device. On a point-to-point device that is a tunnel's choice of
+/// what to take, not a subnet.
+fn on_link<'a>(link: &'a Link, observed: &'a Observed) -> impl Iterator<Item = IpNetwork> + 'a {
+    let routes = observed.host.routes.iter().filter(move |route| {
+        route.table == u32::from(libc::RT_TABLE_MAIN)
+            && route.kind == RouteKind::Unicast
+            && route.via.is_none()
+            && route.dev.as_deref() == Some(link.name.as_str())
+    });
+    routes.map(|route| route.to).filter(|net| !link.point_to_point && !net.ip().is_multicast())
 }
 
 fn is_link_local(address: IpAddr) -> bool {
@@ -153,19 +221,28 @@ fn gateways(
     link: &Link,
     subnets: &BTreeSet<IpNetwork>,
     observed: &Observed,
-) -> Result<Vec<IpAddr>, Trouble> {
+) -> Result<(Vec<IpAddr>, Vec<Family>), Trouble> {
     if uplink.gateways.is_empty() {
-        return Ok(own_gateways(&link.name, observed));
+        return Ok((own_gateways(&link.name, observed), Vec::new()));
     }
+    let (mut waiting, mut why) = (Vec::new(), None);
     for gateway in &uplink.gateways {
-        check_gateway(gateway, link, subnets, observed)?;
+        if let Reach::Later(problem) = reach(gateway, link, subnets, observed)? {
+            waiting.push(Family::of(gateway.value));
+            why = Some(problem);
+        }
     }
-    Ok(uplink.gateways.iter().map(|gateway| gateway.value).collect())
+    // One family may come up before the other, or not at all; but not a single one is a mistake.
+    match why {
+        Some(problem) if waiting.len() == uplink.gateways.len() => Err(Trouble::Absent(problem)),
+        _ => Ok((uplink.gateways.iter().map(|gateway| gateway.value).collect(), waiting)),
+    }
 }
 
 fn own_gateways(dev: &str, observed: &Observed) -> Vec<IpAddr> {
     let via = |family| {
-        let defaults = default_routes(dev, family, observed).filter(|route| route.via.is_some());
+        let of_family = |route: &&Route| route.via.is_some_and(|via| Family::of(via) == family);
+        let defaults = default_routes(dev, family, observed).filter(of_family);
         defaults.min_by_key(|route| route.metric).and_then(|route| route.via)
     };
     Family::BOTH.into_iter().filter_map(via).collect()
@@ -185,38 +262,57 @@ fn default_routes<'a>(
     })
 }
 
-fn check_gateway(
+/// Whether a next hop can be used.
+enum Reach {
+    Now,
+    /// The device has no address of its family; why that is a problem if nothing else can be used.
+    Later(Box<Problem>),
+}
+
+fn reach(
     gateway: &Located<IpAddr>,
     link: &Link,
     subnets: &BTreeSet<IpNetwork>,
     observed: &Observed,
-) -> Result<(), Trouble> {
+) -> Result<Reach, Trouble> {
     let ip = gateway.value;
     if observed.host.addresses.iter().any(|address| address.net.ip() == ip) {
         let why = format!("{ip} is an address of this host, not a gateway");
         return Err(wrong(problem(Some(gateway), why)));
     }
-    let family = subnets.iter().any(|net| net.is_ipv4() == ip.is_ipv4());
-    let single = observed.host.addresses.iter().any(|a| a.dev == link.name && is_single(a.net, ip));
-    let reached = is_link_local(ip) || subnets.iter().any(|net| net.contains(ip)) || (single && !family);
-    if reached {
-        return Ok(());
+    let of_family = |net: &IpNetwork| net.is_ipv4() == ip.is_ipv4();
+    let addressed = addressed(link, ip, observed);
+    let near = is_link_local(ip) || subnets.iter().any(|net| net.contains(ip));
+    // A device that goes down loses its IPv6 addresses. One without a subnet has a single address (a cloud's NIC)
+    // and reaches its next hop by `onlink`.
+    if !link.up || (addressed && (near || !subnets.iter().any(of_family))) {
+        return Ok(Reach::Now);
     }
+    let why = no_subnet(gateway, link, subnets, observed);
+    if addressed { Err(absent(why)) } else { Ok(Reach::Later(Box::new(why))) }
+}
+
+fn no_subnet(
+    gateway: &Located<IpAddr>,
+    link: &Link,
+    subnets: &BTreeSet<IpNetwork>,
+    observed: &Observed,
+) -> Problem {
     let nets: Vec<_> = subnets.iter().map(ToString::to_string).collect();
     let nets = if nets.is_empty() { "no subnet".into() } else { nets.join(", ") };
-    Err(absent(Problem {
+    Problem {
         label: format!("not on {}", link.name),
         help: Some(format!("{} has {nets}; devices here: {}", link.name, devices(observed))),
-        ..problem(Some(gateway), format!("the gateway {ip} is in no subnet of {}", link.name))
-    }))
+        ..problem(Some(gateway), format!("the gateway {} is in no subnet of {}", gateway.value, link.name))
+    }
 }
 
-/// A `/32` or `/128` of the gateway's family: a cloud's NIC, whose gateway is reached by `onlink`.
-fn is_single(net: IpNetwork, gateway: IpAddr) -> bool {
-    net.is_ipv4() == gateway.is_ipv4() && net.prefix() == if net.is_ipv4() { 32 } else { 128 }
+/// A `/32` or `/128`.
+fn is_single(net: IpNetwork) -> bool {
+    net.prefix() == if net.is_ipv4() { 32 } else { 128 }
 }
 
-/// Families for which a point-to-point device needs no next hop: those it has an address or a default route of.
+/// Families for which a point-to-point device needs no next hop: those it has an address of.
 fn direct(uplink: &Uplink, link: &Link, observed: &Observed) -> Vec<Family> {
     if !link.point_to_point || !uplink.gateways.is_empty() {
         return Vec::new();

@@ -43,8 +43,8 @@ fn names_that_are_none_on_the_command_line() {
 fn names_that_are_none_in_the_configuration() {
     let lab = Lab::new();
     let names = ["a/b", "..", "a\\nb", "a\\\"b", "a'b", "", &"a".repeat(65)];
-    let text: String =
-        names.iter().map(|n| format!("[namespace.\"{n}\"]\ngateway = \"192.168.1.254\"\n")).collect();
+    let declared = names.map(|name| format!("[namespace.\"{name}\"]\ngateway = \"192.168.1.254\"\n"));
+    let text = declared.concat();
     lab.ok(&format!("mkdir /etc/nsnat; cat >/etc/nsnat/nsnat.toml <<'END'\n{text}END"));
     let before = lab.snapshot();
     for command in ["up", "plan", "list", "add more --gateway $LAB_SLOW"] {

@@ -80,6 +80,7 @@ impl Contract {
 
     /// `seen` is false, true after `action`, and after `inverse` everything observed is as it was.
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "each is made for this one call")]
     fn holds(&mut self, action: Action, seen: impl Fn(&Observed) -> bool, inverse: Action) {
         let before = self.observe();
         assert!(!seen(&before), "before `{action}` already: {before:#?}");

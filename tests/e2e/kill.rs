@@ -3,6 +3,8 @@
 //! The test runs itself again inside of the lab, where a process that it starts is its own child: the moment of
 //! the signal is then a matter of microseconds. `NSNAT_KILLS` sets the number of rounds, `NSNAT_SEED` repeats a run.
 
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
+
 use crate::down::EVERYTHING;
 use crate::lab::{self, Lab, Snapshot};
 use nix::sys::signal::Signal;
@@ -66,6 +68,28 @@ fn killed(rounds: u64) {
         must("nsnat down", &what);
         same(&before, &what);
     }
+}
+
+/// nft goes on when nsnat is killed, and may commit after the next nsnat has looked: that one has to wait for it.
+#[test]
+fn down_waits_for_an_nft_whose_nsnat_was_killed() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    lab.declare(EVERYTHING);
+    // An nft that is at work for a while whenever it changes something.
+    lab.ok(r#"mkdir /run/lab/slow; cat >/run/lab/slow/nft <<END
+#!/bin/sh
+case "\$*" in *'-f -'*) touch /run/lab/at-work; sleep 0.5 ;; esac
+exec $(type -P nft) "\$@"
+END
+        chmod +x /run/lab/slow/nft"#);
+    lab.ok("PATH=/run/lab/slow:$PATH nsnat up & pid=$!
+        until [ -e /run/lab/at-work ]; do sleep 0.01; done
+        kill -9 $pid; wait $pid || true
+        nsnat down
+        while pgrep -x nft; do sleep 0.02; done");
+    lab.ok("rm -r /etc/nsnat");
+    lab.same(&before, "after up was killed while nft was at work, and down");
 }
 
 /// Each namespace is as it was or as it should be: nothing is broken, and nothing is left to do for what is up.

@@ -5,7 +5,7 @@ use super::model::Model;
 use super::world::World;
 use nsnat::config::{Config, Source, load, report};
 use nsnat::model::{Element, Name, Observed, Stack};
-use nsnat::plan::{Place, Selection};
+use nsnat::plan::{Action, Place, Selection};
 use serde::Deserialize;
 use std::fmt::Write as _;
 use std::fs;
@@ -111,10 +111,7 @@ fn outcome(folder: &Path) -> Result<String, String> {
         Ok(plan) => plan,
         Err(problems) => return Ok(format!("{}\n", report(&problems, &config.sources, false))),
     };
-    let mut out: String = actions.iter().fold(String::new(), |mut out, action| {
-        let _ = writeln!(out, "{action}");
-        out
-    });
+    let mut out = lines(&actions);
     if actions.is_empty() {
         out.push_str("nothing to do\n");
     }
@@ -128,7 +125,14 @@ fn down(world: &mut World, names: &[Name]) -> Result<String, String> {
     let goal = nsnat::plan::without(&observed, gone);
     let actions = nsnat::plan::actions(&goal, &observed);
     world.circle(&goal, &actions)?;
-    Ok(actions.iter().map(|action| format!("{action}\n")).collect())
+    Ok(lines(&actions))
+}
+
+fn lines(actions: &[Action]) -> String {
+    actions.iter().fold(String::new(), |mut out, action| {
+        let _ = writeln!(out, "{action}");
+        out
+    })
 }
 
 /// The host as the scene says.
@@ -169,6 +173,7 @@ fn merge(into: &mut Observed, more: &Observed) {
         stack.addresses.extend(more.addresses.iter().cloned());
         stack.routes.extend(more.routes.iter().cloned());
         stack.rules.extend(more.rules.iter().cloned());
+        stack.sysctls.extend(more.sysctls.clone());
     };
     replaced(&mut into.host, &more.host);
     into.namespaces.extend(more.namespaces.clone());
@@ -181,7 +186,7 @@ fn happens(kernel: &mut Model, event: &Event) -> Result<(), String> {
         Event::LinkDown(dev) => return kernel.link_down(&Place::Host, dev),
         Event::LinkGone(dev) => kernel.remove_link(dev),
         Event::RouteGone(text) => host.routes.retain(|route| {
-            let line = nsnat::plan::Action::RemoveRoute { place: Place::Host, route: route.clone() };
+            let line = Action::RemoveRoute { place: Place::Host, route: route.clone() };
             !line.to_string().contains(text.as_str())
         }),
         Event::RuleGone(preference) => host.rules.retain(|rule| rule.preference != *preference),

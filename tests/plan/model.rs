@@ -27,6 +27,10 @@ pub(crate) struct Model {
     inode: u64,
 }
 
+const ALL_FORWARDING: &str = "net/ipv6/conf/all/forwarding";
+const DEFAULT_FORWARDING: &str = "net/ipv6/conf/default/forwarding";
+const DEFAULT_ACCEPT_RA: &str = "net/ipv6/conf/default/accept_ra";
+
 type Result = std::result::Result<(), String>;
 
 fn no(why: impl Into<String>) -> Result {
@@ -39,8 +43,9 @@ impl Model {
         for link in state.host.links.clone() {
             sysctls_of(&mut state.host.sysctls, &link.name, &host_sysctls(state.features.force_forwarding));
         }
-        let all = "net/ipv6/conf/all/forwarding".to_owned();
-        state.host.sysctls.entry(all).or_insert_with(|| "0".into());
+        for (key, value) in [(ALL_FORWARDING, "0"), (DEFAULT_FORWARDING, "0"), (DEFAULT_ACCEPT_RA, "1")] {
+            state.host.sysctls.entry(key.into()).or_insert_with(|| value.into());
+        }
         Self { state, pairs: BTreeMap::new(), inode: 4_026_532_000 }
     }
 
@@ -63,8 +68,16 @@ impl Model {
             }
             Action::SetLink { place, dev, change } => self.set_link(place, dev, change),
             Action::Sysctl { place, key, value } => {
-                let known = self.stack(place)?.sysctls.get_mut(key);
-                *known.ok_or_else(|| format!("no sysctl {key}"))? = value.clone();
+                let sysctls = &mut self.stack(place)?.sysctls;
+                *sysctls.get_mut(key).ok_or_else(|| format!("no sysctl {key}"))? = value.clone();
+                // One switch for all devices, which writes each one's (addrconf_fixup_forwarding).
+                let swept = |one: &str| one.starts_with("net/ipv6/") && one.ends_with("/forwarding");
+                if key == ALL_FORWARDING {
+                    sysctls
+                        .iter_mut()
+                        .filter(|(one, _)| swept(one))
+                        .for_each(|(_, now)| now.clone_from(value));
+                }
                 Ok(())
             }
             Action::AddAddress { place, address } => self.add_address(place, address),
@@ -123,7 +136,9 @@ impl Model {
         let Some(_) = self.state.namespaces.remove(name) else { return no("No such file or directory") };
         let links: Vec<String> =
             self.pairs.iter().filter(|(_, n)| *n == name).map(|(l, _)| l.clone()).collect();
-        links.iter().for_each(|link| self.remove_link(link));
+        for link in &links {
+            self.remove_link(link);
+        }
         Ok(())
     }
 
@@ -184,10 +199,10 @@ impl Model {
     /// Takes a device away, and its peer.
     pub(crate) fn remove_link(&mut self, link: &str) {
         drop_link(&mut self.state.host, link);
-        if let Some(name) = self.pairs.remove(link) {
-            if let Ok(stack) = self.stack(&Place::Inside(name)) {
-                drop_link(stack, "eth0");
-            }
+        if let Some(name) = self.pairs.remove(link)
+            && let Ok(stack) = self.stack(&Place::Inside(name))
+        {
+            drop_link(stack, "eth0");
         }
     }
 
@@ -343,11 +358,16 @@ fn kernels_rules() -> Vec<Rule> {
     ]
 }
 
-const INSIDE_SYSCTLS: [(&str, &str); 3] =
-    [("ipv4/route_localnet", "0"), ("ipv6/accept_dad", "1"), ("ipv6/accept_ra", "1")];
+const INSIDE_SYSCTLS: [(&str, &str); 4] = [
+    ("ipv4/route_localnet", "0"),
+    ("ipv6/disable_ipv6", "0"),
+    ("ipv6/accept_dad", "1"),
+    ("ipv6/accept_ra", "1"),
+];
 
 fn host_sysctls(force_forwarding: bool) -> Vec<(&'static str, &'static str)> {
-    let mut out = vec![("ipv4/forwarding", "0"), ("ipv6/accept_dad", "1"), ("ipv6/accept_ra", "1")];
+    let mut out = vec![("ipv4/forwarding", "0"), ("ipv6/forwarding", "0")];
+    out.extend(INSIDE_SYSCTLS);
     if force_forwarding {
         out.push(("ipv6/force_forwarding", "0"));
     }

@@ -73,6 +73,8 @@ fn config(sections: impl Iterator<Item = String>) -> Option<Config> {
 enum Step {
     Up(Text),
     UpOnly(Text, usize),
+    /// The same without a look into any other.
+    UpAlone(Text, usize),
     /// Killed after so many of its actions.
     Killed(Text, Index),
     Down(usize),
@@ -100,6 +102,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => text().prop_map(Step::Up),
         2 => (text(), name()).prop_map(|(text, name)| Step::UpOnly(text, name)),
+        2 => (text(), name()).prop_map(|(text, name)| Step::UpAlone(text, name)),
         3 => (text(), any()).prop_map(|(text, at)| Step::Killed(text, at)),
         2 => name().prop_map(Step::Down),
         1 => Just(Step::DownAll),
@@ -136,8 +139,15 @@ impl Walk {
         match step {
             Step::Up(text) => self.up(text, Selection::All),
             Step::UpOnly(text, name) => self.up(text, Selection::These(&[NAMES[*name].parse().unwrap()])),
-            Step::Killed(text, at) => self.killed(text, at),
-            Step::Down(name) => self.down(Some(NAMES[*name].parse().unwrap())),
+            Step::UpAlone(text, name) => {
+                let names = [NAMES[*name].parse().unwrap()];
+                self.world.only = Some(names.iter().cloned().collect());
+                let done = self.up(text, Selection::These(&names));
+                self.world.only = None;
+                done
+            }
+            Step::Killed(text, at) => self.killed(text, *at),
+            Step::Down(name) => self.down(Some(&NAMES[*name].parse().unwrap())),
             Step::DownAll => self.down(None),
             Step::Foreign(which) => {
                 foreign(&mut self.world.kernel.state.host, *which);
@@ -184,15 +194,15 @@ impl Walk {
         self.untouched(&before)
     }
 
-    fn down(&mut self, name: Option<Name>) -> Result<(), String> {
+    fn down(&mut self, name: Option<&Name>) -> Result<(), String> {
         let before = strangers(&self.world.kernel.state, &self.theirs);
-        let asked: Vec<&Name> = name.iter().collect();
-        self.world.down(&asked, |other| name.as_ref().is_none_or(|name| name == other))?;
+        let asked: Vec<&Name> = name.into_iter().collect();
+        self.world.down(&asked, |other| name.is_none_or(|name| name == other))?;
         self.untouched(&before)
     }
 
     /// The guard is there as long as a link of ours is, after every single action.
-    fn killed(&mut self, text: &Text, at: &Index) -> Result<(), String> {
+    fn killed(&mut self, text: &Text, at: Index) -> Result<(), String> {
         let Some(config) = config(text.iter().map(section)) else { return Ok(()) };
         let Ok((goal, actions)) = self.world.plan(&config, Selection::All) else { return Ok(()) };
         let before = strangers(&self.world.kernel.state, &self.theirs);
@@ -229,18 +239,18 @@ impl Walk {
         let firm: Vec<String> =
             kernel.pairs.iter().filter(|(_, name)| noted(name)).map(|(link, _)| link.clone()).collect();
         match step {
-            Step::RuleGone(at) => pick(&mut kernel.state.host.rules, at, |rule: &Rule| {
+            Step::RuleGone(at) => pick(&mut kernel.state.host.rules, *at, |rule: &Rule| {
                 rule.protocol == numbers::HOST_PROTOCOL && numbers::preference::ALL.contains(&rule.preference)
             }),
             Step::RouteGone(at) => {
-                pick(&mut kernel.state.host.routes, at, |route| {
+                pick(&mut kernel.state.host.routes, *at, |route| {
                     route.table > numbers::TABLE_BASE && route.protocol == numbers::HOST_PROTOCOL
                 });
             }
-            Step::ElementGone(at) => pick(&mut kernel.state.table.elements, at, |_| true),
+            Step::ElementGone(at) => pick(&mut kernel.state.table.elements, *at, |_| true),
             Step::TableGone => kernel.state.table = Table::default(),
             Step::VethGone(at) if !firm.is_empty() => kernel.remove_link(at.get::<String>(&firm)),
-            Step::VethRenamed(at) if !ours.is_empty() => kernel.rename(at.get::<String>(&ours), "renamed0"),
+            Step::VethRenamed(at) if !firm.is_empty() => kernel.rename(at.get::<String>(&firm), "renamed0"),
             Step::NamespaceGone(at) | Step::NamespaceReplaced(at) if !ours.is_empty() => {
                 let name = kernel.pairs[at.get::<String>(&ours)].clone();
                 kernel.remove_netns(&name)?;
@@ -289,7 +299,7 @@ fn difference(before: &Strangers, after: &Strangers) -> String {
 }
 
 /// Removes one of those that `ours` chooses.
-fn pick<T: Ord + Clone>(from: &mut BTreeSet<T>, at: &Index, ours: impl Fn(&T) -> bool) {
+fn pick<T: Ord + Clone>(from: &mut BTreeSet<T>, at: Index, ours: impl Fn(&T) -> bool) {
     let all: Vec<T> = from.iter().filter(|one| ours(one)).cloned().collect();
     if !all.is_empty() {
         from.remove(at.get(&all));
@@ -398,8 +408,10 @@ fn rules_grow_with_the_logarithm() {
     let uplink = "[uplink.dsl]\ndev = \"eth0\"\ngateway = \"192.168.1.254\"\n";
     let mut counts = Vec::new();
     for count in [1, 64, 65, 192, 193, 448, 449] {
-        let namespaces: String =
-            (0..count).map(|n| format!("[namespace.n{n:03}]\nuplink = \"dsl\"\n")).collect();
+        let namespaces: String = (0..count).fold(String::new(), |mut out, n| {
+            let _ = writeln!(out, "[namespace.n{n:03}]\nuplink = \"dsl\"");
+            out
+        });
         let config = config([uplink.to_owned(), namespaces].into_iter()).unwrap();
         world.up(&config, Selection::All).unwrap().unwrap();
         let v4 = |rule: &&Rule| rule.family == Family::V4 && rule.preference < 5000 && rule.preference > 0;

@@ -10,22 +10,35 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) kernel: Model,
+    /// Only these namespaces are looked into, as for throw-away ones; none: all.
+    pub(crate) only: Option<BTreeSet<Name>>,
 }
 
 impl World {
     pub(crate) fn new(host: Observed) -> Self {
-        Self { kernel: Model::new(host) }
+        Self { kernel: Model::new(host), only: None }
     }
 
     /// What nsnat sees: of the namespaces those that it asks for.
     pub(crate) fn observe(&self, names: &[&Name]) -> Observed {
         let state = &self.kernel.state;
-        let named = |alias: &String| alias.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok();
-        let aliased = state.host.links.iter().filter_map(|link| named(link.alias.as_ref()?));
+        let of_alias = |alias: &String| alias.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok();
+        let aliased = state.host.links.iter().filter_map(|link| of_alias(link.alias.as_ref()?));
         let asked = names.iter().copied().chain(state.journal.members.keys()).cloned();
         let wanted: BTreeSet<Name> = asked.chain(aliased).collect();
         let mut out = state.clone();
         out.namespaces.retain(|name, _| wanted.contains(name));
+        let unseen = |name: &Name| self.only.as_ref().is_some_and(|only| !only.contains(name));
+        for (_, netns) in out.namespaces.iter_mut().filter(|(name, _)| unseen(name)) {
+            if let Netns::Alive { inode, .. } = netns {
+                *netns = Netns::Unseen { inode: *inode };
+            }
+        }
+        // Nor are the sysctls of their devices read.
+        let hidden = state.journal.members.iter().filter(|(name, _)| unseen(name)).map(|(_, m)| &m.link);
+        for link in hidden {
+            out.host.sysctls.retain(|key, _| !key.contains(&format!("/conf/{link}/")));
+        }
         out
     }
 

@@ -1,0 +1,172 @@
+//! Messages of nfnetlink (include/uapi/linux/netfilter/nfnetlink.h): building, sending, reading.
+//!
+//! What nft and conntrack would take milliseconds to print takes the kernel microseconds to dump, and its form does
+//! not change with the version of a tool.
+
+use crate::error::{Context, Error, Result};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+
+const REQUEST: u16 = 1;
+const ACK: u16 = 4;
+const DUMP: u16 = 0x300;
+const DUMP_INTERRUPTED: u16 = 0x10;
+const NESTED: u16 = 0x8000;
+const KIND: u16 = 0x3fff;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+/// nlmsghdr and nfgenmsg.
+const HEADERS: usize = 20;
+/// A dump that was interrupted is tried again this often.
+const TRIES: usize = 10;
+
+/// A connection to netfilter.
+pub(super) struct Nfnetlink(Socket);
+
+impl Nfnetlink {
+    /// In this thread's namespace.
+    pub(super) fn open() -> Result<Self> {
+        let what = || "nfnetlink";
+        let mut socket = Socket::new(NETLINK_NETFILTER).what(what)?;
+        socket.bind_auto().what(what)?;
+        socket.connect(&SocketAddr::new(0, 0)).what(what)?;
+        Ok(Self(socket))
+    }
+
+    /// Sends one request; its errno, 0 when it was granted.
+    pub(super) fn ask(&self, kind: u16, family: u8, body: &[u8]) -> Result<i32> {
+        self.0.send(&message(kind, REQUEST | ACK, family, body), 0).what(|| "nfnetlink")?;
+        loop {
+            let (answer, _) = self.0.recv_from_full().what(|| "nfnetlink")?;
+            if let Some(errno) = messages(&answer).find_map(|message| message.errno()) {
+                return Ok(errno);
+            }
+        }
+    }
+
+    /// The bodies of all objects of a kind; none where there is no such table.
+    pub(super) fn dump(&self, kind: u16, family: u8, body: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
+        for _ in 0..TRIES {
+            self.0.send(&message(kind, REQUEST | DUMP, family, body), 0).what(|| "nfnetlink")?;
+            match self.rows()? {
+                Rows::All(rows) => return Ok(Some(rows)),
+                Rows::Refused(libc::ENOENT) => return Ok(None),
+                Rows::Refused(errno) => {
+                    return Err(Error::new("nfnetlink", std::io::Error::from_raw_os_error(errno)));
+                }
+                Rows::Interrupted => {}
+            }
+        }
+        Err(Error::new("nfnetlink", "the kernel's tables change faster than they can be read"))
+    }
+
+    fn rows(&self) -> Result<Rows> {
+        let (mut rows, mut whole) = (Vec::new(), true);
+        loop {
+            let (answer, _) = self.0.recv_from_full().what(|| "nfnetlink")?;
+            for message in messages(&answer) {
+                whole &= message.flags & DUMP_INTERRUPTED == 0;
+                match (message.kind, message.errno()) {
+                    (NLMSG_DONE, _) if whole => return Ok(Rows::All(rows)),
+                    (NLMSG_DONE, _) | (_, Some(libc::EINTR)) => return Ok(Rows::Interrupted),
+                    (_, Some(errno)) => return Ok(Rows::Refused(errno)),
+                    _ => rows.push(message.body.get(4..).unwrap_or_default().to_vec()),
+                }
+            }
+        }
+    }
+}
+
+enum Rows {
+    All(Vec<Vec<u8>>),
+    Interrupted,
+    Refused(i32),
+}
+
+/// One message of a datagram; the body begins with nfgenmsg, or the errno.
+struct Message<'a> {
+    kind: u16,
+    flags: u16,
+    body: &'a [u8],
+}
+
+impl Message<'_> {
+    /// The positive errno of an NLMSG_ERROR.
+    fn errno(&self) -> Option<i32> {
+        let code = self.body.first_chunk().map(|code| i32::from_ne_bytes(*code))?;
+        (self.kind == NLMSG_ERROR).then_some(-code)
+    }
+}
+
+fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let header = bytes.get(..16)?;
+        let length = u32::from_ne_bytes(*header.first_chunk()?) as usize;
+        let kind = u16::from_ne_bytes(header.get(4..6)?.try_into().ok()?);
+        let flags = u16::from_ne_bytes(header.get(6..8)?.try_into().ok()?);
+        let body = bytes.get(16..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(Message { kind, flags, body })
+    })
+}
+
+fn message(kind: u16, flags: u16, family: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(HEADERS + body.len()).unwrap_or(0);
+    let mut out = length.to_ne_bytes().to_vec();
+    out.extend(kind.to_ne_bytes());
+    out.extend(flags.to_ne_bytes());
+    out.extend([0; 8]);
+    out.extend([family, 0, 0, 0]);
+    out.extend(body);
+    out
+}
+
+/// Length, type, value, padding to four bytes (netlink(7)).
+pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
+    let mut out = length.to_ne_bytes().to_vec();
+    out.extend(kind.to_ne_bytes());
+    out.extend(value);
+    out.resize(out.len().next_multiple_of(4), 0);
+    out
+}
+
+/// An attribute that holds attributes.
+pub(super) fn nested(kind: u16, body: &[u8]) -> Vec<u8> {
+    attribute(kind | NESTED, body)
+}
+
+/// A text, ended by a zero byte.
+pub(super) fn text(kind: u16, text: &str) -> Vec<u8> {
+    attribute(kind, &[text.as_bytes(), &[0]].concat())
+}
+
+/// Types and values of the attributes in a body.
+pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::from(u16::from_ne_bytes(bytes.get(..2)?.try_into().ok()?));
+        let kind = u16::from_ne_bytes(bytes.get(2..4)?.try_into().ok()?) & KIND;
+        let value = bytes.get(4..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    })
+}
+
+/// The value of the first attribute of a type.
+pub(super) fn find(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
+    attributes(bytes).find_map(|(kind, value)| (kind == wanted).then_some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_that_are_cut_off_end_the_list() {
+        let whole = [attribute(1, &[1, 2, 3]), text(2, "ab")].concat();
+        assert_eq!(attributes(&whole).collect::<Vec<_>>(), [(1, &[1, 2, 3][..]), (2, &b"ab\0"[..])]);
+        for end in 0..whole.len() {
+            assert!(attributes(&whole[..end]).count() <= 2);
+        }
+        assert_eq!(attributes(&[0; 8]).count(), 0);
+    }
+}

@@ -1,0 +1,178 @@
+//! Our nft table as it reads back, by dumps of nf_tables (include/uapi/linux/netfilter/nf_tables.h).
+//!
+//! Rules are not understood, only recognised: a digest of their bytes is compared with the one after loading.
+//! Elements are: a key or a value is its data one after the other, each padded to four bytes, as they lie in the
+//! registers of the kernel's virtual machine (net/netfilter/nft_set_pipapo.c, `nft_data` of concatenations).
+
+use super::nfnetlink::{Nfnetlink, attributes, find, text};
+use crate::error::Result;
+use crate::model::{Datum, Element, Set, Table, nft};
+use crate::skeleton;
+use ipnetwork::IpNetwork;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+const NFPROTO_INET: u8 = 1;
+const NFT: u16 = 10 << 8;
+const GET_TABLE: u16 = NFT | 0x01;
+const GET_CHAIN: u16 = NFT | 0x04;
+const GET_RULE: u16 = NFT | 0x07;
+const GET_SET: u16 = NFT | 0x0a;
+const GET_ELEMENTS: u16 = NFT | 0x0d;
+
+/// NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE, NFTA_SET_ELEM_LIST_TABLE: all the same.
+const TABLE_NAME: u16 = 1;
+const SET_NAME: u16 = 2;
+const LIST_SET: u16 = 2;
+const LIST_ELEMENTS: u16 = 3;
+const ELEMENT_KEY: u16 = 1;
+const ELEMENT_DATA: u16 = 2;
+const ELEMENT_KEY_END: u16 = 10;
+const DATA_VALUE: u16 = 1;
+/// NFTA_CHAIN_NAME, _HOOK, _POLICY, _TYPE: what of a chain does not change by itself.
+const CHAIN_PARTS: [u16; 4] = [3, 4, 5, 7];
+/// NFTA_RULE_CHAIN, _EXPRESSIONS.
+const RULE_PARTS: [u16; 2] = [2, 4];
+
+/// Our table.
+pub(super) fn observe() -> Result<Table> {
+    let netlink = Nfnetlink::open()?;
+    let ours = text(TABLE_NAME, nft::TABLE);
+    if netlink.ask(GET_TABLE, NFPROTO_INET, &ours)? == libc::ENOENT {
+        return Ok(Table::default());
+    }
+    let dump = |kind, body: &[u8]| netlink.dump(kind, NFPROTO_INET, body).map(Option::unwrap_or_default);
+    let mut out = Table { exists: true, ..Table::default() };
+    for set in dump(GET_SET, &ours)? {
+        let name = find(&set, SET_NAME).map(name).unwrap_or_default();
+        if let Some(digest) = name.strip_prefix(skeleton::MARKER) {
+            out.text = Some(digest.to_owned());
+        }
+        if let Some(set) = Set::ALL.iter().copied().find(|set| set.name() == name) {
+            for list in dump(GET_ELEMENTS, &[ours.clone(), text(LIST_SET, &name)].concat())? {
+                out.elements.extend(elements(set, &list));
+            }
+        }
+    }
+    let mut bytes = Vec::new();
+    dump(GET_CHAIN, &ours)?.iter().for_each(|chain| bytes.extend(parts(chain, &CHAIN_PARTS)));
+    dump(GET_RULE, &ours)?.iter().for_each(|rule| bytes.extend(parts(rule, &RULE_PARTS)));
+    out.rules = Some(skeleton::hash(&bytes));
+    Ok(out)
+}
+
+fn name(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
+}
+
+/// Those attributes, one after the other.
+fn parts(bytes: &[u8], wanted: &[u16]) -> Vec<u8> {
+    attributes(bytes)
+        .filter(|(kind, _)| wanted.contains(kind))
+        .flat_map(|(_, value)| value.to_vec())
+        .collect()
+}
+
+fn elements(set: Set, list: &[u8]) -> Vec<Element> {
+    let elements = find(list, LIST_ELEMENTS).unwrap_or_default();
+    attributes(elements).filter_map(|(_, element)| read(set, element)).collect()
+}
+
+fn read(set: Set, element: &[u8]) -> Option<Element> {
+    let value = |kind| find(element, kind).and_then(|data| find(data, DATA_VALUE));
+    let key = value(ELEMENT_KEY)?;
+    let last = value(ELEMENT_KEY_END).unwrap_or(key);
+    let data = value(ELEMENT_DATA).unwrap_or_default();
+    Some(Element { set, key: split(set, set.key(), key, last)?, value: split(set, set.value(), data, data)? })
+}
+
+/// Takes data apart; `last` is the end of an interval, place by place.
+fn split(set: Set, kinds: &[nft::Kind], first: &[u8], last: &[u8]) -> Option<Vec<Datum>> {
+    let mut at = 0;
+    let mut out = Vec::new();
+    for kind in kinds {
+        let length = length(set, *kind);
+        let (first, last) = (first.get(at..at + length)?, last.get(at..at + length)?);
+        out.push(if *kind == nft::Kind::Mark { mark(first, kinds)? } else { datum(*kind, first, last)? });
+        at += length.next_multiple_of(4);
+    }
+    Some(out)
+}
+
+/// Bytes that a datum takes.
+fn length(set: Set, kind: nft::Kind) -> usize {
+    match kind {
+        nft::Kind::Device => libc::IFNAMSIZ,
+        nft::Kind::Port => 2,
+        nft::Kind::Protocol => 1,
+        nft::Kind::Address | nft::Kind::Network if set.name().ends_with('6') => 16,
+        nft::Kind::Address | nft::Kind::Network | nft::Kind::Mark => 4,
+    }
+}
+
+/// Marks are in the host's byte order; but in sets with intervals, where order matters, in the network's
+/// (nft puts a `byteorder` expression before the look-up).
+fn mark(bytes: &[u8], kinds: &[nft::Kind]) -> Option<Datum> {
+    let bytes = *bytes.first_chunk()?;
+    let ordered = kinds.contains(&nft::Kind::Network);
+    Some(Datum::Mark(if ordered { u32::from_be_bytes(bytes) } else { u32::from_ne_bytes(bytes) }))
+}
+
+/// Everything but marks is in the network's byte order.
+fn datum(kind: nft::Kind, first: &[u8], last: &[u8]) -> Option<Datum> {
+    Some(match kind {
+        nft::Kind::Mark => return None,
+        nft::Kind::Device => Datum::Device(name(first)),
+        nft::Kind::Port => Datum::Port(u16::from_be_bytes(first.try_into().ok()?)),
+        nft::Kind::Protocol => Datum::Protocol(*first.first()?),
+        nft::Kind::Address => Datum::Address(address(first)?),
+        nft::Kind::Network => {
+            let same = first.iter().zip(last).map(|(a, b)| (a ^ b).leading_zeros());
+            let prefix: u32 = same
+                .scan(true, |whole, zeros| {
+                    whole.then(|| {
+                        *whole = zeros == 8;
+                        zeros
+                    })
+                })
+                .sum();
+            Datum::Network(IpNetwork::new(address(first)?, prefix.try_into().ok()?).ok()?)
+        }
+    })
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => Some(IpAddr::V4(Ipv4Addr::from(*bytes.first_chunk::<4>()?))),
+        _ => Some(IpAddr::V6(Ipv6Addr::from(*bytes.first_chunk::<16>()?))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::nfnetlink::{attribute, nested};
+    use super::*;
+
+    #[test]
+    fn an_interval_is_a_network() {
+        let net = |a: [u8; 4], b: [u8; 4]| datum(nft::Kind::Network, &a, &b);
+        let is = |text: &str| Some(Datum::Network(text.parse().unwrap()));
+        assert_eq!(net([192, 168, 1, 0], [192, 168, 1, 255]), is("192.168.1.0/24"));
+        assert_eq!(net([10, 0, 0, 0], [10, 255, 255, 255]), is("10.0.0.0/8"));
+        assert_eq!(net([10, 0, 0, 4], [10, 0, 0, 7]), is("10.0.0.4/30"));
+        assert_eq!(net([10, 0, 0, 4], [10, 0, 0, 4]), is("10.0.0.4/32"));
+    }
+
+    /// What Linux 6.18 answers for `0x1000000 . "eth0" . 192.168.1.0/24` in lan4.
+    #[test]
+    fn an_element_of_an_interval_set() {
+        let device = [*b"eth0", [0; 4], [0; 4], [0; 4]].concat();
+        let key = |last| [&[1, 0, 0, 0][..], &device, &[192, 168, 1, last]].concat();
+        let data = |kind, last| nested(kind, &attribute(DATA_VALUE, &key(last)));
+        let element = [data(ELEMENT_KEY, 0), data(ELEMENT_KEY_END, 255)].concat();
+        let list = nested(LIST_ELEMENTS, &nested(1, &element));
+        let read = elements(Set::Lan4, &list);
+        let net = Datum::Network("192.168.1.0/24".parse().unwrap());
+        let key = vec![Datum::Mark(0x0100_0000), Datum::Device("eth0".into()), net];
+        assert_eq!(read, [Element { set: Set::Lan4, key, value: Vec::new() }]);
+    }
+}

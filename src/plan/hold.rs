@@ -1,0 +1,79 @@
+//! Sysctls of the host that are held while they are needed: forwarding from and to uplinks, and what follows from it.
+//!
+//! # IPv6 before Linux 6.17
+//!
+//! There `all.forwarding` is the only switch. It makes a router of the host, and a router does not listen to router
+//! advertisements: the kernel drops the default route that it learnt, and addresses run out. `accept_ra=2` means
+//! "although it forwards" (Documentation/networking/ip-sysctl.rst), so every device that listens gets that *first*,
+//! and `default` too, for devices that are plugged in later. Going back is the other way round. Writing
+//! `all.forwarding` writes the flag of every single device; the devices that had it set before get it back.
+
+use crate::model::{Egress, Family, Held, Journal, Observed, observed::Features};
+use std::collections::BTreeMap;
+
+/// The one switch of kernels that have none for each device.
+pub(super) const ALL6: &str = "net/ipv6/conf/all/forwarding";
+
+/// The sysctl that lets packets of a family that came in by a device be forwarded.
+pub(super) fn forwarding(family: Family, dev: &str, features: Features) -> String {
+    match family {
+        Family::V4 => format!("net/ipv4/conf/{dev}/forwarding"),
+        Family::V6 if features.force_forwarding => format!("net/ipv6/conf/{dev}/force_forwarding"),
+        Family::V6 => ALL6.into(),
+    }
+}
+
+/// Notes in the journal what is held and what was there before; forgets what nobody needs any more, and what went
+/// with its device.
+pub(super) fn note(journal: &mut Journal, observed: &Observed) {
+    let noted = std::mem::take(&mut journal.sysctls);
+    let before = |key: &str| {
+        let value = observed.host.sysctls.get(key)?;
+        Some(noted.get(key).map_or(value, |held| &held.before).clone())
+    };
+    let mut wanted: BTreeMap<String, &str> = BTreeMap::new();
+    wanted.extend(uplinks(journal, observed.features).into_iter().map(|key| (key, "1")));
+    if wanted.contains_key(ALL6) && before(ALL6).as_deref() == Some("0") {
+        wanted.extend(neighbours(observed, &before));
+    }
+    let held = |(key, now): (String, &str)| {
+        let before = before(&key)?;
+        Some((key, Held { before, now: now.into() }))
+    };
+    journal.sysctls = wanted.into_iter().filter_map(held).collect();
+}
+
+/// Forwarding for the devices of all ways. IPv6 only where a namespace has it.
+fn uplinks(journal: &Journal, features: Features) -> Vec<String> {
+    let has6 = |key: &String| journal.members.values().any(|member| member.ipv6 && member.egress == *key);
+    let keys = |(key, egress): (&String, &Egress)| {
+        let dev = egress.way.as_ref()?.dev.clone();
+        let families = Family::BOTH.into_iter().filter(|family| *family == Family::V4 || has6(key));
+        Some(families.map(|family| forwarding(family, &dev, features)).collect::<Vec<_>>())
+    };
+    journal.egresses.iter().filter_map(keys).flatten().collect()
+}
+
+/// What has to be kept up on other devices while the whole host forwards IPv6.
+fn neighbours(observed: &Observed, before: &impl Fn(&str) -> Option<String>) -> Vec<(String, &'static str)> {
+    let theirs = observed.host.links.iter().filter(|link| !link.loopback && !super::diff::is_our_link(link));
+    let devices = theirs.map(|link| link.name.as_str()).chain(["default"]);
+    let keys = devices.flat_map(|dev| {
+        [(format!("net/ipv6/conf/{dev}/accept_ra"), "2"), (format!("net/ipv6/conf/{dev}/forwarding"), "1")]
+    });
+    keys.filter(|(key, _)| before(key).as_deref() == Some("1")).collect()
+}
+
+/// What is held no more, and the value that it gets back; what somebody changed since stays.
+pub(super) fn back(
+    journal: &Journal,
+    wanted: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let ours = |key: &str, held: &Held| !wanted.contains_key(key) && now.get(key) == Some(&held.now);
+    let changed = |held: &Held| held.before != held.now;
+    let sweeps = journal.sysctls.get(ALL6).is_some_and(|held| ours(ALL6, held) && changed(held));
+    let swept = |key: &str| sweeps && key.starts_with("net/ipv6/") && key.ends_with("/forwarding");
+    let goes = |(key, held): &(&String, &Held)| ours(key, held) && (changed(held) || swept(key));
+    journal.sysctls.iter().filter(goes).map(|(key, held)| (key.clone(), held.before.clone())).collect()
+}

@@ -1,0 +1,99 @@
+//! `dns = "host"`, and no `dns` at all.
+
+use crate::watched::Watched;
+
+fn getent(name: &str) -> String {
+    format!("bash -c \"getent ahostsv4 {name} | sed 's/ .*//;q'\"")
+}
+
+/// Behind a stub: names resolve with no configuration at all, by the servers of the uplink.
+#[test]
+fn auto_rewrites_a_stub_to_the_servers_behind_it() {
+    let lab = Watched::new();
+    lab.ok("mkdir -p /run/systemd/resolve; echo nameserver $LAB_SECOND >/run/systemd/resolve/resolv.conf");
+    for (n, stub) in ["127.0.0.53", "127.0.0.1"].iter().enumerate() {
+        lab.resolv_conf(&[stub]);
+        lab.slow("");
+        lab.inside(&getent(&format!("to-second.{n}.example.test")), "192.0.2.54");
+        lab.says(&getent("host.example.test"), "192.0.2.1");
+    }
+    lab.finish();
+}
+
+/// Several devices, each with servers of its own: those of the uplink's device.
+#[test]
+fn auto_asks_the_servers_of_the_uplinks_own_link() {
+    for (dir, key) in [("/run/systemd/resolve/netif", "SERVERS"), ("/run/systemd/netif/links", "DNS")] {
+        let lab = Watched::new();
+        lab.ok(&format!(
+            "mkdir -p {dir} /run/systemd/resolve
+            echo {key}=$LAB_SECOND >{dir}/$(cat /sys/class/net/eth0/ifindex)
+            echo {key}=$LAB_OLD >{dir}/$(cat /sys/class/net/eth1/ifindex)
+            echo nameserver $LAB_OLD >/run/systemd/resolve/resolv.conf"
+        ));
+        lab.slow("");
+        lab.inside(&getent("to-second.link.example.test"), "192.0.2.54");
+        lab.finish();
+    }
+}
+
+#[test]
+fn auto_leaves_servers_alone_that_can_be_reached() {
+    let lab = Watched::new();
+    lab.resolv_conf(&["8.8.8.8"]);
+    lab.slow("");
+    lab.inside(&getent("to-old.a.example.test"), "192.0.2.1");
+    lab.inside("ask $LAB_SECOND to-second.a.example.test", "192.0.2.54");
+    lab.finish();
+}
+
+/// The host's stub answers; what the stub asks is the host's own query, by the host's own way.
+#[test]
+fn host_asks_the_stub_of_the_host() {
+    let lab = Watched::new();
+    lab.slow("dns = \"host\"");
+    for stub in ["127.0.0.53", "127.0.0.54", "127.0.0.1"] {
+        lab.resolv_conf(&[stub]);
+        lab.ok("nsnat up");
+        for tcp in ["", "+tcp"] {
+            let name = format!("by-host.{stub}.{}.example.test", tcp.len());
+            lab.inside(&format!("ask {stub} {name} {tcp}"), "192.0.2.1");
+            assert_eq!(lab.queries("stub", &name), 1);
+        }
+    }
+    lab.inside(&getent("by-host.example.test"), "192.0.2.1");
+    lab.finish();
+}
+
+/// Nothing else on the host's loopback is within reach.
+#[test]
+fn host_opens_port_53_and_nothing_else() {
+    let lab = Watched::new();
+    lab.slow("dns = \"host\"");
+    lab.ok("socat -T 2 TCP4-LISTEN:8080,bind=127.0.0.1,fork,reuseaddr SYSTEM:'echo host' </dev/null >/dev/null 2>&1 & echo $! >/run/lab/server
+        for ((i = 0; i < 250; i++)); do ss -Hltn | grep -q :8080 && break; sleep 0.02; done");
+    let ask = "socat -u -T 2 TCP4:127.0.0.1:8080,connect-timeout=2 -";
+    lab.says(ask, "host");
+    lab.fails(1, &format!("nsnat exec slow -- {ask}"));
+    // Even when the namespace's root sends such packets out.
+    lab.ok("ip netns exec slow ip rule add to 127.0.0.0/8 lookup 53 pref 5");
+    lab.fails(1, &format!("nsnat exec slow -- {ask}"));
+    lab.inside("ask 127.0.0.1 by-host.example.test", "192.0.2.1");
+    lab.ok("kill $(cat /run/lab/server)");
+    lab.finish();
+}
+
+#[test]
+fn host_asks_servers_elsewhere_by_the_hosts_own_way() {
+    let lab = Watched::new();
+    lab.resolv_conf(&["8.8.8.8", "2001:4860:4860::8888"]);
+    lab.slow("dns = \"host\"");
+    lab.inside(&getent("by-host.four.example.test"), "192.0.2.1");
+    lab.inside("ask 2001:4860:4860::8888 by-host.six.example.test", "192.0.2.1");
+    assert_eq!(lab.queries("old", "by-host.four.* from 203.0.113.1$"), 1);
+    assert_eq!(lab.queries("old", "by-host.six.* from 2001:db8:f::1$"), 1);
+    // Only DNS, and only to those.
+    lab.inside("whoami4", "203.0.113.254");
+    lab.inside("ask $LAB_SECOND to-second.example.test", "192.0.2.54");
+    lab.finish();
+}

@@ -1,0 +1,84 @@
+//! What cannot be rewritten, or is not wanted, is refused: an error at once, and nothing leaves.
+
+use crate::watched::Watched;
+
+/// What a program is told that is refused; one that only waited in vain is told something else.
+const ERRORS: [&str; 4] = ["connection refused", "permission denied", "host unreachable", "no route to host"];
+
+#[track_caller]
+fn refused(lab: &Watched, command: &str) {
+    let output = lab.sh(&format!("nsnat exec slow -- timeout 20 {command}"));
+    let said = format!("{}{}", output.stdout, output.stderr).to_lowercase();
+    let error = ERRORS.iter().any(|error| said.contains(error));
+    assert!(output.status != 0 && error, "must be refused:\n{output}\n{}", lab.state());
+}
+
+fn dig(server: &str, tcp: &str) -> String {
+    format!("dig @{server} to-nobody.example.test +tries=1 +time=5 +short {tcp}")
+}
+
+#[test]
+fn the_family_that_no_server_has() {
+    for (dns, answered, not) in
+        [("$LAB_NEW", "8.8.8.8", "2001:4860:4860::8888"), ("$LAB_NEW6", "2001:4860:4860::8888", "8.8.8.8")]
+    {
+        let lab = Watched::new();
+        lab.slow(&format!("dns = \"{dns}\""));
+        for tcp in ["", "+tcp"] {
+            lab.inside(&format!("ask {answered} to-new.{}.example.test {tcp}", tcp.len()), "192.0.2.53");
+            refused(&lab, &dig(not, tcp));
+        }
+        lab.finish();
+    }
+}
+
+#[test]
+fn foreign_servers() {
+    let lab = Watched::new();
+    lab.slow("[namespace.slow.dns]\nrewrite = { \"8.8.8.8\" = \"$LAB_NEW\" }\nblock = [\"foreign\"]");
+    for tcp in ["", "+tcp"] {
+        lab.inside(&format!("ask 8.8.8.8 to-new.{}.example.test {tcp}", tcp.len()), "192.0.2.53");
+        refused(&lab, &dig("$LAB_SECOND", tcp));
+        refused(&lab, &dig("$LAB_SECOND6", tcp));
+    }
+    // Without it they are asked, by the namespace's own way.
+    lab.slow("[namespace.slow.dns]\nrewrite = { \"8.8.8.8\" = \"$LAB_NEW\" }");
+    for (server, tcp) in
+        [("$LAB_SECOND", ""), ("$LAB_SECOND", "+tcp"), ("$LAB_SECOND6", ""), ("$LAB_SECOND6", "+tcp")]
+    {
+        lab.inside(&format!("ask {server} to-second.free.example.test {tcp}"), "192.0.2.54");
+    }
+    lab.finish();
+}
+
+/// 853 of every address leads to a service of the lab that says who asked: so "refused" is told from "not there".
+const ASK_853: [(&str, &str); 4] =
+    [("dot", "whoami4 853"), ("dot", "whoami6 853"), ("doq", "whoami4 853 udp"), ("doq", "whoami6 853 udp")];
+
+#[test]
+fn dns_over_tls_and_quic() {
+    let lab = Watched::new();
+    for blocked in ["dot", "doq"] {
+        lab.slow(&format!("dns = {{ servers = \"$LAB_NEW\", block = [\"{blocked}\"] }}"));
+        for (kind, command) in ASK_853 {
+            if kind == blocked {
+                refused(&lab, command);
+            } else {
+                let answer = lab.ok(&format!("nsnat exec slow -- {command}"));
+                assert!(
+                    ["203.0.113.254", "2001:db8:f::fe"].contains(&answer.as_str()),
+                    "{command}: {answer}"
+                );
+            }
+        }
+    }
+    lab.finish();
+}
+
+#[test]
+fn dns_over_https_is_not_dns_to_the_kernel() {
+    let lab = Watched::new();
+    lab.slow("dns = { servers = \"$LAB_NEW\", block = [\"dot\", \"doq\", \"foreign\"] }");
+    lab.inside("socat -u -T 2 TCP4:8.8.8.8:443,connect-timeout=2 -", "203.0.113.254");
+    lab.finish();
+}

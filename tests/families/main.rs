@@ -1,0 +1,16 @@
+//! Both families, and uplinks of every kind, end to end in a lab: what `tests/e2e` shows for IPv4 and a plain device.
+//!
+//! Nothing is skipped: a machine that cannot have a lab fails, and says what is missing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "../lab/mod.rs"]
+mod lab;
+
+mod advertisements;
+mod failover;
+mod job6;
+mod kinds;
+mod leaks6;
+mod modes;
+mod mtu;

@@ -1,0 +1,102 @@
+//! `ipv6 = "auto" | "off" | "nat"`, uplinks without IPv6, hosts without IPv6.
+
+use crate::lab::Lab;
+
+#[test]
+fn the_three_modes() {
+    let lab = Lab::new();
+    lab.declare(
+        "[uplink.both]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]\n[namespace.auto]\nuplink = \"both\"\n\
+         [namespace.off]\nuplink = \"both\"\nipv6 = \"off\"\n[namespace.nat]\nuplink = \"both\"\nipv6 = \"nat\"",
+    );
+    lab.ok("nsnat up");
+    lab.says("nsnat exec auto whoami6; nsnat exec nat whoami6", "2001:db8:f::fe\n2001:db8:f::fe");
+    lab.says("nsnat exec off whoami4; ip -n off -6 addr show scope global", "203.0.113.254");
+    assert!(lab.fails(1, "nsnat exec off whoami6").contains("unreachable"));
+}
+
+#[test]
+fn nat_without_ipv6_is_told() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"\nipv6 = \"nat\"");
+    let said = lab.fails(2, "nsnat up");
+    assert!(said.contains("ipv6 = \"nat\", but its uplink has no IPv6"), "{said}");
+    lab.ok("rm -r /etc/nsnat");
+    lab.same(&before, "after an error");
+}
+
+/// A name with both families where the uplink has only IPv4: programs get the IPv6 error at once and go on by IPv4, and
+/// nothing of IPv6 leaves by the other uplink.
+#[test]
+fn an_uplink_without_ipv6_falls_back_without_a_packet() {
+    let lab = Lab::new();
+    lab.ok(
+        "nsnat add slow --gateway $LAB_SLOW; capture lan 'ip6 and not (icmp6 or udp port 5353)' >/run/lab/id",
+    );
+    // 80 answers without HTTP; curl says by which address it got it, and gives IPv6 the usual head start.
+    let curl = "nsnat exec slow curl -sS --http0.9 --resolve service.test:80:[$LAB_SERVICE6],$LAB_SERVICE \
+        --happy-eyeballs-timeout-ms 20000 --max-time 10 -w '%{remote_ip}' http://service.test/";
+    lab.says(curl, "203.0.113.254\n198.51.100.80");
+    let said = lab.fails(1, "nsnat exec slow whoami6");
+    assert!(said.contains("unreachable"), "{said}");
+    lab.says("captured $(cat /run/lab/id) | wc -l", "0");
+    // The same look sees the host's.
+    let seen =
+        lab.ok("id=$(capture lan 'ip6 and not (icmp6 or udp port 5353)'); whoami6 >/dev/null; captured $id");
+    assert!(seen.contains("2001:db8:80::80"), "{seen}");
+}
+
+#[test]
+fn a_host_with_ipv6_switched_off() {
+    let lab = Lab::new();
+    lab.ok("sysctl -qw net.ipv6.conf.all.disable_ipv6=1");
+    works_by_ipv4(&lab);
+}
+
+/// As with `ipv6.disable=1` on the kernel's command line: the directory of settings is not there.
+#[test]
+fn a_kernel_without_ipv6() {
+    let lab = Lab::new();
+    lab.ok("mkdir /run/lab/empty; mount --bind /run/lab/empty /proc/sys/net/ipv6");
+    works_by_ipv4(&lab);
+}
+
+fn works_by_ipv4(lab: &Lab) {
+    let before = lab.snapshot();
+    lab.declare("[namespace.slow]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]\ndev = \"eth0\"");
+    lab.ok("nsnat up");
+    lab.says("nsnat exec slow whoami4", "203.0.113.254");
+    assert!(lab.fails(1, "nsnat exec slow whoami6").contains("unreachable"));
+    lab.says("nsnat up", "nothing to do");
+    lab.ok("nsnat down");
+    lab.ok("echo 'ipv6 = \"nat\"' >>/etc/nsnat/nsnat.toml");
+    let said = lab.fails(2, "nsnat up");
+    assert!(said.contains("ipv6 = \"nat\", but this host has IPv6 switched off"), "{said}");
+    lab.ok("rm -r /etc/nsnat");
+    lab.same(&before, "after down");
+}
+
+/// New devices come without IPv6; those that have it keep it.
+#[test]
+fn a_host_that_gives_new_devices_no_ipv6() {
+    let lab = Lab::new();
+    lab.ok("sysctl -qw net.ipv6.conf.default.disable_ipv6=1; nsnat add slow --gateway $LAB_SLOW --gateway $LAB_SLOW6");
+    lab.says("nsnat exec slow whoami6", "2001:db8:f::fe");
+    lab.says("nsnat up", "nothing to do");
+}
+
+/// All of `pool6` is routed elsewhere: IPv4 as ever, and a word where IPv6 is asked for.
+#[test]
+fn a_pool6_that_is_in_use() {
+    let lab = Lab::new();
+    lab.ok("ip -6 route add fc00::/7 via $LAB_FAST6");
+    lab.declare("[namespace.slow]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]");
+    lab.ok("nsnat up");
+    lab.says("nsnat exec slow whoami4", "203.0.113.254");
+    lab.ok("nsnat down; echo 'ipv6 = \"nat\"' >>/etc/nsnat/nsnat.toml");
+    let said = lab.fails(2, "nsnat up");
+    assert!(said.contains("settings.pool6 is in use"), "{said}");
+    lab.ok("printf '[settings]\\npool6 = \"2001:db8:aaaa::/48\"\\n' >>/etc/nsnat/nsnat.toml; nsnat up");
+    lab.says("nsnat exec slow whoami6", "2001:db8:f::fe");
+}
