@@ -76,7 +76,11 @@ fn cover(dir: &str, kind: &str, magic: FsType, within: &[&str], source: &str) ->
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let below = within.iter().filter(below).map(|path| Ok((open(*path, flags, Mode::empty())?, *path)));
     let below: Vec<(OwnedFd, &str)> = below.collect::<nix::Result<_>>()?;
-    mount(Some(source), dir, Some(kind), same_flags(old.flags()), None::<&str>)?;
+    match mount(Some(source), dir, Some(kind), same_flags(old.flags()), None::<&str>) {
+        // It is this very one already: we were called from inside the same namespace.
+        Err(Errno::EBUSY) => return Ok(()),
+        done => done?,
+    }
     for (from, to) in below {
         if let Err(why) = move_mount(&from, to) {
             eprintln!("nsnat: {to}: is not visible inside: {}", why.desc());
