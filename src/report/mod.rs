@@ -1,9 +1,6 @@
 //! What people and programs are shown: text and JSON. View only.
 
-<<<<<<< HEAD
 pub mod dns;
-=======
->>>>>>> exec4
 mod job;
 mod status;
 
