@@ -23,6 +23,7 @@ mod perform;
 mod processes;
 mod resolver;
 mod sysctl;
+pub mod systemd;
 mod table;
 mod traffic;
 
