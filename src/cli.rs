@@ -175,6 +175,12 @@ pub enum DnsCommand {
     },
     /// Rewrite nothing
     Clear,
+    /// Send real queries over every path, and say who answers
+    Test {
+        /// The name that is asked for
+        #[arg(default_value = "example.com")]
+        host: String,
+    },
 }
 
 /// `nsnat add`.

@@ -44,7 +44,9 @@ impl<'a> Session<'a> {
     /// What is.
     pub(super) fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
         self.named = names.iter().copied().cloned().collect();
-        self.kernel.observe(names, self.depth)
+        let mut observed = self.kernel.observe(names, self.depth)?;
+        observed.note_numbers();
+        Ok(observed)
     }
 
     /// Makes `goal` true; says how many actions that took.

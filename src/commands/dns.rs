@@ -10,11 +10,14 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 pub(super) fn run(context: &Context<'_>, name: &Name, command: &DnsCommand) -> Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
     match command {
-        DnsCommand::Set { servers, rewrite } => change(context, name, &wanted(context, servers, rewrite)?),
-        DnsCommand::Clear => change(context, name, &Dns::Auto),
+        DnsCommand::Set { servers, rewrite } => {
+            change(context, name, &wanted(context, servers, rewrite)?).map(done)
+        }
+        DnsCommand::Clear => change(context, name, &Dns::Auto).map(done),
+        DnsCommand::Test { host } => super::dns_test::run(context, name, host),
     }
-    .map(|()| ExitCode::SUCCESS)
 }
 
 /// What is asked for, checked like a declaration.

@@ -4,6 +4,7 @@ mod apply;
 mod config;
 mod declare;
 mod dns;
+mod dns_test;
 mod down;
 mod exec;
 mod info;

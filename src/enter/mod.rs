@@ -35,6 +35,7 @@ mod resolvers;
 mod shell;
 mod supervise;
 mod user;
+mod view;
 
 use crate::error::{Class, Context, Error, Result};
 use crate::model::Name;
@@ -47,6 +48,7 @@ pub use args::{from_cli, in_throw_away};
 pub use member::serve;
 pub use shell::{command as shell_command, has_caller, user_name};
 pub use user::number;
+pub use view::{View, view};
 
 /// What is to be run, where, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]

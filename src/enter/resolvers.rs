@@ -32,6 +32,14 @@ const AVAHI: [&str; 2] = ["/run/avahi-daemon", "/var/run/avahi-daemon"];
 const BUS: [&str; 2] = ["/run/dbus", "/var/run/dbus"];
 const RESOLVED: &str = "/run/systemd/resolve";
 
+/// The sockets in these directories that answer names.
+pub(super) const SOCKETS: [&str; 4] = [
+    "/run/nscd/socket",
+    "/run/systemd/resolve/io.systemd.Resolve",
+    "/run/avahi-daemon/socket",
+    "/run/dbus/system_bus_socket",
+];
+
 /// The files in [`RESOLVED`] that `/etc/resolv.conf` may lead to.
 const RESOLV_CONFS: [&str; 2] = ["resolv.conf", "stub-resolv.conf"];
 

@@ -1,28 +1,34 @@
-//! Forgetting flows whose NAT was decided before their rewrite changed.
+//! Forgetting flows whose NAT was decided before their rewrite changed, and asking where a flow really goes.
 //!
 //! One CT_DELETE message with a filter (Linux 5.8 and later; `ctnetlink_flush_conntrack` in
 //! net/netfilter/nf_conntrack_netlink.c) instead of a dump of everything. No crate builds that filter; it is a few
 //! nested attributes.
 
-use super::nfnetlink::{Nfnetlink, attribute, nested};
+use super::nfnetlink::{Nfnetlink, attribute, find, nested};
 use crate::error::{Error, Result};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE (include/uapi/linux/netfilter/nfnetlink*.h).
 const CT_DELETE: u16 = (1 << 8) | 2;
+/// NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET.
+const CT_GET: u16 = (1 << 8) | 1;
 
 const NFPROTO_IPV4: u8 = 2;
 const NFPROTO_IPV6: u8 = 10;
 
 // include/uapi/linux/netfilter/nfnetlink_conntrack.h
 const CTA_TUPLE_ORIG: u16 = 1;
+const CTA_TUPLE_REPLY: u16 = 2;
 const CTA_FILTER: u16 = 25;
 const CTA_FILTER_ORIG_FLAGS: u16 = 1;
 const CTA_TUPLE_IP: u16 = 1;
 const CTA_TUPLE_PROTO: u16 = 2;
 const CTA_IP_V4_SRC: u16 = 1;
+const CTA_IP_V4_DST: u16 = 2;
 const CTA_IP_V6_SRC: u16 = 3;
+const CTA_IP_V6_DST: u16 = 4;
 const CTA_PROTO_NUM: u16 = 1;
+const CTA_PROTO_SRC_PORT: u16 = 2;
 const CTA_PROTO_DST_PORT: u16 = 3;
 
 /// Which parts of the tuple count: source address, protocol, destination port (the order of bits is that of
@@ -32,6 +38,17 @@ const BY_SOURCE_PROTOCOL_PORT: u32 = 1 | 1 << 3 | 1 << 5;
 /// Forgets the flows from `source` to `port`, over udp and tcp.
 pub(super) fn forget(source: IpAddr, port: u16) -> Result<()> {
     [17, 6].into_iter().try_for_each(|protocol| delete(source, protocol, port))
+}
+
+/// Who answers the flow from `source` to `server`: where replies to it come from. None where there is no such flow.
+pub(super) fn reply_source(
+    source: SocketAddr,
+    server: SocketAddr,
+    protocol: u8,
+) -> Result<Option<SocketAddr>> {
+    let family = if source.is_ipv4() { NFPROTO_IPV4 } else { NFPROTO_IPV6 };
+    let entry = Nfnetlink::open()?.get(CT_GET, family, &original(source, server, protocol))?;
+    Ok(entry.and_then(|entry| reply_in(&entry)))
 }
 
 fn delete(source: IpAddr, protocol: u8, port: u16) -> Result<()> {
@@ -56,4 +73,32 @@ fn filter(source: IpAddr, protocol: u8, port: u16) -> (u8, Vec<u8>) {
     let flags = attribute(CTA_FILTER_ORIG_FLAGS, &BY_SOURCE_PROTOCOL_PORT.to_ne_bytes());
     let filter = [nested(CTA_TUPLE_ORIG, &tuple.concat()), nested(CTA_FILTER, &flags)].concat();
     (family, filter)
+}
+
+/// A flow's tuple as its first packet had it.
+fn original(source: SocketAddr, server: SocketAddr, protocol: u8) -> Vec<u8> {
+    let from = address(source.ip(), CTA_IP_V4_SRC, CTA_IP_V6_SRC);
+    let to = address(server.ip(), CTA_IP_V4_DST, CTA_IP_V6_DST);
+    let port = |kind, place: SocketAddr| attribute(kind, &place.port().to_be_bytes());
+    let ports = [port(CTA_PROTO_SRC_PORT, source), port(CTA_PROTO_DST_PORT, server)].concat();
+    let numbers = [attribute(CTA_PROTO_NUM, &[protocol]), ports].concat();
+    let tuple = [nested(CTA_TUPLE_IP, &[from, to].concat()), nested(CTA_TUPLE_PROTO, &numbers)];
+    nested(CTA_TUPLE_ORIG, &tuple.concat())
+}
+
+fn address(ip: IpAddr, v4: u16, v6: u16) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(ip) => attribute(v4, &ip.octets()),
+        IpAddr::V6(ip) => attribute(v6, &ip.octets()),
+    }
+}
+
+/// The source of replies, out of an entry.
+fn reply_in(entry: &[u8]) -> Option<SocketAddr> {
+    let tuple = find(entry, CTA_TUPLE_REPLY)?;
+    let (ip, numbers) = (find(tuple, CTA_TUPLE_IP)?, find(tuple, CTA_TUPLE_PROTO)?);
+    let v4 = || Some(IpAddr::from(*find(ip, CTA_IP_V4_SRC)?.first_chunk::<4>()?));
+    let v6 = || Some(IpAddr::from(*find(ip, CTA_IP_V6_SRC)?.first_chunk::<16>()?));
+    let port = u16::from_be_bytes(*find(numbers, CTA_PROTO_SRC_PORT)?.first_chunk()?);
+    Some(SocketAddr::new(v4().or_else(v6)?, port))
 }

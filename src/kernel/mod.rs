@@ -20,6 +20,7 @@ mod nfnetlink;
 mod nft;
 mod observe;
 mod perform;
+mod probe;
 mod processes;
 mod resolver;
 mod sysctl;
@@ -30,6 +31,7 @@ mod traffic;
 pub use nix::sys::signal::Signal;
 pub use observe::Depth;
 pub use perform::Step;
+pub use probe::probe;
 pub use processes::{Process, members, netns_of};
 pub use traffic::{Traffic, traffic};
 

@@ -43,6 +43,18 @@ impl Nfnetlink {
         }
     }
 
+    /// The body of one object; none where there is none.
+    pub(super) fn get(&self, kind: u16, family: u8, body: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.0.send(&message(kind, REQUEST, family, body), 0).what(|| "nfnetlink")?;
+        let (answer, _) = self.0.recv_from_full().what(|| "nfnetlink")?;
+        let first = messages(&answer).next();
+        match first.as_ref().and_then(Message::errno) {
+            None => Ok(first.and_then(|object| object.body.get(4..).map(<[u8]>::to_vec))),
+            Some(libc::ENOENT) => Ok(None),
+            Some(errno) => Err(Error::new("nfnetlink", std::io::Error::from_raw_os_error(errno))),
+        }
+    }
+
     /// The bodies of all objects of a kind; none where there is no such table.
     pub(super) fn dump(&self, kind: u16, family: u8, body: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
         for _ in 0..TRIES {

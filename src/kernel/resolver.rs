@@ -1,5 +1,6 @@
 //! What the host asks for names: resolv.conf(5), and the servers behind a stub on loopback.
 
+use crate::model::dnsaddr;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -36,19 +37,11 @@ fn link_servers(index: u32) -> Option<Vec<IpAddr>> {
     BY_LINK.iter().find_map(|(dir, key)| {
         let text = std::fs::read_to_string(format!("{dir}/{index}")).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-        let servers: Vec<IpAddr> = line.split_whitespace().filter_map(server).collect();
+        let servers: Vec<IpAddr> = line.split_whitespace().filter_map(dnsaddr::server).collect();
         (!servers.is_empty()).then_some(servers)
     })
 }
 
-/// `ADDR`, perhaps with `#NAME` or `%DEVICE` behind it, or `[ADDR]:PORT` (of which only the usual port is any use
-/// here).
-fn server(word: &str) -> Option<IpAddr> {
-    word.split(['#', '%']).next()?.parse().ok()
-}
-
 fn read_conf(path: &str) -> Vec<IpAddr> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let words = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
-    words.filter_map(|rest| server(rest.trim())).collect()
+    dnsaddr::nameservers(&std::fs::read_to_string(path).unwrap_or_default())
 }

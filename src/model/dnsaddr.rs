@@ -22,6 +22,18 @@ pub fn show(address: SocketAddr) -> String {
     if address.port() == PORT { address.ip().to_string() } else { address.to_string() }
 }
 
+/// The servers that a resolv.conf(5) names.
+pub fn nameservers(text: &str) -> Vec<IpAddr> {
+    let words = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    words.filter_map(|rest| server(rest.trim())).collect()
+}
+
+/// `ADDR`, perhaps with `#NAME` or `%DEVICE` behind it, as files of resolvers have it. `[ADDR]:PORT` is none: only the
+/// usual port is any use where such files are read.
+pub fn server(word: &str) -> Option<IpAddr> {
+    word.split(['#', '%']).next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ pub mod name;
 pub mod nft;
 pub mod numbers;
 pub mod observed;
+pub mod probe;
 pub mod stack;
 
 pub use account::Account;
@@ -14,4 +15,5 @@ pub use journal::{Allowed, DnsMode, Egress, Held, Journal, Member, Owner, Rewrit
 pub use name::Name;
 pub use nft::{Datum, Element, Set};
 pub use observed::{Netns, Observed, Table};
+pub use probe::{Outcome, Probe, Transport};
 pub use stack::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction, Stack};

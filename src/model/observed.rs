@@ -102,6 +102,21 @@ impl Observed {
         }
     }
 
+    /// Notes the numbers of namespaces whose making was cut off before that: once it is written down whose they are,
+    /// taking them to pieces may be cut off, too.
+    pub fn note_numbers(&mut self) {
+        let numbered = |(name, netns): (&Name, &Netns)| match netns {
+            Netns::Alive { inode, .. } if self.is_ours(name, netns) => Some((name.clone(), *inode)),
+            _ => None,
+        };
+        let numbers: Vec<_> = self.namespaces.iter().filter_map(numbered).collect();
+        for (name, inode) in numbers {
+            if let Some(member) = self.journal.members.get_mut(&name) {
+                member.inode.get_or_insert(inode);
+            }
+        }
+    }
+
     /// The real DNS servers of a device, else of the host.
     pub fn upstreams(&self, dev: &str) -> &[std::net::IpAddr] {
         self.upstreams.get(dev).or_else(|| self.upstreams.get("")).map_or(&[], Vec::as_slice)

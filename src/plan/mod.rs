@@ -23,6 +23,7 @@ mod dns;
 mod hold;
 mod line;
 mod resolve;
+mod verdict;
 mod way;
 
 pub use action::{Action, LinkChange, Place};
@@ -30,6 +31,7 @@ pub use desired::Desired;
 pub use diff::diff;
 pub use line::element_text;
 pub use resolve::{Selection, resolve, tidy, with_dns, without};
+pub use verdict::{Verdict, judge};
 
 use crate::model::{Journal, Observed};
 

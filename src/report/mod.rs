@@ -1,5 +1,6 @@
 //! What people and programs are shown: text and JSON. View only.
 
+pub mod dns;
 mod job;
 mod status;
 

@@ -15,4 +15,5 @@ mod outside;
 mod paths;
 mod programs;
 mod refused;
+mod verdict;
 mod watched;

@@ -31,9 +31,9 @@ impl Watched {
     /// The only lines of the host's resolv.conf, replaced by rename as its managers do.
     #[track_caller]
     pub(crate) fn resolv_conf(&self, servers: &[&str]) {
-        let lines: String = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
+        let lines = servers.join("\nnameserver ");
         self.ok(&format!(
-            "printf '%s' '{lines}' >/etc/resolv.conf.new; mv /etc/resolv.conf.new /etc/resolv.conf"
+            "echo 'nameserver {lines}' >/etc/resolv.conf.new; mv /etc/resolv.conf.new /etc/resolv.conf"
         ));
     }
 

@@ -1,0 +1,83 @@
+//! `nsnat dns NAME test`: who answers, over every path.
+
+use super::{Context, apply::Session};
+use crate::enter::{self, View};
+use crate::error::{Error, Result};
+use crate::kernel;
+use crate::model::{DnsMode, Name, Probe, Transport, dnsaddr};
+use crate::plan;
+use crate::report::dns::{self as report, Socket, Tests, Tried};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+
+/// Where stubs listen: systemd-resolved's two, everybody's, and the one that cannot be rewritten.
+const STUBS: [IpAddr; 4] = [
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)),
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, 54)),
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
+
+/// What programs have built in most often.
+const HARD_CODED: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8888)),
+];
+
+/// DNS over TLS and over QUIC (RFC 7858, RFC 9250).
+const PRIVATE_PORT: u16 = 853;
+
+pub(super) fn run(context: &Context<'_>, name: &Name, host: &str) -> Result<ExitCode> {
+    let observed = Session::begin(context, "dns test")?.observe(&[name])?;
+    let member = observed.journal.members.get(name).ok_or_else(|| {
+        Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}"))
+    })?;
+    let view = enter::view(name)?;
+    let paths = paths(&view);
+    let probes: Vec<Probe> = paths.iter().map(|(_, probe)| *probe).collect();
+    let outcomes = kernel::probe(name, host, &probes)?;
+    let tried = paths.into_iter().zip(outcomes).map(|((path, probe), outcome)| {
+        let verdict = plan::judge(&member.dns, &probe, &outcome);
+        Tried { path, probe, outcome, verdict }
+    });
+    let tests = Tests {
+        name: name.clone(),
+        host: host.into(),
+        tried: tried.collect(),
+        sockets: sockets(&view, &member.dns),
+    };
+    show(context, &tests)?;
+    Ok(if tests.problems().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every server by every path that leads to it; what resolv.conf names first, and nothing twice.
+fn paths(view: &View) -> Vec<(&'static str, Probe)> {
+    let named = dnsaddr::nameservers(&view.resolv_conf).into_iter().map(|ip| ("resolv.conf", ip));
+    let stubs = STUBS.map(|ip| ("loopback stub", ip));
+    let public = HARD_CODED.map(|ip| ("hard-coded", ip));
+    let mut seen = BTreeSet::new();
+    let plain = named.chain(stubs).chain(public).filter(move |(_, ip)| seen.insert(*ip));
+    let plain = plain.map(|(path, ip)| (path, SocketAddr::new(ip, dnsaddr::PORT)));
+    let both = [Transport::Udp, Transport::Tcp];
+    let mut out: Vec<_> =
+        plain.flat_map(|(path, server)| both.map(|transport| (path, Probe { server, transport }))).collect();
+    for (path, transport) in [("DNS over TLS", Transport::Tcp), ("DNS over QUIC", Transport::Udp)] {
+        let probe = |ip| Probe { server: SocketAddr::new(ip, PRIVATE_PORT), transport };
+        out.extend(HARD_CODED.map(|ip| (path, probe(ip))));
+    }
+    out
+}
+
+fn sockets(view: &View, dns: &DnsMode) -> Vec<Socket> {
+    let wanted = dns.host.is_some();
+    view.sockets.iter().map(|(path, visible)| Socket { path, visible: *visible, wanted }).collect()
+}
+
+fn show(context: &Context<'_>, tests: &Tests) -> Result<()> {
+    if context.json() {
+        super::print_json(&report::json(tests))
+    } else {
+        super::print(report::text(tests).trim_end())
+    }
+}

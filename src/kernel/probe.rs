@@ -1,0 +1,118 @@
+//! Asking for a name inside a namespace, to see who answers.
+//!
+//! The sockets are made inside, by threads that enter the namespace; who answered is what the host's conntrack says
+//! about the very flow of the query (`ctnetlink`, the reply's source), not what the answer says about itself.
+
+use super::{conntrack, netns};
+use crate::error::{Context, Error, Result};
+use crate::model::{Name, Outcome, Probe, Transport};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+/// How long an answer may take; resolvers themselves wait for two to five seconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Sends all of these at once; the answers in the same order.
+pub fn probe(name: &Name, host: &str, probes: &[Probe]) -> Result<Vec<Outcome>> {
+    let netns::Found::Alive { file, .. } = netns::find(name)? else {
+        return Err(Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}")));
+    };
+    let message = query(host)?;
+    let outcomes: Vec<io::Result<Outcome>> = std::thread::scope(|scope| {
+        let start = |probe: &Probe| {
+            let (probe, message, file) = (*probe, message.clone(), &file);
+            scope.spawn(move || one(file, probe, message))
+        };
+        let running: Vec<_> = probes.iter().map(start).collect();
+        let ended = |thread: std::thread::ScopedJoinHandle<'_, io::Result<Outcome>>| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread ended early")))
+        };
+        running.into_iter().map(ended).collect()
+    });
+    outcomes.into_iter().collect::<io::Result<_>>().what(|| format!("ask inside {name}"))
+}
+
+/// Asks inside, then looks outside where the flow went; the flow is known for seconds after.
+fn one(file: &File, probe: Probe, message: Vec<u8>) -> io::Result<Outcome> {
+    let asked = netns::inside(file, move || Ok(ask(probe, &message)))?;
+    let by = asked.source.and_then(|source| {
+        conntrack::reply_source(source, probe.server, probe.transport.protocol()).ok().flatten()
+    });
+    Ok(Outcome { by, took: asked.took, error: asked.error.as_ref().map(words) })
+}
+
+/// A socket whose time is up says that it would block (socket(7), SO_RCVTIMEO).
+fn words(error: &io::Error) -> String {
+    let late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind());
+    if late { Outcome::LATE.into() } else { error.to_string() }
+}
+
+/// What came of a query, as the namespace sees it.
+struct Asked {
+    source: Option<SocketAddr>,
+    took: Duration,
+    error: Option<io::Error>,
+}
+
+fn ask(probe: Probe, message: &[u8]) -> Asked {
+    let start = Instant::now();
+    let mut source = None;
+    let result = match probe.transport {
+        Transport::Udp => by_udp(probe.server, message, &mut source),
+        Transport::Tcp => by_tcp(probe.server, message, &mut source),
+    };
+    Asked { source, took: start.elapsed(), error: result.err() }
+}
+
+fn by_udp(server: SocketAddr, message: &[u8], source: &mut Option<SocketAddr>) -> io::Result<()> {
+    let any: SocketAddr =
+        if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(server)?;
+    *source = socket.local_addr().ok();
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.send(message)?;
+    socket.recv(&mut [0; 4096]).map(drop)
+}
+
+fn by_tcp(server: SocketAddr, message: &[u8], source: &mut Option<SocketAddr>) -> io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    *source = stream.local_addr().ok();
+    if server.port() != crate::model::dnsaddr::PORT {
+        // DNS over TLS: that it can be reached is all there is to know.
+        return Ok(());
+    }
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let length = u16::try_from(message.len()).unwrap_or_default().to_be_bytes();
+    stream.write_all(&[&length[..], message].concat())?;
+    stream.read_exact(&mut [0; 12])
+}
+
+/// A query for the IPv4 address of `host`, recursion desired (RFC 1035, section 4.1).
+fn query(host: &str) -> Result<Vec<u8>> {
+    let mut out = vec![0x6e, 0x73, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in host.trim_end_matches('.').split('.') {
+        let length = u8::try_from(label.len()).ok().filter(|length| (1..64).contains(length));
+        let length = length.ok_or_else(|| Error::usage(host, "is no name of a host"))?;
+        out.push(length);
+        out.extend(label.bytes());
+    }
+    out.extend([0, 0, 1, 0, 1]);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_as_the_rfc_has_it() {
+        let sent = query("a.example.").unwrap();
+        assert_eq!(sent[12..], *b"\x01a\x07example\0\0\x01\0\x01");
+        for bad in ["", "a..b", &"x".repeat(64)] {
+            assert!(query(bad).is_err(), "{bad}");
+        }
+    }
+}

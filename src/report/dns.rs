@@ -1,0 +1,153 @@
+//! `nsnat dns NAME test`.
+
+use crate::model::{Name, Outcome, Probe, Transport, dnsaddr};
+use crate::plan::Verdict;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// What came of one path.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// What kind of path: "resolv.conf", "loopback stub", ….
+    pub path: &'static str,
+    /// The query.
+    pub probe: Probe,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What is to be thought of it.
+    pub verdict: Verdict,
+}
+
+/// A socket of a resolver on the host.
+#[derive(Clone, Debug)]
+pub struct Socket {
+    /// Where it is.
+    pub path: &'static str,
+    /// Whether a command of `exec` sees it.
+    pub visible: bool,
+    /// It is meant to be seen (`dns = "host"`).
+    pub wanted: bool,
+}
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub struct Tests {
+    /// The namespace.
+    pub name: Name,
+    /// The name that was asked for.
+    pub host: String,
+    /// Every path.
+    pub tried: Vec<Tried>,
+    /// Every socket that is there.
+    pub sockets: Vec<Socket>,
+}
+
+impl Tests {
+    /// What leaks, each with what helps.
+    pub fn problems(&self) -> Vec<String> {
+        let leaks = self.tried.iter().filter(|tried| tried.verdict == Verdict::Leaks);
+        let mut out: Vec<String> = leaks.map(|tried| leak(&self.name, tried)).collect();
+        let seen = self.sockets.iter().filter(|socket| socket.visible && !socket.wanted);
+        out.extend(seen.map(|socket| format!("{} can be opened inside: names leak through it", socket.path)));
+        if !self.tried.iter().any(answered) {
+            out.push(format!("no server answers at all; is the way out there? nsnat status {}", self.name));
+        }
+        out
+    }
+}
+
+/// Whether names can be resolved this way.
+fn answered(tried: &Tried) -> bool {
+    tried.probe.server.port() == dnsaddr::PORT
+        && [Verdict::Configured, Verdict::Direct].contains(&tried.verdict)
+}
+
+fn leak(name: &Name, tried: &Tried) -> String {
+    let by = tried.outcome.by.map_or_else(|| "another server".into(), dnsaddr::show);
+    let asked = dnsaddr::show(tried.probe.server);
+    let how = transport(tried.probe.transport);
+    format!("a query to {asked} ({how}) went to {by}, which is not configured: nsnat up {name}")
+}
+
+/// For programs.
+pub fn json(tests: &Tests) -> Value {
+    let tried = tests.tried.iter().map(|tried| {
+        json!({
+            "path": tried.path,
+            "server": dnsaddr::show(tried.probe.server),
+            "transport": tried.probe.transport,
+            "answered_by": tried.outcome.by.map(dnsaddr::show),
+            "milliseconds": milliseconds(tried),
+            "error": tried.outcome.error,
+            "verdict": tried.verdict,
+        })
+    });
+    let sockets =
+        tests.sockets.iter().map(|socket| json!({ "path": socket.path, "visible": socket.visible }));
+    json!({
+        "version": 1,
+        "namespace": tests.name,
+        "host": tests.host,
+        "paths": tried.collect::<Vec<_>>(),
+        "sockets": sockets.collect::<Vec<_>>(),
+        "problems": tests.problems(),
+    })
+}
+
+/// For people.
+pub fn text(tests: &Tests) -> String {
+    let mut rows = vec![["PATH", "SERVER", "", "WENT TO", "TIME", "RESULT"].map(String::from)];
+    rows.extend(tests.tried.iter().map(row));
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max();
+    let widths: Vec<usize> = (0..6).map(|column| width(column).unwrap_or(0)).collect();
+    let mut out = String::new();
+    for row in &rows {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let _ = writeln!(out, "{}", cells.join("  ").trim_end());
+    }
+    for socket in &tests.sockets {
+        let how = if socket.visible { "visible to exec" } else { "hidden from exec" };
+        let _ = writeln!(out, "socket {}: {how}", socket.path);
+    }
+    for problem in tests.problems() {
+        let _ = writeln!(out, "! {problem}");
+    }
+    out
+}
+
+fn row(tried: &Tried) -> [String; 6] {
+    [
+        tried.path.into(),
+        dnsaddr::show(tried.probe.server),
+        transport(tried.probe.transport).into(),
+        tried.outcome.by.map_or_else(|| "-".into(), dnsaddr::show),
+        format!("{:.1} ms", milliseconds(tried)),
+        match &tried.outcome.error {
+            Some(error) => format!("{}: {error}", word(tried)),
+            None => word(tried).into(),
+        },
+    ]
+}
+
+fn milliseconds(tried: &Tried) -> f64 {
+    (tried.outcome.took.as_secs_f64() * 10_000.0).round() / 10.0
+}
+
+fn transport(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+    }
+}
+
+fn word(tried: &Tried) -> &'static str {
+    match tried.verdict {
+        Verdict::Configured => "as configured",
+        Verdict::Direct if tried.probe.server.port() != dnsaddr::PORT => "reachable",
+        Verdict::Direct => "answered, not rewritten",
+        Verdict::Refused => "refused",
+        Verdict::Silent => "no answer",
+        Verdict::Leaks => "LEAKS",
+    }
+}
