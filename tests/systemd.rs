@@ -16,15 +16,14 @@ if ! test -e "$base/root/ready"; then
         bookworm "$base/root" >"$base/log" 2>&1 || { tail -n 5 "$base/log"; exit 97; }
     touch "$base/root/ready"
 fi
-work=$(mktemp -d -p "$base"); mkdir "$work/up" "$work/work" "$work/at"
+work=$(mktemp -d -p "$base")
 mount -t tmpfs tmpfs "$work"; mkdir "$work/up" "$work/work" "$work/at"
 mount -t overlay -o "lowerdir=$base/root,upperdir=$work/up,workdir=$work/work" overlay "$work/at"
-trap 'umount "$work/at" "$work"; rm -d "$work"/* "$work"' EXIT
+trap 'umount "$work/at" "$work"; rmdir "$work"' EXIT
 root=$work/at
 install -D -m 755 "$bin" "$root/usr/local/bin/nsnat"
 install -D -m 644 "$project/scripts/systemd/nsnat.service" "$root/etc/systemd/system/nsnat.service"
 mkdir -p "$root/etc/nsnat" "$root/etc/systemd/system/multi-user.target.wants"
-cp "$base/../systemd-world/"* "$root/etc/systemd/system/" 2>/dev/null || true
 printf '[namespace.slow]\ngateway = "192.168.1.254"\n' > "$root/etc/nsnat/nsnat.toml"
 cat > "$root/etc/systemd/system/world.service" <<'END'
 [Unit]
@@ -104,9 +103,9 @@ fn a_unit_is_bound_survives_a_reboot_and_is_unbound() {
         systemctl is-active nsnat
         systemd-run -q --pipe --wait -p Requires=nsnat.service -p After=nsnat.service -p NetworkNamespacePath=/run/netns/slow socat -T2 -u TCP:203.0.113.9:80 STDOUT
         nsnat systemd bind nothere job; echo $?; nsnat systemd bind slow ../job; echo $?",
-        "nsnat list; systemctl is-active nsnat; ip netns list; systemctl start job; systemctl restart nsnat; systemctl start job
+        "nsnat list; systemctl is-active nsnat; ls /run/netns; systemctl start job; systemctl restart nsnat; systemctl start job
         nsnat systemd unbind job; nsnat systemd unbind job; echo $?; systemctl start job; ls /etc/systemd/system/job.service.d",
-        "systemctl start job; systemctl disable -q nsnat; systemctl stop nsnat; ip netns list; echo none",
+        "systemctl start job; systemctl disable -q nsnat; systemctl stop nsnat; ls /run/netns; echo none",
     ]);
     let (fast, slow) = ("fast\nresolver\nresolv.conf\n", "slow\nno resolver\nresolv.conf\n");
     let bound = "job.service: in slow from its next start on (systemctl restart job.service)\n";
