@@ -24,6 +24,7 @@ mod probe;
 mod processes;
 mod resolver;
 mod sysctl;
+pub mod systemd;
 mod table;
 mod traffic;
 
