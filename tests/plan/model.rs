@@ -358,8 +358,9 @@ fn kernels_rules() -> Vec<Rule> {
     ]
 }
 
-const INSIDE_SYSCTLS: [(&str, &str); 4] = [
+const INSIDE_SYSCTLS: [(&str, &str); 5] = [
     ("ipv4/route_localnet", "0"),
+    ("ipv4/accept_local", "0"),
     ("ipv6/disable_ipv6", "0"),
     ("ipv6/accept_dad", "1"),
     ("ipv6/accept_ra", "1"),
