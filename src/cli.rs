@@ -124,6 +124,12 @@ pub enum Command {
         #[command(subcommand)]
         command: DnsCommand,
     },
+    /// Let a systemd unit run inside a namespace
+    Systemd {
+        /// What to do
+        #[command(subcommand)]
+        command: SystemdCommand,
+    },
     /// Print the nft skeleton that `up` loads
     Skeleton,
     /// Print completions for a shell
@@ -134,6 +140,25 @@ pub enum Command {
     },
     /// Print the man page
     Man,
+}
+
+/// `nsnat systemd`.
+#[derive(Debug, Subcommand)]
+pub enum SystemdCommand {
+    /// From its next start on, UNIT runs inside NAME
+    Bind {
+        /// The namespace
+        name: Name,
+        /// A service, socket, mount or swap unit
+        #[arg(value_parser = unit)]
+        unit: String,
+    },
+    /// From its next start on, UNIT runs as it did before
+    Unbind {
+        /// The unit
+        #[arg(value_parser = unit)]
+        unit: String,
+    },
 }
 
 /// `nsnat dns`.
@@ -213,6 +238,9 @@ pub struct Exec {
     /// With a process-number space of its own: everything inside ends with the command
     #[arg(long)]
     pub pid: bool,
+    /// At the end, say on standard error how many bytes went down and up, how fast, and how long it took
+    #[arg(long)]
+    pub report: bool,
     /// SRC appears as DST for the command only; once for each
     #[arg(long, value_name = "SRC:DST[:ro]")]
     pub mount: Vec<OsString>,
@@ -229,6 +257,26 @@ pub struct Exec {
     pub command: Vec<OsString>,
 }
 
+/// A unit's whole name (systemd.unit(5)); one without a type is a service.
+fn unit(text: &str) -> Result<String, String> {
+    // The types that have NetworkNamespacePath= (systemd.exec(5)).
+    const TYPES: [&str; 4] = [".service", ".socket", ".mount", ".swap"];
+    let known = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    let whole = if text.contains('.') { text.to_owned() } else { format!("{text}.service") };
+    match TYPES.iter().find_map(|suffix| whole.strip_suffix(suffix)) {
+        Some(prefix)
+            if !prefix.is_empty()
+                && !prefix.starts_with('.')
+                && whole.len() < 256
+                && whole.chars().all(known) =>
+        {
+            Ok(whole)
+        }
+        Some(_) => Err("is no name of a unit".into()),
+        None => Err("only service, socket, mount and swap units have processes that can be bound".into()),
+    }
+}
+
 /// `OLD=NEW`.
 fn rewrite(text: &str) -> Result<(SocketAddr, SocketAddr), String> {
     let (old, new) = text.split_once('=').ok_or("OLD=NEW is needed")?;
@@ -238,6 +286,20 @@ fn rewrite(text: &str) -> Result<(SocketAddr, SocketAddr), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn units_have_names() {
+        for (text, whole) in
+            [("a", "a.service"), ("a@b.service", "a@b.service"), ("var-x\\x2dy.mount", "var-x\\x2dy.mount")]
+        {
+            assert_eq!(unit(text).as_deref(), Ok(whole));
+        }
+        for text in
+            ["", ".service", "../a.service", "a/b", "a b", "a.timer", "a\n", "..service", "-/.service"]
+        {
+            assert!(unit(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_definition_is_consistent() {

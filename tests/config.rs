@@ -82,11 +82,15 @@ fn show(config: &Config) -> String {
 }
 
 fn say(namespace: &Namespace) -> String {
-    let Namespace { uplinks, lan, mtu, subnet, ipv6, dns, temporary, .. } = namespace;
+    let Namespace { uplinks, lan, mtu, subnet, ipv6, dns, temporary, allow, .. } = namespace;
     let ways: Vec<String> = uplinks.iter().map(way).collect();
     let subnet = subnet.as_ref().map(|subnet| subnet.value.to_string());
     let (ways, dns) = (ways.join(" else "), resolve(dns));
-    format!("{ways}; lan {lan} mtu {mtu:?} subnet {subnet:?} ipv6 {ipv6:?} {dns} temporary {temporary}")
+    let allow: Vec<String> = allow.iter().map(|who| format!(" allow {}", who.value)).collect();
+    let allow = allow.concat();
+    format!(
+        "{ways}; lan {lan} mtu {mtu:?} subnet {subnet:?} ipv6 {ipv6:?} {dns} temporary {temporary}{allow}"
+    )
 }
 
 fn way(uplink: &Uplink) -> String {

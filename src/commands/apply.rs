@@ -44,7 +44,9 @@ impl<'a> Session<'a> {
     /// What is.
     pub(super) fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
         self.named = names.iter().copied().cloned().collect();
-        self.kernel.observe(names, self.depth)
+        let mut observed = self.kernel.observe(names, self.depth)?;
+        observed.note_numbers();
+        Ok(observed)
     }
 
     /// Makes `goal` true; says how many actions that took.
@@ -108,8 +110,9 @@ impl<'a> Session<'a> {
         let mut noted = goal.clone();
         noted.skeleton.clone_from(&observed.table.rules);
         for (name, member) in &mut noted.members {
-            if let Some(Netns::Alive { inode, .. }) = observed.namespaces.get(name) {
+            if let Some(Netns::Alive { inode, cookie, .. }) = observed.namespaces.get(name) {
                 member.inode = Some(*inode);
+                member.cookie = *cookie;
             }
         }
         self.finish(&noted)
@@ -270,7 +273,13 @@ fn union(first: &Journal, second: &Journal) -> Journal {
 }
 
 fn target(member: &Member) -> Target {
-    Target { hide_resolvers: member.dns.host.is_none(), nameservers: member.dns.nameservers.clone() }
+    Target {
+        hide_resolvers: member.dns.host.is_none(),
+        inode: member.inode,
+        cookie: member.cookie,
+        nameservers: member.dns.nameservers.clone(),
+        allowed: member.allowed.clone(),
+    }
 }
 
 fn names(names: &[Name]) -> String {

@@ -2,9 +2,11 @@
 
 use super::Context;
 use crate::config::{self, Config, NewNamespace, Source};
+use crate::enter;
 use crate::error::Result;
-use crate::model::{Journal, Name, Observed};
+use crate::model::{Account, Journal, Name, Observed};
 use crate::plan::{Selection, resolve};
+use std::collections::BTreeMap;
 
 /// Reads and checks the configuration.
 pub(super) fn open(context: &Context<'_>) -> Result<Config> {
@@ -35,6 +37,20 @@ pub(super) fn goal(
         return Err(super::unknown(name, config.namespaces.keys()));
     }
     let selection = if names.is_empty() { Selection::All } else { Selection::These(names) };
+    let observed = &Observed { accounts: accounts(config)?, ..observed.clone() };
     resolve(config, selection, observed)
         .map_err(|problems| config::report(&problems, &config.sources, context.colour))
+}
+
+/// The numbers of all users and groups that the configuration names.
+fn accounts(config: &Config) -> Result<BTreeMap<Account, u32>> {
+    let mut found = BTreeMap::new();
+    for who in config.namespaces.values().flat_map(|namespace| &namespace.allow) {
+        if !found.contains_key(&who.value)
+            && let Some(number) = enter::number(&who.value)?
+        {
+            found.insert(who.value.clone(), number);
+        }
+    }
+    Ok(found)
 }

@@ -1,10 +1,11 @@
 //! `nsnat exec` where the fast path did not serve, and `nsnat shell`.
 
-use super::{Context, config, throw_away, up};
+use super::{Context, config, throw_away, traffic, up};
 use crate::cli;
 use crate::enter::{self, Request, Who};
 use crate::error::{Class, Error, Result};
 use crate::model::Name;
+use crate::report;
 use std::process::ExitCode;
 
 pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
@@ -18,7 +19,10 @@ pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
 pub(super) fn shell(context: &Context<'_>, name: &Name) -> Result<ExitCode> {
     let who = if enter::has_caller() { Who::Me } else { Who::Same };
     let command = enter::shell_command(name);
-    enter(context, &Request { namespace: name.clone(), who, pid: false, mounts: Vec::new(), command })
+    enter(
+        context,
+        &Request { namespace: name.clone(), who, pid: false, report: false, mounts: Vec::new(), command },
+    )
 }
 
 /// Brings a declared namespace up where it is not, then becomes the command.
@@ -26,7 +30,11 @@ fn enter(context: &Context<'_>, request: &Request) -> Result<ExitCode> {
     if !enter::is_up(&request.namespace)? {
         bring_up(context, &request.namespace).map_err(|error| error.class(Class::Exec))?;
     }
-    Err(enter::run(request))
+    if !request.report {
+        return Err(enter::run(request));
+    }
+    let start = traffic::Start::now(&request.namespace, report::Scope::Namespace);
+    Err(enter::run_then(request, || start.tell(context.json())))
 }
 
 fn bring_up(context: &Context<'_>, name: &Name) -> Result<()> {

@@ -12,7 +12,9 @@ mod list;
 mod plan;
 mod processes;
 mod status;
+mod systemd;
 mod throw_away;
+mod traffic;
 mod up;
 
 use crate::cli::{Cli, Color, Command, Global, Output};
@@ -71,6 +73,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Ps { name } => processes::ps(context, name).map(done),
         Command::Which { pid } => processes::which(context, *pid),
         Command::Dns { name, command } => dns::run(context, name, command),
+        Command::Systemd { command } => systemd::run(context, command).map(done),
         Command::Skeleton => info::skeleton(context).map(done),
         Command::Completions { shell } => info::completions(*shell).map(done),
         Command::Man => info::man().map(done),

@@ -4,7 +4,7 @@
 //! behind the command, and takes the namespace down when that ended. When nsnat itself is killed, the next one that
 //! changes anything finds an owner that ended and nobody inside, and takes it down.
 
-use super::{Context, apply::Session, config, declare};
+use super::{Context, apply::Session, config, declare, traffic::Start};
 use crate::cli;
 use crate::config::NewNamespace;
 use crate::enter;
@@ -12,6 +12,7 @@ use crate::error::{Class, Error, Result};
 use crate::kernel::{self, members, netns};
 use crate::model::{Name, Owner};
 use crate::plan::{self, Selection, resolve};
+use crate::report::Scope;
 use std::process::ExitCode;
 
 pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
@@ -25,7 +26,11 @@ pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
     }
     set_up(context, &name, &declare::new_by_way(&exec.way), owner)
         .map_err(|error| error.class(Class::Exec))?;
+    let start = request.report.then(|| Start::now(&name, Scope::Job));
     Err(enter::run_then(&request, || {
+        if let Some(start) = start {
+            start.tell(context.json());
+        }
         if let Err(error) = take_down(context, &name) {
             eprintln!("{error}");
         }

@@ -22,7 +22,7 @@ pub use load::{check, load};
 pub use read::{Layout, locate, open};
 pub use report::report;
 
-use crate::model::{Name, numbers};
+use crate::model::{Account, Name, numbers};
 use ipnetwork::{Ipv4Network, Ipv6Network};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -145,6 +145,8 @@ pub struct Namespace {
     pub ipv6: Ipv6,
     /// `dns`.
     pub dns: Dns,
+    /// Who may enter it besides root.
+    pub allow: Vec<Located<Account>>,
     /// Declared below /run.
     pub temporary: bool,
 }

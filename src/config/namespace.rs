@@ -3,7 +3,7 @@
 use super::reader::{Key, Reader, Refusal, Section, Value, listed, nearest, quoted};
 use super::{Dns, Ipv6, Located, Namespace, Problem, Uplink};
 use super::{dns, net, schema, way};
-use crate::model::Name;
+use crate::model::{Account, Name};
 
 /// What the kernel takes as an IPv4 MTU: RFC 791's minimum for a datagram's reassembly up to its length field.
 const MTU: std::ops::RangeInclusive<i128> = 576..=65_535;
@@ -60,6 +60,7 @@ pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_
         subnet: section.get("subnet").and_then(|value| reader.parsed("`subnet`", value, net::subnet)),
         ipv6,
         dns: section.get("dns").map_or(Dns::Auto, |value| dns::read(reader, value, ipv6)),
+        allow: section.get("allow").map_or_else(Vec::new, |value| allow(reader, value)),
         temporary: false,
     };
     Some(Draft { namespace, wanted })
@@ -104,6 +105,16 @@ fn names(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Located<String>> {
         }
     }
     read
+}
+
+/// `allow`: users and groups.
+fn allow(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Located<Account>> {
+    let account = |text: &str| {
+        let cure = || Some("users by name, groups as `\"@GROUP\"`: `[\"backup\", \"@netusers\"]`".to_owned());
+        text.parse().map_err(|why: &str| (format!("{} is nobody: {why}", quoted(text)), cure()))
+    };
+    let values = reader.list("`allow`", value);
+    values.into_iter().filter_map(|value| reader.parsed("`allow`", value, account)).collect()
 }
 
 /// `ipv6`.

@@ -17,6 +17,7 @@ struct Options {
     user: Option<String>,
     me: bool,
     pid: bool,
+    report: bool,
     mounts: Vec<Mount>,
 }
 
@@ -38,6 +39,7 @@ impl Options {
         match text {
             "--me" if !self.me => self.me = true,
             "--pid" if !self.pid => self.pid = true,
+            "--report" if !self.report => self.report = true,
             "-u" | "--user" | "--mount" | "--tmpfs" => {
                 let (value, rest) = rest.split_first()?;
                 return self.take(text, value).map(|()| rest);
@@ -74,7 +76,14 @@ impl Options {
         };
         // An empty directory can be put into what was bound; nothing can be bound into an empty directory.
         self.mounts.sort_by_key(|mount| matches!(mount, Mount::Tmpfs(_)));
-        Some(Request { namespace, who, pid: self.pid, mounts: self.mounts, command: command.to_vec() })
+        Some(Request {
+            namespace,
+            who,
+            pid: self.pid,
+            report: self.report,
+            mounts: self.mounts,
+            command: command.to_vec(),
+        })
     }
 }
 
@@ -101,8 +110,7 @@ fn without_dashes(args: &[OsString]) -> &[OsString] {
 /// Finishes what the parser made of `exec NAME …`. Everything from NAME on is in one list there, and options
 /// before it that the parser did not recognise.
 pub fn from_cli(exec: &cli::Exec) -> Result<Request> {
-    let mut options =
-        Options { user: exec.user.clone(), me: exec.me, pid: exec.pid, mounts: given_mounts(exec)? };
+    let mut options = given(exec)?;
     let Some((name, args)) = options.read(&exec.command).map_err(misplaced)?.split_first() else {
         return Err(Error::usage("exec", "a namespace and a command are needed"));
     };
@@ -118,8 +126,7 @@ pub fn from_cli(exec: &cli::Exec) -> Result<Request> {
 
 /// The same for a namespace that the command line does not name: everything is the command.
 pub fn in_throw_away(exec: &cli::Exec, namespace: &Name) -> Result<Request> {
-    let mut options =
-        Options { user: exec.user.clone(), me: exec.me, pid: exec.pid, mounts: given_mounts(exec)? };
+    let mut options = given(exec)?;
     let command = without_dashes(options.read(&exec.command).map_err(misplaced)?);
     if command.is_empty() {
         return Err(
@@ -141,6 +148,12 @@ fn misplaced(option: &OsStr) -> Error {
         "is no option that can stand here, or its value is wrong",
     )
     .hint("options of nsnat itself come before the namespace; a command that starts with '-' comes after --")
+}
+
+/// The options that the parser recognised.
+fn given(exec: &cli::Exec) -> Result<Options> {
+    let mounts = given_mounts(exec)?;
+    Ok(Options { user: exec.user.clone(), me: exec.me, pid: exec.pid, report: exec.report, mounts })
 }
 
 fn given_mounts(exec: &cli::Exec) -> Result<Vec<Mount>> {
@@ -203,6 +216,8 @@ mod tests {
             "exec --tmpfs /c slow --mount /a:/b id",
             "exec --tmpfs /c --mount /a:/b slow id",
             "exec --mount=/a:/b slow id",
+            "exec --report slow id",
+            "exec slow --report --pid -- id",
         ] {
             let plain = plain(&words(line)).unwrap_or_else(|| panic!("{line} is plain"));
             assert_eq!(plain, by_clap(line).unwrap(), "{line}");

@@ -26,6 +26,7 @@
 mod args;
 mod command;
 mod inherited;
+mod member;
 mod mounts;
 mod namespace;
 mod pid;
@@ -38,13 +39,15 @@ mod view;
 
 use crate::error::{Class, Context, Error, Result};
 use crate::model::Name;
-use nix::sched::{CloneFlags, setns};
+use nix::unistd::geteuid;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use args::{from_cli, in_throw_away};
+pub use member::serve;
 pub use shell::{command as shell_command, has_caller, user_name};
+pub use user::number;
 pub use view::{View, view};
 
 /// What is to be run, where, and as whom.
@@ -56,6 +59,8 @@ pub struct Request {
     pub who: Who,
     /// With a process-number space of its own.
     pub pid: bool,
+    /// What it moved is told at the end: somebody has to stay behind.
+    pub report: bool,
     /// Mounts that only the command and its descendants see, in this order.
     pub mounts: Vec<Mount>,
     /// The command and its arguments.
@@ -95,7 +100,7 @@ pub enum Mount {
 /// Nothing is returned when the command line's parser has to look at it, or the namespace has to be brought up
 /// first; an error when it failed; on success the process is the command by now.
 pub fn fast_path(args: &[OsString]) -> Option<Error> {
-    let request = args::plain(args)?;
+    let request = args::plain(args).filter(|request| !request.report)?;
     match namespace::find(&request.namespace) {
         Ok(None) => None,
         Ok(Some(inside)) => Some(become_command(&request, inside)),
@@ -149,6 +154,9 @@ fn fork_command() -> Result<Option<nix::unistd::Pid>> {
 }
 
 fn become_command(request: &Request, inside: namespace::Inside) -> Error {
+    if !geteuid().is_root() {
+        return own_failure(member::hand_over(request, &inside.target));
+    }
     match enter(request, inside) {
         Ok(never) => match never {},
         Err(error) => own_failure(error),
@@ -160,26 +168,20 @@ fn own_failure(error: Error) -> Error {
     if error.status() == Class::Failed.status() { error.class(Class::Exec) } else { error }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the room that enters namespaces")]
 fn enter(request: &Request, inside: namespace::Inside) -> Result<Infallible> {
     let account = user::find(&request.who)?;
     let name = &request.namespace;
-    setns(&inside.netns, CloneFlags::CLONE_NEWNET).map_err(|why| not_allowed(name, why))?;
-    mounts::set_up(name, &inside.target, &request.mounts)?;
+    inside.enter(name)?;
+    mounts::set_up(name, &inside.target, &request.mounts)?.restore();
     drop(inside);
     if request.pid {
-        pid::enter().what(|| format!("namespace {name}: own process numbers"))?;
+        pid::enter(|| Ok(())).what(|| format!("namespace {name}: own process numbers"))?;
     }
     if let Some(account) = &account {
-        privileges::become_user(account).what(|| format!("user {}", account.name))?;
+        privileges::drop_to(&account.ids).what(|| format!("user {}", account.name))?;
     }
     set_environment(name, account.as_ref());
     Err(command::replace(&request.command))
-}
-
-fn not_allowed(name: &Name, why: nix::Error) -> Error {
-    let error = Error::new(format!("namespace {name}"), format!("cannot be entered: {}", why.desc()));
-    if why == nix::Error::EPERM { error.hint("only root may: sudo nsnat exec …") } else { error }
 }
 
 fn set_environment(name: &Name, account: Option<&user::Account>) {

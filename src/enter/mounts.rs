@@ -42,9 +42,10 @@ const IN_SYS: [&str; 12] = [
 /// The same for `/proc`.
 const IN_PROC: [&str; 1] = ["/proc/sys/fs/binfmt_misc"];
 
-/// Makes a mount namespace for the command, in the network namespace that was entered before.
+/// Makes a mount namespace for the command, in the network namespace that was entered before. What is returned
+/// leads back to the working directory.
 #[expect(clippy::disallowed_methods, reason = "this is the room that makes a command's mount namespace")]
-pub(super) fn set_up(name: &Name, target: &Target, extra: &[Mount]) -> Result<()> {
+pub(super) fn set_up(name: &Name, target: &Target, extra: &[Mount]) -> Result<Here> {
     let here = Here::now();
     let what = || format!("namespace {name}: mounts");
     unshare(CloneFlags::CLONE_NEWNS).what(what)?;
@@ -64,8 +65,7 @@ pub(super) fn set_up(name: &Name, target: &Target, extra: &[Mount]) -> Result<()
         resolvers::show(&conf)?;
     }
     extra.iter().try_for_each(add)?;
-    here.restore();
-    Ok(())
+    Ok(here)
 }
 
 /// Mounts a `/proc` that shows the calling process's process numbers.
@@ -83,7 +83,11 @@ fn cover(dir: &str, kind: &str, magic: FsType, within: &[&str], source: &str) ->
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let below = within.iter().filter(below).map(|path| Ok((open(*path, flags, Mode::empty())?, *path)));
     let below: Vec<(OwnedFd, &str)> = below.collect::<nix::Result<_>>()?;
-    mount(Some(source), dir, Some(kind), same_flags(old.flags()), None::<&str>)?;
+    match mount(Some(source), dir, Some(kind), same_flags(old.flags()), None::<&str>) {
+        // It is this very one already: we were called from inside the same namespace.
+        Err(Errno::EBUSY) => return Ok(()),
+        done => done?,
+    }
     for (from, to) in below {
         if let Err(why) = move_mount(&from, to) {
             eprintln!("nsnat: {to}: is not visible inside: {}", why.desc());
@@ -182,7 +186,8 @@ fn make_read_only(dir: &Path) -> nix::Result<()> {
 }
 
 /// The working directory, where its path leads to it.
-struct Here(Option<PathBuf>);
+#[must_use]
+pub(super) struct Here(Option<PathBuf>);
 
 impl Here {
     fn now() -> Self {
@@ -190,8 +195,9 @@ impl Here {
     }
 
     /// When something was mounted over the working directory's path, the path is what is kept. A directory that
-    /// does not exist in the new place (a device of the host in `/sys`) stays what it was.
-    fn restore(self) {
+    /// does not exist in the new place (a device of the host in `/sys`) stays what it was. The path is the caller's
+    /// to change: with rights that are not the caller's, it could lead to where the caller may not be.
+    pub(super) fn restore(self) {
         if let Some(path) = self.0.filter(|path| !same_file(path.as_os_str())) {
             // Not an error: the command starts where it would have without nsnat.
             let _ = std::env::set_current_dir(path);

@@ -3,9 +3,12 @@
 //! Both are opened, checked by what was opened (never by what a path said earlier), and used by descriptor.
 
 use crate::error::{Context, Error, Result};
+use crate::kernel::netns;
 use crate::model::{Name, Target};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 use std::fs::File;
@@ -28,10 +31,34 @@ pub(super) struct Inside {
     pub(super) target: Target,
 }
 
+impl Inside {
+    /// Enters the network namespace, and looks whether it is the one that `up` made.
+    #[expect(clippy::disallowed_methods, reason = "this is the room that enters namespaces")]
+    pub(super) fn enter(&self, name: &Name) -> Result<()> {
+        let what = || format!("namespace {name}");
+        setns(&self.netns, CloneFlags::CLONE_NEWNET)
+            .map_err(|why| Error::new(what(), format!("cannot be entered: {}", why.desc())))?;
+        let Some(made) = self.target.cookie else { return Ok(()) };
+        // Any socket will do; this kind costs least.
+        let (family, kind) = (AddressFamily::Unix, SockType::Datagram);
+        let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, None).what(what)?;
+        if netns::cookie(&socket) == Some(made) { Ok(()) } else { Err(another(name)) }
+    }
+}
+
+fn another(name: &Name) -> Error {
+    Error::new(format!("namespace {name}"), "is not the one that nsnat made; somebody replaced it")
+        .hint(format!("remove it (ip netns del {name}), then: nsnat up {name}"))
+}
+
 /// Nothing when the namespace is not up, wholly or in part: then `up` can help. An error when it is not safe.
 pub(super) fn find(name: &Name) -> Result<Option<Inside>> {
     let Some(target) = record(name)? else { return Ok(None) };
     let Some(netns) = handle(name)? else { return Ok(None) };
+    let inode = fstat(&netns).what(|| format!("{NAMESPACES}/{name}"))?.st_ino;
+    if target.inode.is_some_and(|made| made != inode) {
+        return Err(another(name));
+    }
     Ok(Some(Inside { netns, target }))
 }
 

@@ -26,27 +26,31 @@ use nix::unistd::{Pid, pipe2, read};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Returns in the process that is to become the command. The calling process stays and ends as that one does.
+/// `drop` gives up the privileges of those that stay.
 #[expect(clippy::disallowed_methods, reason = "this is the room that enters namespaces")]
-pub(super) fn enter() -> Result<()> {
+pub(super) fn enter(drop: impl Fn() -> nix::Result<()>) -> Result<()> {
     let signals = Signals::take().what(|| "signals")?;
     unshare(CloneFlags::CLONE_NEWPID).what(|| "unshare")?;
     let (end, hold) = pipe2(OFlag::O_CLOEXEC).what(|| "pipe")?;
-    let Some(init) = child()? else { init(&end) };
+    let Some(init) = child()? else { init(&end, drop) };
     let Some(command) = child()? else {
         signals.give_back().what(|| "signals")?;
         return mounts::cover_proc();
     };
+    // Ending here ends everything inside.
+    drop().what(|| "drop privileges")?;
     close_all_but(hold.as_raw_fd());
     supervise(command, || end_all(init))
 }
 
 /// Number 1 inside. All signals are blocked here, and the kernel keeps those from inside away anyway.
-fn init(end: &OwnedFd) -> ! {
+fn init(end: &OwnedFd, drop: impl Fn() -> nix::Result<()>) -> ! {
     let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
     // SAFETY: no handler is installed.
     let ignored = unsafe { sigaction(Signal::SIGCHLD, &ignore) };
+    let dropped = drop();
     close_all_but(end.as_raw_fd());
-    while ignored.is_ok() && read(end, &mut [0]) == Err(Errno::EINTR) {}
+    while ignored.is_ok() && dropped.is_ok() && read(end, &mut [0]) == Err(Errno::EINTR) {}
     exit(0)
 }
 

@@ -1,24 +1,48 @@
 //! Becoming another user for good.
 
-use super::user::Account;
 use nix::errno::Errno;
-use nix::unistd::{getresgid, getresuid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, getresgid, getresuid, setfsgid, setfsuid, setgroups, setresgid, setresuid};
 
-/// Groups, user and capabilities of the account, and no way back. Root stays root, with what it has.
+/// All by which the kernel knows a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ids {
+    pub(super) user: Uid,
+    pub(super) group: Gid,
+    pub(super) groups: Vec<Gid>,
+}
+
+/// Groups, user and no capabilities, and no way back. Root stays root, with what it has.
 ///
 /// Inheritable and ambient capabilities go too. The bounding set stays, as with su(1) and sudo(8): it limits
 /// what a set-user-id program could get, and the user's own sudo has to work inside as it does outside.
 /// Until the exec the kernel holds this process undumpable (prctl(2), `PR_SET_DUMPABLE`), so the user cannot
 /// attach to it while it still has our memory.
-pub(super) fn become_user(account: &Account) -> nix::Result<()> {
-    setgroups(&account.groups)?;
-    setresgid(account.gid, account.gid, account.gid)?;
-    setresuid(account.uid, account.uid, account.uid)?;
-    if account.uid.is_root() {
+pub(super) fn drop_to(ids: &Ids) -> nix::Result<()> {
+    setgroups(&ids.groups)?;
+    setresgid(ids.group, ids.group, ids.group)?;
+    setresuid(ids.user, ids.user, ids.user)?;
+    if ids.user.is_root() {
         return Ok(());
     }
+    hide_memory()?;
     clear_capabilities()?;
-    verify(account)
+    verify(ids)
+}
+
+/// Until the exec nobody can attach to this process or make it dump core. The kernel sees to that by itself, unless
+/// `fs.suid_dumpable` is 1 (proc_sys_fs(5)).
+pub(super) fn hide_memory() -> nix::Result<()> {
+    nix::sys::prctl::set_dumpable(false)
+}
+
+/// From now on no exec gives privileges.
+pub(super) fn no_new() -> nix::Result<()> {
+    nix::sys::prctl::set_no_new_privs()
+}
+
+/// Whether no exec gives privileges.
+pub(super) fn are_frozen() -> bool {
+    nix::sys::prctl::get_no_new_privs().unwrap_or(false)
 }
 
 /// The arguments of capset(2), version 3: two words for each set.
@@ -52,14 +76,17 @@ fn clear_capabilities() -> nix::Result<()> {
 }
 
 /// What must hold is looked at, not believed.
-fn verify(account: &Account) -> nix::Result<()> {
+fn verify(ids: &Ids) -> nix::Result<()> {
     let (user, group) = (getresuid()?, getresgid()?);
-    let users = [user.real, user.effective, user.saved].into_iter().all(|id| id == account.uid);
-    let groups = [group.real, group.effective, group.saved].into_iter().all(|id| id == account.gid);
+    let users = [user.real, user.effective, user.saved].into_iter().all(|id| id == ids.user);
+    let groups = [group.real, group.effective, group.saved].into_iter().all(|id| id == ids.group);
+    // These two return what was before, and change nothing when the number is no user's.
+    let files =
+        setfsuid(Uid::from_raw(u32::MAX)) == ids.user && setfsgid(Gid::from_raw(u32::MAX)) == ids.group;
     let mut sets = [Sets { effective: u32::MAX, ..Sets::default() }; 2];
     let header = Header { version: VERSION, pid: 0 };
     // SAFETY: as in clear_capabilities; this one writes into `sets`.
     Errno::result(unsafe { libc::syscall(libc::SYS_capget, &raw const header, sets.as_mut_ptr()) })?;
     let capable = sets.iter().any(|set| set.effective | set.permitted | set.inheritable != 0);
-    if users && groups && !capable { Ok(()) } else { Err(Errno::EPERM) }
+    if users && groups && files && !capable { Ok(()) } else { Err(Errno::EPERM) }
 }

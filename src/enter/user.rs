@@ -5,8 +5,10 @@
 //! for a user in the files, unless nsswitch.conf says that groups come from elsewhere too.
 
 use super::Who;
+use super::privileges::Ids;
 use crate::error::{Context, Error, Result};
-use nix::unistd::{Gid, Uid, User, getgrouplist, getuid};
+use crate::model;
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist, getuid};
 use std::ffi::CString;
 use std::path::PathBuf;
 
@@ -14,9 +16,7 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) name: String,
-    pub(super) uid: Uid,
-    pub(super) gid: Gid,
-    pub(super) groups: Vec<Gid>,
+    pub(super) ids: Ids,
     pub(super) home: PathBuf,
     pub(super) shell: PathBuf,
 }
@@ -80,6 +80,29 @@ fn caller() -> Result<Found> {
     Ok(found)
 }
 
+/// The number of a user or group; nothing when there is none.
+pub fn number(account: &model::Account) -> Result<Option<u32>> {
+    match account {
+        model::Account::User(name) => Ok(by_name(name)?.map(|found| found.user.uid.as_raw())),
+        model::Account::Group(name) => group(name),
+    }
+}
+
+/// By name, else by number.
+fn group(name: &str) -> Result<Option<u32>> {
+    let what = || format!("group {name}");
+    if let Some(group) = Group::from_name(name).what(what)? {
+        return Ok(Some(group.gid.as_raw()));
+    }
+    let number = name.parse().ok().map(Gid::from_raw);
+    if let Some(group) = number.map(Group::from_gid).transpose().what(what)?.flatten() {
+        return Ok(Some(group.gid.as_raw()));
+    }
+    // `name:password:gid:members`
+    let line = getent("group", name)?;
+    Ok(line.and_then(|line| line.split(':').nth(2)?.parse().ok()))
+}
+
 fn account(found: Found) -> Result<Account> {
     let Found { user, local } = found;
     let what = || format!("groups of user {}", user.name);
@@ -94,7 +117,8 @@ fn account(found: Found) -> Result<Account> {
     if !groups.contains(&user.gid) {
         groups.push(user.gid);
     }
-    Ok(Account { name: user.name, uid: user.uid, gid: user.gid, groups, home: user.dir, shell: user.shell })
+    let ids = Ids { user: user.uid, group: user.gid, groups };
+    Ok(Account { name: user.name, ids, home: user.dir, shell: user.shell })
 }
 
 /// Whether the C library sees all groups of a user that it sees.

@@ -24,13 +24,16 @@ mod probe;
 mod processes;
 mod resolver;
 mod sysctl;
+pub mod systemd;
 mod table;
+mod traffic;
 
 pub use nix::sys::signal::Signal;
 pub use observe::Depth;
 pub use perform::Step;
 pub use probe::probe;
 pub use processes::{Process, members, netns_of};
+pub use traffic::{Traffic, traffic};
 
 use crate::error::{Context, Result};
 use crate::model::{Name, Owner};
@@ -50,6 +53,7 @@ pub struct Kernel {
 struct Inside {
     file: File,
     inode: u64,
+    cookie: Option<u64>,
     netlink: Netlink,
 }
 

@@ -82,6 +82,7 @@ impl Kernel {
             features: features(),
             nameservers,
             upstreams,
+            accounts: BTreeMap::new(),
         })
     }
 
@@ -103,7 +104,7 @@ impl Kernel {
                 let keys = INSIDE_SYSCTLS.map(String::from);
                 stack.sysctls =
                     netns::inside(&inside.file, move || Ok(sysctl::read_all(&keys))).what(|| name.clone())?;
-                Ok(Some(Netns::Alive { inode, stack: Box::new(stack) }))
+                Ok(Some(Netns::Alive { inode, cookie: inside.cookie, stack: Box::new(stack) }))
             }
         }
     }
@@ -113,10 +114,14 @@ impl Kernel {
         if self.inside.get(name).is_some_and(|inside| inside.inode == inode) {
             return Ok(());
         }
-        let socket =
-            netns::inside(&file, || Socket::new(NETLINK_ROUTE)).what(|| format!("namespace {name}"))?;
+        let (socket, cookie) = netns::inside(&file, || {
+            let socket = Socket::new(NETLINK_ROUTE)?;
+            let cookie = netns::cookie(&socket);
+            Ok((socket, cookie))
+        })
+        .what(|| format!("namespace {name}"))?;
         let netlink = self.runtime.block_on(async { Netlink::from_socket(socket) })?;
-        self.inside.insert(name.clone(), Inside { file, inode, netlink });
+        self.inside.insert(name.clone(), Inside { file, inode, cookie, netlink });
         Ok(())
     }
 }

@@ -14,8 +14,9 @@ use std::thread::JoinHandle;
 const CREATE: u16 = NLM_F_CREATE | NLM_F_EXCL;
 
 /// The kernel's ways of saying that something is gone already, which for a removal is as good as done:
-/// ESRCH for routes, ENOENT for rules, ENODEV for links, EADDRNOTAVAIL for addresses.
-const GONE: [i32; 4] = [libc::ESRCH, libc::ENOENT, libc::ENODEV, libc::EADDRNOTAVAIL];
+/// ESRCH for routes, ENOENT for rules, ENODEV for links, EADDRNOTAVAIL for addresses, and ENXIO for those of a device
+/// that the kernel took IPv6 off because its MTU became too small.
+const GONE: [i32; 5] = [libc::ESRCH, libc::ENOENT, libc::ENODEV, libc::EADDRNOTAVAIL, libc::ENXIO];
 
 /// What happens while actions are performed.
 #[derive(Debug)]

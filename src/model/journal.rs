@@ -133,9 +133,38 @@ pub struct Member {
     /// Inode number of its network namespace, once it was made.
     #[serde(default)]
     pub inode: Option<u64>,
+    /// The kernel's number for that very namespace, which no later one gets, as inode numbers are
+    /// (`SO_NETNS_COOKIE`, Linux 5.14).
+    #[serde(default)]
+    pub cookie: Option<u64>,
+    /// Who may enter it besides root.
+    #[serde(default, skip_serializing_if = "Allowed::is_empty")]
+    pub allowed: Allowed,
     /// The process for whose sake it exists (throw-away namespaces).
     #[serde(default)]
     pub owner: Option<Owner>,
+}
+
+/// Users and groups by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Allowed {
+    /// User numbers.
+    pub users: Vec<u32>,
+    /// Group numbers.
+    pub groups: Vec<u32>,
+}
+
+impl Allowed {
+    /// Nobody.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.groups.is_empty()
+    }
+
+    /// Whether a user with these groups is among them.
+    pub fn includes(&self, user: u32, groups: impl IntoIterator<Item = u32>) -> bool {
+        self.users.contains(&user) || groups.into_iter().any(|group| self.groups.contains(&group))
+    }
 }
 
 /// What happens to a namespace's DNS queries.
@@ -203,5 +232,15 @@ pub struct Target {
     /// Sockets through which name resolution would escape are hidden.
     pub hide_resolvers: bool,
     /// Servers of a resolv.conf that is seen in place of the host's; none: the host's is seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nameservers: Vec<IpAddr>,
+    /// Inode number of the namespace that `up` made; another one under this name is not entered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
+    /// Its cookie, for when a later namespace got the same inode number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<u64>,
+    /// Who may enter it besides root.
+    #[serde(skip_serializing_if = "Allowed::is_empty")]
+    pub allowed: Allowed,
 }

@@ -1,5 +1,6 @@
 //! Plain data: names, numbers and the kernel objects that nsnat knows. No I/O, no decisions.
 
+mod account;
 pub mod dnsaddr;
 pub mod journal;
 pub mod name;
@@ -9,7 +10,8 @@ pub mod observed;
 pub mod probe;
 pub mod stack;
 
-pub use journal::{DnsMode, Egress, Held, Journal, Member, Owner, Rewrite, Target, Way};
+pub use account::Account;
+pub use journal::{Allowed, DnsMode, Egress, Held, Journal, Member, Owner, Rewrite, Target, Way};
 pub use name::Name;
 pub use nft::{Datum, Element, Set};
 pub use observed::{Netns, Observed, Table};

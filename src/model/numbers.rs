@@ -32,6 +32,9 @@ pub const INSIDE_PROTOCOL: u8 = 213;
 pub mod preference {
     /// `from SUBNET to SERVER lookup main`: DNS servers that a namespace asks by the host's own way.
     pub const HOST_DNS: u32 = 4209;
+    /// `to SLICE lookup main`, IPv6: the kernel sends an ICMPv6 error from the host end's address, which is in the
+    /// slice; without this it would have no way back when somebody flushed the table, and a program would wait.
+    pub const BACK: u32 = 4208;
     /// `fwmark V/MASK lookup T`.
     pub const MARK: u32 = 4210;
     /// `from SLICE lookup T`: holds without marks, and satisfies a strict `rp_filter`.
@@ -41,7 +44,7 @@ pub mod preference {
     /// `from SLICE unreachable`.
     pub const SOURCE_FLOOR: u32 = 4213;
     /// All of them; a rule of ours has one of these.
-    pub const ALL: [u32; 5] = [HOST_DNS, MARK, SOURCE, MARK_FLOOR, SOURCE_FLOOR];
+    pub const ALL: [u32; 6] = [BACK, HOST_DNS, MARK, SOURCE, MARK_FLOOR, SOURCE_FLOOR];
     /// Inside a namespace: DNS to loopback is diverted before the local table is asked.
     pub const INSIDE_DNS: u32 = 10;
     /// Inside a namespace: the local table's new place (0 is the kernel's).

@@ -1,6 +1,6 @@
 //! What is: the kernel's state and our journal, as far as the plan needs them.
 
-use super::{Element, Journal, Name, Stack};
+use super::{Account, Element, Journal, Name, Stack};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,9 @@ pub struct Observed {
     pub features: Features,
     /// Servers behind the host's stubs, by device; under "" those that are nobody's in particular.
     pub upstreams: BTreeMap<String, Vec<std::net::IpAddr>>,
+    /// Numbers of the users and groups that the configuration names, as far as they exist.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub accounts: BTreeMap<Account, u32>,
     /// Nameservers of the host's resolv.conf.
     pub nameservers: Vec<std::net::IpAddr>,
 }
@@ -51,6 +54,9 @@ pub enum Netns {
     Alive {
         /// Inode number of the namespace.
         inode: u64,
+        /// Its cookie ([`Member::cookie`](super::Member::cookie)), where the kernel has them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cookie: Option<u64>,
         /// Its stack.
         stack: Box<Stack>,
     },
@@ -83,7 +89,7 @@ impl Observed {
         match netns {
             Netns::Stale => noted.is_some(),
             Netns::Unseen { inode } => self.noted(name, *inode),
-            Netns::Alive { inode, stack } => {
+            Netns::Alive { inode, stack, .. } => {
                 let group = super::numbers::LINK_GROUP;
                 let tagged = stack.link("eth0").is_some_and(|link| link.group == group);
                 match noted.map(|member| member.inode) {
@@ -92,6 +98,21 @@ impl Observed {
                     Some(None) => tagged || stack.links.iter().all(|link| link.loopback && !link.up),
                     _ => tagged && self.host_end_names(name),
                 }
+            }
+        }
+    }
+
+    /// Notes the numbers of namespaces whose making was cut off before that: once it is written down whose they are,
+    /// taking them to pieces may be cut off, too.
+    pub fn note_numbers(&mut self) {
+        let numbered = |(name, netns): (&Name, &Netns)| match netns {
+            Netns::Alive { inode, .. } if self.is_ours(name, netns) => Some((name.clone(), *inode)),
+            _ => None,
+        };
+        let numbers: Vec<_> = self.namespaces.iter().filter_map(numbered).collect();
+        for (name, inode) in numbers {
+            if let Some(member) = self.journal.members.get_mut(&name) {
+                member.inode.get_or_insert(inode);
             }
         }
     }

@@ -139,7 +139,7 @@ fn sources(journal: &Journal, egress: &Egress, family: Family, features: Feature
     }
 }
 
-/// Four kinds of rules; by source as well as by mark, because that satisfies a strict `rp_filter` and holds when
+/// Four kinds of rules, five for IPv6; by source as well as by mark, because that satisfies a strict `rp_filter` and holds when
 /// somebody flushed nft and our marks with it.
 fn rules(mark: (u32, u32), table: u32, family: Family, sources: &[IpNetwork]) -> Vec<Rule> {
     use numbers::preference as pref;
@@ -149,8 +149,12 @@ fn rules(mark: (u32, u32), table: u32, family: Family, sources: &[IpNetwork]) ->
         by_mark(rule(pref::MARK, RuleAction::Lookup(table))),
         by_mark(rule(pref::MARK_FLOOR, RuleAction::Unreachable)),
     ];
-    for from in sources {
-        let from = Some(*from);
+    for source in sources {
+        let from = Some(*source);
+        if family == Family::V6 {
+            let main = RuleAction::Lookup(u32::from(libc::RT_TABLE_MAIN));
+            out.push(Rule { to: from, ..rule(pref::BACK, main) });
+        }
         out.push(Rule { from, ..rule(pref::SOURCE, RuleAction::Lookup(table)) });
         out.push(Rule { from, ..rule(pref::SOURCE_FLOOR, RuleAction::Unreachable) });
     }

@@ -34,7 +34,8 @@ pub(super) fn note(journal: &mut Journal, observed: &Observed) {
     let mut wanted: BTreeMap<String, &str> = BTreeMap::new();
     wanted.extend(uplinks(journal, observed.features).into_iter().map(|key| (key, "1")));
     if wanted.contains_key(ALL6) && before(ALL6).as_deref() == Some("0") {
-        wanted.extend(neighbours(observed, &before));
+        wanted.extend(listeners(observed, &before));
+        wanted.extend(routers(&noted, observed));
     }
     let held = |(key, now): (String, &str)| {
         let before = before(&key)?;
@@ -54,14 +55,26 @@ fn uplinks(journal: &Journal, features: Features) -> Vec<String> {
     journal.egresses.iter().filter_map(keys).flatten().collect()
 }
 
-/// What has to be kept up on other devices while the whole host forwards IPv6.
-fn neighbours(observed: &Observed, before: &impl Fn(&str) -> Option<String>) -> Vec<(String, &'static str)> {
+/// Devices that listen to router advertisements, and go on with it while the whole host forwards IPv6.
+fn listeners(observed: &Observed, before: &impl Fn(&str) -> Option<String>) -> Vec<(String, &'static str)> {
+    let keys = others(observed).map(|dev| format!("net/ipv6/conf/{dev}/accept_ra"));
+    keys.filter(|key| before(key).as_deref() == Some("1")).map(|key| (key, "2")).collect()
+}
+
+/// Devices whose flag was set before the switch was. Once that is on they all have it, and only the notes tell.
+fn routers(noted: &BTreeMap<String, Held>, observed: &Observed) -> Vec<(String, &'static str)> {
+    let keys = others(observed).map(|dev| format!("net/ipv6/conf/{dev}/forwarding"));
+    let set = |key: &String| match noted.get(ALL6) {
+        Some(_) => noted.contains_key(key),
+        None => observed.host.sysctls.get(key).is_some_and(|value| value == "1"),
+    };
+    keys.filter(set).map(|key| (key, "1")).collect()
+}
+
+/// The devices of the host, and what new ones get.
+fn others(observed: &Observed) -> impl Iterator<Item = &str> {
     let theirs = observed.host.links.iter().filter(|link| !link.loopback && !super::diff::is_our_link(link));
-    let devices = theirs.map(|link| link.name.as_str()).chain(["default"]);
-    let keys = devices.flat_map(|dev| {
-        [(format!("net/ipv6/conf/{dev}/accept_ra"), "2"), (format!("net/ipv6/conf/{dev}/forwarding"), "1")]
-    });
-    keys.filter(|(key, _)| before(key).as_deref() == Some("1")).collect()
+    theirs.map(|link| link.name.as_str()).chain(["default"])
 }
 
 /// What is held no more, and the value that it gets back; what somebody changed since stays.

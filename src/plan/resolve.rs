@@ -2,7 +2,9 @@
 
 use super::{alloc, dns, hold, way};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
-use crate::model::{DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers};
+use crate::model::{
+    Account, Allowed, DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers,
+};
 use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::BTreeSet;
 
@@ -66,6 +68,7 @@ fn known(observed: &Observed) -> Journal {
     // A namespace that went away is made anew, and has no number until that is done.
     for (name, member) in &mut journal.members {
         member.inode = member.inode.filter(|_| observed.namespaces.get(name).is_some_and(alive));
+        member.cookie = member.cookie.filter(|_| member.inode.is_some());
     }
     // A device that went down since, or lost an address, takes no routes: nobody else's change may fail on that.
     for way in journal.egresses.values_mut().filter_map(|egress| egress.way.as_mut()) {
@@ -158,6 +161,8 @@ impl Case<'_> {
             ipv6,
             dns,
             inode: old.and_then(|old| old.inode),
+            cookie: old.and_then(|old| old.cookie),
+            allowed: self.allowed()?,
             owner: self.owner.or(old.and_then(|old| old.owner)),
         };
         journal.members.insert(self.name.clone(), member);
@@ -180,6 +185,24 @@ impl Case<'_> {
             ]),
             _ => Ok(()),
         }
+    }
+
+    /// The numbers of those who may enter besides root.
+    fn allowed(&self) -> Found<Allowed> {
+        let mut allowed = Allowed::default();
+        let mut problems = Vec::new();
+        for who in &self.namespace.allow {
+            match (&who.value, self.observed.accounts.get(&who.value)) {
+                (Account::User(_), Some(number)) => allowed.users.push(*number),
+                (Account::Group(_), Some(number)) => allowed.groups.push(*number),
+                (account, None) => problems.push(
+                    Problem::at(who.place.clone(), format!("there is no {account}"))
+                        .label("nobody")
+                        .help("`allow` takes users of this host, and groups as \"@GROUP\""),
+                ),
+            }
+        }
+        if problems.is_empty() { Ok(allowed) } else { Err(problems) }
     }
 
     /// Whether the namespace gets IPv6. Once it has it, it keeps its address while its uplink has none: that may

@@ -1,8 +1,10 @@
 //! What people and programs are shown: text and JSON. View only.
 
 pub mod dns;
+mod job;
 mod status;
 
+pub use job::{Job, Scope};
 pub use status::{State, Status, json, text};
 
 use crate::model::Way;

@@ -116,7 +116,7 @@ fn style(state: State) -> Style {
 }
 
 /// "0", "999 B", "1.2 kB": three digits are enough to see where the bytes go.
-fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if count < 1000 {
         return format!("{count} B");

@@ -114,13 +114,30 @@ fn add_and_remove() {
     }
 }
 
+#[test]
+fn a_throw_away_namespace() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    let script = "nsnat exec --gateway $LAB_SLOW --dns $LAB_NEW -- bash -c 'whoami4; ask 127.0.0.53 a.example.test; exit 7'";
+    let output = lab.sh(script);
+    assert!(output.status == 7 && output.stdout == "203.0.113.254\n192.0.2.53\n", "{output}");
+    lab.same(&before, "after exec --gateway");
+    // Killed, it leaves its namespace to whoever comes next.
+    lab.ok("nsnat exec --gateway $LAB_SLOW -- sleep 1000 >/dev/null 2>&1 & pid=$!
+        for ((i = 0; i < 250; i++)); do pgrep -x sleep && break; sleep 0.02; done >/dev/null
+        pgrep -x sleep >/dev/null
+        kill -9 $pid; wait $pid || true; nsnat down --kill");
+    lab.same(&before, "after exec --gateway was killed, and down");
+}
+
 /// A running job is never cut off, unless that is asked for.
 #[test]
 fn not_while_processes_are_inside() {
     let lab = Lab::new();
     let before = lab.snapshot();
     lab.declare(EVERYTHING);
-    lab.ok("nsnat up; nsnat exec slow sleep 1000 >/dev/null 2>&1 & sleep 0.3; nsnat ps slow | grep -q sleep");
+    lab.ok("nsnat up; nsnat exec slow sleep 1000 >/dev/null 2>&1 &
+        for ((i = 0; i < 250; i++)); do [[ $(nsnat ps slow) != *sleep* ]] || exit 0; sleep 0.02; done; exit 1");
     let whole = lab.snapshot();
     for command in ["nsnat down slow", "nsnat down"] {
         let words = lab.fails(1, command);

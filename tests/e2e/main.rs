@@ -3,6 +3,12 @@
 //! One file a subject; each test has a lab of its own. Nothing is skipped: a machine that cannot have a lab
 //! (not root, a tool missing) fails, and says what is missing.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
+    clippy::format_collect,
+    reason = "tests"
+)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "../lab/mod.rs"]

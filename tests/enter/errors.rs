@@ -93,7 +93,7 @@ fn nobody_else_may_enter() {
     fails(
         &format!("{world}; setpriv --reuid 1 --clear-groups $N exec x echo inside"),
         125,
-        "hint: only root may: sudo",
+        "only root may enter it\nhint: sudo nsnat exec x",
     );
 }
 

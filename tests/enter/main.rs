@@ -6,4 +6,5 @@ mod lab;
 mod mounts;
 mod observed;
 mod pid;
+mod shell;
 mod user;

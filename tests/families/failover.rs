@@ -2,8 +2,8 @@
 
 use crate::lab::Lab;
 
-const DECLARED: &str = "[uplink.a]\ngateway = [\"$LAB_THIRD\", \"$LAB_THIRD6\"]\n\
-    [uplink.b]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]\n[namespace.job]\nuplink = [\"a\", \"b\"]";
+const DECLARED: &str = "[uplink.a]\ndev = \"eth1\"\ngateway = [\"$LAB_THIRD\", \"$LAB_THIRD6\"]\n\
+    [uplink.b]\ndev = \"eth0\"\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]\n[namespace.job]\nuplink = [\"a\", \"b\"]";
 
 const WHO: &str = "nsnat exec job whoami4; nsnat exec job whoami6";
 const A: &str = "203.0.113.3\n2001:db8:f::3";

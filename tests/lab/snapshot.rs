@@ -48,7 +48,7 @@ fn only_in(text: &str, other: &str, sign: char) -> String {
             Some(index) => {
                 rest.swap_remove(index);
             }
-            None => _ = std::fmt::Write::write_fmt(&mut out, format_args!("{sign} [{section}] {line}\n")),
+            None => out.extend([&format!("{sign} [{section}] "), line, "\n"]),
         }
     }
     out

@@ -126,7 +126,7 @@ impl Model {
         let lo = Link { name: "lo".into(), loopback: true, mtu: 65_536, ..Link::default() };
         stack.links.insert(lo);
         stack.rules.extend(kernels_rules());
-        let alive = Netns::Alive { inode: self.inode, stack: Box::new(stack) };
+        let alive = Netns::Alive { inode: self.inode, cookie: None, stack: Box::new(stack) };
         self.state.namespaces.insert(name.clone(), alive);
         Ok(())
     }
@@ -358,8 +358,10 @@ fn kernels_rules() -> Vec<Rule> {
     ]
 }
 
-const INSIDE_SYSCTLS: [(&str, &str); 4] = [
+const INSIDE_SYSCTLS: [(&str, &str); 6] = [
     ("ipv4/route_localnet", "0"),
+    ("ipv4/accept_local", "0"),
+    ("ipv4/rp_filter", "0"),
     ("ipv6/disable_ipv6", "0"),
     ("ipv6/accept_dad", "1"),
     ("ipv6/accept_ra", "1"),

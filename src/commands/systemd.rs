@@ -1,0 +1,63 @@
+//! `nsnat systemd bind` and `unbind`: a unit of systemd inside a namespace.
+
+use super::{Context, config};
+use crate::cli::SystemdCommand;
+use crate::config::Dns;
+use crate::error::{Error, Result};
+use crate::kernel::systemd;
+use crate::model::Name;
+
+pub(super) fn run(context: &Context<'_>, command: &SystemdCommand) -> Result<()> {
+    super::need_root("systemd")?;
+    match command {
+        SystemdCommand::Bind { name, unit } => bind(context, name, unit),
+        SystemdCommand::Unbind { unit } => unbind(context, unit),
+    }
+}
+
+fn bind(context: &Context<'_>, name: &Name, unit: &str) -> Result<()> {
+    let config = config::open(context)?;
+    let Some(namespace) = config.namespaces.get(name) else {
+        return Err(super::unknown(name, config.namespaces.keys()));
+    };
+    systemd::write(unit, &drop_in(name, unit, !matches!(namespace.dns, Dns::Host)))?;
+    context.say(format_args!("{unit}: in {name} from its next start on (systemctl restart {unit})"));
+    Ok(())
+}
+
+fn unbind(context: &Context<'_>, unit: &str) -> Result<()> {
+    if !systemd::remove(unit)? {
+        return Err(Error::new(unit, "is not bound"));
+    }
+    context.say(format_args!("{unit}: as before from its next start on (systemctl restart {unit})"));
+    Ok(())
+}
+
+/// What `exec` does for a command, in systemd's words. Directories are covered, not sockets: a daemon that restarts
+/// makes a new socket. The system bus stays visible, because many services live on it.
+fn drop_in(name: &Name, unit: &str, hide_resolvers: bool) -> String {
+    const HIDE: &str = "\
+InaccessiblePaths=-/run/nscd -/run/avahi-daemon
+TemporaryFileSystem=/run/systemd/resolve:ro,mode=0755
+BindReadOnlyPaths=-/run/systemd/resolve/resolv.conf -/run/systemd/resolve/stub-resolv.conf
+";
+    let section = match unit.rsplit_once('.').map(|(_, kind)| kind) {
+        Some("socket") => "Socket",
+        Some("mount") => "Mount",
+        Some("swap") => "Swap",
+        _ => "Service",
+    };
+    format!(
+        "\
+# Written by `nsnat systemd bind {name} {unit}`; `nsnat systemd unbind {unit}` takes it away.
+[Unit]
+Requires=nsnat.service
+After=nsnat.service
+
+[{section}]
+NetworkNamespacePath=/run/netns/{name}
+Environment=NSNAT_NAMESPACE={name}
+{}",
+        if hide_resolvers { HIDE } else { "" }
+    )
+}
