@@ -16,6 +16,7 @@ mod lab;
 
 mod cli;
 mod contracts;
+mod crowd;
 mod down;
 mod idempotence;
 mod job;
