@@ -358,18 +358,10 @@ fn kernels_rules() -> Vec<Rule> {
     ]
 }
 
-<<<<<<< HEAD
 const INSIDE_SYSCTLS: [(&str, &str); 6] = [
     ("ipv4/route_localnet", "0"),
     ("ipv4/accept_local", "0"),
     ("ipv4/rp_filter", "0"),
-=======
-const INSIDE_SYSCTLS: [(&str, &str); 6] = [
-    ("ipv4/route_localnet", "0"),
-    ("ipv4/accept_local", "0"),
-    ("ipv4/rp_filter", "0"),
-    ("ipv4/rp_filter", "0"),
->>>>>>> main
     ("ipv6/disable_ipv6", "0"),
     ("ipv6/accept_dad", "1"),
     ("ipv6/accept_ra", "1"),
