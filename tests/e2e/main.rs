@@ -24,4 +24,5 @@ mod kill;
 mod leaks;
 mod plan_lines;
 mod scale;
+mod strangers;
 mod weather;
