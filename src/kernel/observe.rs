@@ -40,6 +40,7 @@ fn host_sysctls<'a>(devices: impl Iterator<Item = &'a str>) -> BTreeMap<String, 
     let mut keys: Vec<String> = devices.flat_map(of_device).collect();
     let whole = ["all/forwarding", "default/forwarding", "default/accept_ra"];
     keys.extend(whole.map(|key| format!("net/ipv6/conf/{key}")));
+    keys.push("net/ipv4/ip_forward".into());
     sysctl::read_all(&keys)
 }
 

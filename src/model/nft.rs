@@ -89,6 +89,10 @@ sets! {
     Lan4 = "lan4": [Mark, Device, Network] => [];
     /// IPv6 subnets that are directly on an uplink's device.
     Lan6 = "lan6": [Mark, Device, Network] => [];
+    /// Devices on which IPv4 forwarding is on for our sake only.
+    Opened4 = "opened4": [Device] => [];
+    /// Devices on which IPv6 forwarding is on for our sake only.
+    Opened6 = "opened6": [Device] => [];
     /// Where a query to one server goes instead, IPv4.
     DnsOne4 = "dns_one4": [Device, Address, Port] => [Address, Port];
     /// Where a query to one server goes instead, IPv6.

@@ -23,13 +23,33 @@ pub(super) fn forwarding(family: Family, dev: &str, features: Features) -> Strin
     }
 }
 
+/// The switch for the whole host, which writes the flag of every device.
+const ALL4: &str = "net/ipv4/ip_forward";
+
+/// Whether the host is a router by somebody else's will, though it was none when the value was noted.
+fn router_since(key: &str, now: &BTreeMap<String, String>) -> bool {
+    key.starts_with("net/ipv4/")
+        && key.ends_with("/forwarding")
+        && now.get(ALL4).is_some_and(|value| value == "1")
+}
+
+/// Devices that forward a family for our sake only: the guard lets nobody else use that.
+pub(super) fn opened(journal: &Journal) -> impl Iterator<Item = (Family, &str)> {
+    journal.sysctls.iter().filter(|(_, held)| held.before == "0").filter_map(|(key, _)| {
+        let dev = |family: &str, flag: &str| key.strip_prefix(family)?.strip_suffix(flag);
+        let four = dev("net/ipv4/conf/", "/forwarding").map(|dev| (Family::V4, dev));
+        four.or_else(|| dev("net/ipv6/conf/", "/force_forwarding").map(|dev| (Family::V6, dev)))
+    })
+}
+
 /// Notes in the journal what is held and what was there before; forgets what nobody needs any more, and what went
 /// with its device.
 pub(super) fn note(journal: &mut Journal, observed: &Observed) {
     let noted = std::mem::take(&mut journal.sysctls);
     let before = |key: &str| {
         let value = observed.host.sysctls.get(key)?;
-        Some(noted.get(key).map_or(value, |held| &held.before).clone())
+        let earlier = noted.get(key).filter(|_| !router_since(key, &observed.host.sysctls));
+        Some(earlier.map_or(value, |held| &held.before).clone())
     };
     let mut wanted: BTreeMap<String, &str> = BTreeMap::new();
     wanted.extend(uplinks(journal, observed.features).into_iter().map(|key| (key, "1")));
@@ -85,8 +105,10 @@ pub(super) fn back(
 ) -> BTreeMap<String, String> {
     let ours = |key: &str, held: &Held| !wanted.contains_key(key) && now.get(key) == Some(&held.now);
     let changed = |held: &Held| held.before != held.now;
+    let theirs = |key: &str| router_since(key, now);
     let sweeps = journal.sysctls.get(ALL6).is_some_and(|held| ours(ALL6, held) && changed(held));
     let swept = |key: &str| sweeps && key.starts_with("net/ipv6/") && key.ends_with("/forwarding");
-    let goes = |(key, held): &(&String, &Held)| ours(key, held) && (changed(held) || swept(key));
+    let goes =
+        |(key, held): &(&String, &Held)| ours(key, held) && !theirs(key) && (changed(held) || swept(key));
     journal.sysctls.iter().filter(goes).map(|(key, held)| (key.clone(), held.before.clone())).collect()
 }

@@ -16,6 +16,7 @@ mod lab;
 
 mod cli;
 mod contracts;
+mod crowd;
 mod down;
 mod idempotence;
 mod job;
@@ -23,4 +24,5 @@ mod kill;
 mod leaks;
 mod plan_lines;
 mod scale;
+mod strangers;
 mod weather;

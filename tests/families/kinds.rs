@@ -87,6 +87,13 @@ fn a_single_address_with_its_gateway_on_the_link() {
     lab.ok("ip addr flush dev eth1; ip addr add $LAB_HOST_THIRD/32 dev eth1; ip addr add $LAB_HOST_THIRD6/128 dev eth1 nodad
         ip route add $LAB_THIRD dev eth1; ip -6 route add $LAB_THIRD6 dev eth1
         ip route add default via $LAB_THIRD dev eth1 metric 900 onlink; ip -6 route add default via $LAB_THIRD6 dev eth1 metric 9000 onlink");
+    reached_on_the_link(&lab);
+    // And without that route, where all that is known is the default route's own flag.
+    lab.ok("ip route del $LAB_THIRD dev eth1; ip -6 route del $LAB_THIRD6 dev eth1");
+    reached_on_the_link(&lab);
+}
+
+fn reached_on_the_link(lab: &Lab) {
     let before = lab.snapshot();
     for how in ["--dev eth1 --gateway $LAB_THIRD --gateway $LAB_THIRD6", "--dev eth1"] {
         lab.ok(&format!("nsnat add third {how}"));
@@ -104,8 +111,13 @@ fn a_single_address_in_a_subnet_that_only_a_route_tells_of() {
         ip -6 route add 2001:db8:1::/64 dev eth0 proto ra; ip -6 route replace default via $LAB_FAST_LL dev eth0
         nsnat add slow --gateway $LAB_SLOW --gateway $LAB_SLOW6");
     lab.says("nsnat exec slow whoami6", "2001:db8:f::fe");
-    lab.says("nsnat exec slow socat -u -T 2 TCP6:[$LAB_PRINTER6]:80,connect-timeout=2 -", "2001:db8:1::10");
+    // A neighbour is reached directly, not by the router, who would forward to it just as well.
+    let by_router = "id=$(capture slow \"tcp and host $LAB_PRINTER6\")
+        nsnat exec slow socat -u -T 2 TCP6:[$LAB_PRINTER6]:80,connect-timeout=2 - >&2; captured $id | wc -l";
+    lab.says(by_router, "0");
     lab.says("nsnat up", "nothing to do");
+    lab.ok("echo 'lan = false' >>/etc/nsnat/conf.d/slow.toml; nsnat up");
+    assert_ne!(lab.ok(by_router), "0", "the capture sees what does go by the router");
 }
 
 /// Names that mean something to a shell, to nft or to sysctl(8), and one that nft cannot say.

@@ -1,0 +1,46 @@
+//! Hundreds of throw-away namespaces at the same time, many of them killed.
+
+use crate::lab::Lab;
+
+/// How many, unless `NSNAT_JOBS` says otherwise. They take turns at the lock, so this is mostly waiting.
+const JOBS: &str = "500";
+
+/// Every third is killed at a random moment of its life; each asks who it is, by one of two uplinks.
+const CROWD: &str = r#"
+    mkdir /run/lab/crowd; cd /run/lab/crowd
+    RANDOM=$SEED
+    for ((i = 0; i < JOBS; i++)); do
+        if ((i % 2)); then gateway=$LAB_SLOW; else gateway=$LAB_THIRD; fi
+        nsnat exec --gateway $gateway -- whoami4 >out.$i 2>err.$i &
+        job[i]=$!
+    done
+    for ((i = 0; i < JOBS; i += 3)); do
+        ((RANDOM % 4)) || sleep 0.0$((RANDOM % 10))
+        kill -9 ${job[i]} 2>/dev/null && killed[i]=1
+    done
+    wrong=0
+    for ((i = 0; i < JOBS; i++)); do
+        status=0; wait ${job[i]} || status=$?
+        [ -z "${killed[i]-}" ] || continue
+        if ((i % 2)); then expected=$LAB_WAN_SLOW; else expected=$LAB_WAN_THIRD; fi
+        [ $status = 0 ] && [ "$(cat out.$i)" = $expected ] && continue
+        wrong=$((wrong + 1)); echo "job $i: status $status, $(cat out.$i err.$i), not $expected"
+    done
+    # Commands whose nsnat was killed end by themselves.
+    while pgrep -x socat >/dev/null && [ -n "$(pgrep -f whoami4)" ]; do sleep 0.05; done
+    echo "killed ${#killed[@]}, wrong $wrong"
+"#;
+
+#[test]
+fn hundreds_of_throw_away_namespaces_many_killed() {
+    let jobs = std::env::var("NSNAT_JOBS").unwrap_or_else(|_| JOBS.into());
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    let told = lab.ok(&format!("JOBS={jobs}; SEED=$$; {CROWD}"));
+    let last = told.lines().last().unwrap_or_default();
+    assert!(last.ends_with("wrong 0"), "a survivor failed, or left by another's uplink:\n{told}");
+    assert!(!last.starts_with("killed 0,"), "none was killed: the test shows nothing\n{told}");
+    // The next nsnat that changes anything takes down what is left, and says nothing of it.
+    assert_eq!(lab.ok("nsnat exec --gateway $LAB_SLOW -- true"), "");
+    lab.same(&before, "after a crowd of throw-away namespaces");
+}

@@ -1,0 +1,51 @@
+//! Forwarding is on for namespaces only: the host becomes no router for anybody else.
+
+use crate::lab::Lab;
+
+/// The third router tries to reach the LAN through the host, which has a namespace on each side.
+const THROUGH_THE_HOST: &str = r#"
+    at third ip route replace 192.168.1.0/24 via 10.20.0.10
+    at printer ip route replace 10.20.0.0/24 via 192.168.1.10
+    id=$(capture printer "udp and dst host 192.168.1.20 and src host 10.20.0.1")
+    for i in 1 2 3; do echo $i | at third socat -t 0.1 - UDP:192.168.1.20:80 >/dev/null 2>&1 || true; done
+    captured $id | wc -l
+"#;
+
+fn both_sides() -> Lab {
+    let lab = Lab::new();
+    lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"\n[namespace.third]\ngateway = \"$LAB_THIRD\"");
+    lab
+}
+
+#[test]
+fn nobody_else_is_forwarded() {
+    let lab = both_sides();
+    assert_eq!(lab.ok(THROUGH_THE_HOST).trim(), "0", "before up");
+    lab.ok("nsnat up");
+    assert_eq!(lab.ok(THROUGH_THE_HOST).trim(), "0", "while namespaces are up");
+    lab.says("nsnat exec third whoami4", "203.0.113.3");
+    // The capture does see what is forwarded: with the guard's last word changed.
+    lab.ok("nft flush chain inet nsnat strangers; nft add rule inet nsnat strangers accept");
+    assert_ne!(lab.ok(THROUGH_THE_HOST).trim(), "0", "the control: without that chain they are forwarded");
+}
+
+#[test]
+fn a_host_that_routes_goes_on_routing() {
+    let lab = both_sides();
+    lab.ok("echo 1 >/proc/sys/net/ipv4/ip_forward");
+    let before = lab.snapshot();
+    lab.ok("nsnat up");
+    assert_ne!(lab.ok(THROUGH_THE_HOST).trim(), "0", "a router before up");
+    lab.ok("nsnat down");
+    lab.same(&before, "after down on a router");
+}
+
+#[test]
+fn a_host_that_is_made_a_router_meanwhile() {
+    let lab = both_sides();
+    lab.ok("nsnat up; echo 1 >/proc/sys/net/ipv4/ip_forward; nsnat up");
+    assert_ne!(lab.ok(THROUGH_THE_HOST).trim(), "0", "up has seen that the host is a router now");
+    lab.ok("nsnat down");
+    let left = lab.ok("cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/eth[01]/forwarding");
+    assert_eq!(left.split_whitespace().collect::<Vec<_>>(), ["1"; 3], "what somebody switched on stays on");
+}
