@@ -105,11 +105,12 @@ fn resolve(dns: &Dns) -> String {
     match dns {
         Dns::Auto => "dns auto".into(),
         Dns::Host => "dns host".into(),
-        Dns::Rewrite { servers, rewrites, .. } => {
+        Dns::Rewrite { servers, rewrites, block } => {
             let servers: Vec<String> = servers.iter().map(show).collect();
             let pairs: Vec<String> =
                 rewrites.iter().map(|(old, new)| format!("{}={}", show(old), show(new))).collect();
-            format!("dns {servers:?} {pairs:?}")
+            let block = if block.is_empty() { String::new() } else { format!(" block {block:?}") };
+            format!("dns {servers:?} {pairs:?}{block}")
         }
     }
 }

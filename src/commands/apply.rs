@@ -277,6 +277,7 @@ fn target(member: &Member) -> Target {
         hide_resolvers: member.dns.host.is_none(),
         inode: member.inode,
         cookie: member.cookie,
+        nameservers: member.dns.nameservers.clone(),
         allowed: member.allowed.clone(),
     }
 }

@@ -72,7 +72,7 @@ fn enter(request: &Request) -> Result<Infallible> {
         return Err(not_allowed(name, &inside.target));
     }
     inside.enter(name)?;
-    let here = mounts::set_up(name, inside.target.hide_resolvers, &[])?;
+    let here = mounts::set_up(name, &inside.target, &[])?;
     drop(inside);
     if request.pid {
         // Whoever stays behind must not be mightier than who called.

@@ -172,7 +172,7 @@ fn enter(request: &Request, inside: namespace::Inside) -> Result<Infallible> {
     let account = user::find(&request.who)?;
     let name = &request.namespace;
     inside.enter(name)?;
-    mounts::set_up(name, inside.target.hide_resolvers, &request.mounts)?.restore();
+    mounts::set_up(name, &inside.target, &request.mounts)?.restore();
     drop(inside);
     if request.pid {
         pid::enter(|| Ok(())).what(|| format!("namespace {name}: own process numbers"))?;

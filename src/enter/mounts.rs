@@ -9,7 +9,7 @@
 
 use super::{Mount, resolvers};
 use crate::error::{Context, Error, Result};
-use crate::model::Name;
+use crate::model::{Name, Target};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
@@ -45,7 +45,7 @@ const IN_PROC: [&str; 1] = ["/proc/sys/fs/binfmt_misc"];
 /// Makes a mount namespace for the command, in the network namespace that was entered before. What is returned
 /// leads back to the working directory.
 #[expect(clippy::disallowed_methods, reason = "this is the room that makes a command's mount namespace")]
-pub(super) fn set_up(name: &Name, hide_resolvers: bool, extra: &[Mount]) -> Result<Here> {
+pub(super) fn set_up(name: &Name, target: &Target, extra: &[Mount]) -> Result<Here> {
     let here = Here::now();
     let what = || format!("namespace {name}: mounts");
     unshare(CloneFlags::CLONE_NEWNS).what(what)?;
@@ -53,10 +53,17 @@ pub(super) fn set_up(name: &Name, hide_resolvers: bool, extra: &[Mount]) -> Resu
     let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC;
     mount(None::<&str>, "/", None::<&str>, slave, None::<&str>).what(what)?;
     cover("/sys", "sysfs", SYSFS_MAGIC, &IN_SYS, name.as_str()).what(|| "mount /sys")?;
-    if hide_resolvers {
-        resolvers::hide(files_for_etc(name).join("resolv.conf").exists())?;
+    let by_hand = files_for_etc(name).join("resolv.conf").exists();
+    let own_conf = !by_hand && !target.nameservers.is_empty();
+    // Made while the host's can still be read.
+    let conf = own_conf.then(|| resolvers::conf(&target.nameservers)).transpose()?;
+    if target.hide_resolvers {
+        resolvers::hide(by_hand || own_conf)?;
     }
     bind_etc(name);
+    if let Some(conf) = conf {
+        resolvers::show(&conf)?;
+    }
     extra.iter().try_for_each(add)?;
     Ok(here)
 }

@@ -20,16 +20,23 @@
 
 use super::mounts::{bind, tmpfs};
 use crate::error::{Context, Result};
+use crate::kernel::files::{RUN, UNFINISHED};
 use nix::fcntl::{OFlag, open, openat};
 use nix::mount::MsFlags;
 use nix::sys::stat::{Mode, SFlag, mkdirat, stat};
 use nix::unistd::symlinkat;
+use std::fs::Permissions;
+use std::io::Write;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 const NSCD: [&str; 2] = ["/run/nscd", "/var/run/nscd"];
 const AVAHI: [&str; 2] = ["/run/avahi-daemon", "/var/run/avahi-daemon"];
 const BUS: [&str; 2] = ["/run/dbus", "/var/run/dbus"];
+const CONF: &str = "/etc/resolv.conf";
 const RESOLVED: &str = "/run/systemd/resolve";
 
 /// The sockets in these directories that answer names.
@@ -85,7 +92,7 @@ fn hide_resolved(own_conf: bool) -> nix::Result<()> {
     let cover = open(RESOLVED, flags, Mode::empty())?;
     mkdirat(&cover, ".host", Mode::S_IRWXU)?;
     bind(&path_of(&real), &Path::new(RESOLVED).join(".host"), MsFlags::empty())?;
-    let covered = std::fs::read_link("/etc/resolv.conf").ok().filter(|_| own_conf);
+    let covered = std::fs::read_link(CONF).ok().filter(|_| own_conf);
     for name in RESOLV_CONFS {
         if covered.as_ref().is_some_and(|path| path.ends_with(Path::new("systemd/resolve").join(name))) {
             openat(&cover, name, OFlag::O_CREAT | OFlag::O_CLOEXEC, Mode::S_IRUSR)?;
@@ -94,6 +101,25 @@ fn hide_resolved(own_conf: bool) -> nix::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A resolv.conf with these servers and everything else (`search`, `options`) as the host's has it. Its name goes
+/// with the value; what was bound stays.
+pub(super) fn conf(servers: &[IpAddr]) -> Result<NamedTempFile> {
+    let what = || format!("make a {CONF}");
+    let host = std::fs::read_to_string(CONF).unwrap_or_default();
+    let rest = host.lines().filter(|line| !line.trim_start().starts_with("nameserver")).map(str::to_owned);
+    let lines = servers.iter().map(|server| format!("nameserver {server}")).chain(rest);
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(RUN).what(what)?;
+    // Whatever the caller's umask says: any user's program reads it.
+    file.as_file().set_permissions(Permissions::from_mode(0o644)).what(what)?;
+    file.write_all((lines.collect::<Vec<_>>().join("\n") + "\n").as_bytes()).what(what)?;
+    Ok(file)
+}
+
+/// Makes it appear as the host's.
+pub(super) fn show(conf: &NamedTempFile) -> Result<()> {
+    bind(conf.path(), Path::new(CONF), MsFlags::empty()).what(|| format!("an own {CONF}"))
 }
 
 fn path_of(dir: &OwnedFd) -> PathBuf {

@@ -26,7 +26,7 @@ pub fn view(name: &Name) -> Result<View> {
         let look = || -> Result<View> {
             setns(&inside.netns, CloneFlags::CLONE_NEWNET).what(what)?;
             // The working directory does not matter to a look at fixed paths.
-            let _ = mounts::set_up(name, inside.target.hide_resolvers, &[])?;
+            let _ = mounts::set_up(name, &inside.target, &[])?;
             let sockets = present.iter().map(|socket| (*socket, Path::new(socket).exists())).collect();
             Ok(View { resolv_conf: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(), sockets })
         };

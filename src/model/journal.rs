@@ -181,6 +181,8 @@ pub struct DnsMode {
     pub refused: Vec<(u8, u16)>,
     /// The host's own servers are asked, by the host's own way.
     pub host: Option<Vec<IpAddr>>,
+    /// Servers of a resolv.conf of its own, where the host's names none that can be asked inside.
+    pub nameservers: Vec<IpAddr>,
 }
 
 impl DnsMode {
@@ -229,6 +231,9 @@ pub struct Owner {
 pub struct Target {
     /// Sockets through which name resolution would escape are hidden.
     pub hide_resolvers: bool,
+    /// Servers of a resolv.conf that is seen in place of the host's; none: the host's is seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nameservers: Vec<IpAddr>,
     /// Inode number of the namespace that `up` made; another one under this name is not entered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inode: Option<u64>,

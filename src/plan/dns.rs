@@ -5,7 +5,7 @@ use crate::model::{
     Datum, DnsMode, Element, Family, Name, Observed, Rewrite, Rule, RuleAction, Set, Way, numbers,
 };
 use ipnetwork::IpNetwork;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -24,11 +24,43 @@ pub(super) fn resolve(
     way: Option<&Way>,
     observed: &Observed,
 ) -> Result<DnsMode, Vec<Problem>> {
-    match &namespace.dns {
-        config::Dns::Auto => Ok(auto(way, observed)),
-        config::Dns::Host => host(name, namespace, observed),
-        config::Dns::Rewrite { servers, rewrites, block } => Ok(rewriting(servers, rewrites, block)),
-    }
+    let dns = match &namespace.dns {
+        config::Dns::Auto => auto(way, observed),
+        config::Dns::Host => host(name, namespace, observed)?,
+        config::Dns::Rewrite { servers, rewrites, block } => rewriting(servers, rewrites, block),
+    };
+    Ok(with_nameservers(dns, way, observed))
+}
+
+/// Gives the namespace a resolv.conf of its own where the host's names no server that can be asked inside.
+pub(super) fn with_nameservers(dns: DnsMode, way: Option<&Way>, observed: &Observed) -> DnsMode {
+    // What a resolver asks that finds no server in resolv.conf (resolv.conf(5)).
+    let default = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let named = if observed.nameservers.is_empty() { &default[..] } else { &observed.nameservers };
+    let can_be_asked = named.iter().any(|server| can_be_asked(&dns, *server));
+    let nameservers = if can_be_asked { Vec::new() } else { own_nameservers(&dns, way, observed) };
+    DnsMode { nameservers, ..dns }
+}
+
+/// Not `::1`, which never leaves a namespace, and not what is refused.
+fn can_be_asked(dns: &DnsMode, server: IpAddr) -> bool {
+    let rewritten = dns.rewrites.iter().any(|rewrite| rewrite.old == self::dns(server));
+    let of_family = |other: &SocketAddr| Family::of(other.ip()) == Family::of(server);
+    server != IpAddr::V6(Ipv6Addr::LOCALHOST) && (rewritten || !dns.only || dns.servers.iter().any(of_family))
+}
+
+/// The servers themselves, or what is rewritten to them, or the uplink's.
+fn own_nameservers(dns: &DnsMode, way: Option<&Way>, observed: &Observed) -> Vec<IpAddr> {
+    let servers = dns.servers.iter().map(SocketAddr::ip);
+    let olds = dns.rewrites.iter().map(|rewrite| rewrite.old.ip());
+    let upstreams = way.iter().flat_map(|way| {
+        let usable = |server: &&IpAddr| !server.is_loopback() && way.serves(Family::of(**server));
+        observed.upstreams(&way.dev).iter().filter(usable).copied()
+    });
+    let all = [servers.collect::<Vec<_>>(), olds.collect(), upstreams.collect()];
+    let mut first = all.into_iter().find(|some| !some.is_empty()).unwrap_or_default();
+    first.dedup();
+    first
 }
 
 /// These rewrites and refusals.
@@ -43,7 +75,7 @@ pub(super) fn rewriting(
         // Where every query is rewritten, one that cannot be (of the other family) is refused.
         only: !servers.is_empty() || block.contains(&Block::Foreign),
         refused: block.iter().filter_map(|block| refused(*block)).collect(),
-        host: None,
+        ..DnsMode::default()
     }
 }
 

@@ -89,10 +89,12 @@ pub fn without(observed: &Observed, gone: impl Fn(&Name) -> bool) -> Journal {
 pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> Journal {
     let mut journal = known(observed);
     if let Some(member) = journal.members.get_mut(name) {
-        member.dns = match dns {
+        let mode = match dns {
             config::Dns::Rewrite { servers, rewrites, block } => dns::rewriting(servers, rewrites, block),
             config::Dns::Auto | config::Dns::Host => DnsMode::default(),
         };
+        let way = journal.egresses.get(&member.egress).and_then(|egress| egress.way.as_ref());
+        member.dns = dns::with_nameservers(mode, way, observed);
     }
     tidy(&mut journal, observed);
     journal

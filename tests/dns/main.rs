@@ -12,6 +12,7 @@ mod failover;
 mod flows;
 mod modes;
 mod outside;
+mod own_conf;
 mod paths;
 mod programs;
 mod refused;
