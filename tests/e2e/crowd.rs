@@ -27,7 +27,7 @@ const CROWD: &str = r#"
         wrong=$((wrong + 1)); echo "job $i: status $status, $(cat out.$i err.$i), not $expected"
     done
     # Commands whose nsnat was killed end by themselves.
-    while pgrep -x socat >/dev/null && [ -n "$(pgrep -f whoami4)" ]; do sleep 0.05; done
+    while nsnat status -o json | jq -e '[.namespaces[].processes] | add > 0' >/dev/null; do sleep 0.1; done
     echo "killed ${#killed[@]}, wrong $wrong"
 "#;
 
