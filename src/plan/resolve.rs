@@ -154,7 +154,7 @@ impl Case<'_> {
         let old = journal.members.get(self.name);
         let member = Member {
             egress: key,
-            link: old.map_or_else(|| link_name(self.name, self.observed), |old| old.link.clone()),
+            link: old.map_or_else(|| link_name(self.name, journal, self.observed), |old| old.link.clone()),
             subnet,
             own_subnet: self.namespace.subnet.is_some(),
             mtu: self.namespace.mtu,
@@ -335,14 +335,19 @@ fn uplink_key(uplink: &config::Uplink) -> String {
 }
 
 /// Device name of the host end: the prefix and the name, or what of it fits and a digest.
-fn link_name(name: &Name, observed: &Observed) -> String {
+fn link_name(name: &Name, journal: &Journal, observed: &Observed) -> String {
     const ROOM: usize = 15 - numbers::LINK_PREFIX.len();
     let plain = format!("{}{name}", numbers::LINK_PREFIX);
-    let taken = |link: &str| observed.host.link(link).is_some_and(|link| !super::diff::is_our_link(link));
+    let foreign = |link: &str| observed.host.link(link).is_some_and(|link| !super::diff::is_our_link(link));
+    let taken = |link: &str| foreign(link) || journal.members.values().any(|member| member.link == link);
     if name.as_str().len() <= ROOM && !taken(&plain) {
         return plain;
     }
     let start: String = name.as_str().chars().take(ROOM - 6).collect();
-    let digest: String = crate::skeleton::hash(name.as_str()).chars().take(6).collect();
-    format!("{}{start}{digest}", numbers::LINK_PREFIX)
+    // Among hundreds of throw-away namespaces two names do have one digest of 24 bits.
+    let digested = |n: u32| {
+        let digest: String = crate::skeleton::hash(format!("{name}{n}")).chars().rev().take(6).collect();
+        format!("{}{start}{digest}", numbers::LINK_PREFIX)
+    };
+    (0..1000).map(digested).find(|link| !taken(link)).unwrap_or(plain)
 }
