@@ -199,10 +199,26 @@ configure_host() {
 		route add default via $LAB_FAST dev eth0
 		route add default via $LAB_FAST6 dev eth0
 	END
+	# The kernel looks at accept_dad when it gets round to the address, not when it makes it.
+	until_true "the host's addresses are not ready" no_tentative
 	for conf in default eth0 eth1; do
 		echo 1 >"/proc/sys/net/ipv6/conf/$conf/accept_dad"
 	done
 	in_parallel know_router "$LAB_FAST" "$LAB_SLOW" "$LAB_THIRD"
+}
+
+no_tentative() {
+	[[ -z $(ip -6 address show tentative) ]]
+}
+
+# until_true WHAT CMD..: tries CMD until it succeeds; dies with WHAT after five seconds.
+until_true() {
+	local what=$1 tries=500
+	shift
+	until "$@"; do
+		((--tries)) || die "$what"
+		sleep 0.01
+	done
 }
 
 # The first packets to a router would wait for up to a second, if the question for its

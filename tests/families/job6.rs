@@ -71,16 +71,19 @@ fn link_local_gateways() {
 #[test]
 fn duplicate_address_detection_delays_nothing() {
     let lab = Lab::new();
-    let tentative = "ip -6 addr show tentative; ip -n slow -6 addr show tentative";
+    // Link-local addresses are the kernel's own: for a moment it calls even those tentative that it does not look at.
+    let tentative = "ip -6 addr show tentative scope global; ip -n slow -6 addr show tentative scope global";
     lab.says(
         &format!(
-            "nsnat -q add slow --gateway $LAB_SLOW --gateway $LAB_SLOW6; {tentative}; nsnat exec slow whoami6"
+            "nsnat -q add slow --gateway $LAB_SLOW --gateway $LAB_SLOW6; {tentative}; nsnat exec slow whoami6
+             cat /proc/sys/net/ipv6/conf/nsn-slow/accept_dad; nsnat exec slow cat /proc/sys/net/ipv6/conf/eth0/accept_dad"
         ),
-        "2001:db8:f::fe",
+        "2001:db8:f::fe\n0\n0",
     );
     // The same look sees an address that is tentative.
-    lab.ok("ip link add other type veth peer name rehto; ip link set rehto up; ip link set other up");
-    assert!(lab.ok("ip -6 addr show tentative").contains("fe80::"));
+    lab.ok("ip link add other type veth peer name rehto; ip link set rehto up; ip link set other up
+        ip addr add 2001:db8:99::1/64 dev other");
+    assert!(lab.ok(tentative).contains("2001:db8:99::1"));
 }
 
 #[test]
