@@ -217,9 +217,10 @@ pub(super) fn owner(action: &Action, journal: &Journal) -> Option<Name> {
 
 fn concerns(action: &Action, owner: impl Fn(&str) -> Option<Name>) -> Option<Name> {
     match action {
-        Action::MakeNetns { name, .. } | Action::RemoveNetns { name } | Action::AddVeth { name, .. } => {
-            Some(name.clone())
-        }
+        Action::MakeNetns { name, .. }
+        | Action::AttachNetns { name, .. }
+        | Action::RemoveNetns { name }
+        | Action::AddVeth { name, .. } => Some(name.clone()),
         Action::RemoveLink { link } => owner(link),
         Action::SetLink { place, dev, .. } => at(place, dev, owner),
         Action::AddAddress { place, address } | Action::RemoveAddress { place, address } => {
@@ -248,6 +249,7 @@ fn is_addition(action: &Action) -> bool {
     matches!(
         action,
         Action::MakeNetns { .. }
+            | Action::AttachNetns { .. }
             | Action::LoadSkeleton { .. }
             | Action::AddVeth { .. }
             | Action::AddAddress { .. }

@@ -111,6 +111,12 @@ pub fn write_target(name: &Name, target: &Target) -> Result<()> {
     replace(&path, &text, 0o644)
 }
 
+/// What `exec` reads; nothing where it is missing or damaged.
+pub fn read_target(name: &Name) -> Option<Target> {
+    let text = std::fs::read_to_string(Path::new(TARGETS).join(name.as_str())).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
 /// Takes away what `exec` reads: from now on the namespace counts as down.
 pub fn remove_target(name: &Name) -> Result<()> {
     remove_file(&Path::new(TARGETS).join(name.as_str()))

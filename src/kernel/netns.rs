@@ -5,8 +5,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "namespaces are made, entered and mounted here")]
 
+use super::{files, processes};
 use crate::error::{Context, Error, Result};
-use crate::model::Name;
+use crate::model::{Adrift, Name, Target};
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -14,6 +15,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 /// Where ip-netns(8) keeps its files.
@@ -33,33 +35,45 @@ pub fn path(name: &Name) -> PathBuf {
 pub(super) enum Found {
     Nothing,
     Stale,
-    Alive { file: File, inode: u64 },
+    Alive { file: File, inode: u64, adrift: Option<Adrift> },
 }
 
-/// Looks a namespace up.
+/// Looks a namespace up. One that lost its file is found by the processes inside.
 pub(super) fn find(name: &Name) -> Result<Found> {
     let what = || format!("namespace {name}");
-    let file = match OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path(name))
-    {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path(name)) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(adrift(name, false).unwrap_or(Found::Nothing));
+        }
         // A file that a crashed creation left has mode 0; root opens it all the same.
         Err(error) => return Err(Error::new(what(), error)),
     };
     let kind = nix::sys::statfs::fstatfs(&file).what(what)?.filesystem_type().0;
     if i128::from(kind) != i128::from(NSFS) {
-        return Ok(Found::Stale);
+        return Ok(adrift(name, true).unwrap_or(Found::Stale));
     }
     let inode = file.metadata().what(what)?.ino();
-    Ok(Found::Alive { file, inode })
+    Ok(Found::Alive { file, inode, adrift: None })
+}
+
+/// The namespace that `up` made, where a process is still inside. Its inode number may be another one's by now; its
+/// cookie cannot be.
+fn adrift(name: &Name, stale: bool) -> Option<Found> {
+    let Target { inode: Some(inode), cookie: Some(made), .. } = files::read_target(name)? else {
+        return None;
+    };
+    let pid = processes::first_in(inode)?;
+    let file = File::open(format!("/proc/{pid}/ns/net")).ok()?;
+    let found = inside(&file, || Ok(cookie(&UnixDatagram::unbound()?))).ok()?;
+    let same = found == Some(made) && file.metadata().is_ok_and(|found| found.ino() == inode);
+    same.then_some(Found::Alive { file, inode, adrift: Some(Adrift { pid, stale }) })
 }
 
 /// Device and inode number of a namespace, by which its processes are found.
 pub fn identity(name: &Name) -> Result<Option<(u64, u64)>> {
-    let Found::Alive { file, inode } = find(name)? else { return Ok(None) };
+    let Found::Alive { file, inode, .. } = find(name)? else { return Ok(None) };
     let device = file.metadata().what(|| format!("namespace {name}"))?.dev();
     Ok(Some((device, inode)))
 }
@@ -89,23 +103,32 @@ pub fn dir_exists() -> bool {
 
 /// Makes a namespace. `stale`: a plain file of that name goes first.
 pub(super) fn make(name: &Name, stale: bool) -> Result<()> {
-    let what = || format!("make namespace {name}");
-    prepare_dir()?;
     let path = path(name);
-    if stale {
-        std::fs::remove_file(&path).what(what)?;
-    }
-    OpenOptions::new().write(true).create_new(true).mode(0o000).open(&path).what(what)?;
-    let made = in_thread(move || {
+    let made = move || {
         unshare(CloneFlags::CLONE_NEWNET)?;
         // /proc/self is the main thread, which stays where it is.
         mount(Some("/proc/thread-self/ns/net"), &path, NONE, MsFlags::MS_BIND, NONE)?;
         Ok(())
-    });
-    if made.is_err() {
-        let _ = std::fs::remove_file(self::path(name));
+    };
+    with_file(name, stale, || in_thread(made)).what(|| format!("make namespace {name}"))
+}
+
+/// Gives a namespace that lost its file another one.
+pub(super) fn attach(name: &Name, stale: bool, namespace: &File) -> Result<()> {
+    let from = format!("/proc/self/fd/{}", namespace.as_raw_fd());
+    let bound = || Ok(mount(Some(from.as_str()), &path(name), NONE, MsFlags::MS_BIND, NONE)?);
+    with_file(name, stale, bound).what(|| format!("attach namespace {name}"))
+}
+
+/// Makes the file that a namespace is mounted on by `mounted`; there is none when that fails.
+fn with_file(name: &Name, stale: bool, mounted: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    prepare_dir()?;
+    let path = path(name);
+    if stale {
+        std::fs::remove_file(&path)?;
     }
-    made.what(what)
+    OpenOptions::new().write(true).create_new(true).mode(0o000).open(&path)?;
+    mounted().inspect_err(|_| drop(std::fs::remove_file(&path)))
 }
 
 /// Takes a namespace's file away. The kernel ends the namespace when nobody is in it.
@@ -126,15 +149,13 @@ pub(super) fn remove(name: &Name) -> Result<()> {
 
 /// Makes `/run/netns` a shared mount of its own, so that namespaces made later are seen in mount namespaces that
 /// exist already; under the directory's lock, as ip-netns(8) does it.
-fn prepare_dir() -> Result<()> {
-    let what = || format!("prepare {DIR}");
-    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(DIR).what(what)?;
-    let lock = File::open(DIR).what(what)?;
-    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno).what(what)?;
+fn prepare_dir() -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(DIR)?;
+    let _lock = Flock::lock(File::open(DIR)?, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
     let shared = MsFlags::MS_SHARED | MsFlags::MS_REC;
     if mount(Some(""), DIR, Some("none"), shared, NONE).is_err() {
-        mount(Some(DIR), DIR, Some("none"), MsFlags::MS_BIND | MsFlags::MS_REC, NONE).what(what)?;
-        mount(Some(""), DIR, Some("none"), shared, NONE).what(what)?;
+        mount(Some(DIR), DIR, Some("none"), MsFlags::MS_BIND | MsFlags::MS_REC, NONE)?;
+        mount(Some(""), DIR, Some("none"), shared, NONE)?;
     }
     Ok(())
 }

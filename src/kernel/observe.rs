@@ -69,7 +69,7 @@ impl Kernel {
         wanted.extend(host.links.iter().filter_map(|link| named_by(link.alias.as_deref())));
         let mut namespaces = BTreeMap::new();
         for name in wanted {
-            let found = if seen(&name) { self.namespace(&name)? } else { unseen(&name)? };
+            let found = if seen(&name) { self.namespace(&name)? } else { unseen(&name, &journal)? };
             namespaces.extend(found.map(|found| (name, found)));
         }
         let abandoned = abandoned(&journal)?;
@@ -98,14 +98,14 @@ impl Kernel {
                 self.inside.remove(name);
                 Ok(Some(Netns::Stale))
             }
-            netns::Found::Alive { file, inode } => {
+            netns::Found::Alive { file, inode, adrift } => {
                 self.enter(name, file, inode)?;
                 let Some(inside) = self.inside.get(name) else { return Ok(None) };
                 let (mut stack, _) = self.runtime.block_on(stack(&inside.netlink))?;
                 let keys = INSIDE_SYSCTLS.map(String::from);
                 stack.sysctls =
                     netns::inside(&inside.file, move || Ok(sysctl::read_all(&keys))).what(|| name.clone())?;
-                Ok(Some(Netns::Alive { inode, cookie: inside.cookie, stack: Box::new(stack) }))
+                Ok(Some(Netns::Alive { inode, cookie: inside.cookie, stack: Box::new(stack), adrift }))
             }
         }
     }
@@ -132,12 +132,14 @@ fn named_by(alias: Option<&str>) -> Option<Name> {
     alias?.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok()
 }
 
-/// A namespace's state without looking into it.
-fn unseen(name: &Name) -> Result<Option<Netns>> {
-    Ok(match netns::find(name)? {
-        netns::Found::Nothing => None,
-        netns::Found::Stale => Some(Netns::Stale),
-        netns::Found::Alive { inode, .. } => Some(Netns::Unseen { inode }),
+/// A namespace's state without looking into it. One that is up and lost its file is not for those to mend who want
+/// something else.
+fn unseen(name: &Name, journal: &Journal) -> Result<Option<Netns>> {
+    let noted = journal.members.get(name).map(|member| member.inode.unwrap_or_default());
+    Ok(match (netns::find(name)?, noted) {
+        (netns::Found::Alive { inode, .. }, _) | (_, Some(inode)) => Some(Netns::Unseen { inode }),
+        (netns::Found::Nothing, None) => None,
+        (netns::Found::Stale, None) => Some(Netns::Stale),
     })
 }
 

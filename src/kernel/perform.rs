@@ -59,6 +59,7 @@ impl Kernel {
         let said = |error: Error| error.to_string().trim_start_matches("nsnat: ").to_owned();
         match action {
             Action::MakeNetns { name, stale } => netns::make(name, *stale).map_err(said),
+            Action::AttachNetns { name, stale, .. } => self.attach(name, *stale).map_err(said),
             Action::RemoveNetns { name } => {
                 self.inside.remove(name);
                 netns::remove(name).map_err(said)
@@ -71,6 +72,11 @@ impl Kernel {
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value).map_err(said),
             _ => self.netlink(action),
         }
+    }
+
+    fn attach(&mut self, name: &Name, stale: bool) -> Result<()> {
+        self.open_inside(name)?;
+        self.inside.get(name).map_or(Ok(()), |inside| netns::attach(name, stale, &inside.file))
     }
 
     fn sysctl(&mut self, place: &Place, key: &str, value: &str) -> Result<()> {
@@ -91,7 +97,7 @@ impl Kernel {
             return Ok(());
         }
         match netns::find(name)? {
-            netns::Found::Alive { file, inode } => self.enter(name, file, inode),
+            netns::Found::Alive { file, inode, .. } => self.enter(name, file, inode),
             netns::Found::Stale | netns::Found::Nothing => {
                 Err(Error::new(format!("namespace {name}"), "it went away meanwhile"))
             }

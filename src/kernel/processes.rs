@@ -26,12 +26,21 @@ pub fn netns_of(pid: Option<i32>) -> Result<(u64, u64)> {
 
 /// The processes in a network namespace, by number. Those that the caller may not look at are not among them.
 pub fn members(netns: (u64, u64)) -> Vec<Process> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let inside = |pid: &i32| identity(&pid.to_string()).is_ok_and(|found| found == netns);
-    let mut members: Vec<Process> = pids.filter(inside).filter_map(describe).collect();
+    let mut members: Vec<Process> = pids().filter(inside).filter_map(describe).collect();
     members.sort_by_key(|process| process.pid);
     members
+}
+
+/// A process in the network namespace that has this inode number now.
+pub(super) fn first_in(inode: u64) -> Option<i32> {
+    pids().find(|pid| identity(&pid.to_string()).is_ok_and(|(_, found)| found == inode))
+}
+
+/// All processes.
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Following the link gives the namespace itself; equal device and inode mean the same namespace.

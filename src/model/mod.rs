@@ -14,6 +14,6 @@ pub use account::Account;
 pub use journal::{Allowed, DnsMode, Egress, Held, Journal, Member, Owner, Rewrite, Target, Way};
 pub use name::Name;
 pub use nft::{Datum, Element, Set};
-pub use observed::{Netns, Observed, Table};
+pub use observed::{Adrift, Netns, Observed, Table};
 pub use probe::{Outcome, Probe, Transport};
 pub use stack::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction, Stack};

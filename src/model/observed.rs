@@ -39,7 +39,7 @@ pub struct Features {
     pub ipv6: bool,
 }
 
-/// A file in `/run/netns`.
+/// A file in `/run/netns`, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Netns {
@@ -59,7 +59,19 @@ pub enum Netns {
         cookie: Option<u64>,
         /// Its stack.
         stack: Box<Stack>,
+        /// It lost its file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        adrift: Option<Adrift>,
     },
+}
+
+/// A namespace of ours without its file: `ip netns del` takes that and nothing else as long as a process is inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adrift {
+    /// A process inside.
+    pub pid: i32,
+    /// A plain file is in the place of its file.
+    pub stale: bool,
 }
 
 /// Our nft table as it reads back.

@@ -39,6 +39,15 @@ pub enum Action {
         /// A plain file is in the way and goes first.
         stale: bool,
     },
+    /// Gives a namespace that lost its file another one.
+    AttachNetns {
+        /// Its name.
+        name: Name,
+        /// A process inside.
+        pid: i32,
+        /// A plain file is in the way and goes first.
+        stale: bool,
+    },
     /// Takes the file in `/run/netns` away; the kernel ends the namespace when nobody is in it.
     RemoveNetns {
         /// Its name.

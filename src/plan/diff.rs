@@ -11,8 +11,8 @@ use super::action::{Action, LinkChange, Place};
 use super::desired::Desired;
 use super::hold;
 use crate::model::{
-    Address, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack, dnsaddr,
-    numbers,
+    Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack,
+    dnsaddr, numbers,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,7 +57,7 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::RemoveLink { .. } => 2,
         Action::LoadSkeleton { .. } => 0,
         Action::Elements { add, .. } if !add.is_empty() => 1,
-        Action::MakeNetns { .. } => 3,
+        Action::MakeNetns { .. } | Action::AttachNetns { .. } => 3,
         Action::AddRule { place: Place::Host, .. } => 4,
         Action::AddRoute { place: Place::Host, route, .. } if route.kind == RouteKind::Unreachable => 4,
         Action::AddVeth { .. } => 5,
@@ -89,7 +89,12 @@ fn namespace(
 ) {
     let place = Place::Inside(name.clone());
     let alive = match observed.namespaces.get(name) {
-        Some(Netns::Alive { stack, .. }) => Some(stack.as_ref()),
+        Some(Netns::Alive { stack, adrift, .. }) => {
+            let attach =
+                |lost: &Adrift| Action::AttachNetns { name: name.clone(), pid: lost.pid, stale: lost.stale };
+            out.extend(adrift.as_ref().map(attach));
+            Some(stack.as_ref())
+        }
         Some(Netns::Unseen { .. }) => return,
         state => {
             out.push(Action::MakeNetns { name: name.clone(), stale: state.is_some() });

@@ -14,6 +14,10 @@ fn line(action: &Action) -> String {
     match action {
         Action::MakeNetns { name, stale: false } => format!("ip netns add {name}"),
         Action::MakeNetns { name, stale: true } => format!("rm /run/netns/{name}; ip netns add {name}"),
+        Action::AttachNetns { name, pid, stale: false } => format!("ip netns attach {name} {pid}"),
+        Action::AttachNetns { name, pid, stale: true } => {
+            format!("rm /run/netns/{name}; ip netns attach {name} {pid}")
+        }
         Action::RemoveNetns { name } => format!("ip netns del {name}"),
         Action::LoadSkeleton { elements, replace, .. } => skeleton(elements, *replace),
         Action::RemoveTable => format!("nft delete table inet {}", nft::TABLE),

@@ -76,3 +76,52 @@ fn kernel_state(lab: &Lab) -> Snapshot {
         done | sort
         nft -s list table inet nsnat; echo == mounts"))
 }
+
+/// `ip netns del` takes a namespace's file; what runs inside runs on, and `up` gives the very same namespace its file
+/// back. `down` finds the job all the same.
+#[test]
+fn a_job_survives_the_loss_of_its_namespaces_file() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"\n[namespace.other]\ngateway = \"$LAB_SLOW\"");
+    lab.ok("nsnat up; nsnat exec slow socat -u TCP4:$LAB_SERVICE:9997 /run/lab/ticks >/dev/null 2>&1 & echo $! >/run/lab/pid
+        until [ -s /run/lab/ticks ]; do sleep 0.02; done");
+    for lose in ["ip netns del slow", "ip netns del slow; touch /run/netns/slow"] {
+        lab.ok(lose);
+        // Who is inside is still known, also to those who want something else.
+        lab.says("nsnat ps slow | grep -c socat; nsnat which $(cat /run/lab/pid)", "1\nslow");
+        let words = lab.fails(1, "nsnat down slow");
+        assert!(words.contains("in use by socat"), "{words}");
+        lab.ok("nsnat exec --gateway $LAB_THIRD -- true; nsnat exec other true");
+        let planned = lab.sh("nsnat plan").stdout;
+        assert!(planned.lines().count() == 1 && planned.contains("ip netns attach slow "), "{planned}");
+        lab.says("nsnat up", "repaired (1 action)");
+        lab.says("nsnat up; nsnat exec slow whoami4", "nothing to do\n203.0.113.254");
+        lab.ok("kill -0 $(cat /run/lab/pid); a=$(wc -l </run/lab/ticks); for ((i = 0; i < 250; i++)); do
+            [ $(wc -l </run/lab/ticks) -le $a ] || exit 0; sleep 0.02; done; exit 1");
+    }
+    // By the line of the plan, too; and `exec` alone brings it back.
+    lab.ok("ip netns del slow; { nsnat plan || true; } >/run/lab/lines; bash -e /run/lab/lines; nsnat plan");
+    lab.says("ip netns del slow; nsnat exec slow whoami4; nsnat plan", "203.0.113.254");
+    lab.ok(
+        "ip netns del slow; nsnat down --kill; rm -r /etc/nsnat; ! kill -0 $(cat /run/lab/pid) 2>/dev/null",
+    );
+    lab.same(&before, "after down --kill of a namespace without a file");
+}
+
+/// The number of a namespace that is gone is given to the next one: whoever is in that is nobody's business.
+#[test]
+fn processes_of_others_are_not_taken_for_ours() {
+    let lab = Lab::new();
+    lab.ok("nsnat add slow --gateway $LAB_SLOW; ls -Li /run/netns/slow | cut -d' ' -f1 >/run/lab/number; ip netns del slow");
+    // Namespaces are made until one has the number.
+    lab.ok("for ((i = 0; i < 200; i++)); do
+            ip netns add other$i; [ $(ls -Li /run/netns/other$i | cut -d' ' -f1) != $(cat /run/lab/number) ] || break; done
+        ((i < 200)); ip netns exec other$i sleep 1000 >/dev/null 2>&1 & echo $! >/run/lab/pid; sleep 0.1");
+    lab.says("readlink /proc/$(cat /run/lab/pid)/ns/net | tr -dc 0-9 | diff - <(tr -d '\\n' </run/lab/number) && echo same", "same");
+    lab.says(
+        "nsnat ps slow 2>&1 || true",
+        "nsnat: namespace slow: it is not up\nhint: nsnat status shows what is",
+    );
+    lab.says("nsnat down slow --kill; kill -0 $(cat /run/lab/pid) && echo alive", "slow: down\nalive");
+}

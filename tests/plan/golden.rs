@@ -4,7 +4,7 @@
 use super::model::Model;
 use super::world::World;
 use nsnat::config::{Config, Source, load, report};
-use nsnat::model::{Element, Name, Observed, Stack};
+use nsnat::model::{Adrift, Element, Name, Netns, Observed, Stack};
 use nsnat::plan::{Action, Place, Selection};
 use serde::Deserialize;
 use std::fmt::Write as _;
@@ -50,6 +50,8 @@ enum Event {
     TableGone,
     /// The namespace is removed.
     NamespaceGone(Name),
+    /// The namespace's file is removed while a process is inside.
+    FileGone(Name),
     /// The namespace is removed, and somebody else makes one of that name.
     NamespaceReplaced(Name),
     /// `/run/nsnat` was emptied.
@@ -193,6 +195,10 @@ fn happens(kernel: &mut Model, event: &Event) -> Result<(), String> {
         Event::ElementGone(text) => elements_gone(kernel, text)?,
         Event::TableGone => kernel.state.table = nsnat::model::Table::default(),
         Event::NamespaceGone(name) => return kernel.remove_netns(name),
+        Event::FileGone(name) => match kernel.state.namespaces.get_mut(name) {
+            Some(Netns::Alive { adrift, .. }) => *adrift = Some(Adrift { pid: 4711, stale: false }),
+            _ => return Err("no such namespace".into()),
+        },
         Event::NamespaceReplaced(name) => {
             kernel.remove_netns(name)?;
             return kernel.make_netns(name, false);

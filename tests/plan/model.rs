@@ -53,6 +53,7 @@ impl Model {
     pub(crate) fn apply(&mut self, action: &Action) -> Result {
         match action {
             Action::MakeNetns { name, stale } => self.make_netns(name, *stale),
+            Action::AttachNetns { name, stale, .. } => self.attach_netns(name, *stale),
             Action::RemoveNetns { name } => self.remove_netns(name),
             Action::LoadSkeleton { mask, replace, elements } => self.load(*mask, *replace, elements),
             Action::RemoveTable => {
@@ -126,9 +127,20 @@ impl Model {
         let lo = Link { name: "lo".into(), loopback: true, mtu: 65_536, ..Link::default() };
         stack.links.insert(lo);
         stack.rules.extend(kernels_rules());
-        let alive = Netns::Alive { inode: self.inode, cookie: None, stack: Box::new(stack) };
+        let alive = Netns::Alive { inode: self.inode, cookie: None, stack: Box::new(stack), adrift: None };
         self.state.namespaces.insert(name.clone(), alive);
         Ok(())
+    }
+
+    fn attach_netns(&mut self, name: &Name, stale: bool) -> Result {
+        let Some(Netns::Alive { adrift, .. }) = self.state.namespaces.get_mut(name) else {
+            return no("No such process");
+        };
+        match adrift.take() {
+            None => no("File exists"),
+            Some(lost) if lost.stale != stale => no("a stale file, or none, against the plan"),
+            Some(_) => Ok(()),
+        }
     }
 
     /// The file goes, and with it the namespace: nobody is inside of a model.

@@ -6,6 +6,10 @@ use nsnat::model::{Journal, Name, Netns, Observed, numbers};
 use nsnat::plan::{self, Action, Selection};
 use std::collections::BTreeSet;
 
+fn is_alive(observed: &Observed, name: &Name) -> bool {
+    matches!(observed.namespaces.get(name), Some(Netns::Alive { .. } | Netns::Unseen { .. }))
+}
+
 /// The kernel and nsnat's journal, which is the kernel's as far as the model goes.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
@@ -34,6 +38,10 @@ impl World {
                 *netns = Netns::Unseen { inode: *inode };
             }
         }
+        let lost = state.journal.members.iter().filter(|(name, _)| unseen(name) && !is_alive(&out, name));
+        let lost: Vec<_> =
+            lost.map(|(name, member)| (name.clone(), member.inode.unwrap_or_default())).collect();
+        out.namespaces.extend(lost.into_iter().map(|(name, inode)| (name, Netns::Unseen { inode })));
         // Nor are the sysctls of their devices read.
         let hidden = state.journal.members.iter().filter(|(name, _)| unseen(name)).map(|(_, m)| &m.link);
         for link in hidden {
