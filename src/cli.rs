@@ -88,6 +88,8 @@ pub enum Command {
         kill: bool,
     },
     /// Run a command inside a namespace, or in a throw-away one (--gateway)
+    #[command(override_usage = "nsnat exec [OPTIONS] NAME [--] CMD [ARG]...
+       nsnat exec [OPTIONS] --gateway ADDR [--] CMD [ARG]...")]
     Exec(Exec),
     /// Start your shell inside a namespace
     Shell {
@@ -247,13 +249,8 @@ pub struct Exec {
     /// An empty directory in memory for the command only; once for each
     #[arg(long, value_name = "DIR")]
     pub tmpfs: Vec<PathBuf>,
-    /// Namespace (not with --gateway or --dev), command and arguments
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        required = true,
-        value_name = "NAME] [--] CMD [ARG"
-    )]
+    /// NAME (not with --gateway or --dev), then the command and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 

@@ -1,7 +1,9 @@
 //! The `nsnat` binary.
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use nsnat::cli::Cli;
+use nsnat::error::{Error, Result};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -10,10 +12,37 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     let result = match nsnat::enter::fast_path(&args) {
         Some(error) => Err(error),
-        None => nsnat::commands::run(&Cli::parse()),
+        None => parse(&args).and_then(|cli| nsnat::commands::run(&cli)),
     };
     result.unwrap_or_else(|error| {
         eprintln!("{error}");
         ExitCode::from(error.status())
     })
+}
+
+/// The command line, or what is wrong with it in the form of all our errors. Help and version are printed here.
+fn parse(args: &[OsString]) -> Result<Cli> {
+    Cli::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        _ => refusal(&error.render().to_string(), args),
+    })
+}
+
+/// The parser's words are paragraphs: what is wrong, then a tip where it has one, then the usage.
+fn refusal(text: &str, args: &[OsString]) -> Error {
+    let mut paragraphs = text.split("\n\n").map(|words| words.split_whitespace().collect::<Vec<_>>().join(" "));
+    let why = paragraphs.next().unwrap_or_default();
+    let error = Error::usage("command line", why.trim_start_matches("error: "));
+    // "To pass it as a value" is never what was meant here.
+    let tip = paragraphs.find_map(|words| words.strip_prefix("tip: a ").map(|tip| format!("a {tip}")));
+    error.hint(tip.unwrap_or_else(|| format!("nsnat{} --help", verb(args))))
+}
+
+/// The command that was meant, with a space before it.
+fn verb(args: &[OsString]) -> String {
+    let known = |word: &&str| Cli::command().find_subcommand(word).is_some();
+    let verb = args.iter().filter_map(|arg| arg.to_str()).find(known);
+    verb.map(|verb| format!(" {verb}")).unwrap_or_default()
 }

@@ -129,6 +129,10 @@ fn bad_usage_changes_nothing() {
     ] {
         let output = lab.sh(&format!("nsnat {words}"));
         assert!(output.status == 2 && !output.stderr.is_empty(), "`nsnat {words}`:\n{output}");
+        // What is wrong, then the next step; without any words, the help.
+        let (why, hint) = output.stderr.trim_end().split_once('\n').unwrap_or_default();
+        let told = why.starts_with("nsnat: ") && hint.starts_with("hint: ") && !hint.contains('\n');
+        assert!(told || words.is_empty(), "`nsnat {words}`:\n{output}");
     }
     lab.same(&before, "after bad usage");
 }
