@@ -32,7 +32,8 @@ fn parse(args: &[OsString]) -> Result<Cli> {
 
 /// The parser's words are paragraphs: what is wrong, then a tip where it has one, then the usage.
 fn refusal(text: &str, args: &[OsString]) -> Error {
-    let mut paragraphs = text.split("\n\n").map(|words| words.split_whitespace().collect::<Vec<_>>().join(" "));
+    let mut paragraphs =
+        text.split("\n\n").map(|words| words.split_whitespace().collect::<Vec<_>>().join(" "));
     let why = paragraphs.next().unwrap_or_default();
     let error = Error::usage("command line", why.trim_start_matches("error: "));
     // "To pass it as a value" is never what was meant here.

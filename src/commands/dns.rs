@@ -46,6 +46,13 @@ fn change(context: &Context<'_>, name: &Name, dns: &Dns) -> Result<()> {
         return Err(Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}")));
     }
     let goal = plan::with_dns(&observed, name, dns);
+    let asked = goal.members.get(name).and_then(|member| {
+        let way = goal.egresses.get(&member.egress).and_then(|egress| egress.way.as_ref());
+        plan::unreachable(&member.dns.servers, member.ipv6, way)
+    });
+    if let Some(why) = asked {
+        return Err(Error::usage(format!("namespace {name}"), why).hint("name a server of the other family"));
+    }
     let done = session.apply(&goal, &observed)?;
     context.say(if done == 0 {
         "nothing to do".into()

@@ -70,6 +70,7 @@ fn up(name: &Name, member: &Member, config: &Config, observed: &Observed) -> Sta
         observed.host.link(&member.link).and_then(|link| link.bytes).unwrap_or_default();
     let identity = netns::identity(name).ok().flatten();
     let mut problems = problems(name, way, observed);
+    problems.extend(plan::unreachable(&member.dns.servers, member.ipv6, way).map(str::to_owned));
     if member.owner.is_none() && !config.namespaces.contains_key(name) {
         problems.push(format!("up, but not declared any more; nsnat down {name} removes it"));
     }

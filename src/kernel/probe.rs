@@ -6,6 +6,7 @@
 use super::{conntrack, netns};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, Outcome, Probe, Transport};
+use nix::errno::Errno;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -46,7 +47,8 @@ fn one(file: &File, probe: Probe, message: Vec<u8>) -> io::Result<Outcome> {
 /// A socket whose time is up says that it would block (socket(7), SO_RCVTIMEO).
 fn words(error: &io::Error) -> String {
     let late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind());
-    if late { Outcome::LATE.into() } else { error.to_string() }
+    let described = || error.raw_os_error().map(|errno| Errno::from_raw(errno).desc().to_owned());
+    if late { Outcome::LATE.into() } else { described().unwrap_or_else(|| error.to_string()) }
 }
 
 /// What came of a query, as the namespace sees it.

@@ -32,6 +32,23 @@ pub(super) fn resolve(
     Ok(with_nameservers(dns, way, observed))
 }
 
+/// Why none of a namespace's servers can be asked, where that is so and its way is up.
+pub fn unreachable(servers: &[SocketAddr], ipv6: bool, way: Option<&Way>) -> Option<&'static str> {
+    let way = way.filter(|way| way.up)?;
+    let served = |family| way.serves(family) && (ipv6 || family == Family::V4);
+    let of = |family| servers.iter().any(|server| Family::of(server.ip()) == family);
+    match (of(Family::V4), of(Family::V6)) {
+        (true, false) if !served(Family::V4) => {
+            Some("its DNS servers are IPv4 only, and its way out has no IPv4")
+        }
+        (false, true) if !served(Family::V6) => Some("its DNS servers are IPv6 only, and it has no IPv6"),
+        (true, true) if !Family::BOTH.into_iter().any(served) => {
+            Some("none of its DNS servers can be reached")
+        }
+        _ => None,
+    }
+}
+
 /// Gives the namespace a resolv.conf of its own where the host's names no server that can be asked inside.
 pub(super) fn with_nameservers(dns: DnsMode, way: Option<&Way>, observed: &Observed) -> DnsMode {
     // What a resolver asks that finds no server in resolv.conf (resolv.conf(5)).

@@ -150,6 +150,7 @@ impl Case<'_> {
         let dns = dns::resolve(self.name, self.namespace, way.as_ref(), self.observed)?;
         self.egress(journal, &key, way)?;
         let ipv6 = self.ipv6(journal, &key)?;
+        self.servers(journal, &key, ipv6)?;
         let subnet = self.subnet(journal, &key)?;
         let old = journal.members.get(self.name);
         let member = Member {
@@ -217,6 +218,21 @@ impl Case<'_> {
             }
             without => Ok(without.is_none() && self.namespace.ipv6 != Ipv6::Off),
         }
+    }
+
+    /// Servers that can never be asked are a mistake. Once the namespace is up, or where a next hop of their family is
+    /// only out of reach at the moment, it is weather.
+    fn servers(&self, journal: &Journal, key: &str, ipv6: bool) -> Found<()> {
+        let config::Dns::Rewrite { servers, .. } = &self.namespace.dns else { return Ok(()) };
+        let way = journal.egresses.get(key).and_then(|egress| egress.way.as_ref());
+        let weather =
+            journal.members.contains_key(self.name) || way.is_some_and(|way| !way.waiting.is_empty());
+        let addresses: Vec<_> = servers.iter().map(|server| server.value).collect();
+        let Some(why) = dns::unreachable(&addresses, ipv6, way).filter(|_| !weather) else { return Ok(()) };
+        let place = servers.first().and_then(|server| server.place.clone());
+        let problem =
+            Problem::at(place, format!("namespace {}: {why}", self.name)).label("cannot be reached");
+        Err(vec![problem.help("name a server of the other family, or give the uplink a gateway of this one")])
     }
 
     /// Why there can be no IPv6, and what to do about it.

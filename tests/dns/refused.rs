@@ -1,5 +1,6 @@
 //! What cannot be rewritten, or is not wanted, is refused: an error at once, and nothing leaves.
 
+use crate::lab::Lab;
 use crate::watched::Watched;
 
 /// What a program is told that is refused; one that only waited in vain is told something else.
@@ -81,4 +82,24 @@ fn dns_over_https_is_not_dns_to_the_kernel() {
     lab.slow("dns = { servers = \"$LAB_NEW\", block = [\"dot\", \"doq\", \"foreign\"] }");
     lab.inside("socat -u -T 2 TCP4:8.8.8.8:443,connect-timeout=2 -", "203.0.113.254");
     lab.finish();
+}
+
+/// Servers of a family that there is no way out for: told before anything is changed; once it is up, it is weather.
+#[test]
+fn servers_that_can_never_be_asked() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    let words = lab.fails(2, "nsnat add slow --gateway $LAB_SLOW --dns $LAB_NEW6");
+    assert!(words.contains("IPv6 only, and it has no IPv6"), "{words}");
+    lab.same(&before, "after servers that can never be asked");
+    lab.ok("nsnat add slow --gateway $LAB_SLOW");
+    let words = lab.fails(2, "nsnat dns slow set $LAB_NEW6");
+    assert!(words.contains("IPv6 only, and it has no IPv6"), "{words}");
+    lab.ok("nsnat dns slow set $LAB_NEW6 $LAB_NEW; nsnat remove slow");
+
+    lab.ok("nsnat add slow --gateway $LAB_SLOW --gateway $LAB_SLOW6 --dns $LAB_NEW6; ip -6 addr flush dev eth0; nsnat up");
+    let told = lab.ok("nsnat status slow");
+    assert!(told.contains("broken") && told.contains("IPv6 only, and it has no IPv6"), "{told}");
+    lab.ok("ip addr add $LAB_HOST6/64 dev eth0 nodad; nsnat up");
+    lab.says("nsnat status slow -o json | jq -r '.namespaces[0].state'", "up");
 }
