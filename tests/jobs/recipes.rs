@@ -67,6 +67,61 @@ fn rsync_over_ssh() {
     );
 }
 
+/// `at` of the machine: a helper of the lab has that name, too.
+#[test]
+fn at() {
+    let lab = lab();
+    lab.ok(r#"mount -t tmpfs -o mode=755 tmpfs /var/spool/cron
+        install -d -o daemon -g daemon -m 1770 /var/spool/cron/atjobs /var/spool/cron/atspool
+        install -o daemon -g daemon -m 600 /dev/null /var/spool/cron/atjobs/.SEQ; atd
+        nsnat=$(command -v nsnat); whoami=$(command -v whoami4)
+        echo "$nsnat exec slow bash $whoami >/run/lab/said 2>&1" | /usr/bin/at now 2>/dev/null
+        timeout 75 bash -c 'until test -s /run/lab/said; do sleep 0.1; done'; kill $(cat /run/atd.pid)"#);
+    lab.says("cat /run/lab/said", "203.0.113.254");
+}
+
+/// A container engine, unpacked by `scripts/need test` where it is not installed: everything of its own below /run/lab.
+const ENGINE: &str = concat!(
+    "engine=",
+    env!("CARGO_MANIFEST_DIR"),
+    r#"/target/podman
+mkdir -p /run/lab/pod/rootfs/{bin,sbin,usr,lib,lib64,proc,sys,dev,etc,tmp,run}; cd /run/lab/pod
+if [ -e $engine/unpacked ]; then
+    libraries=$(echo $engine/usr/lib/*-linux-gnu); export LD_LIBRARY_PATH=$libraries
+    PATH=$engine/usr/bin:$PATH; mkdir -p /etc/containers; cp $engine/etc/containers/policy.json /etc/containers/
+fi
+# The monitor, which starts the runtime, passes no environment on.
+printf '#!/bin/sh
+LD_LIBRARY_PATH=%s exec %s "$@"
+' "${libraries-}" "$(type -P crun)" >crun; chmod 755 crun
+printf '[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+runtime = "crun"
+conmon_path = ["%s"]
+[engine.runtimes]
+crun = ["/run/lab/pod/crun"]
+'     "$(type -P conmon)" >containers.conf
+printf '[storage]
+driver = "vfs"
+runroot = "/run/lab/pod/run"
+graphroot = "/run/lab/pod/root"
+' >storage.conf
+export CONTAINERS_CONF=$PWD/containers.conf CONTAINERS_STORAGE_CONF=$PWD/storage.conf
+container() { podman run --rm --cgroups=disabled --network ns:/run/netns/slow -v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro     -v /bin:/bin:ro --rootfs /run/lab/pod/rootfs "$@"; }
+"#
+);
+
+#[test]
+fn a_container() {
+    let lab = Lab::new();
+    lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"\ndns = \"$LAB_NEW\"\n");
+    lab.ok("nsnat up");
+    lab.says(&format!("{ENGINE}container socat -u TCP4:$LAB_SERVICE:80 -"), "203.0.113.254");
+    // Whatever servers the engine wrote into the container's resolv.conf.
+    lab.says(&format!("{ENGINE}container getent ahostsv4 www.example.test | sed 's/ .*//;q'"), "192.0.2.53");
+}
+
 #[test]
 fn cron() {
     let lab = lab();
