@@ -54,8 +54,11 @@ pub(super) fn observe() -> Result<Table> {
         }
     }
     let mut bytes = Vec::new();
-    dump(GET_CHAIN, &ours)?.iter().for_each(|chain| bytes.extend(parts(chain, &CHAIN_PARTS)));
-    dump(GET_RULE, &ours)?.iter().for_each(|rule| bytes.extend(parts(rule, &RULE_PARTS)));
+    for (kind, wanted) in [(GET_CHAIN, &CHAIN_PARTS[..]), (GET_RULE, &RULE_PARTS)] {
+        // The kernel gives the chains of all tables, whatever it is asked for (nf_tables_dump_chains).
+        let is_ours = |row: &&Vec<u8>| find(row, TABLE_NAME).map(name).as_deref() == Some(nft::TABLE);
+        dump(kind, &ours)?.iter().filter(is_ours).for_each(|row| bytes.extend(parts(row, wanted)));
+    }
     out.rules = Some(skeleton::hash(&bytes));
     Ok(out)
 }

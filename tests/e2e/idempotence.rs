@@ -77,6 +77,29 @@ fn kernel_state(lab: &Lab) -> Snapshot {
         nft -s list table inet nsnat; echo == mounts"))
 }
 
+/// Tables of others come and go beside ours.
+#[test]
+fn chains_of_others_are_nothing_to_do() {
+    let lab = Lab::new();
+    lab.declare(TWO);
+    lab.ok("nsnat up");
+    let others = "table inet others {
+        set s { type ipv4_addr; elements = { 192.0.2.1 }; }
+        chain input { type filter hook input priority 0; ip saddr @s drop; }
+        chain plain { counter; }
+    }";
+    for change in [
+        format!("nft '{others}'"),
+        "nft flush chain inet others plain".into(),
+        "nft delete table inet others".into(),
+    ] {
+        lab.says(
+            &format!("{change}; nsnat plan; nsnat up; nsnat exec --gateway $LAB_SLOW -- true"),
+            "nothing to do",
+        );
+    }
+}
+
 /// `ip netns del` takes a namespace's file; what runs inside runs on, and `up` gives the very same namespace its file
 /// back. `down` finds the job all the same.
 #[test]
