@@ -31,13 +31,17 @@ const CTA_PROTO_NUM: u16 = 1;
 const CTA_PROTO_SRC_PORT: u16 = 2;
 const CTA_PROTO_DST_PORT: u16 = 3;
 
-/// Which parts of the tuple count: source address, protocol, destination port (the order of bits is that of
-/// `enum ctattr_filter` in net/netfilter/nf_internals.h).
-const BY_SOURCE_PROTOCOL_PORT: u32 = 1 | 1 << 3 | 1 << 5;
+/// Which parts of the tuple count (the order of bits is that of `enum ctattr_filter` in
+/// net/netfilter/nf_internals.h): source address; protocol and destination port.
+const BY_SOURCE: u32 = 1;
+const BY_PROTOCOL_AND_PORT: u32 = 1 << 3 | 1 << 5;
 
-/// Forgets the flows from `source` to `port`, over udp and tcp.
-pub(super) fn forget(source: IpAddr, port: u16) -> Result<()> {
-    [17, 6].into_iter().try_for_each(|protocol| delete(source, protocol, port))
+/// Forgets the flows from `source`: all, or those to `port`, over udp and tcp.
+pub(super) fn forget(source: IpAddr, port: Option<u16>) -> Result<()> {
+    match port {
+        Some(port) => [17, 6].into_iter().try_for_each(|protocol| delete(source, Some((protocol, port)))),
+        None => delete(source, None),
+    }
 }
 
 /// Who answers the flow from `source` to `server`: where replies to it come from. None where there is no such flow.
@@ -51,11 +55,12 @@ pub(super) fn reply_source(
     Ok(entry.and_then(|entry| reply_in(&entry)))
 }
 
-fn delete(source: IpAddr, protocol: u8, port: u16) -> Result<()> {
-    let (family, filter) = filter(source, protocol, port);
+fn delete(source: IpAddr, to: Option<(u8, u16)>) -> Result<()> {
+    let (family, filter) = filter(source, to);
     match Nfnetlink::open()?.ask(CT_DELETE, family, &filter)? {
-        // ENOENT: there was none.
+        // ENOENT: there was none. EINVAL: a kernel that knows no such filter; what is gone is gone there, too.
         0 | libc::ENOENT => Ok(()),
+        libc::EINVAL if to.is_none() => Ok(()),
         errno => {
             Err(Error::new(format!("forget flows of {source}"), std::io::Error::from_raw_os_error(errno)))
         }
@@ -63,16 +68,18 @@ fn delete(source: IpAddr, protocol: u8, port: u16) -> Result<()> {
 }
 
 /// The family and the attributes of the request.
-fn filter(source: IpAddr, protocol: u8, port: u16) -> (u8, Vec<u8>) {
-    let (family, address) = match source {
-        IpAddr::V4(ip) => (NFPROTO_IPV4, attribute(CTA_IP_V4_SRC, &ip.octets())),
-        IpAddr::V6(ip) => (NFPROTO_IPV6, attribute(CTA_IP_V6_SRC, &ip.octets())),
-    };
-    let numbers = [attribute(CTA_PROTO_NUM, &[protocol]), attribute(CTA_PROTO_DST_PORT, &port.to_be_bytes())];
-    let tuple = [nested(CTA_TUPLE_IP, &address), nested(CTA_TUPLE_PROTO, &numbers.concat())];
-    let flags = attribute(CTA_FILTER_ORIG_FLAGS, &BY_SOURCE_PROTOCOL_PORT.to_ne_bytes());
-    let filter = [nested(CTA_TUPLE_ORIG, &tuple.concat()), nested(CTA_FILTER, &flags)].concat();
-    (family, filter)
+fn filter(source: IpAddr, to: Option<(u8, u16)>) -> (u8, Vec<u8>) {
+    let family = if source.is_ipv4() { NFPROTO_IPV4 } else { NFPROTO_IPV6 };
+    let mut tuple = nested(CTA_TUPLE_IP, &address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC));
+    let mut parts = BY_SOURCE;
+    if let Some((protocol, port)) = to {
+        let numbers =
+            [attribute(CTA_PROTO_NUM, &[protocol]), attribute(CTA_PROTO_DST_PORT, &port.to_be_bytes())];
+        tuple.extend(nested(CTA_TUPLE_PROTO, &numbers.concat()));
+        parts |= BY_PROTOCOL_AND_PORT;
+    }
+    let flags = attribute(CTA_FILTER_ORIG_FLAGS, &parts.to_ne_bytes());
+    (family, [nested(CTA_TUPLE_ORIG, &tuple), nested(CTA_FILTER, &flags)].concat())
 }
 
 /// A flow's tuple as its first packet had it.

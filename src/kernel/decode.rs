@@ -178,6 +178,7 @@ fn rule_attribute(out: &mut Rule, attribute: &RuleAttribute, message: &RuleMessa
                 *to = *table;
             }
         }
+        RuleAttribute::SuppressPrefixLen(0) => out.suppress_default = true,
         // "none" is how the kernel spells the absence of these two.
         RuleAttribute::SuppressPrefixLen(u32::MAX) | RuleAttribute::SuppressIfGroup(u32::MAX) => {}
         // Kernels from 6.15 on spell a single port's mask out.

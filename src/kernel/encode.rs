@@ -128,6 +128,9 @@ pub(super) fn rule(rule: &Rule) -> RuleMessage {
         }
         RuleAction::Unreachable | RuleAction::Other => out.header.action = rule::RuleAction::Unreachable,
     }
+    if rule.suppress_default {
+        out.attributes.push(RuleAttribute::SuppressPrefixLen(0));
+    }
     if let Some(net) = rule.from {
         out.header.src_len = net.prefix();
         out.attributes.push(RuleAttribute::Source(net.network()));

@@ -32,9 +32,12 @@ pub const INSIDE_PROTOCOL: u8 = 213;
 pub mod preference {
     /// `from SUBNET to SERVER lookup main`: DNS servers that a namespace asks by the host's own way.
     pub const HOST_DNS: u32 = 4209;
-    /// `to SLICE lookup main`, IPv6: the kernel sends an ICMPv6 error from the host end's address, which is in the
-    /// slice; without this it would have no way back when somebody flushed the table, and a program would wait.
-    pub const BACK: u32 = 4208;
+    /// `to SLICE lookup main suppress_prefixlength 0`: the way back to the namespaces that are there, also for the
+    /// kernel's own ICMPv6 errors, which it sends from an address in the slice.
+    pub const BACK: u32 = 4207;
+    /// `to SLICE unreachable`: what is meant for a namespace whose link is gone (an answer that conntrack turned
+    /// around, the host's own) would otherwise leave by the host's default route.
+    pub const BACK_FLOOR: u32 = 4208;
     /// `fwmark V/MASK lookup T`.
     pub const MARK: u32 = 4210;
     /// `from SLICE lookup T`: holds without marks, and satisfies a strict `rp_filter`.
@@ -44,7 +47,7 @@ pub mod preference {
     /// `from SLICE unreachable`.
     pub const SOURCE_FLOOR: u32 = 4213;
     /// All of them; a rule of ours has one of these.
-    pub const ALL: [u32; 6] = [BACK, HOST_DNS, MARK, SOURCE, MARK_FLOOR, SOURCE_FLOOR];
+    pub const ALL: [u32; 7] = [BACK, BACK_FLOOR, HOST_DNS, MARK, SOURCE, MARK_FLOOR, SOURCE_FLOOR];
     /// Inside a namespace: DNS to loopback is diverted before the local table is asked.
     pub const INSIDE_DNS: u32 = 10;
     /// Inside a namespace: the local table's new place (0 is the kernel's).

@@ -198,6 +198,9 @@ pub struct Rule {
     pub port: Option<Port>,
     /// What it does.
     pub action: RuleAction,
+    /// A default route that is found does not count (`suppress_prefixlength 0`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suppress_default: bool,
     /// Who made it (FRA_PROTOCOL).
     #[serde(default)]
     pub protocol: u8,
@@ -209,8 +212,18 @@ pub struct Rule {
 impl Rule {
     /// A rule that selects everything of a family.
     pub fn new(family: Family, preference: u32, action: RuleAction, protocol: u8) -> Self {
-        let foreign = false;
-        Self { preference, family, from: None, to: None, mark: None, port: None, action, protocol, foreign }
+        Self {
+            preference,
+            family,
+            from: None,
+            to: None,
+            mark: None,
+            port: None,
+            action,
+            suppress_default: false,
+            protocol,
+            foreign: false,
+        }
     }
 }
 

@@ -71,12 +71,13 @@ pub enum Action {
         /// These come.
         add: Vec<Element>,
     },
-    /// Forgets flows: NAT decides on a flow's first packet only, and the decision is out of date.
+    /// Forgets flows: NAT decides on a flow's first packet only, and the decision is out of date; or who they are for
+    /// is gone.
     ForgetFlows {
         /// The namespace's address.
         source: IpAddr,
-        /// Their destination port.
-        port: u16,
+        /// Their destination port; none: all of them.
+        port: Option<u16>,
     },
     /// Makes a veth pair, its peer inside as `eth0`, both tagged.
     AddVeth {

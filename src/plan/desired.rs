@@ -72,6 +72,16 @@ pub fn subnet6(slice6: Ipv6Network, subnet: Ipv4Network) -> Option<Ipv6Network> 
     Ipv6Network::new(Ipv6Addr::from(bits), 126).ok()
 }
 
+/// The addresses inside of each namespace.
+pub(super) fn inside_addresses(journal: &Journal, features: Features) -> BTreeMap<&Name, Vec<IpAddr>> {
+    let addresses = |(name, member): (_, &Member)| {
+        let egress = journal.egresses.get(&member.egress)?;
+        let ends = Addresses::new(egress, member, features).ends;
+        Some((name, ends.iter().map(|ends| ends.inside.ip()).collect()))
+    };
+    journal.members.iter().filter_map(addresses).collect()
+}
+
 /// MTU of a namespace's link: its own, or the uplink's.
 fn mtu(member: &Member, egress: &Egress) -> u32 {
     let uplink = egress.way.as_ref().map(|way| way.mtu.clamp(MTU_LEAST, MTU_MOST));
@@ -143,8 +153,8 @@ fn sources(journal: &Journal, egress: &Egress, family: Family, features: Feature
     }
 }
 
-/// Four kinds of rules, five for IPv6; by source as well as by mark, because that satisfies a strict `rp_filter` and holds when
-/// somebody flushed nft and our marks with it.
+/// By source as well as by mark, because that satisfies a strict `rp_filter` and holds when somebody flushed nft and
+/// our marks with it; and by destination, for the way back.
 fn rules(mark: (u32, u32), table: u32, family: Family, sources: &[IpNetwork]) -> Vec<Rule> {
     use numbers::preference as pref;
     let rule = |preference, action| Rule::new(family, preference, action, numbers::HOST_PROTOCOL);
@@ -155,10 +165,9 @@ fn rules(mark: (u32, u32), table: u32, family: Family, sources: &[IpNetwork]) ->
     ];
     for source in sources {
         let from = Some(*source);
-        if family == Family::V6 {
-            let main = RuleAction::Lookup(u32::from(libc::RT_TABLE_MAIN));
-            out.push(Rule { to: from, ..rule(pref::BACK, main) });
-        }
+        let main = RuleAction::Lookup(u32::from(libc::RT_TABLE_MAIN));
+        out.push(Rule { to: from, suppress_default: true, ..rule(pref::BACK, main) });
+        out.push(Rule { to: from, ..rule(pref::BACK_FLOOR, RuleAction::Unreachable) });
         out.push(Rule { from, ..rule(pref::SOURCE, RuleAction::Lookup(table)) });
         out.push(Rule { from, ..rule(pref::SOURCE_FLOOR, RuleAction::Unreachable) });
     }

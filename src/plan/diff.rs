@@ -8,7 +8,7 @@
 //! again in the same run), what guarded them goes last.
 
 use super::action::{Action, LinkChange, Place};
-use super::desired::Desired;
+use super::desired::{self, Desired};
 use super::hold;
 use crate::model::{
     Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack,
@@ -28,6 +28,7 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     out.extend(back.clone().into_iter().map(sysctl));
     table(&mut out, journal, desired, observed);
     stale_flows(&mut out, journal, observed);
+    flows_of_nobody(&mut out, journal, observed);
     gone_namespaces(&mut out, desired, observed);
     out.sort_by_key(|action| rank(action, &back));
     out
@@ -57,7 +58,8 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::RemoveLink { .. } => 2,
         Action::LoadSkeleton { .. } => 0,
         Action::Elements { add, .. } if !add.is_empty() => 1,
-        Action::MakeNetns { .. } | Action::AttachNetns { .. } => 3,
+        // While rules still keep in what comes for a namespace whose link is gone.
+        Action::MakeNetns { .. } | Action::AttachNetns { .. } | Action::ForgetFlows { port: None, .. } => 3,
         Action::AddRule { place: Place::Host, .. } => 4,
         Action::AddRoute { place: Place::Host, route, .. } if route.kind == RouteKind::Unreachable => 4,
         Action::AddVeth { .. } => 5,
@@ -74,7 +76,7 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::RemoveAddress { .. } => 24,
         Action::Elements { .. } => 25,
         Action::RemoveTable => 26,
-        Action::ForgetFlows { .. } => 29,
+        Action::ForgetFlows { port: Some(_), .. } => 29,
     }
 }
 
@@ -338,7 +340,18 @@ fn stale_flows(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
             flows.extend(sources.map(|address| (address.net.ip(), port)));
         }
     }
-    out.extend(flows.into_iter().map(|(source, port)| Action::ForgetFlows { source, port }));
+    out.extend(flows.into_iter().map(|(source, port)| Action::ForgetFlows { source, port: Some(port) }));
+}
+
+/// Flows of a namespace that goes or gets other addresses: the other side goes on sending, and conntrack would turn
+/// that around towards an address that is nobody's.
+fn flows_of_nobody(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
+    let after = desired::inside_addresses(journal, observed.features);
+    for (name, before) in desired::inside_addresses(&observed.journal, observed.features) {
+        let kept = after.get(name);
+        let gone = before.into_iter().filter(|address| kept.is_none_or(|kept| !kept.contains(address)));
+        out.extend(gone.map(|source| Action::ForgetFlows { source, port: None }));
+    }
 }
 
 /// Host ends and ports whose DNS elements an action changes.

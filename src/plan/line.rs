@@ -22,9 +22,11 @@ fn line(action: &Action) -> String {
         Action::LoadSkeleton { elements, replace, .. } => skeleton(elements, *replace),
         Action::RemoveTable => format!("nft delete table inet {}", nft::TABLE),
         Action::Elements { remove, add } => format!("nft {}", quote(&element_text(remove, add))),
-        Action::ForgetFlows { source, port } => {
-            let one = |protocol| format!("conntrack -D -s {source} -p {protocol} --orig-port-dst {port}");
-            format!("{} ; {} ; true", one("udp"), one("tcp"))
+        Action::ForgetFlows { source, port: None } => format!("conntrack -D -s {source} || true"),
+        Action::ForgetFlows { source, port: Some(port) } => {
+            let one =
+                |protocol| format!("conntrack -D -s {source} -p {protocol} --orig-port-dst {port} || true");
+            format!("{}; {}", one("udp"), one("tcp"))
         }
         Action::AddVeth { name, link, mtu } => veth(name, link, *mtu),
         Action::RemoveLink { link } => format!("ip link del dev {}", quote(link)),
@@ -147,6 +149,9 @@ fn rule(rule: &Rule) -> String {
     match rule.action {
         RuleAction::Lookup(table) => put(format!("lookup {table}")),
         RuleAction::Unreachable | RuleAction::Other => put("unreachable".into()),
+    }
+    if rule.suppress_default {
+        put("suppress_prefixlength 0".into());
     }
     put(format!("protocol {}", protocol(rule.protocol)));
     out

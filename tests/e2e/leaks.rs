@@ -158,3 +158,69 @@ fn namespaces_do_not_reach_each_other_nor_does_anybody_reach_them() {
     let output = lab.sh(&format!("at printer timeout 2 socat -u TCP4:{two}:8080,connect-timeout=1 -"));
     assert!(output.status != 0 && output.stdout.is_empty(), "somebody else gets in: {output}");
 }
+
+/// What the other side goes on sending when a namespace is gone: conntrack turns it around to an address that is
+/// nobody's, and the host's default route would take it.
+#[test]
+fn answers_to_a_namespace_that_is_gone() {
+    for (go, flows) in [
+        ("nsnat down --kill a", "0"),
+        ("sed -i s/10.5.0.0/10.6.0.0/ /etc/nsnat/nsnat.toml; nsnat up", "0"),
+        ("kill $(cat /run/lab/exec.pid); wait", "0"),
+        ("ip link del nsn-a", "1"),
+        ("ip link set nsn-a down", "1"),
+        ("nft flush ruleset; nft -f /run/lab/other; ip link del nsn-a", "1"),
+    ] {
+        let lab = Lab::new();
+        // Somebody else's NAT, so that the kernel goes on translating when ours is gone.
+        lab.ok("echo 'table ip other { chain c { type nat hook postrouting priority 200; ip saddr 10.99.0.0/24 masquerade; }; }' >/run/lab/other
+            nft -f /run/lab/other; echo 1 >/proc/sys/net/ipv4/ip_forward");
+        lab.declare("[namespace.a]\ngateway = \"$LAB_SLOW\"\nsubnet = \"10.5.0.0/30\"\n[namespace.b]\ngateway = \"$LAB_SLOW\"");
+        lab.ok("at inet socat TCP4-LISTEN:5555,reuseaddr,fork SYSTEM:'while echo more; do sleep 0.05; done' </dev/null >/dev/null 2>&1 &
+            until at inet ss -Hltn 'sport = 5555' | grep -q .; do :; done; nsnat -q up");
+        let how = if go.starts_with("kill") { "nsnat exec --gateway $LAB_SLOW --" } else { "nsnat exec a" };
+        let listen = format!("{how} socat -u TCP4:$LAB_SERVICE:5555 /run/lab/got </dev/null >/dev/null 2>&1 & echo $! >/run/lab/exec.pid
+            for ((i = 0; i < 500; i++)); do [ -s /run/lab/got ] && break; sleep 0.02; done; [ -s /run/lab/got ]
+            sent() {{ at inet nft -a list chain inet sent out | sed -n 's/.*packets \\([0-9]*\\).*/\\1/p'; }}
+            at inet nft 'add table inet sent; add chain inet sent out {{ type filter hook output priority 0; }}; add rule inet sent out tcp sport 5555 counter'
+            capture fast \"net 10.0.0.0/8\" >/run/lab/id; {go} >/run/lab/go 2>&1 || cat /run/lab/go >&2
+            n=$(sent); for ((i = 0; i < 250; i++)); do (($(sent) > n + 2)) && break; sleep 0.02; done; (($(sent) > n))");
+        lab.ok(&listen);
+        let seen = lab.ok("captured $(cat /run/lab/id)");
+        let leaked: Vec<&str> = seen.lines().filter(|line| line.contains(".5555 > 10.")).collect();
+        assert!(leaked.is_empty(), "after {go}, by the fast router: {leaked:#?}\n{}", lab.state());
+        lab.says("conntrack -L -p tcp --orig-port-dst 5555 2>/dev/null | grep -c ESTABLISHED || true", flows);
+    }
+}
+
+/// Neither rewritten nor masqueraded: so it does not leave.
+#[test]
+fn packets_that_conntrack_does_not_follow() {
+    let lab = Lab::new();
+    lab.ok("nsnat add slow --gateway $LAB_SLOW --gateway $LAB_SLOW6 --dns $LAB_NEW");
+    lab.ok("capture slow 'net 10.0.0.0/8 or net fd00::/8 or port 53' >/run/lab/id
+        nft 'add table inet x; add chain inet x raw { type filter hook prerouting priority raw; }
+            add rule inet x raw udp dport 53 notrack; add rule inet x raw tcp dport 80 notrack'");
+    for ask in ["ask 8.8.8.8 a.example.test", "ask 2001:4860:4860::8888 b.example.test"] {
+        let output = lab.sh(&format!("nsnat exec slow {ask}"));
+        assert!(output.status != 0 && !output.stdout.contains("timed out"), "{output}");
+    }
+    at_once(&lab, "nsnat exec slow timeout 3 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=10 -", "notrack");
+    // A checksum that is wrong makes a packet invalid.
+    lab.ok("nft delete table inet x; nsnat exec slow python3 -c 'import socket, struct
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+query = bytes.fromhex(\"123401000001000000000000\") + b\"\\x01i\\x07example\\x04test\\0\\0\\1\\0\\1\"
+s.sendto(struct.pack(\"!HHHH\", 4444, 53, 8 + len(query), 0xdead) + query, (\"8.8.8.8\", 0))'");
+    // The control, by the same way.
+    lab.says("nsnat exec slow ask 8.8.8.8 control.example.test", "192.0.2.53");
+    let seen = lab.ok("captured $(cat /run/lab/id)");
+    assert!(seen.contains("control.example.test"), "the capture sees nothing: {seen}");
+    let leaked = |line: &&str| {
+        line.contains("10.213.")
+            || line.contains("fd6e:")
+            || line.contains("8.8.8.8")
+            || line.contains("8888")
+    };
+    let leaked: Vec<&str> = seen.lines().filter(leaked).collect();
+    assert!(leaked.is_empty(), "by the slow router: {leaked:#?}");
+}

@@ -417,7 +417,7 @@ fn rules_grow_with_the_logarithm() {
         let v4 = |rule: &&Rule| rule.family == Family::V4 && rule.preference < 5000 && rule.preference > 0;
         counts.push(world.kernel.state.host.rules.iter().filter(v4).count());
     }
-    assert_eq!(counts, [4, 4, 6, 6, 8, 8, 10]);
+    assert_eq!(counts, [6, 6, 10, 10, 14, 14, 18]);
     let observed = world.observe(&[]);
     assert!(plan::actions(&observed.journal, &observed).is_empty());
 }
