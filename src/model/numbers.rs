@@ -30,7 +30,7 @@ pub const INSIDE_PROTOCOL: u8 = 213;
 
 /// Preferences of our rules on the host: below Tailscale's (5210) and far below main's (32766).
 pub mod preference {
-    /// `from SUBNET to SERVER lookup main`: DNS servers that a namespace asks by the host's own way.
+    /// `from SUBNET to SERVER ipproto P dport 53 lookup main`: DNS servers that a namespace asks by the host's own way.
     pub const HOST_DNS: u32 = 4209;
     /// `to SLICE lookup main suppress_prefixlength 0`: the way back to the namespaces that are there, also for the
     /// kernel's own ICMPv6 errors, which it sends from an address in the slice.

@@ -2,7 +2,7 @@
 
 use crate::config::{self, Block, Located, Namespace, Problem};
 use crate::model::{
-    Datum, DnsMode, Element, Family, Name, Observed, Rewrite, Rule, RuleAction, Set, Way, numbers,
+    Datum, DnsMode, Element, Family, Name, Observed, Port, Rewrite, Rule, RuleAction, Set, Way, numbers,
 };
 use ipnetwork::IpNetwork;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -162,17 +162,18 @@ pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
     out
 }
 
-/// Rules that send a namespace's queries to the host's own servers by the host's own way.
+/// Rules that send a namespace's queries, and nothing else, to the host's own servers by the host's own way.
 pub(super) fn rules(dns: &DnsMode, subnets: impl Iterator<Item = IpNetwork>) -> Vec<Rule> {
     let main = RuleAction::Lookup(u32::from(libc::RT_TABLE_MAIN));
     let subnets: Vec<IpNetwork> = subnets.collect();
-    let one = |server: IpAddr| {
+    let one = |(server, protocol): (IpAddr, u8)| {
         let family = Family::of(server);
         let from = subnets.iter().copied().find(|net| Family::of_net(*net) == family)?;
         let rule = Rule::new(family, numbers::preference::HOST_DNS, main, numbers::HOST_PROTOCOL);
-        Some(Rule { from: Some(from), to: Some(IpNetwork::from(server)), ..rule })
+        let port = Some(Port { protocol, port: crate::model::dnsaddr::PORT });
+        Some(Rule { from: Some(from), to: Some(IpNetwork::from(server)), port, ..rule })
     };
-    dns.host_servers().filter_map(one).collect()
+    dns.host_servers().flat_map(|server| [(server, TCP), (server, UDP)]).filter_map(one).collect()
 }
 
 fn by_family<T>(address: IpAddr, v4: T, v6: T) -> T {

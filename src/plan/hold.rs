@@ -8,8 +8,9 @@
 //! and `default` too, for devices that are plugged in later. Going back is the other way round. Writing
 //! `all.forwarding` writes the flag of every single device; the devices that had it set before get it back.
 
-use crate::model::{Egress, Family, Held, Journal, Observed, observed::Features};
+use crate::model::{Egress, Family, Held, Journal, Observed, RouteKind, observed::Features};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// The one switch of kernels that have none for each device.
 pub(super) const ALL6: &str = "net/ipv6/conf/all/forwarding";
@@ -53,6 +54,7 @@ pub(super) fn note(journal: &mut Journal, observed: &Observed) {
     };
     let mut wanted: BTreeMap<String, &str> = BTreeMap::new();
     wanted.extend(uplinks(journal, observed.features).into_iter().map(|key| (key, "1")));
+    wanted.extend(towards_servers(journal, observed).map(|key| (key, "1")));
     if wanted.contains_key(ALL6) && before(ALL6).as_deref() == Some("0") {
         wanted.extend(listeners(observed, &before));
         wanted.extend(routers(&noted, observed));
@@ -73,6 +75,23 @@ fn uplinks(journal: &Journal, features: Features) -> Vec<String> {
         Some(families.map(|family| forwarding(family, &dev, features)).collect::<Vec<_>>())
     };
     journal.egresses.iter().filter_map(keys).flatten().collect()
+}
+
+/// Forwarding for the devices by which answers of the host's own DNS servers come, where namespaces ask those.
+fn towards_servers(journal: &Journal, observed: &Observed) -> impl Iterator<Item = String> {
+    let servers = journal.members.values().flat_map(|member| member.dns.host_servers());
+    servers.filter_map(|server| {
+        Some(forwarding(Family::of(server), device_towards(server, observed)?, observed.features))
+    })
+}
+
+/// The device of the host's own route to an address.
+fn device_towards(address: IpAddr, observed: &Observed) -> Option<&str> {
+    let routes = observed.host.routes.iter().filter(|route| {
+        let main = route.table == u32::from(libc::RT_TABLE_MAIN) && route.kind == RouteKind::Unicast;
+        main && route.to.contains(address)
+    });
+    routes.min_by_key(|route| (std::cmp::Reverse(route.to.prefix()), route.metric))?.dev.as_deref()
 }
 
 /// Devices that listen to router advertisements, and go on with it while the whole host forwards IPv6.

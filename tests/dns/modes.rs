@@ -1,5 +1,6 @@
 //! `dns = "host"`, and no `dns` at all.
 
+use crate::lab::Lab;
 use crate::watched::Watched;
 
 fn getent(name: &str) -> String {
@@ -81,6 +82,31 @@ fn host_opens_port_53_and_nothing_else() {
     lab.inside("ask 127.0.0.1 by-host.example.test", "192.0.2.1");
     lab.ok("kill $(cat /run/lab/server)");
     lab.finish();
+}
+
+#[test]
+fn host_asks_servers_elsewhere_also_when_the_uplink_is_another_device() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    lab.ok("printf 'nameserver 8.8.8.8\nnameserver %s\n' $LAB_OLD6 >/etc/resolv.conf.new; mv /etc/resolv.conf.new /etc/resolv.conf");
+    lab.declare("[namespace.third]\ngateway = [\"$LAB_THIRD\", \"$LAB_THIRD6\"]\ndns = \"host\"");
+    lab.ok("nsnat up; nsnat plan");
+    for ask in [
+        "ask 8.8.8.8 a.example.test",
+        "ask 8.8.8.8 a.example.test +tcp",
+        "ask $LAB_OLD6 a.example.test",
+        "dig @8.8.8.8 +short big.test TXT | wc -l",
+    ] {
+        lab.says(&format!("nsnat exec third {ask}"), if ask.contains("wc") { "8" } else { "192.0.2.1" });
+    }
+    lab.ok("grep -q 'a.example.test from 203.0.113.1$' /run/lab/dns/old.log; ! grep -q 203.0.113.3 /run/lab/dns/old.log");
+    // Everything else at that address takes the namespace's own way.
+    lab.says(
+        "nsnat exec third socat -u TCP4:8.8.8.8:443 -; nsnat exec third socat -u TCP6:[$LAB_OLD6]:443 -",
+        "203.0.113.3\n2001:db8:f::3",
+    );
+    lab.ok("rm -r /etc/nsnat; nsnat down; printf 'nameserver 127.0.0.53\noptions edns0 trust-ad\n' >/etc/resolv.conf");
+    lab.same(&before, "after down");
 }
 
 #[test]
