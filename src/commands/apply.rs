@@ -45,6 +45,9 @@ impl<'a> Session<'a> {
     pub(super) fn observe(&mut self, names: &[&Name]) -> Result<Observed> {
         self.named = names.iter().copied().cloned().collect();
         let mut observed = self.kernel.observe(names, self.depth)?;
+        if let Some(namespace) = observed.elsewhere() {
+            return Err(elsewhere(namespace));
+        }
         observed.note_numbers();
         Ok(observed)
     }
@@ -183,6 +186,16 @@ impl<'a> Session<'a> {
         let actions = plan::actions(&mixed, &observed);
         self.circle(&mixed, &actions)?;
         Ok(complete)
+    }
+}
+
+/// nsnat changes the host; from inside of a namespace that would be what it takes for one.
+fn elsewhere(namespace: Option<&Name>) -> Error {
+    match namespace {
+        Some(name) => Error::new("not here", format!("this is inside of namespace {name}, and not the host"))
+            .hint("leave it first (exit), or: sudo nsenter -t 1 -n nsnat …"),
+        None => Error::new("not here", "this is another network namespace than the host of what is up")
+            .hint(format!("run it there; if that one is gone: rm -r {}", files::RUN)),
     }
 }
 

@@ -46,6 +46,7 @@ use tokio::runtime::Runtime;
 pub struct Kernel {
     runtime: Runtime,
     host: Netlink,
+    cookie: Option<u64>,
     inside: BTreeMap<Name, Inside>,
 }
 
@@ -67,7 +68,8 @@ impl Kernel {
             .build()
             .what(|| "start")?;
         let host = runtime.block_on(async { Netlink::open() })?;
-        Ok(Self { runtime, host, inside: BTreeMap::new() })
+        let cookie = netns::cookie(&std::os::unix::net::UnixDatagram::unbound().what(|| "start")?);
+        Ok(Self { runtime, host, cookie, inside: BTreeMap::new() })
     }
 }
 

@@ -76,6 +76,7 @@ impl Kernel {
         let (nameservers, upstreams) = (resolver::nameservers(), resolver::upstreams(&names_by_index));
         Ok(Observed {
             host,
+            cookie: self.cookie,
             namespaces,
             table: table::observe()?,
             abandoned,

@@ -27,6 +27,9 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Journal {
     /// Mask of our bits in a packet's mark.
     pub mask: u32,
+    /// Cookie ([`Member::cookie`]) of the network namespace that is the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<u64>,
     /// Egresses by what they were declared as (their uplinks and `lan`).
     pub egresses: BTreeMap<String, Egress>,
     /// Namespaces.

@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Observed {
     /// The host's stack.
     pub host: Stack,
+    /// The host's cookie ([`Member::cookie`](super::Member::cookie)), where the kernel has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<u64>,
     /// Namespaces that the journal or the configuration names, as far as `/run/netns` has them.
     pub namespaces: BTreeMap<Name, Netns>,
     /// Our nft table.
@@ -112,6 +115,14 @@ impl Observed {
                 }
             }
         }
+    }
+
+    /// Whether what is observed as the host is another network namespace than the one whose namespaces the journal
+    /// lists; and which of ours, if it is one.
+    pub fn elsewhere(&self) -> Option<Option<&Name>> {
+        let here = self.cookie.filter(|here| self.journal.host.is_some_and(|host| host != *here))?;
+        let ours = self.journal.members.iter().find(|(_, member)| member.cookie == Some(here));
+        Some(ours.map(|(name, _)| name))
     }
 
     /// Notes the numbers of namespaces whose making was cut off before that: once it is written down whose they are,

@@ -57,6 +57,7 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
 /// that was removed and whose name somebody else took, or the plan would fill theirs.
 fn known(observed: &Observed) -> Journal {
     let mut journal = observed.journal.clone();
+    journal.host = observed.cookie;
     let alive = |netns: &Netns| !matches!(netns, Netns::Stale);
     let foreign = |name: &Name| {
         observed.namespaces.get(name).is_some_and(|netns| alive(netns) && !observed.is_ours(name, netns))

@@ -193,3 +193,43 @@ fn many_at_once_in_one_file() {
     ));
     lab.same(&before, "after ten adds and ten removes");
 }
+
+/// From inside of a namespace, what nsnat would take for the host is not the host.
+#[test]
+fn inside_of_a_namespace_nothing_is_changed() {
+    let lab = Lab::new();
+    lab.declare("[namespace.x]\ngateway = \"$LAB_SLOW\"\n[namespace.y]\ngateway = \"$LAB_THIRD\"");
+    lab.ok("nsnat up; ip netns add foreign");
+    let inside = |name: &str| {
+        lab.ok(&format!("ip -n {name} -4 addr; ip -n {name} route; ip -n {name} rule; ip netns exec {name} nft list ruleset"))
+    };
+    let before = (lab.snapshot(), inside("x"), inside("foreign"));
+    for command in [
+        "up",
+        "plan",
+        "status",
+        "down y --kill",
+        "add z --gateway $LAB_SLOW",
+        "dns x clear",
+        "exec --gateway $LAB_SLOW -- true",
+    ] {
+        for (enter, words) in [
+            ("nsnat exec x --", "inside of namespace x"),
+            ("ip netns exec foreign", "another network namespace"),
+        ] {
+            let output = lab.sh(&format!("{enter} nsnat {command}"));
+            let told = matches!(output.status, 1 | 125)
+                && output.stderr.contains(words)
+                && output.stderr.contains("hint: ");
+            assert!(told, "{output}");
+        }
+    }
+    assert_eq!((inside("x"), inside("foreign")), (before.1, before.2));
+    lab.same(&before.0, "after nsnat was called from inside");
+    // Another namespace can be entered from inside, and what only looks works.
+    lab.says(
+        "nsnat exec x nsnat exec y whoami4; nsnat exec x nsnat which; nsnat exec x nsnat list",
+        "203.0.113.3\nx\nx\ny",
+    );
+    lab.says("nsnat up; nsnat exec x whoami4", "nothing to do\n203.0.113.254");
+}
