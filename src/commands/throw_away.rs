@@ -18,7 +18,7 @@ use std::process::ExitCode;
 pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
     let quiet = &cli::Global { quiet: context.global.verbose == 0, ..context.global.clone() };
     let context = &Context { global: quiet, ..*context };
-    let owner = this_process()?;
+    let owner = kernel::this_process().ok_or_else(|| Error::new("exec", "/proc is not mounted"))?;
     let name = name(owner)?;
     let request = enter::in_throw_away(exec, &name)?;
     if exec.way.gateway.is_empty() && exec.way.dev.is_none() {
@@ -37,15 +37,11 @@ pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
     }))
 }
 
-fn this_process() -> Result<Owner> {
-    let pid = nix::unistd::getpid().as_raw();
-    let start = kernel::start_time(pid).ok_or_else(|| Error::new("exec", "/proc is not mounted"))?;
-    Ok(Owner { pid, start })
-}
-
-/// No other living process has the number, and none that had it before was started at that time.
+/// No other living process of this space has the number, and none that had it before was started at that time.
 fn name(owner: Owner) -> Result<Name> {
-    format!("exec.{}.{}", owner.pid, owner.start).parse().map_err(|why: String| Error::new("exec", why))
+    format!("exec.{}.{}.{:x}", owner.pid, owner.start, owner.space)
+        .parse()
+        .map_err(|why: String| Error::new("exec", why))
 }
 
 fn set_up(context: &Context<'_>, name: &Name, namespace: &NewNamespace, owner: Owner) -> Result<()> {

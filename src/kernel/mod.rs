@@ -40,6 +40,7 @@ use crate::model::{Name, Owner};
 use netlink::Netlink;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use tokio::runtime::Runtime;
 
 /// Access to the host's network stack and those of our namespaces.
@@ -78,13 +79,25 @@ pub fn end(pid: i32, signal: Signal) {
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
 }
 
-/// Whether the process still lives: the same number may belong to a later one.
+/// This process as an owner; nothing where `/proc` is not mounted.
+pub fn this_process() -> Option<Owner> {
+    let pid = nix::unistd::getpid().as_raw();
+    Some(Owner { pid, start: start_time(pid)?, space: space()? })
+}
+
+/// Whether the process still lives: the same number may belong to a later one. One that is counted in another space (a
+/// container's, which has the host's network) cannot be seen from here, and is left alone.
 pub fn is_alive(owner: Owner) -> bool {
-    start_time(owner.pid) == Some(owner.start)
+    space().is_some_and(|space| space != owner.space) || start_time(owner.pid) == Some(owner.start)
+}
+
+/// The space that process numbers are of here.
+fn space() -> Option<u64> {
+    std::fs::metadata("/proc/self/ns/pid").map(|space| space.ino()).ok()
 }
 
 /// When a process was started, in clock ticks after boot: field 22 of `/proc/PID/stat` (proc(5)).
-pub fn start_time(pid: i32) -> Option<u64> {
+fn start_time(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command's name, in parentheses, may hold anything; fields are counted behind it.
     let (_, fields) = stat.rsplit_once(')')?;

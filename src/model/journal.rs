@@ -226,6 +226,9 @@ pub struct Owner {
     pub pid: i32,
     /// Clock ticks after boot.
     pub start: u64,
+    /// Inode number of the process-number space (`/proc/PID/ns/pid`) that the number is of.
+    #[serde(default)]
+    pub space: u64,
 }
 
 /// What `exec` needs to know of a namespace: `/run/nsnat/ns/NAME`, written last by `up`.

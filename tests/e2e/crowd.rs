@@ -44,3 +44,16 @@ fn hundreds_of_throw_away_namespaces_many_killed() {
     assert_eq!(lab.ok("nsnat exec --gateway $LAB_SLOW -- true"), "");
     lab.same(&before, "after a crowd of throw-away namespaces");
 }
+
+/// A container with the host's network: its nsnat does not see whether the owner of a namespace lives.
+#[test]
+fn owners_in_another_process_space_are_left_alone() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    lab.ok("nsnat exec --gateway $LAB_SLOW -- bash -c 'whoami4; touch /run/lab/first; until [ -e /run/lab/go ]; do sleep 0.02; done; whoami4' >/run/lab/said 2>&1 &
+        until [ -e /run/lab/first ]; do sleep 0.02; done
+        unshare -pf --mount-proc nsnat exec --gateway $LAB_THIRD -- whoami4 >/run/lab/other
+        touch /run/lab/go; wait");
+    lab.says("cat /run/lab/said /run/lab/other", "203.0.113.254\n203.0.113.254\n203.0.113.3");
+    lab.same(&before, "after both");
+}
