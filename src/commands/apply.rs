@@ -11,7 +11,7 @@
 use super::Context;
 use crate::error::{Class, Error, Result};
 use crate::kernel::{Depth, Kernel, Step, files, interrupt, netns};
-use crate::model::{Journal, Member, Name, Netns, Observed, Target};
+use crate::model::{Egress, Journal, Member, Name, Netns, Observed, Target};
 use crate::plan::{self, Action, Place};
 use std::collections::BTreeSet;
 
@@ -170,7 +170,8 @@ impl<'a> Session<'a> {
     fn go_back(&mut self, goal: &Journal, before: &Journal) -> Result<Vec<Name>> {
         let observed = self.look_again(goal, before)?;
         let names: BTreeSet<&Name> = goal.members.keys().chain(before.members.keys()).collect();
-        let incomplete = incomplete(goal, &plan::actions(goal, &observed));
+        let incomplete =
+            incomplete(goal, &plan::actions(goal, &observed)).filter(|_| can_be_mixed(before, goal));
         let mut mixed = union(before, goal);
         let mut complete = Vec::new();
         for name in names {
@@ -207,6 +208,13 @@ impl Drop for Session<'_> {
             let _ = files::clear(&self.lock);
         }
     }
+}
+
+/// Whether some namespaces can be as in one journal and others as in the other: what is one egress in one is one in the
+/// other.
+fn can_be_mixed(one: &Journal, other: &Journal) -> bool {
+    let same = |(a, b): (&String, &Egress), (c, d): (&String, &Egress)| (a == c) == (b.number == d.number);
+    one.egresses.iter().all(|a| other.egresses.iter().all(|b| same(a, b)))
 }
 
 fn put(journal: &mut Journal, name: &Name, member: Option<&Member>) {
@@ -271,14 +279,23 @@ fn is_addition(action: &Action) -> bool {
     )
 }
 
-/// Both, the first one's entries where both have one.
+/// Both, the first one's entries where both have one. To the kernel an egress is its number: a member that only the
+/// second has stays with that, whatever it is called in the first.
 fn union(first: &Journal, second: &Journal) -> Journal {
     let mut out = first.clone();
     for (key, egress) in &second.egresses {
-        out.egresses.entry(key.clone()).or_insert_with(|| egress.clone());
+        if !out.egresses.values().any(|other| other.number == egress.number) {
+            let taken = out.egresses.contains_key(key);
+            let key = if taken { format!("{key} #{}", egress.number) } else { key.clone() };
+            out.egresses.insert(key, egress.clone());
+        }
     }
     for (name, member) in &second.members {
-        out.members.entry(name.clone()).or_insert_with(|| member.clone());
+        let number = second.egresses.get(&member.egress).map(|egress| egress.number);
+        let key =
+            out.egresses.iter().find(|(_, egress)| Some(egress.number) == number).map(|(key, _)| key.clone());
+        let egress = key.unwrap_or_else(|| member.egress.clone());
+        out.members.entry(name.clone()).or_insert_with(|| Member { egress, ..member.clone() });
     }
     for (key, value) in &second.sysctls {
         out.sysctls.insert(key.clone(), value.clone());

@@ -47,7 +47,7 @@ fn change(context: &Context<'_>, name: &Name, dns: &Dns) -> Result<()> {
     }
     let goal = plan::with_dns(&observed, name, dns);
     let asked = goal.members.get(name).and_then(|member| {
-        let way = goal.egresses.get(&member.egress).and_then(|egress| egress.way.as_ref());
+        let way = goal.way(member);
         plan::unreachable(&member.dns.servers, member.ipv6, way)
     });
     if let Some(why) = asked {

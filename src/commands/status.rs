@@ -64,7 +64,7 @@ fn empty(name: &Name) -> Status {
 }
 
 fn up(name: &Name, member: &Member, config: &Config, observed: &Observed) -> Status {
-    let way = observed.journal.egresses.get(&member.egress).and_then(|egress| egress.way.as_ref());
+    let way = observed.journal.way(member);
     // What the host end receives is what the namespace sends.
     let (tx_bytes, rx_bytes) =
         observed.host.link(&member.link).and_then(|link| link.bytes).unwrap_or_default();

@@ -25,19 +25,23 @@ pub(super) fn report(context: &Context<'_>, before: &Journal, after: &Journal, d
     if done == 0 {
         return context.say("nothing to do");
     }
+    let mut changed = 0;
+    let mut say = |line| {
+        changed += 1;
+        context.say(line);
+    };
     for (name, member) in &after.members {
-        let way = after.egresses.get(&member.egress).and_then(|egress| egress.way.as_ref());
         let verb = match before.members.get(name) {
             None => "up",
-            Some(old) if old == member => continue,
+            Some(old) if old == member && before.way(old) == after.way(member) => continue,
             Some(_) => "changed",
         };
-        context.say(format_args!("{name}: {verb}, {}", crate::report::way(way)));
+        say(format!("{name}: {verb}, {}", crate::report::way(after.way(member))));
     }
     for name in before.members.keys().filter(|name| !after.members.contains_key(*name)) {
-        context.say(format_args!("{name}: down"));
+        say(format!("{name}: down"));
     }
-    if before.members == after.members {
+    if changed == 0 {
         context.say(format_args!("repaired ({done} {})", if done == 1 { "action" } else { "actions" }));
     }
 }

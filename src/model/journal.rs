@@ -42,6 +42,13 @@ pub struct Journal {
     pub skeleton: Option<String>,
 }
 
+impl Journal {
+    /// The way that a member leaves by at the moment.
+    pub fn way(&self, member: &Member) -> Option<&Way> {
+        self.egresses.get(&member.egress)?.way.as_ref()
+    }
+}
+
 /// A sysctl that we set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

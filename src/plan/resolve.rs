@@ -6,7 +6,7 @@ use crate::model::{
     Account, Allowed, DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers,
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which namespaces of the configuration are to be up.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +43,12 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
     let mut journal = known(observed);
     let mut problems: Vec<Problem> = set_mask(&mut journal, config).err().into_iter().flatten().collect();
     let taken = alloc::Taken::new(observed, config);
+    carry_over(&mut journal, &selected(config, selection).map(|(name, ns)| (name, egress_key(ns))).collect());
+    let given = selected(config, selection).filter(|(_, namespace)| namespace.subnet.is_some());
+    let moving = &given.map(|(name, _)| name).collect();
     for (name, namespace) in selected(config, selection) {
-        let case = Case { config, name, namespace, observed, taken: &taken, owner: selection.owner(name) };
+        let owner = selection.owner(name);
+        let case = Case { config, name, namespace, observed, taken: &taken, moving, owner };
         if let Err(mut more) = case.resolve(&mut journal) {
             problems.append(&mut more);
         }
@@ -113,6 +117,37 @@ fn prune(journal: &mut Journal) {
     journal.egresses.retain(|key, _| used.contains(key));
 }
 
+/// An egress all of whose members go to one and the same other one becomes that, numbers and all: a change of gateway,
+/// or of an uplink's name, then changes a route at most, and no job loses its address. `wanted`: who goes where.
+fn carry_over(journal: &mut Journal, wanted: &BTreeMap<&Name, String>) {
+    let mut goals: BTreeMap<String, BTreeSet<&String>> = BTreeMap::new();
+    for (name, member) in &journal.members {
+        goals.entry(member.egress.clone()).or_default().insert(wanted.get(name).unwrap_or(&member.egress));
+    }
+    let only = |(from, to): (&String, &BTreeSet<&String>)| match to.first() {
+        Some(goal) if to.len() == 1 && *goal != from => Some((from.clone(), (*goal).clone())),
+        _ => None,
+    };
+    let leaving: BTreeMap<String, String> = goals.iter().filter_map(only).collect();
+    let free = |key: &String| !journal.egresses.contains_key(key) || leaving.contains_key(key);
+    let mut given = BTreeSet::new();
+    let renamed: BTreeMap<&String, &String> =
+        leaving.iter().filter(|(_, to)| free(to) && given.insert(*to)).collect();
+    let mut moved = Vec::new();
+    for (from, to) in &renamed {
+        // Where the old uplinks led says nothing about the new ones.
+        moved.extend(
+            journal.egresses.remove(*from).map(|egress| ((*to).clone(), Egress { way: None, ..egress })),
+        );
+    }
+    journal.egresses.extend(moved);
+    for member in journal.members.values_mut() {
+        if let Some(to) = renamed.get(&member.egress) {
+            member.egress.clone_from(to);
+        }
+    }
+}
+
 fn set_mask(journal: &mut Journal, config: &Config) -> Found<()> {
     let mask = &config.settings.fwmark_mask;
     if journal.members.is_empty() {
@@ -138,6 +173,8 @@ struct Case<'a> {
     namespace: &'a Namespace,
     observed: &'a Observed,
     taken: &'a alloc::Taken,
+    /// Who is given a subnet by the configuration and leaves the one that it had; those do not overlap.
+    moving: &'a BTreeSet<&'a Name>,
     owner: Option<Owner>,
 }
 
@@ -210,7 +247,7 @@ impl Case<'_> {
     /// Whether the namespace gets IPv6. Once it has it, it keeps its address while its uplink has none: that may
     /// be a link that flaps, and programs still are refused at once.
     fn ipv6(&self, journal: &Journal, key: &str) -> Found<bool> {
-        let old = journal.members.get(self.name);
+        let old = self.observed.journal.members.get(self.name);
         let had = old.is_some_and(|old| old.ipv6 && old.egress == key);
         match self.no_ipv6(journal.egresses.get(key), had) {
             Some((why, help)) if self.namespace.ipv6 == Ipv6::Nat => {
@@ -262,22 +299,14 @@ impl Case<'_> {
         None
     }
 
-    /// Finds or makes the egress. A namespace that was the only one of another egress takes that along, numbers
-    /// and all: a change of gateway then changes a route and nothing else.
+    /// Finds or makes the egress.
     fn egress(&self, journal: &mut Journal, key: &str, way: Option<Way>) -> Found<()> {
-        let known = journal.egresses.remove(key).or_else(|| self.sole_egress(journal));
-        let egress = match known {
+        let egress = match journal.egresses.remove(key) {
             Some(egress) => egress,
             None => self.new_egress(journal)?,
         };
         journal.egresses.insert(key.into(), Egress { way, lan: self.namespace.lan, ..egress });
         Ok(())
-    }
-
-    fn sole_egress(&self, journal: &mut Journal) -> Option<Egress> {
-        let old = journal.members.get(self.name)?.egress.clone();
-        let shared = journal.members.iter().any(|(name, member)| name != self.name && member.egress == old);
-        if shared { None } else { journal.egresses.remove(&old) }
     }
 
     fn new_egress(&self, journal: &Journal) -> Found<Egress> {
@@ -318,20 +347,30 @@ impl Case<'_> {
         key: &str,
     ) -> Found<Ipv4Network> {
         let wanted = IpNetwork::V4(own.value);
-        let others =
-            journal.members.iter().filter(|(name, _)| *name != self.name).map(|(_, m)| m.subnet.into());
+        let stays = |name: &Name| name != self.name && !self.moving.contains(name);
+        let others: Vec<(&Name, IpNetwork)> = journal
+            .members
+            .iter()
+            .filter(|(name, _)| stays(name))
+            .map(|(name, m)| (name, m.subnet.into()))
+            .collect();
         // Rules by source are of one preference: a block in another egress's slice would be selected by both.
         let slices = journal.egresses.iter().filter(|(other, _)| *other != key);
         let slices = slices.flat_map(|(_, egress)| egress.slices.iter().copied().map(IpNetwork::V4));
-        let mut used = self.taken.overlaps(wanted).into_iter().chain(others).chain(slices);
-        match used.find(|net| alloc::overlap(*net, wanted)) {
-            None => Ok(own.value),
-            Some(other) => Err(vec![
-                Problem::at(own.place.clone(), format!("the subnet {wanted} is in use"))
-                    .label(format!("overlaps {other}"))
-                    .help("choose another subnet, or leave it out: one is taken from settings.pool"),
-            ]),
-        }
+        let used = self.taken.overlaps(wanted).into_iter().chain(slices).map(|net| (None, net));
+        let mut used = used.chain(others.into_iter().map(|(name, net)| (Some(name), net)));
+        let Some((holder, other)) = used.find(|(_, net)| alloc::overlap(*net, wanted)) else {
+            return Ok(own.value);
+        };
+        let problem = |why: String| Problem::at(own.place.clone(), why).label(format!("overlaps {other}"));
+        Err(vec![match holder.filter(|name| !self.config.namespaces.contains_key(*name)) {
+            Some(name) => problem(format!(
+                "the subnet {wanted} is in use by namespace {name}, which is not declared any more"
+            ))
+            .help(format!("nsnat down {name}")),
+            None => problem(format!("the subnet {wanted} is in use"))
+                .help("choose another subnet, or leave it out: one is taken from settings.pool"),
+        }])
     }
 }
 
