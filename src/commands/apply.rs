@@ -49,6 +49,7 @@ impl<'a> Session<'a> {
             return Err(elsewhere(namespace));
         }
         observed.note_numbers();
+        plan::recall(&mut observed);
         Ok(observed)
     }
 

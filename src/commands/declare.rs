@@ -28,8 +28,7 @@ pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
     let before = existing(&path)?;
     let text = declare(before.as_deref(), &add.name, &new(add))?;
     let made = make_dirs(&path)?;
-    let result =
-        files::replace(&path, &text, 0o644).and_then(|()| up::run(context, std::slice::from_ref(&add.name)));
+    let result = files::edit(&path, &text).and_then(|()| up::run(context, std::slice::from_ref(&add.name)));
     if result.is_err() {
         // The first error is the one that tells; on a full disk not even the old text can be written again.
         let _ = undo(&path, before.as_deref(), &made);
@@ -61,7 +60,7 @@ pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<(
         files::remove_file(path)?;
         remove_empty_dirs(context, path)
     } else {
-        files::replace(path, &rest, 0o644)
+        files::edit(path, &rest)
     }
 }
 
@@ -102,7 +101,7 @@ fn make_dirs(path: &Path) -> Result<Vec<PathBuf>> {
 /// Puts a file and its directories back as they were.
 fn undo(path: &Path, before: Option<&str>, made: &[PathBuf]) -> Result<()> {
     match before {
-        Some(text) if existing(path)?.as_deref() != Some(text) => files::replace(path, text, 0o644)?,
+        Some(text) if existing(path)?.as_deref() != Some(text) => files::edit(path, text)?,
         Some(_) => {}
         None => files::remove_file(path)?,
     }

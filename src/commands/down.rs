@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context<'_>, names: &[Name], kill: bool) -> Result<(
     }
     let goal = plan::without(&observed, gone);
     let done = session.apply(&goal, &observed)?;
-    up::report(context, &observed.journal, &goal, done);
+    up::report(context, &observed, &goal, done);
     Ok(())
 }
 

@@ -13,7 +13,8 @@ pub(super) fn run(context: &Context<'_>, name: Option<&Name>) -> Result<()> {
     let config = config::open(context)?;
     let observed =
         Session::begin(context, "status")?.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
-    let known: BTreeSet<&Name> = config.namespaces.keys().chain(observed.journal.members.keys()).collect();
+    let up = observed.journal.members.keys().chain(observed.orphans());
+    let known: BTreeSet<&Name> = config.namespaces.keys().chain(up).collect();
     if let Some(name) = name.filter(|name| !known.contains(name)) {
         return Err(super::unknown(name, known.into_iter()));
     }
@@ -38,13 +39,22 @@ fn status(name: &Name, config: &Config, observed: &Observed) -> Status {
 
 fn down(name: &Name, observed: &Observed) -> Status {
     let foreign = matches!(observed.namespaces.get(name), Some(netns @ Netns::Alive { .. }) if !observed.is_ours(name, netns));
-    let problem =
-        || format!("a namespace of that name exists and is not nsnat's (ip netns exec {name} ip addr)");
-    Status {
-        state: if foreign { State::Foreign } else { State::Down },
-        problems: foreign.then(problem).into_iter().collect(),
-        ..empty(name)
-    }
+    let orphan = observed.orphans().any(|orphan| orphan == name);
+    let (state, problem) = match (foreign, orphan) {
+        (true, _) => {
+            let told =
+                format!("a namespace of that name exists and is not nsnat's (ip netns exec {name} ip addr)");
+            (State::Foreign, Some(told))
+        }
+        (_, true) => {
+            let told = format!(
+                "up, but nsnat's journal was lost; nsnat up {name} takes it in again, nsnat down removes it"
+            );
+            (State::Broken, Some(told))
+        }
+        _ => (State::Down, None),
+    };
+    Status { state, problems: problem.into_iter().collect(), ..empty(name) }
 }
 
 fn empty(name: &Name) -> Status {

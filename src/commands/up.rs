@@ -2,7 +2,8 @@
 
 use super::{Context, apply::Session, config};
 use crate::error::Result;
-use crate::model::{Journal, Name};
+use crate::model::{Journal, Name, Observed};
+use std::collections::BTreeSet;
 
 pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<()> {
     let config = config::open(context)?;
@@ -10,7 +11,7 @@ pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<()> {
     let observed = session.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
     let goal = config::goal(context, &config, names, &observed)?;
     let done = session.apply(&goal, &observed)?;
-    report(context, &observed.journal, &goal, done);
+    report(context, &observed, &goal, done);
     let forgotten = observed.journal.members.iter().filter(|(name, member)| {
         member.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
     });
@@ -21,7 +22,8 @@ pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<()> {
 }
 
 /// Says what changed.
-pub(super) fn report(context: &Context<'_>, before: &Journal, after: &Journal, done: usize) {
+pub(super) fn report(context: &Context<'_>, observed: &Observed, after: &Journal, done: usize) {
+    let before = &observed.journal;
     if done == 0 {
         return context.say("nothing to do");
     }
@@ -38,7 +40,8 @@ pub(super) fn report(context: &Context<'_>, before: &Journal, after: &Journal, d
         };
         say(format!("{name}: {verb}, {}", crate::report::way(after.way(member))));
     }
-    for name in before.members.keys().filter(|name| !after.members.contains_key(*name)) {
+    let gone: BTreeSet<&Name> = before.members.keys().chain(observed.orphans()).collect();
+    for name in gone.into_iter().filter(|name| !after.members.contains_key(*name)) {
         say(format!("{name}: down"));
     }
     if changed == 0 {

@@ -5,9 +5,9 @@
 use crate::error::{Context, Error, Result};
 use crate::model::{Journal, Name, Target};
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Everything of ours that a reboot forgets.
@@ -75,8 +75,9 @@ pub fn read_journal() -> Result<Journal> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Journal::default()),
         Err(error) => Err(Error::new(format!("read {JOURNAL}"), error)),
         Ok(text) => serde_json::from_str(&text).map_err(|error| {
-            Error::new(format!("read {JOURNAL}"), error)
-                .hint(format!("it was made by another version; remove it, then: nsnat down ({JOURNAL})"))
+            Error::new(format!("read {JOURNAL}"), error).hint(format!(
+                "it is damaged, or of another version; rm {JOURNAL}, then: nsnat up, or nsnat down"
+            ))
         }),
     }
 }
@@ -134,9 +135,9 @@ pub fn clear(held: &Lock) -> Result<()> {
     if !same_file(&held.0, LOCK) {
         return Ok(());
     }
-    for dir in [RUN, TARGETS] {
-        sweep(dir)?;
-    }
+    sweep(RUN, UNFINISHED)?;
+    // Nothing is up, so whatever is recorded there is out of date.
+    sweep(TARGETS, "")?;
     remove_dir(TARGETS)?;
     remove_file(Path::new(JOURNAL))?;
     if remove_dir_if_only_lock()? {
@@ -146,10 +147,10 @@ pub fn clear(held: &Lock) -> Result<()> {
     Ok(())
 }
 
-/// Takes away files that were being written when their writer was killed.
-fn sweep(dir: &str) -> Result<()> {
+/// Takes away files whose names begin so: those that were being written when their writer was killed.
+fn sweep(dir: &str, prefix: &str) -> Result<()> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut unfinished = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED));
+    let mut unfinished = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
     unfinished.try_for_each(|entry| remove_file(&entry.path()))
 }
 
@@ -160,13 +161,34 @@ fn remove_dir_if_only_lock() -> Result<bool> {
 
 /// Replaces a file in one step: a reader sees the old text or the new one, and a full disk leaves the old one.
 pub fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
-    let what = || format!("write {}", path.display());
+    put(path, text, mode, None).what(|| format!("write {}", path.display()))
+}
+
+/// The same for a file that somebody else made: where a link leads to stays where it is, and whose it is and who may
+/// read it stay as they are.
+pub fn edit(path: &Path, text: &str) -> Result<()> {
+    let edited = || {
+        let (path, found) = match path.canonicalize() {
+            Ok(path) => (path.clone(), Some(path.metadata()?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_owned(), None),
+            Err(error) => return Err(error),
+        };
+        let mode = found.as_ref().map_or(0o644, |found| found.mode() & 0o7777);
+        put(&path, text, mode, found.map(|found| (found.uid(), found.gid())))
+    };
+    edited().what(|| format!("write {}", path.display()))
+}
+
+fn put(path: &Path, text: &str, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir).what(what)?;
-    file.write_all(text.as_bytes()).what(what)?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).what(what)?;
-    file.as_file().sync_all().what(what)?;
-    file.persist(path).what(what)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    if let Some((user, group)) = owner {
+        std::os::unix::fs::fchown(file.as_file(), Some(user), Some(group))?;
+    }
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
@@ -192,8 +214,14 @@ pub fn remove_dir(path: impl Into<PathBuf>) -> Result<()> {
     }
 }
 
-/// Makes a directory and those above it, where they are missing.
+/// Makes a directory and those above it, where they are missing; whatever the caller's umask says.
 pub fn make_dir(path: impl AsRef<Path>, mode: u32) -> Result<()> {
     let path = path.as_ref();
-    DirBuilder::new().recursive(true).mode(mode).create(path).what(|| format!("make {}", path.display()))
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.exists()).collect();
+    let made = missing.into_iter().rev().try_for_each(|dir| match std::fs::create_dir(dir) {
+        Ok(()) => std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    });
+    made.what(|| format!("make {}", path.display()))
 }

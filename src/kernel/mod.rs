@@ -14,6 +14,7 @@ mod decode;
 mod encode;
 pub mod files;
 pub mod interrupt;
+mod limits;
 mod netlink;
 pub mod netns;
 mod nfnetlink;
@@ -49,6 +50,7 @@ pub struct Kernel {
     host: Netlink,
     cookie: Option<u64>,
     inside: BTreeMap<Name, Inside>,
+    _descriptors: limits::Descriptors,
 }
 
 /// An open namespace.
@@ -63,6 +65,7 @@ impl Kernel {
     /// Opens the host's stack: that of the calling thread.
     pub fn open() -> Result<Self> {
         nft::check()?;
+        let descriptors = limits::Descriptors::raise();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -70,7 +73,7 @@ impl Kernel {
             .what(|| "start")?;
         let host = runtime.block_on(async { Netlink::open() })?;
         let cookie = netns::cookie(&std::os::unix::net::UnixDatagram::unbound().what(|| "start")?);
-        Ok(Self { runtime, host, cookie, inside: BTreeMap::new() })
+        Ok(Self { runtime, host, cookie, inside: BTreeMap::new(), _descriptors: descriptors })
     }
 }
 

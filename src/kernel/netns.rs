@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
@@ -150,7 +150,7 @@ pub(super) fn remove(name: &Name) -> Result<()> {
 /// Makes `/run/netns` a shared mount of its own, so that namespaces made later are seen in mount namespaces that
 /// exist already; under the directory's lock, as ip-netns(8) does it.
 fn prepare_dir() -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(DIR)?;
+    files::make_dir(DIR, 0o755).map_err(io::Error::other)?;
     let _lock = Flock::lock(File::open(DIR)?, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
     let shared = MsFlags::MS_SHARED | MsFlags::MS_REC;
     if mount(Some(""), DIR, Some("none"), shared, NONE).is_err() {

@@ -125,6 +125,14 @@ impl Observed {
         Some(ours.map(|(name, _)| name))
     }
 
+    /// Namespaces of ours that the journal does not know: it was lost.
+    pub fn orphans(&self) -> impl Iterator<Item = &Name> {
+        let unknown = |name: &Name, netns: &Netns| {
+            !self.journal.members.contains_key(name) && self.is_ours(name, netns)
+        };
+        self.namespaces.iter().filter(move |(name, netns)| unknown(name, netns)).map(|(name, _)| name)
+    }
+
     /// Notes the numbers of namespaces whose making was cut off before that: once it is written down whose they are,
     /// taking them to pieces may be cut off, too.
     pub fn note_numbers(&mut self) {

@@ -37,8 +37,7 @@ pub fn desired(journal: &Journal, features: Features) -> Desired {
         guard(&mut out.elements, egress, egress_mark(journal, egress));
     }
     for (family, dev) in hold::opened(journal) {
-        let set = if family == Family::V4 { Set::Opened4 } else { Set::Opened6 };
-        out.elements.insert(Element { set, key: vec![Datum::Device(dev.into())], value: Vec::new() });
+        out.elements.insert(hold::opening(family, dev));
     }
     for (name, member) in &journal.members {
         let Some(egress) = journal.egresses.get(&member.egress) else { continue };

@@ -8,7 +8,9 @@
 //! and `default` too, for devices that are plugged in later. Going back is the other way round. Writing
 //! `all.forwarding` writes the flag of every single device; the devices that had it set before get it back.
 
-use crate::model::{Egress, Family, Held, Journal, Observed, RouteKind, observed::Features};
+use crate::model::{
+    Datum, Egress, Element, Family, Held, Journal, Observed, RouteKind, Set, observed::Features,
+};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -36,11 +38,33 @@ fn router_since(key: &str, now: &BTreeMap<String, String>) -> bool {
 
 /// Devices that forward a family for our sake only: the guard lets nobody else use that.
 pub(super) fn opened(journal: &Journal) -> impl Iterator<Item = (Family, &str)> {
-    journal.sysctls.iter().filter(|(_, held)| held.before == "0").filter_map(|(key, _)| {
-        let dev = |family: &str, flag: &str| key.strip_prefix(family)?.strip_suffix(flag);
-        let four = dev("net/ipv4/conf/", "/forwarding").map(|dev| (Family::V4, dev));
-        four.or_else(|| dev("net/ipv6/conf/", "/force_forwarding").map(|dev| (Family::V6, dev)))
-    })
+    journal.sysctls.iter().filter(|(_, held)| held.before == "0").filter_map(|(key, _)| forwards(key))
+}
+
+/// The family and the device whose forwarding a sysctl switches.
+fn forwards(key: &str) -> Option<(Family, &str)> {
+    let dev = |family: &str, flag: &str| key.strip_prefix(family)?.strip_suffix(flag);
+    let four = dev("net/ipv4/conf/", "/forwarding").map(|dev| (Family::V4, dev));
+    four.or_else(|| dev("net/ipv6/conf/", "/force_forwarding").map(|dev| (Family::V6, dev)))
+}
+
+/// The element of the guard for a device that forwards for our sake only.
+pub(super) fn opening(family: Family, dev: &str) -> Element {
+    let set = if family == Family::V4 { Set::Opened4 } else { Set::Opened6 };
+    Element { set, key: vec![Datum::Device(dev.into())], value: Vec::new() }
+}
+
+/// Notes what the table tells and the journal does not know, because it was lost: forwarding that is on for our sake.
+pub fn recall(observed: &mut Observed) {
+    for family in Family::BOTH {
+        for link in &observed.host.links {
+            if observed.table.elements.contains(&opening(family, &link.name)) {
+                let key = forwarding(family, &link.name, observed.features);
+                let held = || Held { before: "0".into(), now: "1".into() };
+                observed.journal.sysctls.entry(key).or_insert_with(held);
+            }
+        }
+    }
 }
 
 /// Notes in the journal what is held and what was there before; forgets what nobody needs any more, and what went

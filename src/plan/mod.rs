@@ -30,6 +30,7 @@ pub use action::{Action, LinkChange, Place};
 pub use desired::Desired;
 pub use diff::diff;
 pub use dns::unreachable;
+pub use hold::recall;
 pub use line::element_text;
 pub use resolve::{Selection, resolve, tidy, with_dns, without};
 pub use verdict::{Verdict, judge};

@@ -233,3 +233,62 @@ fn inside_of_a_namespace_nothing_is_changed() {
     );
     lab.says("nsnat up; nsnat exec x whoami4", "nothing to do\n203.0.113.254");
 }
+
+/// The journal is damaged, or gone with all of `/run/nsnat`: what we switched on is still known.
+#[test]
+fn the_journal_is_lost() {
+    for (lose, back) in [
+        (
+            "echo half >/run/nsnat/journal.json; ! nsnat down 2>/run/lab/said; grep -q 'rm /run/nsnat/journal.json' /run/lab/said; rm /run/nsnat/journal.json",
+            "nsnat down",
+        ),
+        ("rm -r /run/nsnat", "nsnat up; nsnat plan; nsnat exec a whoami4; nsnat down"),
+    ] {
+        let lab = Lab::new();
+        // Whether the directory of namespaces was there is known from the journal only.
+        lab.ok("ip netns add other; ip netns del other");
+        let before = lab.snapshot();
+        lab.ok("nsnat add a --gateway $LAB_SLOW --gateway $LAB_SLOW6");
+        lab.ok(lose);
+        let told = lab.ok("nsnat status");
+        assert!(told.contains("a     broken") && told.contains("journal was lost"), "{told}");
+        let said = lab.ok(back);
+        assert!(said.ends_with("a: down"), "{said}");
+        lab.ok("rm -r /etc/nsnat");
+        lab.same(&before, "after a lost journal and down");
+    }
+}
+
+/// A file of somebody's stays what it is: a link, private, whoever's.
+#[test]
+fn a_file_that_is_edited_stays_what_it_is() {
+    let lab = Lab::new();
+    lab.ok("mkdir /run/lab/conf; cd /run/lab/conf; printf '# mine\\n' >real.toml; chown 1000:1000 real.toml; chmod 600 real.toml; ln -s real.toml link.toml");
+    let is = "cd /run/lab/conf; readlink link.toml; stat -c '%a %u %g' real.toml; grep -c namespace real.toml || true";
+    lab.ok("nsnat --config /run/lab/conf/link.toml add slow --gateway $LAB_SLOW");
+    lab.says(is, "real.toml\n600 1000 1000\n1");
+    lab.ok("nsnat --config /run/lab/conf/link.toml remove slow");
+    lab.says(is, "real.toml\n600 1000 1000\n0");
+    lab.says("cat /run/lab/conf/real.toml", "# mine");
+}
+
+/// What users look at is there for them whatever root's umask is.
+#[test]
+fn whatever_the_umask_is() {
+    let lab = Lab::new();
+    lab.ok("umask 077; nsnat add slow --gateway $LAB_SLOW");
+    lab.says("stat -c '%a %n' /run/netns /run/nsnat /run/nsnat/ns /etc/nsnat /etc/nsnat/conf.d /etc/nsnat/conf.d/slow.toml /run/nsnat/journal.json",
+        "755 /run/netns\n755 /run/nsnat\n755 /run/nsnat/ns\n755 /etc/nsnat\n755 /etc/nsnat/conf.d\n644 /etc/nsnat/conf.d/slow.toml\n600 /run/nsnat/journal.json");
+    lab.says(
+        "setpriv --reuid 65534 --clear-groups nsnat list; nsnat exec slow -u nobody nsnat which",
+        "slow\nslow",
+    );
+}
+
+/// A namespace takes descriptors; the command does not see that there were more.
+#[test]
+fn few_descriptors() {
+    let lab = Lab::new();
+    lab.ok("mkdir /etc/nsnat; for ((i = 0; i < 60; i++)); do printf '[namespace.n%d]\\ngateway = \"%s\"\\n' $i $LAB_SLOW; done >/etc/nsnat/nsnat.toml");
+    lab.says("ulimit -Sn 64; nsnat -q up; nsnat plan; nsnat down n0; nsnat exec n0 bash -c 'ulimit -Sn'; nsnat exec --gateway $LAB_SLOW -- bash -c 'ulimit -Sn'; nsnat -q down", "n0: down\n64\n64");
+}

@@ -47,6 +47,7 @@ impl World {
         for link in hidden {
             out.host.sysctls.retain(|key, _| !key.contains(&format!("/conf/{link}/")));
         }
+        plan::recall(&mut out);
         out
     }
 
