@@ -74,12 +74,14 @@ fn empty(name: &Name) -> Status {
 }
 
 fn up(name: &Name, member: &Member, config: &Config, observed: &Observed) -> Status {
-    let way = observed.journal.way(member);
+    // As it is now: a device that went down or lost an address since is weather, and no repair helps.
+    let journal = &plan::refreshed(observed);
+    let way = journal.members.get(name).and_then(|member| journal.way(member));
     // What the host end receives is what the namespace sends.
     let (tx_bytes, rx_bytes) =
         observed.host.link(&member.link).and_then(|link| link.bytes).unwrap_or_default();
     let identity = netns::identity(name).ok().flatten();
-    let mut problems = problems(name, way, observed);
+    let mut problems = problems(name, way, journal, observed);
     problems.extend(plan::unreachable(&member.dns.servers, member.ipv6, way).map(str::to_owned));
     if member.owner.is_none() && !config.namespaces.contains_key(name) {
         problems.push(format!("up, but not declared any more; nsnat down {name} removes it"));
@@ -115,13 +117,14 @@ fn dns(dns: &DnsMode) -> Vec<String> {
 }
 
 /// What is wrong: the uplink's device, and what of the kernel's state is not as the journal says.
-fn problems(name: &Name, way: Option<&Way>, observed: &Observed) -> Vec<String> {
+fn problems(name: &Name, way: Option<&Way>, journal: &Journal, observed: &Observed) -> Vec<String> {
     let mut out = Vec::new();
     match way {
         None => out.push("no uplink can be used at the moment: nothing gets out".into()),
         Some(way) => out.extend(device_problem(way, observed.host.link(&way.dev))),
     }
-    let missing = missing(name, &observed.journal, observed);
+    out.extend(way.into_iter().flat_map(unaddressed));
+    let missing = missing(name, journal, observed);
     if let Some(first) = missing.first() {
         let more =
             if missing.len() > 1 { format!(" (and {} more)", missing.len() - 1) } else { String::new() };
@@ -140,6 +143,14 @@ fn device_problem(way: &Way, link: Option<&Link>) -> Option<String> {
         Some(link) if !link.carrier => Some(format!("{dev} has no carrier: nothing gets out")),
         Some(_) => None,
     }
+}
+
+/// Families whose next hop is out of reach, because the device has no address of theirs.
+fn unaddressed(way: &Way) -> impl Iterator<Item = String> {
+    let dev = &way.dev;
+    way.waiting.iter().filter(|_| way.up).map(move |family| {
+        format!("{dev} has no {family} address: nothing gets out by {family}; once it has one: nsnat up")
+    })
 }
 
 /// What has to be done for a namespace, or for what it shares with others.

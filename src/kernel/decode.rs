@@ -6,7 +6,7 @@ use netlink_packet_core::{DefaultNla, Nla};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteType, RouteVia,
 };
 use netlink_packet_route::rule::{self, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -74,9 +74,24 @@ fn own_address(message: &AddressMessage) -> Option<IpAddr> {
     found
 }
 
-/// A route, but for those that are not routes of the administrator's: clones, and the local table.
-pub(super) fn route(message: &RouteNetlinkMessage, names: &Names) -> Option<Route> {
-    let RouteNetlinkMessage::NewRoute(message) = message else { return None };
+/// A route, one for each of its next hops; none of those that are not the administrator's: clones, and the local table.
+pub(super) fn routes(message: &RouteNetlinkMessage, names: &Names) -> Vec<Route> {
+    let RouteNetlinkMessage::NewRoute(message) = message else { return Vec::new() };
+    let Some(route) = route(message, names) else { return Vec::new() };
+    let hops = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::MultiPath(hops) => Some(hops),
+        _ => None,
+    });
+    let Some(hops) = hops else { return vec![route] };
+    let by = |hop: &RouteNextHop| {
+        let mut out = Route { dev: names.get(&hop.interface_index).cloned(), ..route.clone() };
+        hop.attributes.iter().for_each(|attribute| route_attribute(&mut out, attribute, message, names));
+        out
+    };
+    hops.iter().map(by).collect()
+}
+
+fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
     let family = family(message.header.address_family)?;
     let mut out = Route {
         kind: route_kind(message.header.kind),

@@ -218,10 +218,10 @@ pub fn remove_dir(path: impl Into<PathBuf>) -> Result<()> {
 pub fn make_dir(path: impl AsRef<Path>, mode: u32) -> Result<()> {
     let path = path.as_ref();
     let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.exists()).collect();
-    let made = missing.into_iter().rev().try_for_each(|dir| match std::fs::create_dir(dir) {
+    let done = missing.into_iter().rev().try_for_each(|dir| match std::fs::create_dir(dir) {
         Ok(()) => std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     });
-    made.what(|| format!("make {}", path.display()))
+    done.what(|| format!("make {}", path.display()))
 }

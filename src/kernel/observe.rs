@@ -176,7 +176,7 @@ async fn stack(netlink: &Netlink) -> Result<(Stack, Names)> {
     out.addresses = rows.iter().filter_map(|row| decode::address(row, &names)).collect();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let routes = netlink.dump(Message::GetRoute(all_routes(family))).await?;
-        out.routes.extend(routes.iter().filter_map(|row| decode::route(row, &names)));
+        out.routes.extend(routes.iter().flat_map(|row| decode::routes(row, &names)));
         let mut rules = RuleMessage::default();
         rules.header.family = family;
         let rules = netlink.dump(Message::GetRule(rules)).await?;

@@ -42,6 +42,12 @@ impl Family {
     }
 }
 
+impl std::fmt::Display for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Self::V4 { "IPv4" } else { "IPv6" })
+    }
+}
+
 /// Sets the prefix length of a network.
 trait WithPrefix {
     fn with_prefix(self, prefix: u8) -> Self;

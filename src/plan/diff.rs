@@ -111,7 +111,11 @@ fn namespace(
     let mut have = have.clone();
     if !paired {
         out.push(Action::AddVeth { name: name.clone(), link: member.link.clone(), mtu });
-        forget(&mut have, &BTreeSet::from(["eth0".to_owned()]));
+        // Whatever became of its name: the end that is inside goes with the host's.
+        let tagged = have.links.iter().filter(|link| link.group == numbers::LINK_GROUP);
+        let gone: BTreeSet<String> =
+            tagged.map(|link| link.name.clone()).chain(["eth0".to_owned()]).collect();
+        forget(&mut have, &gone);
     }
     let have = &have;
     for link in &want.links {

@@ -32,7 +32,7 @@ pub use diff::diff;
 pub use dns::unreachable;
 pub use hold::recall;
 pub use line::element_text;
-pub use resolve::{Selection, resolve, tidy, with_dns, without};
+pub use resolve::{Selection, refreshed, resolve, tidy, with_dns, without};
 pub use verdict::{Verdict, judge};
 
 use crate::model::{Journal, Observed};

@@ -75,10 +75,21 @@ fn known(observed: &Observed) -> Journal {
         member.inode = member.inode.filter(|_| observed.namespaces.get(name).is_some_and(alive));
         member.cookie = member.cookie.filter(|_| member.inode.is_some());
     }
-    // A device that went down since, or lost an address, takes no routes: nobody else's change may fail on that.
+    refresh(&mut journal, observed);
+    journal
+}
+
+/// A device that went down since, or lost an address, takes no routes: nobody else's change may fail on that.
+fn refresh(journal: &mut Journal, observed: &Observed) {
     for way in journal.egresses.values_mut().filter_map(|egress| egress.way.as_mut()) {
         way::refresh(way, observed);
     }
+}
+
+/// The journal with its ways as their devices are now.
+pub fn refreshed(observed: &Observed) -> Journal {
+    let mut journal = observed.journal.clone();
+    refresh(&mut journal, observed);
     journal
 }
 

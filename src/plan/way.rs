@@ -58,6 +58,7 @@ fn wrong(problem: Problem) -> Trouble {
 }
 
 fn one(uplink: &Uplink, observed: &Observed) -> Result<Way, Trouble> {
+    uplink.gateways.iter().try_for_each(|gateway| possible(gateway, observed))?;
     let link = device(uplink, observed)?;
     if let Some(why) = unspeakable(&link.name) {
         let message = format!("device {:?} has a name that nft cannot carry: {why}", link.name);
@@ -79,6 +80,30 @@ fn one(uplink: &Uplink, observed: &Observed) -> Result<Way, Trouble> {
         waiting,
         subnets: subnets.into_iter().collect(),
     })
+}
+
+/// Refuses what can be no router's address here: the host's own, and those of a subnet as a whole.
+fn possible(gateway: &Located<IpAddr>, observed: &Observed) -> Result<(), Trouble> {
+    let ip = gateway.value;
+    let addresses = || observed.host.addresses.iter().map(|address| address.net);
+    if addresses().any(|net| net.ip() == ip) {
+        let why = format!("{ip} is an address of this host, not a gateway");
+        return Err(wrong(problem(Some(gateway), why)));
+    }
+    let whole = |net: &IpNetwork| {
+        net.is_ipv4()
+            && net.prefix() < 31
+            && net.contains(ip)
+            && [net.network(), net.broadcast()].contains(&ip)
+    };
+    match addresses().find(whole) {
+        Some(net) => {
+            let subnet = format!("{}/{}", net.network(), net.prefix());
+            let why = format!("{ip} is the whole of {subnet}, not a gateway in it");
+            Err(wrong(problem(Some(gateway), why)))
+        }
+        None => Ok(()),
+    }
 }
 
 /// What nft's language cannot say within quotes: it has no escapes but for `*`, which at the end means "and
@@ -153,10 +178,10 @@ pub(super) fn refresh(way: &mut Way, observed: &Observed) {
     way.waiting = far;
 }
 
-/// Whether a device has an address from which a next hop can be spoken to.
+/// Whether a device has an address that packets of a family can leave with. A link-local one is none: masquerade would
+/// take another device's.
 fn addressed(link: &Link, gateway: IpAddr, observed: &Observed) -> bool {
-    let fits =
-        |ip: IpAddr| ip.is_ipv4() == gateway.is_ipv4() && (is_link_local(gateway) || !is_link_local(ip));
+    let fits = |ip: IpAddr| ip.is_ipv4() == gateway.is_ipv4() && !is_link_local(ip);
     observed.host.addresses.iter().any(|address| address.dev == link.name && fits(address.net.ip()))
 }
 
@@ -243,7 +268,9 @@ fn own_gateways(dev: &str, observed: &Observed) -> Vec<IpAddr> {
     let via = |family| {
         let of_family = |route: &&Route| route.via.is_some_and(|via| Family::of(via) == family);
         let defaults = default_routes(dev, family, observed).filter(of_family);
-        defaults.min_by_key(|route| route.metric).and_then(|route| route.via)
+        // The main table's first: others hold what somebody selects by rules of their own.
+        let main = u32::from(libc::RT_TABLE_MAIN);
+        defaults.min_by_key(|route| (route.table != main, route.metric)).and_then(|route| route.via)
     };
     Family::BOTH.into_iter().filter_map(via).collect()
 }
@@ -276,10 +303,6 @@ fn reach(
     observed: &Observed,
 ) -> Result<Reach, Trouble> {
     let ip = gateway.value;
-    if observed.host.addresses.iter().any(|address| address.net.ip() == ip) {
-        let why = format!("{ip} is an address of this host, not a gateway");
-        return Err(wrong(problem(Some(gateway), why)));
-    }
     let of_family = |net: &IpNetwork| net.is_ipv4() == ip.is_ipv4();
     let addressed = addressed(link, ip, observed);
     let near = is_link_local(ip) || subnets.iter().any(|net| net.contains(ip));

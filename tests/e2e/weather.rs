@@ -292,3 +292,41 @@ fn few_descriptors() {
     lab.ok("mkdir /etc/nsnat; for ((i = 0; i < 60; i++)); do printf '[namespace.n%d]\\ngateway = \"%s\"\\n' $i $LAB_SLOW; done >/etc/nsnat/nsnat.toml");
     lab.says("ulimit -Sn 64; nsnat -q up; nsnat plan; nsnat down n0; nsnat exec n0 bash -c 'ulimit -Sn'; nsnat exec --gateway $LAB_SLOW -- bash -c 'ulimit -Sn'; nsnat -q down", "n0: down\n64\n64");
 }
+
+/// A device that lost its address: `up` cannot help, and `status` says what can.
+#[test]
+fn a_device_without_an_address() {
+    let lab = Lab::new();
+    lab.declare("[namespace.c]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW_LL\"]\ndev = \"eth0\"\nlan = false");
+    lab.ok("nsnat up; ip -4 addr flush dev eth0");
+    for up in ["true", "nsnat up"] {
+        let told = lab.ok(&format!("{up}; nsnat status"));
+        assert!(
+            told.contains("broken") && told.contains("eth0 has no IPv4 address") && !told.contains("missing"),
+            "{told}"
+        );
+    }
+    // A link-local address is none that packets can leave with.
+    lab.ok("ip addr add $LAB_HOST/24 dev eth0; ip -6 addr del $LAB_HOST6/64 dev eth0; nsnat up");
+    let told = lab.ok("nsnat status");
+    assert!(told.contains("eth0 has no IPv6 address"), "{told}");
+    let words = lab.sh("nsnat exec c whoami6").stderr;
+    assert!(words.contains("unreachable") || words.contains("No route to host"), "{words}");
+    // It is back, and nobody ran up yet.
+    lab.ok("ip addr add $LAB_HOST6/64 dev eth0 nodad");
+    let told = lab.ok("nsnat status");
+    assert!(told.contains("nsnat up repairs it"), "{told}");
+    lab.says(
+        "nsnat -q up; nsnat exec c whoami6; nsnat status -o json | jq -r .namespaces[].state",
+        "2001:db8:f::fe\nup",
+    );
+}
+
+/// Whatever became of the name of a namespace's own device.
+#[test]
+fn eth0_was_renamed() {
+    let lab = Lab::new();
+    lab.ok("nsnat add a --gateway $LAB_SLOW --dns $LAB_NEW; ip -n a link set eth0 down; ip -n a link set eth0 name foo");
+    lab.ok("nsnat up; nsnat plan");
+    lab.says("nsnat exec a whoami4; nsnat exec a ask 127.0.0.53 a.example.test", "203.0.113.254\n192.0.2.53");
+}

@@ -55,6 +55,34 @@ fn a_device_alone_follows_its_own_default_gateway() {
     }
 }
 
+/// The main table before those of others; and a route by several next hops.
+#[test]
+fn of_several_default_routes_the_main_tables() {
+    let lab = Lab::new();
+    lab.ok("ip route add default via $LAB_SLOW dev eth0 table 100; ip route replace default via $LAB_FAST dev eth0 metric 100; ip route del default metric 0");
+    lab.says("nsnat add one --dev eth0", "one: up, by eth0 via 192.168.1.1, 2001:db8:1::1");
+    lab.ok("ip route del default; ip route add default nexthop via $LAB_FAST dev eth0 nexthop via $LAB_THIRD dev eth1");
+    lab.says(
+        "nsnat add two --dev eth1; nsnat exec two whoami4",
+        "two: up, by eth1 via 10.20.0.1\n203.0.113.3",
+    );
+}
+
+#[test]
+fn addresses_that_are_no_gateways() {
+    let lab = Lab::new();
+    for (gateway, why) in [
+        ("$LAB_HOST", "an address of this host"),
+        ("192.168.1.255", "the whole of 192.168.1.0/24"),
+        ("192.168.1.0", "the whole of 192.168.1.0/24"),
+    ] {
+        for dev in ["", "--dev eth0"] {
+            let said = lab.fails(2, &format!("nsnat add x --gateway {gateway} {dev}"));
+            assert!(said.contains(why), "{said}");
+        }
+    }
+}
+
 #[test]
 fn a_device_alone_without_a_default_gateway_is_told() {
     let lab = Lab::new();
