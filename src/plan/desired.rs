@@ -259,14 +259,28 @@ fn host_end(
             out.host.sysctls.insert(key, "1".into());
         }
     }
-    if net.has(Family::V6) {
-        out.host.sysctls.extend(quiet6(dev));
-    }
+    out.host.sysctls.extend(sysctls6(dev, member, egress, net, features));
     if member.dns.stubs().next().is_some() {
         // The guard lets only port 53 of the host's loopback through.
         out.host.sysctls.insert(format!("net/ipv4/conf/{dev}/route_localnet"), "1".into());
     }
     out.host.rules.extend(dns::rules(&member.dns, net.ends.iter().map(|ends| ends.net)));
+}
+
+/// Without IPv6 there is not even a link-local address, by which services of the host could be reached. A device whose
+/// MTU is too small for it has no such settings.
+fn sysctls6(
+    dev: &str,
+    member: &Member,
+    egress: &Egress,
+    net: &Addresses,
+    features: Features,
+) -> Vec<(String, String)> {
+    if net.has(Family::V6) {
+        return quiet6(dev).into();
+    }
+    let has_settings = features.ipv6 && mtu(member, egress) >= numbers::LEAST_MTU6;
+    has_settings.then(|| (format!("net/ipv6/conf/{dev}/disable_ipv6"), "1".into())).into_iter().collect()
 }
 
 /// IPv6 on a veth: on, even where new devices have it off; no duplicate address detection (there are two of us, and
@@ -296,9 +310,7 @@ fn inside(member: &Member, egress: &Egress, net: &Addresses, features: Features)
             Route::new(u32::from(libc::RT_TABLE_MAIN), ends.family.everything(), numbers::INSIDE_PROTOCOL);
         out.routes.insert(Route { via, dev: Some("eth0".into()), metric: metric(ends.family), ..default });
     }
-    if net.has(Family::V6) {
-        out.sysctls.extend(quiet6("eth0"));
-    }
+    out.sysctls.extend(sysctls6("eth0", member, egress, net, features));
     if features.ipv6 && !served6 {
         out.routes.insert(unreachable6());
     }
