@@ -22,8 +22,8 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Global {
-    /// Configuration: a file, or a directory laid out like /etc/nsnat
-    #[arg(long, global = true, env = "NSNAT_CONFIG", value_name = "FILE")]
+    /// Configuration: a file, or a directory laid out like /etc/nsnat (or NSNAT_CONFIG)
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Say more (-v: every action)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

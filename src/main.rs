@@ -22,7 +22,12 @@ fn main() -> ExitCode {
 
 /// The command line, or what is wrong with it in the form of all our errors. Help and version are printed here.
 fn parse(args: &[OsString]) -> Result<Cli> {
-    Cli::try_parse().map_err(|error| match error.kind() {
+    let parsed = Cli::try_parse().map(|mut cli| {
+        let named = std::env::var_os("NSNAT_CONFIG").filter(|path| !path.is_empty());
+        cli.global.config = cli.global.config.or(named.map(Into::into));
+        cli
+    });
+    parsed.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),

@@ -160,11 +160,43 @@ fn blocks_run() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
+/// What `scripts/install` installs is what it takes away again.
+#[test]
+fn install_and_remove() {
+    let dir = tempfile::tempdir().unwrap();
+    let install = |words: &[&str]| {
+        let mut command = Command::new(root().join("scripts/install"));
+        let output = command.args(words).env("DESTDIR", dir.path()).env_remove("PREFIX").output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+    };
+    let files = || {
+        text(
+            &Command::new("find")
+                .arg(dir.path())
+                .args(["-type", "f", "-printf", "%m %P\\n"])
+                .output()
+                .unwrap(),
+        )
+    };
+    install(&["--users", NSNAT]);
+    let found = files();
+    for file in [
+        "755 usr/local/bin/nsnat\n",
+        "4755 usr/local/libexec/nsnat/nsnat-exec\n",
+        "644 etc/systemd/system/nsnat.service\n",
+        "644 usr/local/share/man/man1/nsnat.1\n",
+    ] {
+        assert!(found.contains(file), "{file} is missing:\n{found}");
+    }
+    install(&["--remove"]);
+    assert_eq!(files(), "");
+}
+
 /// A command of a document that nobody runs may be wrong.
 #[test]
 fn every_command_is_run() {
-    // How nsnat is installed depends on where from; scripts/build, all that matters of it, makes every release.
-    let installs = |block: &Block| block.text.starts_with("sudo install ");
+    // That is run by `install_and_remove`, and in a systemd that boots by tests/systemd.rs.
+    let installs = |block: &Block| block.text.starts_with("sudo scripts/install");
     let mut blocks = blocks();
     blocks.retain(|block| {
         ["sh", "bash", "console", "shell"].contains(&block.kind.as_str()) && !installs(block)

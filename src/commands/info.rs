@@ -24,7 +24,6 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<()> {
 }
 
 pub(super) fn man() -> Result<()> {
-    let mut out = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut out).what(|| "man page")?;
+    let out = crate::report::man(&Cli::command()).what(|| "man page")?;
     super::print(String::from_utf8_lossy(&out).trim_end())
 }

@@ -2,9 +2,11 @@
 
 pub mod dns;
 mod job;
+mod man;
 mod status;
 
 pub use job::{Job, Scope};
+pub use man::man;
 pub use status::{State, Status, json, text};
 
 use crate::model::Way;

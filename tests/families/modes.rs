@@ -18,7 +18,10 @@ fn the_three_modes() {
     );
     lab.ok("nsnat up");
     lab.says("nsnat exec auto whoami6; nsnat exec nat whoami6", "2001:db8:f::fe\n2001:db8:f::fe");
-    lab.says("nsnat exec off whoami4; ip -n off -6 addr show dev eth0; ip -6 addr show dev nsn-off", "203.0.113.254");
+    lab.says(
+        "nsnat exec off whoami4; ip -n off -6 addr show dev eth0; ip -6 addr show dev nsn-off",
+        "203.0.113.254",
+    );
     assert!(refused(&lab.fails(1, "nsnat exec off whoami6")));
 }
 
