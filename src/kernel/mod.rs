@@ -81,10 +81,13 @@ pub fn is_alive(owner: Owner) -> bool {
     start_time(owner.pid) == Some(owner.start)
 }
 
-/// When a process was started, in clock ticks after boot: field 22 of `/proc/PID/stat` (proc(5)).
+/// When a process that lives was started, in clock ticks after boot: field 22 of `/proc/PID/stat` (proc(5)).
 pub fn start_time(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command's name, in parentheses, may hold anything; fields are counted behind it.
     let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(19)?.parse().ok()
+    let mut fields = fields.split_whitespace();
+    // A zombie has only its number left, for as long as nobody asks how it ended.
+    fields.next().filter(|state| !["Z", "X"].contains(state))?;
+    fields.nth(18)?.parse().ok()
 }
