@@ -24,5 +24,6 @@ mod kill;
 mod leaks;
 mod plan_lines;
 mod scale;
+mod signals;
 mod strangers;
 mod weather;
