@@ -4,6 +4,7 @@
 //! is known. The exit statuses are those of the command-line contract.
 
 use std::fmt;
+use std::io::Write;
 
 /// Result with our one error type.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -90,6 +91,11 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Tells something on standard error. That it cannot be told is no reason to end otherwise than one would.
+pub fn tell(text: impl fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
 
 /// Says what was tried when an operating-system call fails.
 pub trait Context<T> {

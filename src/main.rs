@@ -3,7 +3,7 @@
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use nsnat::cli::Cli;
-use nsnat::error::{Error, Result};
+use nsnat::error::{Error, Result, tell};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         None => parse(&args).and_then(|cli| nsnat::commands::run(&cli)),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("{error}");
+        tell(&error);
         ExitCode::from(error.status())
     })
 }

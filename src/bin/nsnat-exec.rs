@@ -1,13 +1,11 @@
 //! The `nsnat-exec` binary: `nsnat exec` for users whom a namespace allows, installed set-user-id root.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     let error = nsnat::enter::serve(&args);
-    // Who closed standard error does not want to know.
-    let _ = writeln!(std::io::stderr(), "{error}");
+    nsnat::error::tell(&error);
     ExitCode::from(error.status())
 }

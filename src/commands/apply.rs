@@ -23,6 +23,12 @@ pub(super) struct Session<'a> {
     depth: Depth,
     /// The namespaces that were asked for.
     named: BTreeSet<Name>,
+    /// After a failure everything goes back, also what is complete.
+    or_nothing: bool,
+    /// Interrupts are looked at.
+    stoppable: bool,
+    /// Later than the lock: who is stopped holds nobody up.
+    _no_stop: interrupt::Mask,
 }
 
 impl<'a> Session<'a> {
@@ -32,12 +38,35 @@ impl<'a> Session<'a> {
         interrupt::catch();
         let kernel = Kernel::open()?;
         let lock = files::lock(|| context.note("waiting for another nsnat to finish"))?;
-        Ok(Self { context, lock, kernel, depth: Depth::All, named: BTreeSet::new() })
+        let no_stop = interrupt::hold_stop();
+        files::sweep(&lock)?;
+        Ok(Self {
+            context,
+            lock,
+            kernel,
+            depth: Depth::All,
+            named: BTreeSet::new(),
+            or_nothing: false,
+            stoppable: true,
+            _no_stop: no_stop,
+        })
     }
 
     /// Looks only into the namespaces that are named.
     pub(super) fn narrow(mut self) -> Self {
         self.depth = Depth::Named;
+        self
+    }
+
+    /// What cannot be finished is not wanted by halves.
+    pub(super) fn or_nothing(mut self) -> Self {
+        self.or_nothing = true;
+        self
+    }
+
+    /// Nothing but SIGKILL stops it.
+    pub(super) fn unstoppable(mut self) -> Self {
+        self.stoppable = false;
         self
     }
 
@@ -72,12 +101,13 @@ impl<'a> Session<'a> {
         let removing = !actions.iter().any(is_addition);
         let mut errors = Vec::new();
         let context = self.context;
+        let interrupted = || self.stoppable && interrupt::caught().is_some();
         self.kernel.perform(actions, &mut |step| match step {
             Step::Before(action) => {
                 if context.global.verbose > 0 {
                     context.say(action);
                 }
-                !interrupt::caught()
+                !interrupted()
             }
             // Taking away goes on after an error; what is made stops at the first.
             Step::Failed(error) => {
@@ -88,7 +118,7 @@ impl<'a> Session<'a> {
         if let Some(error) = errors.into_iter().next() {
             return Err(error);
         }
-        if interrupt::caught() && !actions.is_empty() {
+        if interrupted() && !actions.is_empty() {
             return Err(Error::new("interrupted", "stopped before everything was done"));
         }
         self.verify(goal)
@@ -156,7 +186,7 @@ impl<'a> Session<'a> {
 
     /// After a failure: whole namespaces stay, the others go back.
     fn settle(&mut self, goal: &Journal, before: &Journal, error: Error) -> Error {
-        interrupt::forget();
+        self.stoppable = false;
         match self.go_back(goal, before) {
             Ok(left) if left.is_empty() => error.hint("everything is as it was before"),
             Ok(left) => error.hint(format!("complete: {}; everything else is as it was before", names(&left))),
@@ -177,7 +207,8 @@ impl<'a> Session<'a> {
         let mut complete = Vec::new();
         for name in names {
             let (old, new) = (before.members.get(name), goal.members.get(name));
-            if old == new || incomplete.as_ref().is_none_or(|names| names.contains(name)) {
+            let whole = incomplete.as_ref().is_some_and(|names| !names.contains(name)) && !self.or_nothing;
+            if old == new || !whole {
                 put(&mut mixed, name, old);
             } else {
                 put(&mut mixed, name, new);

@@ -3,7 +3,8 @@
 use super::{Context, config, throw_away, traffic, up};
 use crate::cli;
 use crate::enter::{self, Request, Who};
-use crate::error::{Class, Error, Result};
+use crate::error::{Class, Error, Result, tell};
+use crate::kernel::interrupt;
 use crate::model::Name;
 use crate::report;
 use std::process::ExitCode;
@@ -28,13 +29,20 @@ pub(super) fn shell(context: &Context<'_>, name: &Name) -> Result<ExitCode> {
 /// Brings a declared namespace up where it is not, then becomes the command.
 fn enter(context: &Context<'_>, request: &Request) -> Result<ExitCode> {
     if !enter::is_up(&request.namespace)? {
-        bring_up(context, &request.namespace).map_err(|error| error.class(Class::Exec))?;
+        bring_up(context, &request.namespace).map_err(not_entered)?;
     }
     if !request.report {
         return Err(enter::run(request));
     }
     let start = traffic::Start::now(&request.namespace, report::Scope::Namespace);
     Err(enter::run_then(request, || start.tell(context.json())))
+}
+
+/// It was not the command's turn. Where that is because somebody interrupted, nsnat ends as it was told to.
+pub(super) fn not_entered(error: Error) -> Error {
+    let Some(signal) = interrupt::caught() else { return error.class(Class::Exec) };
+    tell(error);
+    enter::end_by(signal)
 }
 
 fn bring_up(context: &Context<'_>, name: &Name) -> Result<()> {
@@ -47,6 +55,5 @@ fn bring_up(context: &Context<'_>, name: &Name) -> Result<()> {
     if !config.namespaces.contains_key(name) {
         return Err(super::unknown(name, config.namespaces.keys()));
     }
-    let quiet = cli::Global { quiet: true, ..context.global.clone() };
-    up::run(&Context { global: &quiet, ..*context }, std::slice::from_ref(name))
+    up::make(context, &config, std::slice::from_ref(name)).map(drop)
 }

@@ -18,7 +18,7 @@ mod traffic;
 mod up;
 
 use crate::cli::{Cli, Color, Command, Global, Output};
-use crate::error::{Class, Error, Result};
+use crate::error::{Class, Error, Result, tell};
 use crate::model::Name;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -46,7 +46,7 @@ impl Context<'_> {
     /// Something to know that is no error; on standard error.
     fn note(&self, text: impl std::fmt::Display) {
         if !self.global.quiet {
-            anstream::eprintln!("nsnat: {text}");
+            tell(format_args!("nsnat: {text}"));
         }
     }
 }

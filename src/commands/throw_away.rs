@@ -4,35 +4,32 @@
 //! behind the command, and takes the namespace down when that ended. When nsnat itself is killed, the next one that
 //! changes anything finds an owner that ended and nobody inside, and takes it down.
 
-use super::{Context, apply::Session, config, declare, traffic::Start};
+use super::{Context, apply::Session, config, declare, exec, traffic::Start};
 use crate::cli;
 use crate::config::NewNamespace;
 use crate::enter;
-use crate::error::{Class, Error, Result};
-use crate::kernel::{self, members, netns};
+use crate::error::{Class, Error, Result, tell};
+use crate::kernel::{self, interrupt, members, netns};
 use crate::model::{Name, Owner};
 use crate::plan::{self, Selection, resolve};
 use crate::report::Scope;
 use std::process::ExitCode;
 
-pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
-    let quiet = &cli::Global { quiet: context.global.verbose == 0, ..context.global.clone() };
-    let context = &Context { global: quiet, ..*context };
+pub(super) fn run(context: &Context<'_>, line: &cli::Exec) -> Result<ExitCode> {
     let owner = kernel::this_process().ok_or_else(|| Error::new("exec", "/proc is not mounted"))?;
     let name = name(owner)?;
-    let request = enter::in_throw_away(exec, &name)?;
-    if exec.way.gateway.is_empty() && exec.way.dev.is_none() {
+    let request = enter::in_throw_away(line, &name)?;
+    if line.way.gateway.is_empty() && line.way.dev.is_none() {
         return Err(no_way());
     }
-    set_up(context, &name, &declare::new_by_way(&exec.way), owner)
-        .map_err(|error| error.class(Class::Exec))?;
+    set_up(context, &name, &declare::new_by_way(&line.way), owner).map_err(exec::not_entered)?;
     let start = request.report.then(|| Start::now(&name, Scope::Job));
     Err(enter::run_then(&request, || {
         if let Some(start) = start {
             start.tell(context.json());
         }
         if let Err(error) = take_down(context, &name) {
-            eprintln!("{error}");
+            tell(error);
         }
     }))
 }
@@ -46,16 +43,18 @@ fn name(owner: Owner) -> Result<Name> {
 
 fn set_up(context: &Context<'_>, name: &Name, namespace: &NewNamespace, owner: Owner) -> Result<()> {
     let config = config::with(context, name, namespace)?;
-    let mut session = Session::begin(context, "exec --gateway")?.narrow();
+    let mut session = Session::begin(context, "exec --gateway")?.narrow().or_nothing();
     let observed = session.observe(&[name])?;
     let goal = resolve(&config, Selection::ThrowAway(name, owner), &observed)
         .map_err(|problems| crate::config::report(&problems, &config.sources, context.colour))?;
     session.apply(&goal, &observed).map(|_| ())
 }
 
-/// What the command left running keeps its way out.
+/// What the command left running keeps its way out. What interrupted the command or the setting up is dealt with;
+/// what comes from now on can end the wait for the lock, and nothing else.
 fn take_down(context: &Context<'_>, name: &Name) -> Result<()> {
-    let mut session = Session::begin(context, "exec --gateway")?.narrow();
+    interrupt::forget();
+    let mut session = Session::begin(context, "exec --gateway")?.narrow().unstoppable();
     let left = netns::identity(name)?.map(members).unwrap_or_default();
     if let Some(process) = left.first() {
         return Err(Error::new(

@@ -1,5 +1,6 @@
 //! `exec --report`: what a job moved, and how long it took.
 
+use crate::error::tell;
 use crate::kernel::{self, Traffic};
 use crate::model::Name;
 use crate::report::{Job, Scope};
@@ -20,7 +21,6 @@ impl Start {
 
     /// Tells it on standard error, which is nobody's result.
     pub(super) fn tell(&self, json: bool) {
-        use std::io::Write;
         let moved = self.before.zip(kernel::traffic(&self.name));
         let moved = moved.map(|(before, after)| {
             (after.down.saturating_sub(before.down), after.up.saturating_sub(before.up))
@@ -28,6 +28,6 @@ impl Start {
         let job =
             Job { name: &self.name, scope: self.scope, moved, seconds: self.then.elapsed().as_secs_f64() };
         let text = if json { job.json().to_string() } else { job.text() };
-        let _ = writeln!(std::io::stderr(), "{text}");
+        tell(text);
     }
 }

@@ -1,16 +1,14 @@
 //! `nsnat up`.
 
 use super::{Context, apply::Session, config};
+use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Journal, Name, Observed};
 use std::collections::BTreeSet;
 
 pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<()> {
     let config = config::open(context)?;
-    let mut session = Session::begin(context, "up")?;
-    let observed = session.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
-    let goal = config::goal(context, &config, names, &observed)?;
-    let done = session.apply(&goal, &observed)?;
+    let (observed, goal, done) = make(context, &config, names)?;
     report(context, &observed, &goal, done);
     let forgotten = observed.journal.members.iter().filter(|(name, member)| {
         member.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
@@ -19,6 +17,19 @@ pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<()> {
         context.note(format!("{name} is up and not declared any more; nsnat down {name} removes it"));
     }
     Ok(())
+}
+
+/// Makes it so; what was before, the journal after, and how many actions that took.
+pub(super) fn make(
+    context: &Context<'_>,
+    config: &Config,
+    names: &[Name],
+) -> Result<(Observed, Journal, usize)> {
+    let mut session = Session::begin(context, "up")?;
+    let observed = session.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
+    let goal = config::goal(context, config, names, &observed)?;
+    let done = session.apply(&goal, &observed)?;
+    Ok((observed, goal, done))
 }
 
 /// Says what changed.

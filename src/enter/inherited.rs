@@ -1,15 +1,20 @@
-//! What Rust's start-up changes before `main`, recorded before it does and put back for the command.
+//! What changes before `main`, recorded before it does and put back for the command.
 //!
 //! Rust ignores SIGPIPE, and opens `/dev/null` on those of the descriptors 0 to 2 that are closed. Both would be
 //! inherited by the command: `nsnat exec slow yes | head -1` would never end quietly. In `main` it is too late
 //! to ask what was inherited; a function in `.init_array` is run by the C library before Rust's start-up, in
 //! static and dynamic programs alike. (An own C `main` would avoid the changes altogether, but for all other
 //! commands too, where they protect.)
+//!
+//! An ignored SIGCHLD is nsnat's own affair: whoever ignores it cannot wait for a child, and nft, getent and the
+//! command are children. So it is not ignored while nsnat works.
 
+use crate::kernel::interrupt::is_ignored;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-/// SIGPIPE was ignored by whoever started us.
+/// Which of the two whoever started us ignored.
 static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+static SIGCHLD_IGNORED: AtomicBool = AtomicBool::new(false);
 /// One bit for each of the descriptors 0 to 2 that was closed.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 
@@ -25,13 +30,11 @@ extern "C" fn record() {
             CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
         }
     }
-    // SAFETY: all-zero is a valid sigaction; with no new action, sigaction(2) only writes the old one.
-    let action = unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action);
-        action
-    };
-    SIGPIPE_IGNORED.store(action.sa_sigaction == libc::SIG_IGN, Ordering::Relaxed);
+    SIGPIPE_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
+    if is_ignored(libc::SIGCHLD) {
+        SIGCHLD_IGNORED.store(true, Ordering::Relaxed);
+        set(libc::SIGCHLD, libc::SIG_DFL);
+    }
 }
 
 /// Puts back what was inherited; what was closed is closed again by the exec itself.
@@ -41,7 +44,15 @@ pub(super) fn restore() {
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
     if !SIGPIPE_IGNORED.load(Ordering::Relaxed) {
-        // SAFETY: sets the default action; there is no handler.
-        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        set(libc::SIGPIPE, libc::SIG_DFL);
     }
+    if SIGCHLD_IGNORED.load(Ordering::Relaxed) {
+        set(libc::SIGCHLD, libc::SIG_IGN);
+    }
+}
+
+/// Sets the default action or none.
+fn set(signal: libc::c_int, action: libc::sighandler_t) {
+    // SAFETY: there is no handler.
+    unsafe { libc::signal(signal, action) };
 }

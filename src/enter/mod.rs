@@ -33,13 +33,15 @@ mod pid;
 mod privileges;
 mod resolvers;
 mod shell;
+mod signals;
 mod supervise;
 mod user;
 mod view;
 
 use crate::error::{Class, Context, Error, Result};
+use crate::kernel::interrupt;
 use crate::model::Name;
-use nix::unistd::geteuid;
+use nix::unistd::{Pid, geteuid};
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -47,6 +49,7 @@ use std::path::PathBuf;
 pub use args::{from_cli, in_throw_away};
 pub use member::serve;
 pub use shell::{command as shell_command, has_caller, user_name};
+pub use signals::end_by;
 pub use user::number;
 pub use view::{View, view};
 
@@ -113,8 +116,13 @@ pub fn is_up(name: &Name) -> Result<bool> {
     Ok(namespace::find(name)?.is_some())
 }
 
-/// Runs the command in a namespace that is up. Returns only when that failed.
+/// Runs the command in a namespace that is up. Returns only when that failed. What interrupted the bringing up is the
+/// end: it was meant for the command, too.
 pub fn run(request: &Request) -> Error {
+    interrupt::release();
+    if let Some(signal) = interrupt::caught() {
+        end_by(signal);
+    }
     match namespace::find(&request.namespace) {
         Ok(Some(inside)) => become_command(request, inside),
         Ok(None) => {
@@ -126,16 +134,21 @@ pub fn run(request: &Request) -> Error {
 }
 
 /// Runs the command as a child; when it ended calls `after`, and then ends as the command did. Returns only when
-/// something failed, which in the child is what [`run`] says.
+/// something failed, which in the child is what [`run`] says. Where somebody interrupted before the child is there, it
+/// is not run.
 pub fn run_then(request: &Request, after: impl FnOnce()) -> Error {
     match fork_command() {
         Err(error) => {
             after();
             own_failure(error)
         }
-        Ok(None) => run(request),
+        Ok(Fork::Interrupted(signal)) => {
+            after();
+            end_by(signal)
+        }
+        Ok(Fork::Child) => run(request),
         // Standard error stays, for what `after` may have to tell.
-        Ok(Some(command)) => {
+        Ok(Fork::Parent(command)) => {
             supervise::close_all_but(libc::STDERR_FILENO);
             supervise::fill_standard();
             supervise::supervise(command, after)
@@ -143,14 +156,23 @@ pub fn run_then(request: &Request, after: impl FnOnce()) -> Error {
     }
 }
 
-/// The child's number; nothing in the child.
-fn fork_command() -> Result<Option<nix::unistd::Pid>> {
-    let signals = supervise::Signals::take().what(|| "signals")?;
-    let child = supervise::child()?;
-    if child.is_none() {
-        signals.give_back().what(|| "signals")?;
+enum Fork {
+    Parent(Pid),
+    Child,
+    Interrupted(libc::c_int),
+}
+
+fn fork_command() -> Result<Fork> {
+    let signals = signals::Signals::take().what(|| "signals")?;
+    // Nothing is noted from here on: what comes now waits to be passed on.
+    if let Some(signal) = interrupt::caught() {
+        return Ok(Fork::Interrupted(signal));
     }
-    Ok(child)
+    if let Some(child) = supervise::child()? {
+        return Ok(Fork::Parent(child));
+    }
+    signals.give_back().what(|| "signals")?;
+    Ok(Fork::Child)
 }
 
 fn become_command(request: &Request, inside: namespace::Inside) -> Error {

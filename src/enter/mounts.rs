@@ -8,7 +8,7 @@
 //! it: nothing is copied, nothing is lost, and what the host mounts there later still appears.
 
 use super::{Mount, resolvers};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, tell};
 use crate::model::{Name, Target};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -90,7 +90,7 @@ fn cover(dir: &str, kind: &str, magic: FsType, within: &[&str], source: &str) ->
     }
     for (from, to) in below {
         if let Err(why) = move_mount(&from, to) {
-            eprintln!("nsnat: {to}: is not visible inside: {}", why.desc());
+            tell(format_args!("nsnat: {to}: is not visible inside: {}", why.desc()));
         }
     }
     Ok(())
@@ -133,7 +133,8 @@ fn bind_etc(name: &Name) {
     for file in files.flatten() {
         let (from, to) = (file.path(), Path::new("/etc").join(file.file_name()));
         if let Err(why) = bind(&from, &to, MsFlags::empty()) {
-            eprintln!("nsnat: {}: cannot appear as {}: {}", from.display(), to.display(), why.desc());
+            let (from, to) = (from.display(), to.display());
+            tell(format_args!("nsnat: {from}: cannot appear as {to}: {}", why.desc()));
         }
     }
 }

@@ -15,7 +15,8 @@
 //! The command is a child of nsnat, not of init: see `supervise`.
 
 use super::mounts;
-use super::supervise::{Signals, child, close_all_but, exit, supervise};
+use super::signals::{Signals, exit};
+use super::supervise::{child, close_all_but, supervise};
 use crate::error::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;

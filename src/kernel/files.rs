@@ -2,8 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "files are written here")]
 
+use super::interrupt;
 use crate::error::{Context, Error, Result};
 use crate::model::{Journal, Name, Target};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -27,7 +29,7 @@ pub const UNFINISHED: &str = ".nsnat-";
 /// nsnat looked for it.
 pub struct Lock(Flock<File>);
 
-/// Waits for the lock; `waiting` is called once when it is taken.
+/// Waits for the lock; `waiting` is called once when that takes longer than a second. An interrupt ends the wait.
 pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
     let mut waiting = Some(waiting);
     loop {
@@ -40,18 +42,30 @@ pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
         };
         let flock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(flock) => flock,
-            Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
-                if let Some(waiting) = waiting.take() {
-                    waiting();
-                }
-                Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).what(|| LOCK)?
-            }
+            Err((file, Errno::EWOULDBLOCK)) => wait(file, &mut waiting)?,
             Err((_, errno)) => return Err(Error::new(LOCK, errno)),
         };
         // The file may have been taken away while we waited: then another one is the lock now.
         if same_file(&flock, LOCK) {
             fcntl(&*flock, FcntlArg::F_SETFD(FdFlag::empty())).what(|| LOCK)?;
             return Ok(Lock(flock));
+        }
+    }
+}
+
+fn wait(mut file: File, waiting: &mut Option<impl FnOnce()>) -> Result<Flock<File>> {
+    let _wakeful = interrupt::Wakeful::begin()?;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusive) {
+            Ok(flock) => return Ok(flock),
+            Err((again, Errno::EINTR)) => file = again,
+            Err((_, errno)) => return Err(Error::new(LOCK, errno)),
+        }
+        if interrupt::caught().is_some() {
+            return Err(Error::new("interrupted", "while waiting for another nsnat to finish"));
+        }
+        if let Some(waiting) = waiting.take() {
+            waiting();
         }
     }
 }
@@ -135,9 +149,9 @@ pub fn clear(held: &Lock) -> Result<()> {
     if !same_file(&held.0, LOCK) {
         return Ok(());
     }
-    sweep(RUN, UNFINISHED)?;
+    sweep(held)?;
     // Nothing is up, so whatever is recorded there is out of date.
-    sweep(TARGETS, "")?;
+    sweep_dir(TARGETS, "")?;
     remove_dir(TARGETS)?;
     remove_file(Path::new(JOURNAL))?;
     if remove_dir_if_only_lock()? {
@@ -147,8 +161,12 @@ pub fn clear(held: &Lock) -> Result<()> {
     Ok(())
 }
 
-/// Takes away files whose names begin so: those that were being written when their writer was killed.
-fn sweep(dir: &str, prefix: &str) -> Result<()> {
+/// Takes away files that were being written when their writer was killed. Nobody else writes there now.
+pub fn sweep(_held: &Lock) -> Result<()> {
+    [RUN, TARGETS].into_iter().try_for_each(|dir| sweep_dir(dir, UNFINISHED))
+}
+
+fn sweep_dir(dir: &str, prefix: &str) -> Result<()> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut unfinished = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
     unfinished.try_for_each(|entry| remove_file(&entry.path()))

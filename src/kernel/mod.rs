@@ -99,10 +99,13 @@ fn space() -> Option<u64> {
     std::fs::metadata("/proc/self/ns/pid").map(|space| space.ino()).ok()
 }
 
-/// When a process was started, in clock ticks after boot: field 22 of `/proc/PID/stat` (proc(5)).
+/// When a process that lives was started, in clock ticks after boot: field 22 of `/proc/PID/stat` (proc(5)).
 fn start_time(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command's name, in parentheses, may hold anything; fields are counted behind it.
     let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(19)?.parse().ok()
+    let mut fields = fields.split_whitespace();
+    // A zombie has only its number left, for as long as nobody asks how it ended.
+    fields.next().filter(|state| !["Z", "X"].contains(state))?;
+    fields.nth(18)?.parse().ok()
 }

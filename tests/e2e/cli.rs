@@ -136,3 +136,23 @@ fn bad_usage_changes_nothing() {
     }
     lab.same(&before, "after bad usage");
 }
+
+/// Nobody reads it: the status is what is left to tell.
+#[test]
+fn standard_error_that_cannot_be_written() {
+    let lab = Lab::new();
+    lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"\n");
+    lab.ok("mkdir -p /etc/netns/slow; touch /etc/netns/slow/not-in-etc; nsnat up");
+    for (status, command) in [
+        (125, "exec nonexistent true"),
+        (127, "exec slow nonexistent"),
+        (1, "status nonexistent"),
+        (2, "--nonsense"),
+        (4, "exec slow sh -c 'exit 4'"),
+        (127, "exec --gateway $LAB_SLOW -- nonexistent"),
+        (4, "exec --gateway $LAB_SLOW --report -- sh -c 'sleep 1 >/dev/null 2>&1 & exit 4'"),
+        (0, "which 1 || test $? = 1"),
+    ] {
+        lab.ok(&format!("nsnat {command} 2>/dev/full && status=0 || status=$?; [ $status = {status} ]"));
+    }
+}

@@ -147,3 +147,21 @@ fn not_while_processes_are_inside() {
     lab.ok("nsnat down --kill && ! pgrep -x sleep; rm -r /etc/nsnat");
     lab.same(&before, "after down --kill");
 }
+
+/// Its number is taken as long as nobody asks how it ended; it uses nothing any more.
+#[test]
+fn a_zombie_owns_no_namespace() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    lab.ok(r"cat >/run/lab/zombie.pl <<'END'
+my $pid = fork // die;
+if (!$pid) { exec qw(nsnat exec --gateway), $ENV{LAB_SLOW}, qw(-- sleep 1000) }
+my $child;
+select undef, undef, undef, 0.02 until $child = `pgrep -x sleep -P $pid`;
+kill KILL => $pid, $child;
+select undef, undef, undef, 0.02 until `ps -o stat= -p $pid` =~ /Z/ and !`pgrep -x sleep`;
+exit system qw(nsnat exec --gateway), $ENV{LAB_SLOW}, qw(-- true);
+END
+        perl /run/lab/zombie.pl");
+    lab.same(&before, "after the owner became a zombie and the next nsnat");
+}

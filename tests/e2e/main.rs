@@ -25,5 +25,6 @@ mod kill;
 mod leaks;
 mod plan_lines;
 mod scale;
+mod signals;
 mod strangers;
 mod weather;

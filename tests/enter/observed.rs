@@ -28,6 +28,7 @@ const ALWAYS: &[Row] = &[
         "",
         "perl -e '$SIG{CHLD} = \"IGNORE\"; exec @ARGV' $RUN grep '^Sig[BIC]' /proc/self/status",
     ),
+    ("real-time signals ignored", "", "env --ignore-signal=40,64 $RUN grep '^Sig[BIC]' /proc/self/status"),
     (
         "mask",
         "",
@@ -67,8 +68,13 @@ const ALWAYS: &[Row] = &[
     (
         "end by a signal",
         "ulimit -c 0",
-        "for s in HUP INT KILL TERM SEGV PIPE; do perl -e \
+        "for s in HUP INT KILL TERM SEGV PIPE 34 40 64; do perl -e \
         'system(@ARGV); print $?, \"\\n\"' $RUN sh -c \"kill -$s \\$\\$\"; done",
+    ),
+    (
+        "an alarm that was set before",
+        "",
+        "perl -e 'system(@ARGV); print $?, \"\\n\"' perl -e 'alarm 1; exec @ARGV' $RUN sleep 9",
     ),
     ("terminal", "", "script -qec \"$RUN sh -c 'tty; stty -a'\" /dev/null"),
     (
