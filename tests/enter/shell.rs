@@ -20,8 +20,9 @@ try() {
 #[track_caller]
 fn shows(shell: &str, expected: &str) {
     let script =
-        format!("{HOME}try {shell} hello; grep -q '(x) own-{shell}> ' said && echo marked; grep '^from' said; grep -x x said
-        grep -c 'in namespace x; \"exit\" or Ctrl-D leads out' said; ls -A $HOME /tmp | grep 'nsnat\\|^tmp.*zsh'; true");
+        format!("{HOME}before=$(ls -A /tmp); try {shell} hello; grep -q '(x) own-{shell}> ' said && echo marked; grep '^from' said; grep -x x said
+        grep -c 'in namespace x; \"exit\" or Ctrl-D leads out' said; ls -A $HOME | grep nsnat
+        comm -13 <(echo \"$before\") <(ls -A /tmp) | grep 'nsnat\\|^tmp.*zsh'; true");
     assert_eq!(lab::stdout(&script), expected, "{shell}");
 }
 
