@@ -21,6 +21,7 @@ pub(super) fn link(message: &RouteNetlinkMessage) -> Option<(u32, Link)> {
     let RouteNetlinkMessage::NewLink(message) = message else { return None };
     let flags = message.header.flags;
     let mut out = Link {
+        index: message.header.index,
         up: flags.contains(LinkFlags::Up),
         carrier: flags.contains(LinkFlags::LowerUp),
         loopback: flags.contains(LinkFlags::Loopback),

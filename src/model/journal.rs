@@ -30,6 +30,10 @@ pub struct Journal {
     /// Cookie ([`Member::cookie`]) of the network namespace that is the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<u64>,
+    /// Settings of the host that namespaces get, where they are not what new namespaces have: path below `/proc/sys` →
+    /// value.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub inherited: BTreeMap<String, String>,
     /// Egresses by what they were declared as (their uplinks and `lan`).
     pub egresses: BTreeMap<String, Egress>,
     /// Namespaces.
@@ -57,6 +61,9 @@ pub struct Held {
     pub before: String,
     /// What it is while we need it.
     pub now: String,
+    /// Number of the device that it is of, which may get another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<u32>,
 }
 
 /// What several namespaces share: a mark, a table, slices of the pool.

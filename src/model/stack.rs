@@ -66,6 +66,9 @@ impl WithPrefix for IpNetwork {
 pub struct Link {
     /// Device name.
     pub name: String,
+    /// The kernel's number for it, which it keeps when its name changes; 0 where that is not known.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub index: u32,
     /// Kind as `ip -d link` shows it ("veth", "tun"), none for hardware.
     pub kind: Option<String>,
     /// Link group; ours is [`LINK_GROUP`](super::numbers::LINK_GROUP).
@@ -85,6 +88,11 @@ pub struct Link {
     /// Bytes received and sent, where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<(u64, u64)>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it out so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// An address on a device.

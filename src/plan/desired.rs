@@ -43,7 +43,9 @@ pub fn desired(journal: &Journal, features: Features) -> Desired {
         let Some(egress) = journal.egresses.get(&member.egress) else { continue };
         let net = Addresses::new(egress, member, features);
         host_end(&mut out, name, member, egress, &net, features);
-        out.inside.insert(name.clone(), inside(member, egress, &net, features));
+        let mut inside = inside(member, egress, &net, features);
+        inside.sysctls.extend(journal.inherited.clone());
+        out.inside.insert(name.clone(), inside);
         out.elements.insert(Element {
             set: Set::MarkOf,
             key: vec![Datum::Device(member.link.clone())],

@@ -30,6 +30,7 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     stale_flows(&mut out, journal, observed);
     flows_of_nobody(&mut out, journal, observed);
     gone_namespaces(&mut out, desired, observed);
+    leave_to_the_kernel(&mut out);
     out.sort_by_key(|action| rank(action, &back));
     out
 }
@@ -372,6 +373,29 @@ fn rewritten(action: &Action) -> Vec<(String, u16)> {
         Some((link.clone(), port))
     };
     remove.iter().chain(add).filter_map(one).collect()
+}
+
+/// An MTU that is too small for IPv6 takes it off the device, with its addresses and routes; so does the switch.
+fn leave_to_the_kernel(out: &mut Vec<Action>) {
+    let off = |action: &Action| match action {
+        Action::SetLink { place, dev, change: LinkChange::Mtu(mtu) } if *mtu < numbers::LEAST_MTU6 => {
+            Some((place.clone(), dev.clone()))
+        }
+        Action::Sysctl { place, key, value } if value == "1" => {
+            let dev = key.strip_prefix("net/ipv6/conf/")?.strip_suffix("/disable_ipv6")?;
+            Some((place.clone(), dev.to_owned()))
+        }
+        _ => None,
+    };
+    let without: Vec<(Place, String)> = out.iter().filter_map(off).collect();
+    let goes = |place: &Place, dev: &str| without.iter().any(|(p, d)| p == place && d == dev);
+    out.retain(|action| match action {
+        Action::RemoveAddress { place, address } => address.net.is_ipv4() || !goes(place, &address.dev),
+        Action::RemoveRoute { place, route } => {
+            route.to.is_ipv4() || !route.dev.as_ref().is_some_and(|dev| goes(place, dev))
+        }
+        _ => true,
+    });
 }
 
 /// Namespaces of ours that should not be any more.

@@ -9,7 +9,7 @@
 //! `all.forwarding` writes the flag of every single device; the devices that had it set before get it back.
 
 use crate::model::{
-    Datum, Egress, Element, Family, Held, Journal, Observed, RouteKind, Set, observed::Features,
+    Datum, Egress, Element, Family, Held, Journal, Link, Observed, RouteKind, Set, observed::Features,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -54,17 +54,46 @@ pub(super) fn opening(family: Family, dev: &str) -> Element {
     Element { set, key: vec![Datum::Device(dev.into())], value: Vec::new() }
 }
 
-/// Notes what the table tells and the journal does not know, because it was lost: forwarding that is on for our sake.
+/// Finds the sysctls of devices that got another name since; and notes what the table tells and the journal does not
+/// know, because it was lost: forwarding that is on for our sake.
 pub fn recall(observed: &mut Observed) {
+    follow_names(observed);
     for family in Family::BOTH {
         for link in &observed.host.links {
             if observed.table.elements.contains(&opening(family, &link.name)) {
                 let key = forwarding(family, &link.name, observed.features);
-                let held = || Held { before: "0".into(), now: "1".into() };
+                let held = || Held { before: "0".into(), now: "1".into(), device: known_index(link) };
                 observed.journal.sysctls.entry(key).or_insert_with(held);
             }
         }
     }
+}
+
+fn follow_names(observed: &mut Observed) {
+    let host = &observed.host;
+    let renamed = |(key, held): (String, Held)| {
+        let dev = device(&key).unwrap_or_default();
+        let link =
+            host.links.iter().find(|link| known_index(link).is_some() && known_index(link) == held.device);
+        let key = match link {
+            Some(link) if link.name != dev => {
+                key.replace(&format!("/conf/{dev}/"), &format!("/conf/{}/", link.name))
+            }
+            _ => key,
+        };
+        (key, held)
+    };
+    let noted = std::mem::take(&mut observed.journal.sysctls);
+    observed.journal.sysctls = noted.into_iter().map(renamed).collect();
+}
+
+fn known_index(link: &Link) -> Option<u32> {
+    Some(link.index).filter(|index| *index != 0)
+}
+
+/// The device that a sysctl is of.
+fn device(key: &str) -> Option<&str> {
+    key.split_once("/conf/")?.1.rsplit_once('/').map(|(dev, _)| dev)
 }
 
 /// Notes in the journal what is held and what was there before; forgets what nobody needs any more, and what went
@@ -85,7 +114,8 @@ pub(super) fn note(journal: &mut Journal, observed: &Observed) {
     }
     let held = |(key, now): (String, &str)| {
         let before = before(&key)?;
-        Some((key, Held { before, now: now.into() }))
+        let device = device(&key).and_then(|dev| known_index(observed.host.link(dev)?));
+        Some((key, Held { before, now: now.into(), device }))
     };
     journal.sysctls = wanted.into_iter().filter_map(held).collect();
 }

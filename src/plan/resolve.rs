@@ -62,6 +62,11 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
 fn known(observed: &Observed) -> Journal {
     let mut journal = observed.journal.clone();
     journal.host = observed.cookie;
+    let differs = |(key, new): (&str, &str)| {
+        let value = observed.host.sysctls.get(key).filter(|value| *value != new)?;
+        Some((key.to_owned(), value.clone()))
+    };
+    journal.inherited = numbers::INHERITED.into_iter().filter_map(differs).collect();
     let alive = |netns: &Netns| !matches!(netns, Netns::Stale);
     let foreign = |name: &Name| {
         observed.namespaces.get(name).is_some_and(|netns| alive(netns) && !observed.is_ours(name, netns))

@@ -165,3 +165,14 @@ END
         perl /run/lab/zombie.pl");
     lab.same(&before, "after the owner became a zombie and the next nsnat");
 }
+
+/// What was switched on is switched off on the device that it was, whatever that is called by then.
+#[test]
+fn a_device_that_got_another_name() {
+    for up in ["", "nsnat -q up;"] {
+        let lab = Lab::new();
+        lab.ok("nsnat add third --gateway $LAB_THIRD; nsnat add slow --gateway $LAB_SLOW
+            ip link set eth1 down; ip link set eth1 name wan1; ip link set wan1 up");
+        lab.says(&format!("{up} nsnat -q down; cat /proc/sys/net/ipv4/conf/*/forwarding | sort -u"), "0");
+    }
+}

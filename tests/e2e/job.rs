@@ -112,3 +112,19 @@ fn the_second_device_with_a_strict_reverse_path_check() {
     let script = "cd /proc/sys/net/ipv4/conf; ! diff <(grep -rs '' other | sed s/other/X/) <(grep -rs '' nsn-up | sed s/nsn-up/X/) | sed -n '/^>/p'";
     lab.says(script, "> X/forwarding:1");
 }
+
+/// What the host lets its users do they can do inside: ping, and listen on low ports.
+#[test]
+fn settings_that_users_count_on() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    lab.ok("cd /proc/sys/net/ipv4; echo 0 2147483647 >ping_group_range; echo 80 >ip_unprivileged_port_start
+        nsnat add slow --gateway $LAB_SLOW; nsnat plan");
+    let as_nobody = "nsnat exec slow -u nobody python3 -c 'import socket as s
+s.socket(s.AF_INET, s.SOCK_DGRAM, s.IPPROTO_ICMP); s.socket().bind((\"127.0.0.1\", 80)); print(\"may\")'";
+    lab.says(as_nobody, "may");
+    lab.ok("echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start; echo 1 0 >/proc/sys/net/ipv4/ping_group_range; nsnat remove slow; nsnat add slow --gateway $LAB_SLOW");
+    assert_eq!(lab.sh(as_nobody).status, 1);
+    lab.ok("nsnat remove slow");
+    lab.same(&before, "after remove");
+}

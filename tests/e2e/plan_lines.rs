@@ -66,3 +66,30 @@ fn pasted_after_damage_they_repair() {
         );
     }
 }
+
+/// What goes by itself, because the kernel takes IPv6 off a device with a small MTU, is no line.
+#[test]
+fn pasted_after_an_edit_they_change() {
+    let lab = Lab::new();
+    lab.declare("[namespace.a]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]");
+    lab.ok("nsnat up");
+    for edit in [
+        "mtu = 1200",
+        "mtu = 1400",
+        "ipv6 = \"off\"",
+        "dns = \"198.51.100.53\"",
+        "lan = false",
+        "subnet = \"10.5.0.0/30\"",
+    ] {
+        lab.ok(&format!("echo '{edit}' >>/etc/nsnat/nsnat.toml"));
+        let planned = lab.sh("nsnat plan >/run/lab/plan");
+        assert_eq!(planned.status, 2, "{edit}: {planned}");
+        lab.ok("sh -ex </run/lab/plan");
+        // Only the journal knows that flows were forgotten.
+        lab.says(
+            "{ nsnat plan || true; } | grep -v ^conntrack || true; nsnat -q up; nsnat exec a whoami4",
+            "203.0.113.254",
+        );
+        lab.ok("sed -i '/^mtu/d' /etc/nsnat/nsnat.toml; nsnat -q up");
+    }
+}

@@ -69,7 +69,13 @@ impl Model {
             }
             Action::SetLink { place, dev, change } => self.set_link(place, dev, change),
             Action::Sysctl { place, key, value } => {
-                let sysctls = &mut self.stack(place)?.sysctls;
+                let stack = self.stack(place)?;
+                let off =
+                    key.strip_prefix("net/ipv6/conf/").and_then(|key| key.strip_suffix("/disable_ipv6"));
+                if let Some(dev) = off.filter(|_| value == "1") {
+                    take_ipv6_off(stack, dev);
+                }
+                let sysctls = &mut stack.sysctls;
                 *sysctls.get_mut(key).ok_or_else(|| format!("no sysctl {key}"))? = value.clone();
                 // One switch for all devices, which writes each one's (addrconf_fixup_forwarding).
                 let swept = |one: &str| one.starts_with("net/ipv6/") && one.ends_with("/forwarding");
@@ -253,9 +259,7 @@ impl Model {
             LinkChange::Up => {}
         })?;
         if matches!(change, LinkChange::Mtu(mtu) if *mtu < LEAST_MTU6) {
-            let of_dev = |a: &Address| a.dev == dev && a.net.is_ipv6();
-            stack.addresses.retain(|a| !of_dev(a));
-            stack.routes.retain(|r| r.dev.as_deref() != Some(dev) || r.family() == Family::V4);
+            take_ipv6_off(stack, dev);
         }
         Ok(())
     }
@@ -386,6 +390,11 @@ fn host_sysctls(force_forwarding: bool) -> Vec<(&'static str, &'static str)> {
         out.push(("ipv6/force_forwarding", "0"));
     }
     out
+}
+
+fn take_ipv6_off(stack: &mut Stack, dev: &str) {
+    stack.addresses.retain(|address| address.dev != dev || address.net.is_ipv4());
+    stack.routes.retain(|route| route.dev.as_deref() != Some(dev) || route.family() == Family::V4);
 }
 
 fn sysctls_of(sysctls: &mut BTreeMap<String, String>, dev: &str, known: &[(&str, &str)]) {
