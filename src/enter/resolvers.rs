@@ -6,7 +6,7 @@
 //! | who asks | socket | hidden by |
 //! |---|---|---|
 //! | glibc, musl | `/run/nscd/socket` | an empty directory over `/run/nscd` |
-//! | nss-resolve (varlink) | `/run/systemd/resolve/io.systemd.Resolve*` | a directory with only the other files |
+//! | nss-resolve (varlink) | `/run/systemd/resolve/io.systemd.Resolve*` | a directory with links to the other files |
 //! | nss-mdns | `/run/avahi-daemon/socket` | an empty directory over `/run/avahi-daemon` |
 //! | `resolvectl`, nss-resolve before systemd 247, Avahi clients | the system bus | an empty directory over `/run/dbus` |
 //!
@@ -84,7 +84,8 @@ fn cover(dir: &Path, empty: &mut Option<(PathBuf, u64)>) -> nix::Result<()> {
 }
 
 /// Only the resolv.conf files stay visible, by links into the real directory, so that they are always those of
-/// now: systemd-resolved replaces them when the network changes.
+/// now: systemd-resolved replaces them when the network changes. Who looks into `.host` finds the sockets, too: links
+/// lead where everybody may go.
 fn hide_resolved(own_conf: bool) -> nix::Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let real = open(RESOLVED, flags, Mode::empty())?;
