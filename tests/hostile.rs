@@ -17,7 +17,7 @@ put() { printf '{"hide_resolvers":false,"inode":%s,"allowed":%s}' "$(stat -Lc %i
 put '{"users":[4001],"groups":[4002]}'
 as_member() { setpriv --reuid 4001 --regid 4001 --clear-groups "$@"; }
 as_other() { setpriv --reuid 4009 --regid 4009 --clear-groups "$@"; }
-state() { cat /proc/self/mountinfo; ls -l --full-time /run/netns /run/nsnat /run/nsnat/ns; cat /run/nsnat/ns/*; }
+state() { cat /proc/self/mountinfo; ls -lA --full-time /run/netns /run/nsnat /run/nsnat/ns; cat /run/nsnat/ns/*; }
 chmod 777 .
 "#;
 
@@ -69,6 +69,15 @@ fn only_the_namespace_is_chosen() {
     refused("as_member $X x", 2, "");
     refused("as_member $X", 2, "");
     refused("as_member $N status", 1, "needs root");
+}
+
+/// What sudo said to whoever gave up root since is not a wish to become anybody.
+#[test]
+fn a_shell_of_ones_own() {
+    check(
+        "as_member env SUDO_UID=4001 SUDO_USER=nobody SHELL=/bin/dash $N shell x <<< 'id -u; $N which'",
+        "4001\nx\n",
+    );
 }
 
 #[test]
@@ -206,13 +215,15 @@ fn closed_descriptors() {
 #[test]
 fn limits_and_kills_leave_nothing() {
     check(
-        "state > before
+        "own() { put '{\"users\":[4001]},\"nameservers\":[\"192.0.2.9\"]'; }; as_member $X x -- grep -c 192.0.2.9 /etc/resolv.conf
+        own; as_member $X x -- grep 192.0.2.9 /etc/resolv.conf; state > before
         for limit in '-n 0' '-n 1' '-n 2' '-n 3' '-n 4' '-n 5' '-n 6' '-f 0' '-c unlimited' '-s 64' '-s 16' '-v 1000' '-v 3000' '-v 10000' '-u 1' '-u 0' '-t 0' '-l 0' '-i 0' '-e 0'; do
             for options in '' --pid; do
             (ulimit $limit 2>/dev/null; exec setpriv --reuid 4001 --regid 4001 --clear-groups $X $options x -- /usr/bin/id -u) >> out 2>/dev/null; done; done
+        (as_member bash -c 'trap \"\" XFSZ; ulimit -f 0; exec $X x -- /usr/bin/id -u'; as_member prlimit --fsize=10 $X x -- /usr/bin/id -u) >> out 2>/dev/null
         for i in $(seq 60); do (timeout -s KILL 0.00$((RANDOM % 90 + 10)) setpriv --reuid 4001 --regid 4001 --clear-groups $X --pid x -- /usr/bin/id -u) >> out 2>/dev/null; done
         sort -u out; state > after; cmp before after && echo same; ls | grep core; true",
-        "4001\nsame\n",
+        "0\nnameserver 192.0.2.9\n4001\nsame\n",
     );
 }
 

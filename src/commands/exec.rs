@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
 }
 
 pub(super) fn shell(context: &Context<'_>, name: &Name) -> Result<ExitCode> {
-    let who = if enter::has_caller() { Who::Me } else { Who::Same };
+    let who = if nix::unistd::geteuid().is_root() && enter::has_caller() { Who::Me } else { Who::Same };
     let command = enter::shell_command(name);
     enter(
         context,

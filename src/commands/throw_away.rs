@@ -18,7 +18,7 @@ use std::process::ExitCode;
 pub(super) fn run(context: &Context<'_>, line: &cli::Exec) -> Result<ExitCode> {
     let owner = kernel::this_process().ok_or_else(|| Error::new("exec", "/proc is not mounted"))?;
     let name = name(owner)?;
-    let request = enter::in_throw_away(line, &name)?;
+    let request = enter::in_throw_away(line, &name, &std::env::args_os().collect::<Vec<_>>())?;
     if line.way.gateway.is_empty() && line.way.dev.is_none() {
         return Err(no_way());
     }

@@ -124,10 +124,15 @@ pub fn from_cli(exec: &cli::Exec) -> Result<Request> {
     request.ok_or_else(|| Error::usage("exec", "-u and --me exclude each other"))
 }
 
-/// The same for a namespace that the command line does not name: everything is the command.
-pub fn in_throw_away(exec: &cli::Exec, namespace: &Name) -> Result<Request> {
+/// The same for a namespace that the command line does not name: everything is the command. `line` is what the
+/// parser read.
+pub fn in_throw_away(exec: &cli::Exec, namespace: &Name, line: &[OsString]) -> Result<Request> {
     let mut options = given(exec)?;
-    let command = without_dashes(options.read(&exec.command).map_err(misplaced)?);
+    let command = if comes_after_dashes(&exec.command, line) {
+        &exec.command
+    } else {
+        without_dashes(options.read(&exec.command).map_err(misplaced)?)
+    };
     if command.is_empty() {
         return Err(
             Error::usage("exec", "a command is needed").hint("nsnat exec --gateway ADDR -- CMD [ARG…]")
@@ -135,6 +140,11 @@ pub fn in_throw_away(exec: &cli::Exec, namespace: &Name) -> Result<Request> {
     }
     let request = options.request(namespace.clone(), command);
     request.ok_or_else(|| Error::usage("exec", "-u and --me exclude each other"))
+}
+
+/// The parser takes away the `--` that everything of the command comes after.
+fn comes_after_dashes(command: &[OsString], line: &[OsString]) -> bool {
+    line.strip_suffix(command).is_some_and(|before| before.ends_with(&["--".into()]))
 }
 
 fn parse_name(name: &OsStr) -> Result<Name> {
@@ -196,6 +206,30 @@ mod tests {
             Ok(_) => Err(Error::usage("test", "not exec")),
             Err(error) => Err(Error::usage("clap", error)),
         }
+    }
+
+    #[test]
+    fn what_comes_after_dashes_is_the_command() {
+        let request = |line: &str| {
+            let line: Vec<OsString> = words(&format!("nsnat exec --gateway 192.0.2.1 {line}"));
+            match cli::Cli::try_parse_from(&line).unwrap().command {
+                cli::Command::Exec(exec) => in_throw_away(&exec, &"x".parse().unwrap(), &line),
+                _ => panic!("{line:?} is exec"),
+            }
+        };
+        for (line, pid, command) in [
+            ("-- -foo", false, "-foo"),
+            ("-- --pid sh", false, "--pid sh"),
+            ("--pid -- -u x", true, "-u x"),
+            ("-- -- true", false, "-- true"),
+            ("--pid grep -- -x", true, "grep -- -x"),
+            ("grep -- --pid", false, "grep -- --pid"),
+            ("true", false, "true"),
+        ] {
+            let request = request(line).unwrap();
+            assert_eq!((request.pid, request.command), (pid, words(command)), "{line}");
+        }
+        assert_eq!(request("--nonsense true").expect_err("no option").status(), 2);
     }
 
     #[test]

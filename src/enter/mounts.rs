@@ -12,7 +12,7 @@ use crate::error::{Context, Error, Result, tell};
 use crate::model::{Name, Target};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, stat};
 use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
@@ -56,7 +56,7 @@ pub(super) fn set_up(name: &Name, target: &Target, extra: &[Mount]) -> Result<He
     let by_hand = files_for_etc(name).join("resolv.conf").exists();
     let own_conf = !by_hand && !target.nameservers.is_empty();
     // Made while the host's can still be read.
-    let conf = own_conf.then(|| resolvers::conf(&target.nameservers)).transpose()?;
+    let conf = own_conf.then(|| resolvers::conf(&target.nameservers));
     if target.hide_resolvers {
         resolvers::hide(by_hand || own_conf)?;
     }
@@ -152,7 +152,17 @@ pub(super) fn tmpfs(dir: &Path, flags: MsFlags, options: &str) -> nix::Result<()
     mount(Some("nsnat"), dir, Some("tmpfs"), flags, Some(options))
 }
 
+/// Takes away what was mounted there last.
+pub(super) fn uncover(dir: &Path) -> nix::Result<()> {
+    umount2(dir, MntFlags::MNT_DETACH)
+}
+
 fn add(wanted: &Mount) -> Result<()> {
+    let (Mount::Tmpfs(to) | Mount::Bind { to, .. }) = wanted;
+    if to.canonicalize().is_ok_and(|to| to == Path::new("/")) {
+        let why = "nothing of it would be seen: a process keeps the root directory that it has";
+        return Err(Error::new(format!("mount {}", to.display()), why));
+    }
     let (done, to) = match wanted {
         Mount::Tmpfs(dir) => (tmpfs(dir, MsFlags::empty(), "mode=1777"), dir),
         Mount::Bind { from, to, read_only: false } => (bind(from, to, MsFlags::MS_REC), to),

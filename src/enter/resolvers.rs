@@ -6,7 +6,7 @@
 //! | who asks | socket | hidden by |
 //! |---|---|---|
 //! | glibc, musl | `/run/nscd/socket` | an empty directory over `/run/nscd` |
-//! | nss-resolve (varlink) | `/run/systemd/resolve/io.systemd.Resolve*` | a directory with only the other files |
+//! | nss-resolve (varlink) | `/run/systemd/resolve/io.systemd.Resolve*` | a directory with links to the other files |
 //! | nss-mdns | `/run/avahi-daemon/socket` | an empty directory over `/run/avahi-daemon` |
 //! | `resolvectl`, nss-resolve before systemd 247, Avahi clients | the system bus | an empty directory over `/run/dbus` |
 //!
@@ -18,20 +18,20 @@
 //! are made by tmpfiles, or preserved (`RuntimeDirectoryPreserve=` of systemd-resolved). The same holds for a
 //! resolv.conf of the namespace's own: it is bound over a file that only this view has.
 
-use super::mounts::{bind, tmpfs};
-use crate::error::{Context, Result};
-use crate::kernel::files::{RUN, UNFINISHED};
+use super::mounts::{bind, tmpfs, uncover};
+use crate::error::{Context, Result, tell};
+use crate::kernel::files::RUN;
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::mount::MsFlags;
 use nix::sys::stat::{Mode, SFlag, mkdirat, stat};
 use nix::unistd::symlinkat;
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::Write;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
 const NSCD: [&str; 2] = ["/run/nscd", "/var/run/nscd"];
 const AVAHI: [&str; 2] = ["/run/avahi-daemon", "/var/run/avahi-daemon"];
@@ -84,7 +84,8 @@ fn cover(dir: &Path, empty: &mut Option<(PathBuf, u64)>) -> nix::Result<()> {
 }
 
 /// Only the resolv.conf files stay visible, by links into the real directory, so that they are always those of
-/// now: systemd-resolved replaces them when the network changes.
+/// now: systemd-resolved replaces them when the network changes. Who looks into `.host` finds the sockets, too: links
+/// lead where everybody may go.
 fn hide_resolved(own_conf: bool) -> nix::Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let real = open(RESOLVED, flags, Mode::empty())?;
@@ -103,23 +104,36 @@ fn hide_resolved(own_conf: bool) -> nix::Result<()> {
     Ok(())
 }
 
-/// A resolv.conf with these servers and everything else (`search`, `options`) as the host's has it. Its name goes
-/// with the value; what was bound stays.
-pub(super) fn conf(servers: &[IpAddr]) -> Result<NamedTempFile> {
-    let what = || format!("make a {CONF}");
+/// A resolv.conf with these servers and everything else (`search`, `options`) as the host's has it.
+pub(super) fn conf(servers: &[IpAddr]) -> String {
     let host = std::fs::read_to_string(CONF).unwrap_or_default();
     let rest = host.lines().filter(|line| !line.trim_start().starts_with("nameserver")).map(str::to_owned);
     let lines = servers.iter().map(|server| format!("nameserver {server}")).chain(rest);
-    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(RUN).what(what)?;
-    // Whatever the caller's umask says: any user's program reads it.
-    file.as_file().set_permissions(Permissions::from_mode(0o644)).what(what)?;
-    file.write_all((lines.collect::<Vec<_>>().join("\n") + "\n").as_bytes()).what(what)?;
-    Ok(file)
+    lines.map(|line| line + "\n").collect()
 }
 
-/// Makes it appear as the host's.
-pub(super) fn show(conf: &NamedTempFile) -> Result<()> {
-    bind(conf.path(), Path::new(CONF), MsFlags::empty()).what(|| format!("an own {CONF}"))
+/// Makes it appear as the host's. Where the host has none, there is no place to show it.
+///
+/// The file is made in a file system that only this view has, and of which only the file is left in the end: whoever
+/// is killed or starved here leaves nothing. What it is mounted over for that moment does not matter, but that it is
+/// always there.
+pub(super) fn show(conf: &str) -> Result<()> {
+    let what = || format!("an own {CONF}");
+    tmpfs(Path::new(RUN), MsFlags::MS_NOEXEC, "mode=0755,size=1m").what(what)?;
+    let path = Path::new(RUN).join("resolv.conf");
+    let mut file = File::create(&path).what(what)?;
+    file.write_all(conf.as_bytes()).what(what)?;
+    // Whatever the caller's umask says: any user's program reads it.
+    file.set_permissions(Permissions::from_mode(0o644)).what(what)?;
+    let shown = bind(&path, Path::new(CONF), MsFlags::empty());
+    uncover(Path::new(RUN)).what(what)?;
+    match shown {
+        Err(Errno::ENOENT) => {
+            tell(format_args!("nsnat: {CONF}: is not on this host, so the namespace's own is not shown"));
+        }
+        shown => shown.what(what)?,
+    }
+    Ok(())
 }
 
 fn path_of(dir: &OwnedFd) -> PathBuf {

@@ -9,7 +9,12 @@ command -v "$shell" >/dev/null || shell=/bin/sh
 if [ -t 2 ]; then
 	echo "nsnat: in namespace $1; \"exit\" or Ctrl-D leads out again, \"nsnat which\" says where you are" >&2
 fi
-case ${shell##*/} in
+kind=${shell##*/}
+# Where the host's zshenv sets ZDOTDIR whatever it was, zsh does not read what it is given below, and nothing would
+# take that away.
+# shellcheck disable=SC2016 # expanded by zsh
+[ "$kind" != zsh ] || [ "$(ZDOTDIR=/nonexistent "$shell" -f -c 'echo $ZDOTDIR')" = /nonexistent ] || kind=other
+case $kind in
 bash)
 	# The start-up file is a pipe that is gone when it has been read: nothing is left behind, nothing to clean up.
 	# The prompt is marked before it is shown: themes set it anew each time.
@@ -17,7 +22,11 @@ bash)
 		exec 9<&-
 		[ -r ~/.bashrc ] && . ~/.bashrc
 		nsnat_prompt() { [[ \$PS1 == *'$marker'* ]] || PS1='$marker'\$PS1; }
-		PROMPT_COMMAND=\${PROMPT_COMMAND:+\$PROMPT_COMMAND\$'\n'}nsnat_prompt
+		if ((\${#PROMPT_COMMAND[@]} > 1)); then
+			PROMPT_COMMAND+=(nsnat_prompt)
+		else
+			PROMPT_COMMAND=\${PROMPT_COMMAND:+\$PROMPT_COMMAND\$'\n'}nsnat_prompt
+		fi
 	END
 	exec "$shell" --rcfile /dev/fd/9 -i
 	;;

@@ -6,6 +6,7 @@
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{getpid, getsid};
 use std::ptr::{null, null_mut};
 
 /// A set of signals as the kernel has it: number N is bit N - 1.
@@ -51,7 +52,10 @@ fn mask(how: libc::c_int, set: Set) -> nix::Result<Set> {
     Errno::result(done).map(|_| before)
 }
 
-/// Waits for the next signal, all being blocked; whether the terminal sent it.
+/// A terminal that hangs up says so to the leader of its session only.
+const TO_LEADER: [libc::c_int; 2] = [libc::SIGHUP, libc::SIGCONT];
+
+/// Waits for the next signal, all being blocked; whether the terminal sent it to this process's whole group.
 pub(super) fn next() -> (libc::c_int, bool) {
     let (all, forever) = (ALL, null::<libc::timespec>());
     // SAFETY: an all-zero siginfo is valid, and the call writes into nothing else; the set is of the size given.
@@ -63,7 +67,8 @@ pub(super) fn next() -> (libc::c_int, bool) {
     };
     let signal = libc::c_int::try_from(signal).unwrap_or_default();
     // Above zero: the kernel by itself, and not a process that asked for it.
-    (signal, code > 0 && FROM_TERMINAL.contains(&signal))
+    let to_us_only = TO_LEADER.contains(&signal) && getsid(None) == Ok(getpid());
+    (signal, code > 0 && FROM_TERMINAL.contains(&signal) && !to_us_only)
 }
 
 /// Lets a signal do to this process what it does by default.

@@ -22,7 +22,7 @@ const LOCK: &str = "/run/nsnat/lock";
 const JOURNAL: &str = "/run/nsnat/journal.json";
 
 /// What the names of files that are being written begin with.
-pub const UNFINISHED: &str = ".nsnat-";
+const UNFINISHED: &str = ".nsnat-";
 
 /// Only one nsnat changes anything at a time. Ends with the process, however that ends; where nft is at work then,
 /// it ends with nft, which inherits the descriptor: or a killed nsnat's nft could load the table after the next

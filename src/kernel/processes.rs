@@ -11,7 +11,7 @@ pub struct Process {
     pub pid: i32,
     /// The user that it runs as (effective).
     pub uid: u32,
-    /// Name of its program, as the kernel keeps it.
+    /// Name of its program, as the kernel keeps it; control characters are escaped, here and below.
     pub comm: String,
     /// Command line, words separated by spaces; the name in brackets where there is none.
     pub command: String,
@@ -52,13 +52,20 @@ fn identity(process: &str) -> std::io::Result<(u64, u64)> {
 fn describe(pid: i32) -> Option<Process> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
-    let comm = field("Name:")?.trim().to_owned();
+    let comm = visible(field("Name:")?.trim());
     // Real, effective, saved, file system. (The owner of /proc/PID is root for what cannot be dumped.)
     let uid = field("Uid:")?.split_whitespace().nth(1)?.parse().ok()?;
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words = String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " ");
+    let words = visible(&String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " "));
     let command = if words.is_empty() { format!("[{comm}]") } else { words };
     Some(Process { pid, uid, comm, command })
+}
+
+/// Anybody may call a process anything; what is shown of it moves no cursor and begins no line.
+fn visible(text: &str) -> String {
+    let one =
+        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
+    text.chars().map(one).collect()
 }
 
 #[cfg(test)]

@@ -176,3 +176,27 @@ fn a_device_that_got_another_name() {
         lab.says(&format!("{up} nsnat -q down; cat /proc/sys/net/ipv4/conf/*/forwarding | sort -u"), "0");
     }
 }
+
+/// Whoever writes next takes away what killed writers left.
+#[test]
+fn unfinished_files_go_with_the_next_nsnat() {
+    let lab = Lab::new();
+    lab.declare(EVERYTHING);
+    lab.ok("nsnat up; touch /run/nsnat/.nsnat-a /run/nsnat/ns/.nsnat-b; nsnat up slow");
+    lab.says("find /run/nsnat -name '.*'", "");
+}
+
+/// Whatever a process calls itself, it writes no lines and moves no cursor.
+#[test]
+fn names_of_processes_are_shown_and_not_obeyed() {
+    let lab = Lab::new();
+    lab.declare(EVERYTHING);
+    lab.ok(r"nsnat up; cp $(type -P sleep) $'/run/lab/e\e[31m\nvil'
+        (nsnat exec slow $'/run/lab/e\e[31m\nvil' 1000 >/dev/null 2>&1) &
+        (nsnat exec slow bash -c $'exec -a \'\e[31mred\n    1  root          init\' sleep 1000' >/dev/null 2>&1) &
+        for ((i = 0; i < 250; i++)); do [ $(nsnat -q ps slow | grep -c ' 1000$') != 2 ] || exit 0; sleep 0.02; done; nsnat ps slow; exit 1");
+    lab.says(r"nsnat ps slow | tail -n +2 | sed 's/^ *[0-9]*  //' | sort", "root          /run/lab/e\\u{1b}[31m\\nvil 1000\nroot          \\u{1b}[31mred\\n    1  root          init 1000");
+    let said = lab.fails(1, "nsnat down slow");
+    assert!(said.lines().count() == 2 && !said.contains('\u{1b}') && said.contains("\\u{1b}[31m"), "{said}");
+    lab.ok("nsnat down --kill");
+}

@@ -109,5 +109,11 @@ fn users_that_are_nobody() {
 #[test]
 fn mounts_that_cannot_be() {
     fails("$N exec --mount /nonexistent:/mnt x echo inside", 125, "mount /mnt: No such file");
+    for root in ["/", "//", "/usr/..", "to-root"] {
+        for mount in ["--tmpfs ", "--mount /usr:"] {
+            let says = format!("mount {root}: nothing of it would be seen");
+            fails(&format!("ln -s / to-root; $N exec {mount}{root} x echo inside"), 125, &says);
+        }
+    }
     fails("$N exec --tmpfs /nonexistent x echo inside", 125, "mount /nonexistent: No such file");
 }

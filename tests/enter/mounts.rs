@@ -131,3 +131,31 @@ fn look_ups_go_on_at_once() {
     );
     assert_eq!(lab::stdout(&script), "root\n127.0.0.1\nquick\n");
 }
+
+/// An own resolv.conf, made in this view and nowhere else.
+const OWN: &str = r#"printf '{"hide_resolvers":true,"nameservers":["192.0.2.9"]}' > /run/nsnat/ns/x
+mkdir e; cp -r /etc/hosts /etc/passwd /etc/ld.so.cache e; printf 'nameserver ::1\nsearch a.test\n' > e/resolv.conf; mount --bind e /etc
+"#;
+
+#[test]
+fn an_own_resolv_conf_is_nowhere_else() {
+    let script = format!(
+        "{OWN}umask 077; $N exec -u daemon x cat /etc/resolv.conf; $N exec x ls -A /run/nsnat
+        $N exec x sh -c 'cut -d\" \" -f5 /proc/self/mountinfo' | grep nsnat; (ulimit -f 0; $N exec x true) 2>/dev/null; ls -A /run/nsnat; cat /etc/resolv.conf"
+    );
+    assert_eq!(
+        lab::stdout(&script),
+        "nameserver 192.0.2.9\nsearch a.test\nns\nns\nnameserver ::1\nsearch a.test\n"
+    );
+}
+
+#[test]
+fn where_the_host_has_no_resolv_conf() {
+    for harm in ["rm e/resolv.conf", "ln -sf /run/nowhere/resolv.conf e/resolv.conf"] {
+        let script = format!(
+            "{OWN}{harm}; $N exec x echo inside 2>said; grep -c '^nsnat: /etc/resolv.conf: is not on this host' said; wc -l <said
+            ls -A /run/nsnat"
+        );
+        assert_eq!(lab::stdout(&script), "inside\n1\n1\nns\n", "{harm}");
+    }
+}

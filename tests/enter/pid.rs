@@ -46,3 +46,11 @@ fn a_pipe_that_the_command_closes_is_closed() {
     let script = "$N exec --pid x sh -c 'exec >&-; while ! test -e seen; do sleep 0.05; done' | { cat; touch seen; echo end; }";
     assert_eq!(lab::stdout(&format!("timeout 5 bash -c \"{script}\"")), "end\n");
 }
+
+/// A terminal window's own command leads the session, and the terminal says good-bye to the leader only.
+#[test]
+fn a_terminal_that_hangs_up_is_passed_on() {
+    let script = "script -qc \"exec $N exec --pid x sleep 4545\" /dev/null >/dev/null & until pgrep -fx 'sleep 4545'; do sleep 0.05; done >/dev/null
+        kill -KILL $!; while pgrep -fx 'sleep 4545'; do sleep 0.05; done >/dev/null; echo gone";
+    assert_eq!(lab::stdout(script), "gone\n");
+}
