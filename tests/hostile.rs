@@ -130,9 +130,9 @@ fn the_environment_is_not_believed() {
                 RUST_BACKTRACE=full RUST_LOG=trace MALLOC_CHECK_=3 SUDO_UID=0 SUDO_USER=root \
                 $program id 
             done
-            ls /run | grep 'as-root'; grep -c NSNAT_CONFIG $N $X"
+            ls /run | grep 'as-root'; for file in $N $X; do grep -q NSNAT_CONFIG $file && echo knows it || echo does not; done"
         ),
-        "4001\n4001\n/run/bin/nsnat:1\n/run/bin/nsnat-exec:0\n",
+        "4001\n4001\nknows it\ndoes not\n",
     );
 }
 
