@@ -102,16 +102,20 @@ fn a_unit_is_bound_survives_a_reboot_and_is_unbound() {
         "systemctl start job; systemctl enable -q nsnat; nsnat systemd bind slow job; systemctl start job; journalctl -o cat -u nsnat -n 20 >&2
         systemctl is-active nsnat
         systemd-run -q --pipe --wait -p Requires=nsnat.service -p After=nsnat.service -p NetworkNamespacePath=/run/netns/slow socat -T2 -u TCP:203.0.113.9:80 STDOUT
-        nsnat systemd bind nothere job; echo $?; nsnat systemd bind slow ../job; echo $?",
+        nsnat systemd bind nothere job; echo $?; nsnat systemd bind slow ../job; echo $?; nsnat systemd bind slow nosuch 2>&1; nsnat systemd unbind nosuch >/dev/null",
         "nsnat list; systemctl is-active nsnat; ls /run/netns; systemctl start job; systemctl restart nsnat; systemctl start job
         nsnat systemd unbind job; nsnat systemd unbind job; echo $?; systemctl start job; ls /etc/systemd/system/job.service.d",
-        "systemctl start job; systemctl disable -q nsnat; systemctl stop nsnat; ls /run/netns; echo none",
+        "systemctl start job; systemctl disable -q nsnat; systemctl stop nsnat; ls /run/netns; echo none
+        nsnat systemd bind slow job >/dev/null; nsnat remove slow 2>&1",
     ]);
     let (fast, slow) = ("fast\nresolver\nresolv.conf\n", "slow\nno resolver\nresolv.conf\n");
     let bound = "job.service: in slow from its next start on (systemctl restart job.service)\n";
     let unbound = "job.service: as before from its next start on (systemctl restart job.service)\n";
+    let unknown = "nsnat: systemd knows no nosuch.service yet; nsnat systemd unbind nosuch.service takes back what was said\n\
+        nosuch.service: in slow from its next start on (systemctl restart nosuch.service)\n";
+    let left = "slow: was not up\nnsnat: job.service is bound to slow and cannot start without it; nsnat systemd unbind job.service\n";
     let expected = format!(
-        "{fast}{bound}{slow}active\nslow\n1\n2\n-- off\nslow\nactive\nslow\n{slow}{slow}{unbound}1\n{fast}-- off\n{fast}none\n-- off\n"
+        "{fast}{bound}{slow}active\nslow\n1\n2\n{unknown}-- off\nslow\nactive\nslow\n{slow}{slow}{unbound}1\n{fast}-- off\n{fast}none\n{left}-- off\n"
     );
     assert_eq!(said, expected, "{log}");
 }

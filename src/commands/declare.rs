@@ -1,6 +1,6 @@
 //! `nsnat add` and `nsnat remove`: declarations, and what follows from them.
 
-use super::{Context, config, down, up};
+use super::{Context, config, down, systemd, up};
 use crate::cli::{Add, WayOut};
 use crate::config::{NewNamespace, declare, forget, locate};
 use crate::error::{Error, Result};
@@ -56,11 +56,19 @@ pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<(
     } else {
         context.say(format_args!("{name}: was not up"));
     }
+    forget_in(context, path, &rest)
+        .map_err(|error| error.hint(format!("{name} is down, and still declared")))?;
+    systemd::tell_bound(context, name);
+    Ok(())
+}
+
+/// Leaves the rest of a file; without any, the file goes, unless somebody named it by `--config`.
+fn forget_in(context: &Context<'_>, path: &Path, rest: &str) -> Result<()> {
     if rest.is_empty() && context.global.config.as_deref() != Some(path) {
         files::remove_file(path)?;
         remove_empty_dirs(context, path)
     } else {
-        files::edit(path, &rest)
+        files::edit(path, rest)
     }
 }
 

@@ -21,6 +21,11 @@ fn bind(context: &Context<'_>, name: &Name, unit: &str) -> Result<()> {
         return Err(super::unknown(name, config.namespaces.keys()));
     };
     systemd::write(unit, &drop_in(name, unit, !matches!(namespace.dns, Dns::Host)))?;
+    if systemd::is_missing(unit) {
+        context.note(format!(
+            "systemd knows no {unit} yet; nsnat systemd unbind {unit} takes back what was said"
+        ));
+    }
     context.say(format_args!("{unit}: in {name} from its next start on (systemctl restart {unit})"));
     Ok(())
 }
@@ -31,6 +36,19 @@ fn unbind(context: &Context<'_>, unit: &str) -> Result<()> {
     }
     context.say(format_args!("{unit}: as before from its next start on (systemctl restart {unit})"));
     Ok(())
+}
+
+/// Tells of units that are bound to a namespace which is not declared any more: they cannot start.
+pub(super) fn tell_bound(context: &Context<'_>, name: &Name) {
+    for unit in systemd::bound(&inside(name)) {
+        context.note(format!(
+            "{unit} is bound to {name} and cannot start without it; nsnat systemd unbind {unit}"
+        ));
+    }
+}
+
+fn inside(name: &Name) -> String {
+    format!("NetworkNamespacePath=/run/netns/{name}")
 }
 
 /// What `exec` does for a command, in systemd's words. Directories are covered, not sockets: a daemon that restarts
@@ -55,9 +73,10 @@ Requires=nsnat.service
 After=nsnat.service
 
 [{section}]
-NetworkNamespacePath=/run/netns/{name}
+{}
 Environment=NSNAT_NAMESPACE={name}
 {}",
+        inside(name),
         if hide_resolvers { HIDE } else { "" }
     )
 }

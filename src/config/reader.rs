@@ -92,12 +92,20 @@ impl Reader<'_> {
     /// Reports the keys that the table does not know; gives those that were probably meant.
     pub(super) fn keys(&mut self, table: &DeTable<'_>, known: &'static Table) -> Vec<&'static str> {
         let mut meant = Vec::new();
-        for key in table.keys().filter(|key| !known.keys.contains(&key.get_ref().as_ref())) {
+        for (key, value) in table.iter().filter(|(key, _)| !known.keys.contains(&key.get_ref().as_ref())) {
             let near = nearest(key.get_ref(), known.keys.iter().copied());
             meant.extend(near);
             let message = format!("unknown key {} in {}", quoted(key.get_ref()), known.header);
             let problem = Problem::at(self.place(key), message).label("not known here");
-            self.report(problem.help(cure(key.get_ref(), near, known)));
+            // `[namespace.site.a]`
+            let dotted = near.is_none() && value.get_ref().is_table() && known.header.contains(".NAME]");
+            self.report(problem.help(if dotted {
+                let quoted =
+                    known.header.replace("NAME", &format!("\"NAME.{}\"", key.get_ref().escape_debug()));
+                format!("a name that holds a dot stands in quotes: {quoted}")
+            } else {
+                cure(key.get_ref(), near, known)
+            }));
         }
         meant
     }
@@ -141,7 +149,9 @@ impl Reader<'_> {
     /// A whole number; one that does not fit is larger than anything that is allowed.
     pub(super) fn integer(&mut self, what: &str, value: &Value<'_>) -> Option<i128> {
         let DeValue::Integer(integer) = value.get_ref() else {
-            self.mistyped(what, value, "a whole number", "write it without quotes");
+            let fraction = matches!(value.get_ref(), DeValue::Float(_));
+            let help = if fraction { "write it without a fraction" } else { "write it without quotes" };
+            self.mistyped(what, value, "a whole number", help);
             return None;
         };
         Some(i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX))

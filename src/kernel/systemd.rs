@@ -35,9 +35,30 @@ pub fn remove(unit: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// Tells systemd, where it runs (`sd_booted(3)`).
+/// Whether systemd, where it runs, knows a unit of that name.
+pub fn is_missing(unit: &str) -> bool {
+    let known = || Command::new("systemctl").args(["cat", "--", unit]).stdin(Stdio::null()).output();
+    is_running() && known().is_ok_and(|output| !output.status.success())
+}
+
+/// The units with a drop-in of ours that says this.
+pub fn bound(line: &str) -> Vec<String> {
+    let dirs = std::fs::read_dir(UNITS).into_iter().flatten().flatten();
+    let says = |dir: &Path| {
+        std::fs::read_to_string(dir.join(FILE)).is_ok_and(|text| text.lines().any(|one| one == line))
+    };
+    let unit = |dir: PathBuf| Some(dir.file_name()?.to_str()?.strip_suffix(".d")?.to_owned());
+    dirs.map(|dir| dir.path()).filter(|dir| says(dir)).filter_map(unit).collect()
+}
+
+/// As `sd_booted(3)` has it.
+fn is_running() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// Tells systemd, where it runs.
 fn reload() -> Result<()> {
-    if !Path::new("/run/systemd/system").is_dir() {
+    if !is_running() {
         return Ok(());
     }
     let what = || "systemctl daemon-reload";
