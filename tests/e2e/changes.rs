@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
+use crate::kill::must;
 use crate::lab::{self, Lab};
 use nix::sys::signal::Signal;
 use std::process::{Command, Stdio};
@@ -53,10 +54,10 @@ fn interrupted_while_uplinks_are_passed_on() {
     }
     let old = "printf '[namespace.a]\\ngateway = \"%s\"\\n[namespace.b]\\ngateway = \"%s\"\\n' $LAB_SLOW $LAB_FAST >/etc/nsnat/nsnat.toml";
     let new = "printf '[namespace.a]\\ngateway = \"%s\"\\n[namespace.b]\\ngateway = \"%s\"\\n' $LAB_THIRD $LAB_SLOW >/etc/nsnat/nsnat.toml";
-    must(&format!("mkdir /etc/nsnat; {old}; nsnat up"));
+    must(&format!("mkdir /etc/nsnat; {old}; nsnat up"), "at first");
     let mut outcomes = std::collections::BTreeSet::new();
     for round in 0..60_u64 {
-        must(&format!("{old}; nsnat up; {new}"));
+        must(&format!("{old}; nsnat up; {new}"), &format!("round {round}"));
         let mut up =
             Command::new(lab::NSNAT).arg("up").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         std::thread::sleep(Duration::from_micros(round * 1000));
@@ -66,18 +67,10 @@ fn interrupted_while_uplinks_are_passed_on() {
         std::io::Read::read_to_string(&mut up.stderr.take().unwrap(), &mut words).unwrap();
         let status = up.wait().unwrap();
         assert!(!words.contains("going back failed"), "round {round}: {words}");
-        let ways = must("nsnat exec a whoami4; nsnat exec b whoami4");
+        let ways = must("nsnat exec a whoami4; nsnat exec b whoami4", &format!("round {round}"));
         let whole = ["203.0.113.254\n203.0.113.1\n", "203.0.113.3\n203.0.113.254\n"].contains(&ways.as_str());
         assert!(whole, "round {round}: {status}: {words}\n{ways}");
         outcomes.insert(status.code());
     }
     assert!(outcomes.contains(&Some(1)), "none was interrupted: {outcomes:?}");
-}
-
-#[track_caller]
-fn must(script: &str) -> String {
-    let output = Command::new("bash").args(["-euo", "pipefail", "-c", script]).output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "`{script}`: {}\n{words}", output.status);
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }

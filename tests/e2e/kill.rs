@@ -157,7 +157,7 @@ fn nsnat(words: &[&str]) -> Command {
 
 /// The output of a script that must succeed.
 #[track_caller]
-fn must(script: &str, what: &str) -> String {
+pub(crate) fn must(script: &str, what: &str) -> String {
     let output = Command::new("bash").args(["-euo", "pipefail", "-c", script]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
