@@ -117,7 +117,7 @@ END
     lab.says(
         "set -m; PATH=/run/lab/slow:$PATH nsnat add slow --gateway $LAB_SLOW >/run/lab/out & pid=$!
         until [ -e /run/lab/at-work ]; do sleep 0.01; done
-        kill -TSTP $pid; nsnat exec --gateway $LAB_SLOW -- echo not held up
+        kill -TSTP $pid; timeout -s KILL 60 nsnat exec --gateway $LAB_SLOW -- echo not held up || kill -KILL $pid
         kill -CONT $pid; until wait $pid; do :; done; cat /run/lab/out",
         "not held up\nslow: up, by eth0 via 192.168.1.254",
     );
@@ -131,7 +131,7 @@ fn real_time_signals() {
     for signal in [34, 40, 64] {
         lab.says(
             &format!(
-                "nsnat exec --gateway $LAB_SLOW -- bash -c 'kill -{signal} $$; sleep 100' 2>&1 || echo $?"
+                "timeout -s KILL 60 nsnat exec --gateway $LAB_SLOW -- bash -c 'kill -{signal} $$; sleep 100' 2>&1 || echo $?"
             ),
             &format!("{}", 128 + signal),
         );
