@@ -17,6 +17,10 @@ const PRIVATE_PORT: u16 = 853;
 const SERVERS: [(Set, Set); 3] =
     [(Set::DnsFirst4, Set::DnsFirst6), (Set::DnsSecond4, Set::DnsSecond6), (Set::DnsThird4, Set::DnsThird6)];
 
+/// What says how many servers there are, by the same order.
+const COUNTS: [Option<(Set, Set)>; 3] =
+    [None, Some((Set::DnsTwo4, Set::DnsTwo6)), Some((Set::DnsThree4, Set::DnsThree6))];
+
 /// What happens to a namespace's queries, as declared and as the host is.
 pub(super) fn resolve(
     name: &Name,
@@ -143,16 +147,19 @@ pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
         out.push(element(set, &place(&rewrite.old), &place(&rewrite.new)));
     }
     for family in Family::BOTH {
-        let servers = dns.servers.iter().filter(|server| Family::of(server.ip()) == family);
-        for (server, (four, six)) in servers.zip(SERVERS) {
+        for ((server, (four, six)), count) in dns.servers_of(family).zip(SERVERS).zip(COUNTS) {
             out.push(element(by_family(server.ip(), four, six), &[], &place(server)));
+            out.extend(count.map(|(four, six)| element(by_family(server.ip(), four, six), &[], &[])));
         }
+    }
+    let several = |ip| dns.servers_of(Family::of(ip)).count() > 1;
+    let among = |old: &&SocketAddr| old.port() == crate::model::dnsaddr::PORT && several(old.ip());
+    for old in dns.rewrites.iter().map(|rewrite| &rewrite.old).filter(among) {
+        let set = by_family(old.ip(), Set::DnsBut4, Set::DnsBut6);
+        out.push(element(set, &[Datum::Address(old.ip())], &[]));
     }
     for server in dns.host_servers() {
         out.push(element(by_family(server, Set::DnsHost4, Set::DnsHost6), &[Datum::Address(server)], &[]));
-    }
-    if out.iter().any(|element| [Set::DnsSecond4, Set::DnsSecond6].contains(&element.set)) {
-        out.push(element(Set::DnsSeveral, &[], &[]));
     }
     if dns.only {
         out.push(element(Set::DnsOnly, &[], &[]));

@@ -31,7 +31,7 @@ pub use desired::Desired;
 pub use diff::diff;
 pub use dns::unreachable;
 pub use hold::recall;
-pub use line::element_text;
+pub use line::{element_text, forget_text};
 pub use resolve::{Selection, refreshed, resolve, tidy, with_dns, without};
 pub use verdict::{Verdict, judge};
 
