@@ -22,6 +22,7 @@ mod diff;
 mod dns;
 mod hold;
 mod line;
+mod names;
 mod resolve;
 mod verdict;
 mod way;
@@ -29,9 +30,9 @@ mod way;
 pub use action::{Action, LinkChange, Place};
 pub use desired::Desired;
 pub use diff::diff;
-pub use dns::unreachable;
 pub use hold::recall;
 pub use line::{element_text, forget_text};
+pub use names::{unreachable, unresolvable};
 pub use resolve::{Selection, refreshed, resolve, tidy, with_dns, without};
 pub use verdict::{Verdict, judge};
 

@@ -5,6 +5,9 @@ use crate::plan::Verdict;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
+/// The path that most programs take: the servers that resolv.conf(5) names.
+pub const RESOLV_CONF: &str = "resolv.conf";
+
 /// What came of one path.
 #[derive(Clone, Debug)]
 pub struct Tried {
@@ -49,8 +52,12 @@ impl Tests {
         let mut out: Vec<String> = leaks.map(|tried| leak(&self.name, tried)).collect();
         let seen = self.sockets.iter().filter(|socket| socket.visible && !socket.wanted);
         out.extend(seen.map(|socket| format!("{} can be opened inside: names leak through it", socket.path)));
+        let resolves = |tried: &Tried| tried.path == RESOLV_CONF && answered(tried);
         if !self.tried.iter().any(answered) {
             out.push(format!("no server answers at all; is the way out there? nsnat status {}", self.name));
+        } else if !self.tried.iter().any(resolves) {
+            let why = "no server that resolv.conf names answers: names do not resolve inside";
+            out.push(format!("{why}; nsnat dns {} set ADDR", self.name));
         }
         out
     }

@@ -19,12 +19,12 @@ fn every_path_as_configured() {
     lab.resolv_conf(&["127.0.0.53", "8.8.8.8"]);
     lab.slow("dns = { servers = [\"$LAB_NEW\", \"$LAB_NEW6\"], block = [\"dot\", \"doq\"] }");
     let text = rows(&lab, 0);
-    // Two of resolv.conf, two other stubs, a hard-coded IPv6 server: each by udp and tcp.
-    assert_eq!(count(&text, "as configured"), 10, "{text}");
+    // Two of resolv.conf, three stubs, a hard-coded server of each family: each by udp and tcp.
+    assert_eq!(count(&text, "as configured"), 14, "{text}");
     // ::1, and four ways of private DNS.
     assert_eq!(count(&text, "refused"), 6, "{text}");
     assert_eq!(count(&text, "LEAKS") + count(&text, "no answer") + count(&text, "reachable"), 0, "{text}");
-    assert_eq!(lab.queries("new", "to-new.test.example.test"), 10);
+    assert_eq!(lab.queries("new", "to-new.test.example.test"), 14);
     lab.finish();
 }
 
