@@ -50,6 +50,8 @@ impl Tests {
     pub fn problems(&self) -> Vec<String> {
         let leaks = self.tried.iter().filter(|tried| tried.verdict == Verdict::Leaks);
         let mut out: Vec<String> = leaks.map(|tried| leak(&self.name, tried)).collect();
+        let unseen = self.tried.iter().filter(|tried| tried.verdict == Verdict::Unseen);
+        out.extend(unseen.map(unseen_query));
         let seen = self.sockets.iter().filter(|socket| socket.visible && !socket.wanted);
         out.extend(seen.map(|socket| format!("{} can be opened inside: names leak through it", socket.path)));
         let resolves = |tried: &Tried| tried.path == RESOLV_CONF && answered(tried);
@@ -67,6 +69,12 @@ impl Tests {
 fn answered(tried: &Tried) -> bool {
     tried.probe.server.port() == dnsaddr::PORT
         && [Verdict::Configured, Verdict::Direct].contains(&tried.verdict)
+}
+
+fn unseen_query(tried: &Tried) -> String {
+    let asked = dnsaddr::show(tried.probe.server);
+    let how = transport(tried.probe.transport);
+    format!("where a query to {asked} ({how}) went cannot be seen: does a firewall of this host drop it?")
 }
 
 fn leak(name: &Name, tried: &Tried) -> String {
@@ -155,6 +163,7 @@ fn word(tried: &Tried) -> &'static str {
         Verdict::Direct => "answered, not rewritten",
         Verdict::Refused => "refused",
         Verdict::Silent => "no answer",
+        Verdict::Unseen => "no answer, not seen",
         Verdict::Leaks => "LEAKS",
     }
 }
