@@ -242,3 +242,16 @@ fn after_the_last_one_the_first_is_asked_again() {
     lab.inside(&getent("to-new.a.example.test"), "192.0.2.53");
     lab.finish();
 }
+
+/// A question that does not get out says nothing about the server.
+#[test]
+fn while_the_uplink_is_down_nothing_is_learned() {
+    let lab = Watched::new();
+    lab.slow(NEW_THEN_SECOND);
+    lab.ok("ip link set eth0 down
+        nsnat exec slow dig @8.8.8.8 to-nobody.example.test +tries=1 +time=1 || true; sleep 2
+        ip link set eth0 up; ip addr add $LAB_HOST6/64 dev eth0 nodad 2>/dev/null || true; nsnat up");
+    lab.inside("ask 8.8.8.8 to-new.a.example.test", "192.0.2.53");
+    lab.ok("ip route replace default via $LAB_FAST; ip -6 route replace default via $LAB_FAST6 dev eth0");
+    lab.finish();
+}
