@@ -274,7 +274,7 @@ fn concerns(action: &Action, owner: impl Fn(&str) -> Option<Name>) -> Option<Nam
         | Action::AttachNetns { name, .. }
         | Action::RemoveNetns { name }
         | Action::AddVeth { name, .. } => Some(name.clone()),
-        Action::RemoveLink { link } => owner(link),
+        Action::RemoveLink { link } | Action::ForgetServers { link } => owner(link),
         Action::SetLink { place, dev, .. } => at(place, dev, owner),
         Action::AddAddress { place, address } | Action::RemoveAddress { place, address } => {
             at(place, &address.dev, owner)

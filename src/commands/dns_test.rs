@@ -53,7 +53,12 @@ pub(super) fn run(context: &Context<'_>, name: &Name, host: &str) -> Result<Exit
 
 /// Every server by every path that leads to it; what resolv.conf names first, and nothing twice.
 fn paths(view: &View) -> Vec<(&'static str, Probe)> {
-    let named = dnsaddr::nameservers(&view.resolv_conf).into_iter().map(|ip| ("resolv.conf", ip));
+    let mut named = dnsaddr::nameservers(&view.resolv_conf);
+    if named.is_empty() {
+        // What resolvers ask then (resolv.conf(5)).
+        named.push(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    let named = named.into_iter().map(|ip| (report::RESOLV_CONF, ip));
     let stubs = STUBS.map(|ip| ("loopback stub", ip));
     let public = HARD_CODED.map(|ip| ("hard-coded", ip));
     let mut seen = BTreeSet::new();

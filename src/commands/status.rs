@@ -82,12 +82,18 @@ fn up(name: &Name, member: &Member, config: &Config, observed: &Observed) -> Sta
         observed.host.link(&member.link).and_then(|link| link.bytes).unwrap_or_default();
     let identity = netns::identity(name).ok().flatten();
     let mut problems = problems(name, way, journal, observed);
-    problems.extend(plan::unreachable(&member.dns.servers, member.ipv6, way).map(str::to_owned));
+    let unreachable = plan::unreachable(&member.dns.servers, member.ipv6, way);
+    problems.extend(unreachable.map(str::to_owned));
     if member.owner.is_none() && !config.namespaces.contains_key(name) {
         problems.push(format!("up, but not declared any more; nsnat down {name} removes it"));
     }
+    let state = if problems.is_empty() { State::Up } else { State::Broken };
+    // It is as it should be, only that is of little use to most.
+    if unreachable.is_none() {
+        problems.extend(unresolvable(name, member, way, observed));
+    }
     Status {
-        state: if problems.is_empty() { State::Up } else { State::Broken },
+        state,
         uplink: way.and_then(|way| way.uplink.clone()),
         device: way.map(|way| way.dev.clone()),
         gateway: way.map(|way| way.gateways.clone()).unwrap_or_default(),
@@ -114,6 +120,18 @@ fn dns(dns: &DnsMode) -> Vec<String> {
     let show = crate::model::dnsaddr::show;
     let servers = dns.servers.iter().map(|server| show(*server));
     servers.chain(dns.rewrites.iter().map(|r| format!("{}={}", show(r.old), show(r.new)))).collect()
+}
+
+/// Why names do not resolve inside. A resolv.conf that somebody wrote for it is left to them.
+pub(super) fn unresolvable(
+    name: &Name,
+    member: &Member,
+    way: Option<&Way>,
+    observed: &Observed,
+) -> Option<String> {
+    let by_hand = std::path::Path::new("/etc/netns").join(name.as_str()).join("resolv.conf").exists();
+    let why = plan::unresolvable(&member.dns, member.ipv6, way, observed);
+    why.filter(|_| !by_hand).map(str::to_owned)
 }
 
 /// What is wrong: the uplink's device, and what of the kernel's state is not as the journal says.

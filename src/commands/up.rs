@@ -32,7 +32,7 @@ pub(super) fn make(
     Ok((observed, goal, done))
 }
 
-/// Says what changed.
+/// Says what changed, and where that is not enough to resolve names.
 pub(super) fn report(context: &Context<'_>, observed: &Observed, after: &Journal, done: usize) {
     let before = &observed.journal;
     if done == 0 {
@@ -50,6 +50,9 @@ pub(super) fn report(context: &Context<'_>, observed: &Observed, after: &Journal
             Some(_) => "changed",
         };
         say(format!("{name}: {verb}, {}", crate::report::way(after.way(member))));
+        if let Some(why) = super::status::unresolvable(name, member, after.way(member), observed) {
+            context.note(format!("{name}: {why}"));
+        }
     }
     let gone: BTreeSet<&Name> = before.members.keys().chain(observed.orphans()).collect();
     for name in gone.into_iter().filter(|name| !after.members.contains_key(*name)) {

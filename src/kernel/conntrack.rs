@@ -23,6 +23,7 @@ const CTA_FILTER: u16 = 25;
 const CTA_FILTER_ORIG_FLAGS: u16 = 1;
 const CTA_TUPLE_IP: u16 = 1;
 const CTA_TUPLE_PROTO: u16 = 2;
+const CTA_TUPLE_ZONE: u16 = 3;
 const CTA_IP_V4_SRC: u16 = 1;
 const CTA_IP_V4_DST: u16 = 2;
 const CTA_IP_V6_SRC: u16 = 3;
@@ -35,6 +36,9 @@ const CTA_PROTO_DST_PORT: u16 = 3;
 /// net/netfilter/nf_internals.h): source address; protocol and destination port.
 const BY_SOURCE: u32 = 1;
 const BY_PROTOCOL_AND_PORT: u32 = 1 << 3 | 1 << 5;
+
+/// Zones of questions: none, and those that `dns_question` of host.nft gives where there are several servers.
+const ZONES: [u16; 4] = [0, 1, 2, 3];
 
 /// Forgets the flows from `source`: all, or those to `port`, over udp and tcp.
 pub(super) fn forget(source: IpAddr, port: Option<u16>) -> Result<()> {
@@ -51,8 +55,14 @@ pub(super) fn reply_source(
     protocol: u8,
 ) -> Result<Option<SocketAddr>> {
     let family = if source.is_ipv4() { NFPROTO_IPV4 } else { NFPROTO_IPV6 };
-    let entry = Nfnetlink::open()?.get(CT_GET, family, &original(source, server, protocol))?;
-    Ok(entry.and_then(|entry| reply_in(&entry)))
+    let netlink = Nfnetlink::open()?;
+    for zone in ZONES {
+        let entry = netlink.get(CT_GET, family, &original(source, server, protocol, zone))?;
+        if let Some(by) = entry.and_then(|entry| reply_in(&entry)) {
+            return Ok(Some(by));
+        }
+    }
+    Ok(None)
 }
 
 fn delete(source: IpAddr, to: Option<(u8, u16)>) -> Result<()> {
@@ -83,13 +93,14 @@ fn filter(source: IpAddr, to: Option<(u8, u16)>) -> (u8, Vec<u8>) {
 }
 
 /// A flow's tuple as its first packet had it.
-fn original(source: SocketAddr, server: SocketAddr, protocol: u8) -> Vec<u8> {
+fn original(source: SocketAddr, server: SocketAddr, protocol: u8, zone: u16) -> Vec<u8> {
     let from = address(source.ip(), CTA_IP_V4_SRC, CTA_IP_V6_SRC);
     let to = address(server.ip(), CTA_IP_V4_DST, CTA_IP_V6_DST);
     let port = |kind, place: SocketAddr| attribute(kind, &place.port().to_be_bytes());
     let ports = [port(CTA_PROTO_SRC_PORT, source), port(CTA_PROTO_DST_PORT, server)].concat();
     let numbers = [attribute(CTA_PROTO_NUM, &[protocol]), ports].concat();
-    let tuple = [nested(CTA_TUPLE_IP, &[from, to].concat()), nested(CTA_TUPLE_PROTO, &numbers)];
+    let zone = attribute(CTA_TUPLE_ZONE, &zone.to_be_bytes());
+    let tuple = [nested(CTA_TUPLE_IP, &[from, to].concat()), nested(CTA_TUPLE_PROTO, &numbers), zone];
     nested(CTA_TUPLE_ORIG, &tuple.concat())
 }
 

@@ -7,7 +7,7 @@
 
 use crate::error::{Context, Error, Result};
 use crate::model::{Datum, Element, nft as names};
-use crate::plan::element_text;
+use crate::plan::{element_text, forget_text};
 use crate::skeleton;
 use nftables::batch::Batch;
 use nftables::expr::{Expression, NamedExpression, Prefix};
@@ -46,6 +46,11 @@ pub(super) fn change(remove: &[Element], add: &[Element]) -> Result<()> {
     }
     let json = serde_json::to_string(&batch.to_nftables()).what(|| "nft")?;
     run(&["-j", "-f", "-"], &json).map(|_| ())
+}
+
+/// Forgets what the packets told about a namespace's servers.
+pub(super) fn forget_servers(link: &str) -> Result<()> {
+    run(&["-f", "-"], &forget_text(link)).map(|_| ())
 }
 
 fn object(element: &Element) -> NfListObject<'static> {

@@ -7,9 +7,11 @@ use super::{conntrack, netns};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, Outcome, Probe, Transport};
 use nix::errno::Errno;
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 /// How long an answer may take; resolvers themselves wait for two to five seconds.
@@ -44,9 +46,10 @@ fn one(file: &File, probe: Probe, message: Vec<u8>) -> io::Result<Outcome> {
     Ok(Outcome { by, took: asked.took, error: asked.error.as_ref().map(words) })
 }
 
-/// A socket whose time is up says that it would block (socket(7), SO_RCVTIMEO).
+/// A socket whose time is up says that it would block, or that it is still connecting (socket(7), SO_SNDTIMEO).
 fn words(error: &io::Error) -> String {
-    let late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind());
+    let late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind())
+        || error.raw_os_error() == Some(libc::EINPROGRESS);
     let described = || error.raw_os_error().map(|errno| Errno::from_raw(errno).desc().to_owned());
     if late { Outcome::LATE.into() } else { described().unwrap_or_else(|| error.to_string()) }
 }
@@ -69,19 +72,35 @@ fn ask(probe: Probe, message: &[u8]) -> Asked {
 }
 
 fn by_udp(server: SocketAddr, message: &[u8], source: &mut Option<SocketAddr>) -> io::Result<()> {
-    let any: SocketAddr =
-        if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let socket = UdpSocket::bind(any)?;
-    socket.connect(server)?;
+    let socket = udp_to(server)?;
     *source = socket.local_addr().ok();
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.send(message)?;
     socket.recv(&mut [0; 4096]).map(drop)
 }
 
+/// A socket that knows from which address it would send there.
+fn udp_to(server: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr =
+        if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(server)?;
+    Ok(socket)
+}
+
+/// Bound before it connects: a connect that fails forgets the address that it took, and with it where it went.
+fn tcp_from(source: IpAddr) -> io::Result<TcpStream> {
+    let family = if source.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
+    Ok(TcpStream::from(socket))
+}
+
 fn by_tcp(server: SocketAddr, message: &[u8], source: &mut Option<SocketAddr>) -> io::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    let mut stream = tcp_from(udp_to(server)?.local_addr()?.ip())?;
     *source = stream.local_addr().ok();
+    stream.set_write_timeout(Some(PATIENCE))?;
+    socket::connect(stream.as_raw_fd(), &SockaddrStorage::from(server))?;
     if server.port() != crate::model::dnsaddr::PORT {
         // DNS over TLS: that it can be reached is all there is to know.
         return Ok(());

@@ -211,6 +211,11 @@ impl DnsMode {
             || self.stubs().next().is_some()
     }
 
+    /// The servers of one family, in their order.
+    pub fn servers_of(&self, family: Family) -> impl Iterator<Item = &SocketAddr> {
+        self.servers.iter().filter(move |server| Family::of(server.ip()) == family)
+    }
+
     /// The host's own servers that listen on its loopback.
     pub fn stubs(&self) -> impl Iterator<Item = IpAddr> {
         self.host.iter().flatten().copied().filter(|server| server.is_ipv4() && server.is_loopback())

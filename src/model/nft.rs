@@ -7,6 +7,9 @@ use std::net::IpAddr;
 /// Name of our table, family inet.
 pub const TABLE: &str = "nsnat";
 
+/// Sets that the packets fill with host end . family: what they tell about several servers.
+pub const LEARNED: [&str; 4] = ["dns_asked", "dns_recent", "dns_down1", "dns_down2"];
+
 /// What stands at one place of a key or a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -109,8 +112,19 @@ sets! {
     DnsThird4 = "dns_third4": [Device] => [Address, Port];
     /// Where every query goes while the first two servers do not answer, IPv6.
     DnsThird6 = "dns_third6": [Device] => [Address, Port];
-    /// Has more than one server.
-    DnsSeveral = "dns_several": [Device] => [];
+    /// Has more than one server, IPv4.
+    DnsTwo4 = "dns_two4": [Device] => [];
+    /// Has more than one server, IPv6.
+    DnsTwo6 = "dns_two6": [Device] => [];
+    /// Has three servers, IPv4.
+    DnsThree4 = "dns_three4": [Device] => [];
+    /// Has three servers, IPv6.
+    DnsThree6 = "dns_three6": [Device] => [];
+    /// A server that is rewritten by itself where there are several, IPv4: what becomes of its queries says nothing
+    /// about those.
+    DnsBut4 = "dns_but4": [Device, Address] => [];
+    /// A server that is rewritten by itself where there are several, IPv6.
+    DnsBut6 = "dns_but6": [Device, Address] => [];
     /// Queries that are not rewritten are refused.
     DnsOnly = "dns_only": [Device] => [];
     /// Servers of the host's that are asked by the host's own way, IPv4.

@@ -79,6 +79,11 @@ pub enum Action {
         /// Their destination port; none: all of them.
         port: Option<u16>,
     },
+    /// Forgets which of a namespace's servers did not answer: others are in their places now.
+    ForgetServers {
+        /// Host end.
+        link: String,
+    },
     /// Makes a veth pair, its peer inside as `eth0`, both tagged.
     AddVeth {
         /// The namespace.

@@ -11,8 +11,8 @@ use super::action::{Action, LinkChange, Place};
 use super::desired::{self, Desired};
 use super::hold;
 use crate::model::{
-    Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Stack,
-    dnsaddr, numbers,
+    Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set,
+    Stack, dnsaddr, numbers,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +29,7 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     table(&mut out, journal, desired, observed);
     stale_flows(&mut out, journal, observed);
     flows_of_nobody(&mut out, journal, observed);
+    stale_servers(&mut out, observed);
     gone_namespaces(&mut out, desired, observed);
     leave_to_the_kernel(&mut out);
     out.sort_by_key(|action| rank(action, &back));
@@ -77,7 +78,7 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::RemoveAddress { .. } => 24,
         Action::Elements { .. } => 25,
         Action::RemoveTable => 26,
-        Action::ForgetFlows { port: Some(_), .. } => 29,
+        Action::ForgetFlows { port: Some(_), .. } | Action::ForgetServers { .. } => 29,
     }
 }
 
@@ -357,6 +358,17 @@ fn flows_of_nobody(out: &mut Vec<Action>, journal: &Journal, observed: &Observed
         let gone = before.into_iter().filter(|address| kept.is_none_or(|kept| !kept.contains(address)));
         out.extend(gone.map(|source| Action::ForgetFlows { source, port: None }));
     }
+}
+
+/// Host ends whose several servers are not the same any more.
+fn stale_servers(out: &mut Vec<Action>, observed: &Observed) {
+    let several = |link: &String| {
+        let key = [Datum::Device(link.clone())];
+        let of = |element: &&Element| [Set::DnsTwo4, Set::DnsTwo6].contains(&element.set);
+        observed.table.elements.iter().filter(of).any(|element| element.key == key)
+    };
+    let links: BTreeSet<String> = out.iter().flat_map(rewritten).map(|(link, _)| link).collect();
+    out.extend(links.into_iter().filter(several).map(|link| Action::ForgetServers { link }));
 }
 
 /// Host ends and ports whose DNS elements an action changes.

@@ -1,11 +1,10 @@
 //! DNS: which query goes where instead.
 
+use super::names::{Names, never_leaves};
 use crate::config::{self, Block, Located, Namespace, Problem};
-use crate::model::{
-    Datum, DnsMode, Element, Family, Name, Observed, Port, Rewrite, Rule, RuleAction, Set, Way, numbers,
-};
+use crate::model::{Datum, DnsMode, Element, Family, Name, Port, Rewrite, Rule, RuleAction, Set, numbers};
 use ipnetwork::IpNetwork;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -17,67 +16,21 @@ const PRIVATE_PORT: u16 = 853;
 const SERVERS: [(Set, Set); 3] =
     [(Set::DnsFirst4, Set::DnsFirst6), (Set::DnsSecond4, Set::DnsSecond6), (Set::DnsThird4, Set::DnsThird6)];
 
+/// What says how many servers there are, by the same order.
+const COUNTS: [Option<(Set, Set)>; 3] =
+    [None, Some((Set::DnsTwo4, Set::DnsTwo6)), Some((Set::DnsThree4, Set::DnsThree6))];
+
 /// What happens to a namespace's queries, as declared and as the host is.
-pub(super) fn resolve(
-    name: &Name,
-    namespace: &Namespace,
-    way: Option<&Way>,
-    observed: &Observed,
-) -> Result<DnsMode, Vec<Problem>> {
+pub(super) fn resolve(name: &Name, namespace: &Namespace, names: Names<'_>) -> Result<DnsMode, Vec<Problem>> {
     let dns = match &namespace.dns {
-        config::Dns::Auto => auto(way, observed),
-        config::Dns::Host => host(name, namespace, observed)?,
+        config::Dns::Auto => auto(names),
+        config::Dns::Host => host(name, namespace, names)?,
+        config::Dns::Rewrite { servers, rewrites, block } if servers.is_empty() && rewrites.is_empty() => {
+            auto_but(names, block)
+        }
         config::Dns::Rewrite { servers, rewrites, block } => rewriting(servers, rewrites, block),
     };
-    Ok(with_nameservers(dns, way, observed))
-}
-
-/// Why none of a namespace's servers can be asked, where that is so and its way is up.
-pub fn unreachable(servers: &[SocketAddr], ipv6: bool, way: Option<&Way>) -> Option<&'static str> {
-    let way = way.filter(|way| way.up)?;
-    let served = |family| way.serves(family) && (ipv6 || family == Family::V4);
-    let of = |family| servers.iter().any(|server| Family::of(server.ip()) == family);
-    match (of(Family::V4), of(Family::V6)) {
-        (true, false) if !served(Family::V4) => {
-            Some("its DNS servers are IPv4 only, and its way out has no IPv4")
-        }
-        (false, true) if !served(Family::V6) => Some("its DNS servers are IPv6 only, and it has no IPv6"),
-        (true, true) if !Family::BOTH.into_iter().any(served) => {
-            Some("none of its DNS servers can be reached")
-        }
-        _ => None,
-    }
-}
-
-/// Gives the namespace a resolv.conf of its own where the host's names no server that can be asked inside.
-pub(super) fn with_nameservers(dns: DnsMode, way: Option<&Way>, observed: &Observed) -> DnsMode {
-    // What a resolver asks that finds no server in resolv.conf (resolv.conf(5)).
-    let default = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
-    let named = if observed.nameservers.is_empty() { &default[..] } else { &observed.nameservers };
-    let can_be_asked = named.iter().any(|server| can_be_asked(&dns, *server));
-    let nameservers = if can_be_asked { Vec::new() } else { own_nameservers(&dns, way, observed) };
-    DnsMode { nameservers, ..dns }
-}
-
-/// Not `::1`, which never leaves a namespace, and not what is refused.
-fn can_be_asked(dns: &DnsMode, server: IpAddr) -> bool {
-    let rewritten = dns.rewrites.iter().any(|rewrite| rewrite.old == self::dns(server));
-    let of_family = |other: &SocketAddr| Family::of(other.ip()) == Family::of(server);
-    server != IpAddr::V6(Ipv6Addr::LOCALHOST) && (rewritten || !dns.only || dns.servers.iter().any(of_family))
-}
-
-/// The servers themselves, or what is rewritten to them, or the uplink's.
-fn own_nameservers(dns: &DnsMode, way: Option<&Way>, observed: &Observed) -> Vec<IpAddr> {
-    let servers = dns.servers.iter().map(SocketAddr::ip);
-    let olds = dns.rewrites.iter().map(|rewrite| rewrite.old.ip());
-    let upstreams = way.iter().flat_map(|way| {
-        let usable = |server: &&IpAddr| !server.is_loopback() && way.serves(Family::of(**server));
-        observed.upstreams(&way.dev).iter().filter(usable).copied()
-    });
-    let all = [servers.collect::<Vec<_>>(), olds.collect(), upstreams.collect()];
-    let mut first = all.into_iter().find(|some| !some.is_empty()).unwrap_or_default();
-    first.dedup();
-    first
+    Ok(names.complete(dns))
 }
 
 /// These rewrites and refusals.
@@ -104,20 +57,40 @@ fn refused(block: Block) -> Option<(u8, u16)> {
     }
 }
 
-/// Servers that a namespace reaches are left alone; those on the host's loopback it cannot reach, and they would
-/// ask by the host's way: the uplink's own servers take their place.
-fn auto(way: Option<&Way>, observed: &Observed) -> DnsMode {
-    let upstreams = way.map(|way| observed.upstreams(&way.dev)).unwrap_or_default();
-    let stubs = observed.nameservers.iter().filter(|server| server.is_loopback() && server.is_ipv4());
-    let upstream = upstreams.iter().find(|upstream| upstream.is_ipv4() && !upstream.is_loopback());
-    let rewrite = |old: &IpAddr| Some(Rewrite { old: dns(*old), new: dns(*upstream?) });
-    DnsMode { rewrites: stubs.filter_map(rewrite).collect(), ..DnsMode::default() }
+/// Servers that a namespace reaches are left alone; of those that it cannot reach, which would ask by the host's way or
+/// nobody, the uplink's own servers take the place.
+fn auto(names: Names<'_>) -> DnsMode {
+    let stub = |server: &&IpAddr| !never_leaves(**server) && names.is_stub(**server);
+    let rewrite = |old: &IpAddr| {
+        let new = names.upstreams().find(|new| Family::of(*new) == Family::of(*old))?;
+        Some(Rewrite { old: dns(*old), new: dns(new) })
+    };
+    DnsMode {
+        rewrites: names.observed.nameservers.iter().filter(stub).filter_map(rewrite).collect(),
+        ..DnsMode::default()
+    }
 }
 
-/// The host's own servers, by the host's own way.
-fn host(name: &Name, namespace: &Namespace, observed: &Observed) -> Result<DnsMode, Vec<Problem>> {
-    let reached = |server: &IpAddr| server.is_ipv4() || !server.is_loopback();
-    let servers: Vec<IpAddr> = observed.nameservers.iter().copied().filter(reached).collect();
+/// The same, with refusals. Where every other server is refused, those that it asks are rewritten to themselves.
+fn auto_but(names: Names<'_>, block: &[Block]) -> DnsMode {
+    let auto = auto(names);
+    let refusals = rewriting(&[], &[], block);
+    let mut rewrites = auto.rewrites.clone();
+    if refusals.only {
+        let plain = |server: &&IpAddr| auto.rewrites.iter().all(|rewrite| rewrite.old.ip() != **server);
+        let asked = names.named().iter().filter(plain).filter(|server| names.works(&auto, **server));
+        rewrites.extend(asked.map(|server| Rewrite { old: dns(*server), new: dns(*server) }));
+    }
+    DnsMode { rewrites, ..refusals }
+}
+
+/// The host's own servers, by the host's own way. A stub that cannot be reached stands for the servers behind it.
+fn host(name: &Name, namespace: &Namespace, names: Names<'_>) -> Result<DnsMode, Vec<Problem>> {
+    let hosts = names.observed.nameservers.iter().copied().filter(|server| !never_leaves(*server));
+    let mut servers: Vec<IpAddr> = hosts.collect();
+    if servers.is_empty() {
+        servers.extend(names.upstreams());
+    }
     if servers.is_empty() {
         let why =
             format!("namespace {name}: dns = \"host\", but /etc/resolv.conf names no server that it reaches");
@@ -143,16 +116,19 @@ pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
         out.push(element(set, &place(&rewrite.old), &place(&rewrite.new)));
     }
     for family in Family::BOTH {
-        let servers = dns.servers.iter().filter(|server| Family::of(server.ip()) == family);
-        for (server, (four, six)) in servers.zip(SERVERS) {
+        for ((server, (four, six)), count) in dns.servers_of(family).zip(SERVERS).zip(COUNTS) {
             out.push(element(by_family(server.ip(), four, six), &[], &place(server)));
+            out.extend(count.map(|(four, six)| element(by_family(server.ip(), four, six), &[], &[])));
         }
+    }
+    let several = |ip| dns.servers_of(Family::of(ip)).count() > 1;
+    let among = |old: &&SocketAddr| old.port() == crate::model::dnsaddr::PORT && several(old.ip());
+    for old in dns.rewrites.iter().map(|rewrite| &rewrite.old).filter(among) {
+        let set = by_family(old.ip(), Set::DnsBut4, Set::DnsBut6);
+        out.push(element(set, &[Datum::Address(old.ip())], &[]));
     }
     for server in dns.host_servers() {
         out.push(element(by_family(server, Set::DnsHost4, Set::DnsHost6), &[Datum::Address(server)], &[]));
-    }
-    if out.iter().any(|element| [Set::DnsSecond4, Set::DnsSecond6].contains(&element.set)) {
-        out.push(element(Set::DnsSeveral, &[], &[]));
     }
     if dns.only {
         out.push(element(Set::DnsOnly, &[], &[]));

@@ -1,5 +1,6 @@
 //! Configuration → journal: every namespace with its device, gateways, numbers and subnet found.
 
+use super::names::{self, Names};
 use super::{alloc, dns, hold, way};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::{
@@ -115,7 +116,7 @@ pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> Journal 
             config::Dns::Auto | config::Dns::Host => DnsMode::default(),
         };
         let way = journal.egresses.get(&member.egress).and_then(|egress| egress.way.as_ref());
-        member.dns = dns::with_nameservers(mode, way, observed);
+        member.dns = Names { way, ipv6: member.ipv6, observed }.complete(mode);
     }
     tidy(&mut journal, observed);
     journal
@@ -201,9 +202,10 @@ impl Case<'_> {
         let key = egress_key(self.namespace);
         let last = journal.egresses.get(&key).and_then(|egress| egress.way.as_ref());
         let way = way::resolve(&self.namespace.uplinks, last, self.observed)?;
-        let dns = dns::resolve(self.name, self.namespace, way.as_ref(), self.observed)?;
         self.egress(journal, &key, way)?;
         let ipv6 = self.ipv6(journal, &key)?;
+        let way = journal.egresses.get(&key).and_then(|egress| egress.way.as_ref());
+        let dns = dns::resolve(self.name, self.namespace, Names { way, ipv6, observed: self.observed })?;
         self.servers(journal, &key, ipv6)?;
         let subnet = self.subnet(journal, &key)?;
         let old = journal.members.get(self.name);
@@ -282,7 +284,7 @@ impl Case<'_> {
         let weather =
             journal.members.contains_key(self.name) || way.is_some_and(|way| !way.waiting.is_empty());
         let addresses: Vec<_> = servers.iter().map(|server| server.value).collect();
-        let Some(why) = dns::unreachable(&addresses, ipv6, way).filter(|_| !weather) else { return Ok(()) };
+        let Some(why) = names::unreachable(&addresses, ipv6, way).filter(|_| !weather) else { return Ok(()) };
         let place = servers.first().and_then(|server| server.place.clone());
         let problem =
             Problem::at(place, format!("namespace {}: {why}", self.name)).label("cannot be reached");

@@ -16,6 +16,8 @@ pub enum Verdict {
     Refused,
     /// Nobody answered.
     Silent,
+    /// Nobody answered or refused, and where it went cannot be seen, although the configuration says where.
+    Unseen,
     /// Somebody else answered, or was asked.
     Leaks,
 }
@@ -28,6 +30,7 @@ pub fn judge(dns: &DnsMode, probe: &Probe, outcome: &Outcome) -> Verdict {
         _ if outcome.error.is_none() && configured => Verdict::Configured,
         _ if outcome.error.is_none() => Verdict::Direct,
         _ if is_refused(outcome) => Verdict::Refused,
+        None if configured => Verdict::Unseen,
         _ => Verdict::Silent,
     }
 }
@@ -88,6 +91,9 @@ mod tests {
         );
         assert_eq!(judged(&dns, "2001:db8::1", Some("2001:db8::1"), None), Verdict::Leaks);
         assert_eq!(judged(&dns, "8.8.8.8", Some("192.0.2.1"), Some(Outcome::LATE)), Verdict::Silent);
+        // It may have gone anywhere.
+        assert_eq!(judged(&dns, "8.8.8.8", None, Some(Outcome::LATE)), Verdict::Unseen);
+        assert_eq!(judged(&DnsMode::default(), "8.8.8.8", None, Some(Outcome::LATE)), Verdict::Silent);
     }
 
     #[test]

@@ -5,6 +5,9 @@ use crate::plan::Verdict;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
+/// The path that most programs take: the servers that resolv.conf(5) names.
+pub const RESOLV_CONF: &str = "resolv.conf";
+
 /// What came of one path.
 #[derive(Clone, Debug)]
 pub struct Tried {
@@ -47,10 +50,16 @@ impl Tests {
     pub fn problems(&self) -> Vec<String> {
         let leaks = self.tried.iter().filter(|tried| tried.verdict == Verdict::Leaks);
         let mut out: Vec<String> = leaks.map(|tried| leak(&self.name, tried)).collect();
+        let unseen = self.tried.iter().filter(|tried| tried.verdict == Verdict::Unseen);
+        out.extend(unseen.map(unseen_query));
         let seen = self.sockets.iter().filter(|socket| socket.visible && !socket.wanted);
         out.extend(seen.map(|socket| format!("{} can be opened inside: names leak through it", socket.path)));
+        let resolves = |tried: &Tried| tried.path == RESOLV_CONF && answered(tried);
         if !self.tried.iter().any(answered) {
             out.push(format!("no server answers at all; is the way out there? nsnat status {}", self.name));
+        } else if !self.tried.iter().any(resolves) {
+            let why = "no server that resolv.conf names answers: names do not resolve inside";
+            out.push(format!("{why}; nsnat dns {} set ADDR", self.name));
         }
         out
     }
@@ -60,6 +69,12 @@ impl Tests {
 fn answered(tried: &Tried) -> bool {
     tried.probe.server.port() == dnsaddr::PORT
         && [Verdict::Configured, Verdict::Direct].contains(&tried.verdict)
+}
+
+fn unseen_query(tried: &Tried) -> String {
+    let asked = dnsaddr::show(tried.probe.server);
+    let how = transport(tried.probe.transport);
+    format!("where a query to {asked} ({how}) went cannot be seen: does a firewall of this host drop it?")
 }
 
 fn leak(name: &Name, tried: &Tried) -> String {
@@ -148,6 +163,7 @@ fn word(tried: &Tried) -> &'static str {
         Verdict::Direct => "answered, not rewritten",
         Verdict::Refused => "refused",
         Verdict::Silent => "no answer",
+        Verdict::Unseen => "no answer, not seen",
         Verdict::Leaks => "LEAKS",
     }
 }

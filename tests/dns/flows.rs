@@ -29,8 +29,13 @@ fn a_socket_that_is_kept_follows_every_change() {
     ask("to-new-5353.then.example.test", 3, "answer 153");
     lab.ok("nsnat dns slow set --rewrite 8.8.8.8=$LAB_SECOND");
     ask("to-second.again.example.test", 4, "answer 54");
+    // With several, the flow to each of them has a zone of its own.
+    lab.ok("nsnat dns slow set $LAB_NEW $LAB_OLD");
+    ask("to-new.several.example.test", 5, "answer 53");
+    lab.ok("nsnat dns slow set $LAB_SECOND $LAB_OLD");
+    ask("to-second.several.example.test", 6, "answer 54");
     lab.ok("nsnat dns slow clear");
-    ask("to-old.last.example.test", 5, "answer 1");
+    ask("to-old.last.example.test", 7, "answer 1");
     // It was one socket all the time.
     lab.says("nsnat exec slow ss -Hun 'dport = 53' | wc -l; kill $(cat /run/lab/keeper)", "1");
     lab.finish();

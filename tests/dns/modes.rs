@@ -48,6 +48,79 @@ fn auto_leaves_servers_alone_that_can_be_reached() {
     lab.finish();
 }
 
+/// A server beside another device, or on the host itself: by the way its name would go to strangers, for nothing.
+#[test]
+fn auto_does_not_ask_a_server_of_another_device() {
+    for server in ["10.20.0.1", "192.168.1.10"] {
+        let lab = Watched::new();
+        lab.resolv_conf(&[server]);
+        lab.slow("");
+        lab.says("nsnat status -o json | jq -c '.namespaces[].dns'", "[]");
+        // Only where it is known whom to ask instead.
+        lab.ok("mkdir -p /run/systemd/resolve/netif
+            echo SERVERS=$LAB_SECOND >/run/systemd/resolve/netif/$(cat /sys/class/net/eth0/ifindex); nsnat up");
+        lab.inside(&getent("to-second.link.example.test"), "192.0.2.54");
+        lab.finish();
+    }
+}
+
+/// One beside the way's own device is left alone.
+#[test]
+fn auto_asks_a_server_of_the_ways_own_device() {
+    let lab = Watched::new();
+    lab.ok("mkdir -p /run/systemd/resolve/netif
+        echo SERVERS=$LAB_SECOND >/run/systemd/resolve/netif/$(cat /sys/class/net/eth0/ifindex)");
+    lab.resolv_conf(&["192.168.1.1"]);
+    lab.slow("");
+    lab.says("nsnat status -o json | jq -c '.namespaces[].dns'", "[]");
+}
+
+/// To refuse something is not to give up the rest.
+#[test]
+fn auto_with_refusals() {
+    for block in ["dot", "foreign"] {
+        let lab = Watched::new();
+        lab.ok(
+            "mkdir -p /run/systemd/resolve; echo nameserver $LAB_SECOND >/run/systemd/resolve/resolv.conf",
+        );
+        lab.slow(&format!("dns = {{ block = [\"{block}\"] }}"));
+        lab.inside(&getent("to-second.a.example.test"), "192.0.2.54");
+        lab.resolv_conf(&["8.8.8.8"]);
+        lab.ok("nsnat up");
+        lab.inside(&getent("to-old.a.example.test"), "192.0.2.1");
+        let other = "nsnat exec slow -- dig @$LAB_NEW to-new.a.example.test +short +tries=1 +time=3";
+        if block == "foreign" {
+            lab.fails(9, other);
+        } else {
+            lab.says(other, "192.0.2.53");
+        }
+        lab.finish();
+    }
+}
+
+/// A stub, and nobody knows what is behind it.
+#[test]
+fn where_names_cannot_resolve_it_is_said() {
+    const WHY: &str = "names do not resolve inside";
+    let lab = Watched::new();
+    for dns in ["", "dns = { rewrite = { \"2001:db8::1\" = \"$LAB_NEW6\" }, block = [\"foreign\"] }"] {
+        lab.resolv_conf(&["127.0.0.53"]);
+        lab.declare(&format!("[namespace.slow]\ngateway = \"$LAB_SLOW\"\n{dns}"));
+        let told = lab.ok("nsnat up 2>&1; nsnat status");
+        assert_eq!(told.matches(WHY).count(), 2, "{told}");
+        let test = lab.sh("nsnat dns slow test to-nobody.example.test");
+        assert!(test.status == 1 && test.stdout.contains('!'), "{test}");
+    }
+    lab.resolv_conf(&["8.8.8.8"]);
+    lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"");
+    let told = lab.ok("nsnat up 2>&1; nsnat status; nsnat dns slow test to-old.example.test");
+    assert!(!told.contains(WHY), "{told}");
+    // Others answer, but nobody asks them.
+    lab.resolv_conf(&["127.0.0.53"]);
+    let test = lab.sh("nsnat dns slow test to-old.example.test");
+    assert!(test.status == 1 && test.stdout.contains(WHY), "{test}");
+}
+
 /// The host's stub answers; what the stub asks is the host's own query, by the host's own way.
 #[test]
 fn host_asks_the_stub_of_the_host() {

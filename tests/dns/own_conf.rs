@@ -55,6 +55,42 @@ fn auto_behind_a_stub_on_the_ipv6_loopback() {
     lab.finish();
 }
 
+/// IPv4's loopback cannot become an IPv6 server.
+#[test]
+fn auto_behind_a_stub_with_a_server_of_ipv6() {
+    let lab = Watched::new();
+    lab.ok("mkdir -p /run/systemd/resolve; echo nameserver $LAB_SECOND6 >/run/systemd/resolve/resolv.conf");
+    lab.slow("");
+    lab.inside(&getent("to-second.a.example.test"), "192.0.2.54");
+    lab.finish();
+}
+
+/// A link-local server is on a link of the host's.
+#[test]
+fn a_link_local_server() {
+    for (dns, name, answer) in
+        [("", "to-second.a", "192.0.2.54"), ("dns = \"host\"", "by-host.a", "192.0.2.54")]
+    {
+        let lab = Watched::new();
+        lab.resolv_conf(&["fe80::1%eth0"]);
+        lab.ok(
+            "mkdir -p /run/systemd/resolve; echo nameserver $LAB_SECOND >/run/systemd/resolve/resolv.conf",
+        );
+        lab.slow(dns);
+        lab.inside(&getent(&format!("{name}.example.test")), answer);
+        lab.finish();
+    }
+}
+
+/// What is asked over IPv4 only would never come to the server of IPv6.
+#[test]
+fn servers_of_both_families_are_all_asked() {
+    let lab = Watched::new();
+    lab.slow("dns = [\"198.51.100.99\", \"$LAB_SECOND6\"]");
+    lab.inside(&getent("to-second.a.example.test"), "192.0.2.54");
+    lab.finish();
+}
+
 /// What a person put into /etc/netns comes before.
 #[test]
 fn a_file_by_hand_comes_first() {

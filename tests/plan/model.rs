@@ -61,7 +61,7 @@ impl Model {
                 Ok(())
             }
             Action::Elements { remove, add } => self.elements(remove, add),
-            Action::ForgetFlows { .. } => Ok(()),
+            Action::ForgetFlows { .. } | Action::ForgetServers { .. } => Ok(()),
             Action::AddVeth { name, link, mtu } => self.add_veth(name, link, *mtu),
             Action::RemoveLink { link } => {
                 self.remove_link(link);
