@@ -142,6 +142,11 @@ fn problems(name: &Name, way: Option<&Way>, journal: &Journal, observed: &Observ
         Some(way) => out.extend(device_problem(way, observed.host.link(&way.dev))),
     }
     out.extend(way.into_iter().flat_map(unaddressed));
+    if observed.is_taken(name) {
+        out.push(format!(
+            "another namespace has its name, and its processes run on: ip netns del {name}, then nsnat up gives it back"
+        ));
+    }
     let missing = missing(name, journal, observed);
     if let Some(first) = missing.first() {
         let more =

@@ -6,6 +6,7 @@
 
 use super::nfnetlink::{Nfnetlink, attribute, find, nested};
 use crate::error::{Error, Result};
+use crate::plan::Flows;
 use std::net::{IpAddr, SocketAddr};
 
 /// NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE (include/uapi/linux/netfilter/nfnetlink*.h).
@@ -19,7 +20,9 @@ const NFPROTO_IPV6: u8 = 10;
 // include/uapi/linux/netfilter/nfnetlink_conntrack.h
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
+const CTA_STATUS: u16 = 3;
 const CTA_FILTER: u16 = 25;
+const CTA_STATUS_MASK: u16 = 26;
 const CTA_FILTER_ORIG_FLAGS: u16 = 1;
 const CTA_TUPLE_IP: u16 = 1;
 const CTA_TUPLE_PROTO: u16 = 2;
@@ -37,14 +40,37 @@ const CTA_PROTO_DST_PORT: u16 = 3;
 const BY_SOURCE: u32 = 1;
 const BY_PROTOCOL_AND_PORT: u32 = 1 << 3 | 1 << 5;
 
+/// IPS_SRC_NAT (include/uapi/linux/netfilter/nf_conntrack_common.h).
+const SOURCE_NAT: u32 = 1 << 4;
+
 /// Zones of questions: none, and those that `dns_question` of host.nft gives where there are several servers.
 const ZONES: [u16; 4] = [0, 1, 2, 3];
 
-/// Forgets the flows from `source`: all, or those to `port`, over udp and tcp.
-pub(super) fn forget(source: IpAddr, port: Option<u16>) -> Result<()> {
-    match port {
-        Some(port) => [17, 6].into_iter().try_for_each(|protocol| delete(source, Some((protocol, port)))),
-        None => delete(source, None),
+/// Forgets flows from `source`.
+pub(super) fn forget(source: IpAddr, which: Flows) -> Result<()> {
+    match which {
+        Flows::To(port) => [17, 6]
+            .into_iter()
+            .try_for_each(|protocol| granted(source, delete(source, Some((protocol, port)), &[])?)),
+        Flows::All => tolerated(source, delete(source, None, &[])?),
+        Flows::Plain => {
+            let status = attribute(CTA_STATUS, &0_u32.to_be_bytes());
+            let mask = attribute(CTA_STATUS_MASK, &SOURCE_NAT.to_be_bytes());
+            tolerated(source, delete(source, None, &[status, mask].concat())?)
+        }
+    }
+}
+
+/// A kernel that knows no such filter (EINVAL) keeps flows that come to nothing; that is not for `down` to fail on.
+fn tolerated(source: IpAddr, errno: i32) -> Result<()> {
+    if errno == libc::EINVAL { Ok(()) } else { granted(source, errno) }
+}
+
+fn granted(source: IpAddr, errno: i32) -> Result<()> {
+    match errno {
+        // ENOENT: there was none.
+        0 | libc::ENOENT => Ok(()),
+        _ => Err(Error::new(format!("forget flows of {source}"), std::io::Error::from_raw_os_error(errno))),
     }
 }
 
@@ -65,16 +91,10 @@ pub(super) fn reply_source(
     Ok(None)
 }
 
-fn delete(source: IpAddr, to: Option<(u8, u16)>) -> Result<()> {
+/// Deletes those that fit, and says what the kernel says.
+fn delete(source: IpAddr, to: Option<(u8, u16)>, more: &[u8]) -> Result<i32> {
     let (family, filter) = filter(source, to);
-    match Nfnetlink::open()?.ask(CT_DELETE, family, &filter)? {
-        // ENOENT: there was none. EINVAL: a kernel that knows no such filter; what is gone is gone there, too.
-        0 | libc::ENOENT => Ok(()),
-        libc::EINVAL if to.is_none() => Ok(()),
-        errno => {
-            Err(Error::new(format!("forget flows of {source}"), std::io::Error::from_raw_os_error(errno)))
-        }
-    }
+    Nfnetlink::open()?.ask(CT_DELETE, family, &[&filter, more].concat())
 }
 
 /// The family and the attributes of the request.

@@ -194,9 +194,9 @@ fn rule_attribute(out: &mut Rule, attribute: &RuleAttribute, message: &RuleMessa
                 *to = *table;
             }
         }
-        RuleAttribute::SuppressPrefixLen(0) => out.suppress_default = true,
         // "none" is how the kernel spells the absence of these two.
         RuleAttribute::SuppressPrefixLen(u32::MAX) | RuleAttribute::SuppressIfGroup(u32::MAX) => {}
+        RuleAttribute::SuppressPrefixLen(prefix) => out.suppress = u8::try_from(*prefix).ok(),
         // Kernels from 6.15 on spell a single port's mask out.
         RuleAttribute::Other(nla) if nla.kind() == DESTINATION_PORT_MASK && is_all_ones(nla) => {}
         _ => out.foreign = true,

@@ -128,9 +128,7 @@ pub(super) fn rule(rule: &Rule) -> RuleMessage {
         }
         RuleAction::Unreachable | RuleAction::Other => out.header.action = rule::RuleAction::Unreachable,
     }
-    if rule.suppress_default {
-        out.attributes.push(RuleAttribute::SuppressPrefixLen(0));
-    }
+    out.attributes.extend(rule.suppress.map(|prefix| RuleAttribute::SuppressPrefixLen(prefix.into())));
     if let Some(net) = rule.from {
         out.header.src_len = net.prefix();
         out.attributes.push(RuleAttribute::Source(net.network()));

@@ -45,22 +45,34 @@ pub(super) fn find(name: &Name) -> Result<Found> {
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path(name)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(adrift(name, false).unwrap_or(Found::Nothing));
+            return Ok(adrift(name, Instead::Nothing).unwrap_or(Found::Nothing));
         }
         // A file that a crashed creation left has mode 0; root opens it all the same.
         Err(error) => return Err(Error::new(what(), error)),
     };
     let kind = nix::sys::statfs::fstatfs(&file).what(what)?.filesystem_type().0;
     if i128::from(kind) != i128::from(NSFS) {
-        return Ok(adrift(name, true).unwrap_or(Found::Stale));
+        return Ok(adrift(name, Instead::Stale).unwrap_or(Found::Stale));
     }
     let inode = file.metadata().what(what)?.ino();
+    let noted = files::read_target(name).and_then(|target| target.inode);
+    if let Some(ours) = noted.filter(|noted| *noted != inode).and_then(|_| adrift(name, Instead::Another)) {
+        return Ok(ours);
+    }
     Ok(Found::Alive { file, inode, adrift: None })
+}
+
+/// What is where the file of a namespace was.
+#[derive(PartialEq)]
+enum Instead {
+    Nothing,
+    Stale,
+    Another,
 }
 
 /// The namespace that `up` made, where a process is still inside. Its inode number may be another one's by now; its
 /// cookie cannot be.
-fn adrift(name: &Name, stale: bool) -> Option<Found> {
+fn adrift(name: &Name, instead: Instead) -> Option<Found> {
     let Target { inode: Some(inode), cookie: Some(made), .. } = files::read_target(name)? else {
         return None;
     };
@@ -68,7 +80,8 @@ fn adrift(name: &Name, stale: bool) -> Option<Found> {
     let file = File::open(format!("/proc/{pid}/ns/net")).ok()?;
     let found = inside(&file, || Ok(cookie(&UnixDatagram::unbound()?))).ok()?;
     let same = found == Some(made) && file.metadata().is_ok_and(|found| found.ino() == inode);
-    same.then_some(Found::Alive { file, inode, adrift: Some(Adrift { pid, stale }) })
+    let adrift = Adrift { pid, stale: instead == Instead::Stale, taken: instead == Instead::Another };
+    same.then_some(Found::Alive { file, inode, adrift: Some(adrift) })
 }
 
 /// Device and inode number of a namespace, by which its processes are found.

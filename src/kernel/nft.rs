@@ -15,6 +15,7 @@ use nftables::schema::{self, NfListObject};
 use nftables::types::NfFamily;
 use std::borrow::Cow;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -104,6 +105,8 @@ fn program() -> Result<PathBuf> {
 fn run(arguments: &[&str], input: &str) -> Result<String> {
     let what = || "nft";
     let mut command = Command::new(program()?);
+    // A Ctrl-C is for nsnat, which stops or goes back between two transactions.
+    command.process_group(0);
     let command = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().what(what)?;
     if let Some(mut stdin) = child.stdin.take() {

@@ -41,7 +41,7 @@ fn host_sysctls<'a>(devices: impl Iterator<Item = &'a str>) -> BTreeMap<String, 
     let whole = ["all/forwarding", "default/forwarding", "default/accept_ra"];
     keys.extend(whole.map(|key| format!("net/ipv6/conf/{key}")));
     keys.push("net/ipv4/ip_forward".into());
-    keys.extend(numbers::INHERITED.map(|(key, _)| key.into()));
+    keys.extend(numbers::INHERITED.map(String::from));
     sysctl::read_all(&keys)
 }
 
@@ -104,9 +104,8 @@ impl Kernel {
                 self.enter(name, file, inode)?;
                 let Some(inside) = self.inside.get(name) else { return Ok(None) };
                 let (mut stack, _) = self.runtime.block_on(stack(&inside.netlink))?;
-                let inherited = numbers::INHERITED.iter().map(|(key, _)| *key);
                 let keys: Vec<String> =
-                    INSIDE_SYSCTLS.into_iter().chain(inherited).map(String::from).collect();
+                    INSIDE_SYSCTLS.into_iter().chain(numbers::INHERITED).map(String::from).collect();
                 stack.sysctls =
                     netns::inside(&inside.file, move || Ok(sysctl::read_all(&keys))).what(|| name.clone())?;
                 Ok(Some(Netns::Alive { inode, cookie: inside.cookie, stack: Box::new(stack), adrift }))

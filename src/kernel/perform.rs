@@ -68,7 +68,7 @@ impl Kernel {
                 nft::load(*mask, *replace, elements).map_err(said)
             }
             Action::Elements { remove, add } => nft::change(remove, add).map_err(said),
-            Action::ForgetFlows { source, port } => conntrack::forget(*source, *port).map_err(said),
+            Action::ForgetFlows { source, which } => conntrack::forget(*source, *which).map_err(said),
             Action::ForgetServers { link } => nft::forget_servers(link).map_err(said),
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value).map_err(said),
             _ => self.netlink(action),

@@ -30,8 +30,7 @@ pub struct Journal {
     /// Cookie ([`Member::cookie`]) of the network namespace that is the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<u64>,
-    /// Settings of the host that namespaces get, where they are not what new namespaces have: path below `/proc/sys` →
-    /// value.
+    /// Settings of the host that namespaces get: path below `/proc/sys` → value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub inherited: BTreeMap<String, String>,
     /// Egresses by what they were declared as (their uplinks and `lan`).

@@ -32,7 +32,7 @@ pub const INSIDE_PROTOCOL: u8 = 213;
 pub mod preference {
     /// `from SUBNET to SERVER ipproto P dport 53 lookup main`: DNS servers that a namespace asks by the host's own way.
     pub const HOST_DNS: u32 = 4209;
-    /// `to SLICE lookup main suppress_prefixlength 0`: the way back to the namespaces that are there, also for the
+    /// `to SLICE lookup main suppress_prefixlength N`: the way back to the namespaces that are there, also for the
     /// kernel's own ICMPv6 errors, which it sends from an address in the slice.
     pub const BACK: u32 = 4207;
     /// `to SLICE unreachable`: what is meant for a namespace whose link is gone (an answer that conntrack turned
@@ -46,6 +46,8 @@ pub mod preference {
     pub const MARK_FLOOR: u32 = 4212;
     /// `from SLICE unreachable`.
     pub const SOURCE_FLOOR: u32 = 4213;
+    /// Rules by destination.
+    pub const WAY_BACK: [u32; 2] = [BACK, BACK_FLOOR];
     /// All of them; a rule of ours has one of these.
     pub const ALL: [u32; 7] = [BACK, BACK_FLOOR, HOST_DNS, MARK, SOURCE, MARK_FLOOR, SOURCE_FLOOR];
     /// Inside a namespace: DNS to loopback is diverted before the local table is asked.
@@ -67,10 +69,9 @@ pub const MAX_EGRESS: u32 = 255;
 /// else" (systemd uses it too); a real route always has a lower one.
 pub const FLOOR_METRIC: u32 = 4_278_198_272;
 
-/// Settings of the host that its users count on, and what a new network namespace has: who may ping without privileges
-/// (icmp(7)), and from which port on everybody may listen (ip(7)).
-pub const INHERITED: [(&str, &str); 2] =
-    [("net/ipv4/ping_group_range", "1\t0"), ("net/ipv4/ip_unprivileged_port_start", "1024")];
+/// Settings of the host that its users count on, and that a new network namespace has values of its own for: who may ping
+/// without privileges (icmp(7)), and from which port on everybody may listen (ip(7)).
+pub const INHERITED: [&str; 2] = ["net/ipv4/ping_group_range", "net/ipv4/ip_unprivileged_port_start"];
 
 /// Smallest MTU of a device that IPv6 works on (RFC 8200 §5).
 pub const LEAST_MTU6: u32 = 1280;

@@ -75,6 +75,9 @@ pub struct Adrift {
     pub pid: i32,
     /// A plain file is in the place of its file.
     pub stale: bool,
+    /// Another namespace is in the place of its file, and stays there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken: bool,
 }
 
 /// Our nft table as it reads back.
@@ -131,6 +134,13 @@ impl Observed {
             !self.journal.members.contains_key(name) && self.is_ours(name, netns)
         };
         self.namespaces.iter().filter(move |(name, netns)| unknown(name, netns)).map(|(name, _)| name)
+    }
+
+    /// Whether a namespace of ours lives on in its processes while somebody else's has its name.
+    pub fn is_taken(&self, name: &Name) -> bool {
+        let taken =
+            |netns: &Netns| matches!(netns, Netns::Alive { adrift: Some(adrift), .. } if adrift.taken);
+        self.namespaces.get(name).is_some_and(taken)
     }
 
     /// Notes the numbers of namespaces whose making was cut off before that: once it is written down whose they are,

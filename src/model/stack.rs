@@ -212,9 +212,9 @@ pub struct Rule {
     pub port: Option<Port>,
     /// What it does.
     pub action: RuleAction,
-    /// A default route that is found does not count (`suppress_prefixlength 0`).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub suppress_default: bool,
+    /// A route that is found does not count when its prefix is not longer (`suppress_prefixlength`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppress: Option<u8>,
     /// Who made it (FRA_PROTOCOL).
     #[serde(default)]
     pub protocol: u8,
@@ -234,7 +234,7 @@ impl Rule {
             mark: None,
             port: None,
             action,
-            suppress_default: false,
+            suppress: None,
             protocol,
             foreign: false,
         }

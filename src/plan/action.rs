@@ -14,6 +14,18 @@ pub enum Place {
     Inside(Name),
 }
 
+/// Flows of an address. NAT decides on a flow's first packet only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flows {
+    /// All: who they are for is gone.
+    All,
+    /// Those to a port: they are to go elsewhere.
+    To(u16),
+    /// Those without masquerade: they began while there was none.
+    Plain,
+}
+
 /// A change of one attribute of a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,13 +83,12 @@ pub enum Action {
         /// These come.
         add: Vec<Element>,
     },
-    /// Forgets flows: NAT decides on a flow's first packet only, and the decision is out of date; or who they are for
-    /// is gone.
+    /// Forgets flows.
     ForgetFlows {
         /// The namespace's address.
         source: IpAddr,
-        /// Their destination port; none: all of them.
-        port: Option<u16>,
+        /// Which of them.
+        which: Flows,
     },
     /// Forgets which of a namespace's servers did not answer: others are in their places now.
     ForgetServers {

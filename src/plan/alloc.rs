@@ -31,8 +31,9 @@ impl Taken {
         let routes = || observed.host.routes.iter().filter(|route| !is_our_route(route));
         let ours = |dev: &str| observed.host.link(dev).is_some_and(super::diff::is_our_link);
         let addresses = observed.host.addresses.iter().filter(|a| !ours(&a.dev)).map(|a| a.net);
+        // A default route, and the two halves of one by which VPNs outdo it, take what is nobody's in particular.
         let routed_to =
-            routes().filter(|r| r.to.prefix() != 0 && !r.dev.as_deref().is_some_and(ours)).map(|r| r.to);
+            routes().filter(|r| r.to.prefix() > 1 && !r.dev.as_deref().is_some_and(ours)).map(|r| r.to);
         Self {
             tables: looked_up.chain(routes().map(|route| route.table)).collect(),
             marks: rules().filter_map(|rule| rule.mark).collect(),

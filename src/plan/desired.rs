@@ -167,7 +167,9 @@ fn rules(mark: (u32, u32), table: u32, family: Family, sources: &[IpNetwork]) ->
     for source in sources {
         let from = Some(*source);
         let main = RuleAction::Lookup(u32::from(libc::RT_TABLE_MAIN));
-        out.push(Rule { to: from, suppress_default: true, ..rule(pref::BACK, main) });
+        // Only a route to a part of the slice is a way back: neither a default route nor the halves of one.
+        let suppress = source.prefix().checked_sub(1);
+        out.push(Rule { to: from, suppress, ..rule(pref::BACK, main) });
         out.push(Rule { to: from, ..rule(pref::BACK_FLOOR, RuleAction::Unreachable) });
         out.push(Rule { from, ..rule(pref::SOURCE, RuleAction::Lookup(table)) });
         out.push(Rule { from, ..rule(pref::SOURCE_FLOOR, RuleAction::Unreachable) });

@@ -7,7 +7,7 @@
 //! What goes is the other way round: links are cut first (also because their names and subnets may be given out
 //! again in the same run), what guarded them goes last.
 
-use super::action::{Action, LinkChange, Place};
+use super::action::{Action, Flows, LinkChange, Place};
 use super::desired::{self, Desired};
 use super::hold;
 use crate::model::{
@@ -49,9 +49,9 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         // What follows from the switch for all devices is kept up while that is on: set before, put back after.
         Action::Sysctl { place: Place::Host, key, .. } if back.contains_key(key) => {
             if key == hold::ALL6 {
-                27
+                29
             } else {
-                28
+                30
             }
         }
         Action::Sysctl { key, .. } if key == hold::ALL6 => 8,
@@ -60,8 +60,7 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::RemoveLink { .. } => 2,
         Action::LoadSkeleton { .. } => 0,
         Action::Elements { add, .. } if !add.is_empty() => 1,
-        // While rules still keep in what comes for a namespace whose link is gone.
-        Action::MakeNetns { .. } | Action::AttachNetns { .. } | Action::ForgetFlows { port: None, .. } => 3,
+        Action::MakeNetns { .. } | Action::AttachNetns { .. } => 3,
         Action::AddRule { place: Place::Host, .. } => 4,
         Action::AddRoute { place: Place::Host, route, .. } if route.kind == RouteKind::Unreachable => 4,
         Action::AddVeth { .. } => 5,
@@ -73,12 +72,15 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::AddRoute { .. } => 11,
         Action::AddRule { .. } => 12,
         Action::RemoveNetns { .. } => 21,
+        // The way back is kept in until nobody has the address and its flows are forgotten.
+        Action::RemoveRule { rule, .. } if numbers::preference::WAY_BACK.contains(&rule.preference) => 26,
         Action::RemoveRule { .. } => 22,
         Action::RemoveRoute { .. } => 23,
         Action::RemoveAddress { .. } => 24,
-        Action::Elements { .. } => 25,
-        Action::RemoveTable => 26,
-        Action::ForgetFlows { port: Some(_), .. } | Action::ForgetServers { .. } => 29,
+        Action::ForgetFlows { which: Flows::All, .. } => 25,
+        Action::Elements { .. } => 27,
+        Action::RemoveTable => 28,
+        Action::ForgetFlows { .. } | Action::ForgetServers { .. } => 31,
     }
 }
 
@@ -96,7 +98,7 @@ fn namespace(
         Some(Netns::Alive { stack, adrift, .. }) => {
             let attach =
                 |lost: &Adrift| Action::AttachNetns { name: name.clone(), pid: lost.pid, stale: lost.stale };
-            out.extend(adrift.as_ref().map(attach));
+            out.extend(adrift.as_ref().filter(|adrift| !adrift.taken).map(attach));
             Some(stack.as_ref())
         }
         Some(Netns::Unseen { .. }) => return,
@@ -346,7 +348,8 @@ fn stale_flows(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
             flows.extend(sources.map(|address| (address.net.ip(), port)));
         }
     }
-    out.extend(flows.into_iter().map(|(source, port)| Action::ForgetFlows { source, port: Some(port) }));
+    let to = |(source, port)| Action::ForgetFlows { source, which: Flows::To(port) };
+    out.extend(flows.into_iter().map(to));
 }
 
 /// Flows of a namespace that goes or gets other addresses: the other side goes on sending, and conntrack would turn
@@ -356,7 +359,11 @@ fn flows_of_nobody(out: &mut Vec<Action>, journal: &Journal, observed: &Observed
     for (name, before) in desired::inside_addresses(&observed.journal, observed.features) {
         let kept = after.get(name);
         let gone = before.into_iter().filter(|address| kept.is_none_or(|kept| !kept.contains(address)));
-        out.extend(gone.map(|source| Action::ForgetFlows { source, port: None }));
+        out.extend(gone.map(|source| Action::ForgetFlows { source, which: Flows::All }));
+        // The table is made anew: what began while there was none was not masqueraded.
+        let without = out.iter().any(|action| matches!(action, Action::LoadSkeleton { replace: false, .. }));
+        let kept = kept.into_iter().flatten().filter(|_| without);
+        out.extend(kept.map(|source| Action::ForgetFlows { source: *source, which: Flows::Plain }));
     }
 }
 
@@ -373,7 +380,11 @@ fn stale_servers(out: &mut Vec<Action>, observed: &Observed) {
 
 /// Host ends and ports whose DNS elements an action changes.
 fn rewritten(action: &Action) -> Vec<(String, u16)> {
-    let Action::Elements { remove, add } = action else { return Vec::new() };
+    let (remove, add) = match action {
+        Action::Elements { remove, add } => (&remove[..], &add[..]),
+        Action::LoadSkeleton { elements, .. } => (&[][..], &elements[..]),
+        _ => return Vec::new(),
+    };
     let one = |element: &Element| {
         let Some(Datum::Device(link)) = element.key.first().filter(|_| element.set.is_dns()) else {
             return None;
@@ -415,6 +426,7 @@ fn gone_namespaces(out: &mut Vec<Action>, desired: &Desired, observed: &Observed
     let gone = observed
         .namespaces
         .iter()
-        .filter(|(name, netns)| !desired.inside.contains_key(*name) && observed.is_ours(name, netns));
+        .filter(|(name, netns)| !desired.inside.contains_key(*name) && observed.is_ours(name, netns))
+        .filter(|(name, _)| !observed.is_taken(name));
     out.extend(gone.map(|(name, _)| Action::RemoveNetns { name: name.clone() }));
 }

@@ -102,7 +102,9 @@ pub(super) fn note(journal: &mut Journal, observed: &Observed) {
     let noted = std::mem::take(&mut journal.sysctls);
     let before = |key: &str| {
         let value = observed.host.sysctls.get(key)?;
-        let earlier = noted.get(key).filter(|_| !router_since(key, &observed.host.sysctls));
+        // What somebody changed since is theirs: that is what it will be again.
+        let ours = |held: &&Held| *value == held.now && !router_since(key, &observed.host.sysctls);
+        let earlier = noted.get(key).filter(ours);
         Some(earlier.map_or(value, |held| &held.before).clone())
     };
     let mut wanted: BTreeMap<String, &str> = BTreeMap::new();

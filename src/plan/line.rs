@@ -1,6 +1,6 @@
 //! Every action as the shell line that it equals.
 
-use super::action::{Action, LinkChange, Place};
+use super::action::{Action, Flows, LinkChange, Place};
 use crate::model::{Datum, Element, Family, Name, Route, RouteKind, Rule, RuleAction, nft, numbers};
 use std::fmt::{self, Write as _};
 
@@ -22,8 +22,12 @@ fn line(action: &Action) -> String {
         Action::LoadSkeleton { elements, replace, .. } => skeleton(elements, *replace),
         Action::RemoveTable => format!("nft delete table inet {}", nft::TABLE),
         Action::Elements { remove, add } => format!("nft {}", quote(&element_text(remove, add))),
-        Action::ForgetFlows { source, port: None } => format!("conntrack -D -s {source} || true"),
-        Action::ForgetFlows { source, port: Some(port) } => {
+        Action::ForgetFlows { source, which: Flows::All } => format!("conntrack -D -s {source} || true"),
+        // (conntrack(8) can select those that have it, and not the others; what is followed is followed again.)
+        Action::ForgetFlows { source, which: Flows::Plain } => {
+            format!("conntrack -D -s {source} || true # those without source NAT")
+        }
+        Action::ForgetFlows { source, which: Flows::To(port) } => {
             let one =
                 |protocol| format!("conntrack -D -s {source} -p {protocol} --orig-port-dst {port} || true");
             format!("{}; {}", one("udp"), one("tcp"))
@@ -151,8 +155,8 @@ fn rule(rule: &Rule) -> String {
         RuleAction::Lookup(table) => put(format!("lookup {table}")),
         RuleAction::Unreachable | RuleAction::Other => put("unreachable".into()),
     }
-    if rule.suppress_default {
-        put("suppress_prefixlength 0".into());
+    if let Some(prefix) = rule.suppress {
+        put(format!("suppress_prefixlength {prefix}"));
     }
     put(format!("protocol {}", protocol(rule.protocol)));
     out

@@ -27,7 +27,7 @@ mod resolve;
 mod verdict;
 mod way;
 
-pub use action::{Action, LinkChange, Place};
+pub use action::{Action, Flows, LinkChange, Place};
 pub use desired::Desired;
 pub use diff::diff;
 pub use hold::recall;

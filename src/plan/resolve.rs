@@ -63,11 +63,8 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
 fn known(observed: &Observed) -> Journal {
     let mut journal = observed.journal.clone();
     journal.host = observed.cookie;
-    let differs = |(key, new): (&str, &str)| {
-        let value = observed.host.sysctls.get(key).filter(|value| *value != new)?;
-        Some((key.to_owned(), value.clone()))
-    };
-    journal.inherited = numbers::INHERITED.into_iter().filter_map(differs).collect();
+    let inherited = |key: &str| Some((key.to_owned(), observed.host.sysctls.get(key)?.clone()));
+    journal.inherited = numbers::INHERITED.into_iter().filter_map(inherited).collect();
     let alive = |netns: &Netns| !matches!(netns, Netns::Stale);
     let foreign = |name: &Name| {
         observed.namespaces.get(name).is_some_and(|netns| alive(netns) && !observed.is_ours(name, netns))
@@ -234,12 +231,16 @@ impl Case<'_> {
     fn refuse_foreign(&self) -> Found<()> {
         let name = self.name;
         match self.observed.namespaces.get(name) {
-            Some(netns @ Netns::Alive { .. }) if !self.observed.is_ours(name, netns) => Err(vec![
-                self.problem(format!(
-                    "a network namespace named {name} exists and is not nsnat's; it is left alone"
-                ))
-                .help(format!("choose another name, or remove it yourself: ip netns del {name}")),
-            ]),
+            Some(netns @ Netns::Alive { .. })
+                if !self.observed.is_ours(name, netns) || self.observed.is_taken(name) =>
+            {
+                Err(vec![
+                    self.problem(format!(
+                        "a network namespace named {name} exists and is not nsnat's; it is left alone"
+                    ))
+                    .help(format!("choose another name, or remove it yourself: ip netns del {name}")),
+                ])
+            }
             _ => Ok(()),
         }
     }

@@ -123,6 +123,14 @@ fn a_job_survives_the_loss_of_its_namespaces_file() {
         lab.ok("kill -0 $(cat /run/lab/pid); a=$(wc -l </run/lab/ticks); for ((i = 0; i < 250; i++)); do
             [ $(wc -l </run/lab/ticks) -le $a ] || exit 0; sleep 0.02; done; exit 1");
     }
+    // Somebody else's has the name: that is left alone, and so is the job.
+    lab.ok("ip netns del slow; ip netns add slow; nsnat add two --gateway $LAB_THIRD; nsnat remove two");
+    lab.ok("a=$(wc -l </run/lab/ticks); for ((i = 0; i < 250; i++)); do
+        [ $(wc -l </run/lab/ticks) -le $a ] || exit 0; sleep 0.02; done; exit 1");
+    let words = (lab.fails(2, "nsnat up"), lab.fails(1, "nsnat down slow"), lab.ok("nsnat status slow"));
+    assert!(words.0.contains("ip netns del slow") && words.1.contains("in use by socat"), "{words:?}");
+    assert!(words.2.contains("another namespace has its name"), "{words:?}");
+    lab.says("ip netns del slow; nsnat up; nsnat exec slow whoami4", "repaired (1 action)\n203.0.113.254");
     // By the line of the plan, too; and `exec` alone brings it back.
     lab.ok("ip netns del slow; { nsnat plan || true; } >/run/lab/lines; bash -e /run/lab/lines; nsnat plan");
     lab.says("ip netns del slow; nsnat exec slow whoami4; nsnat plan", "203.0.113.254");

@@ -123,6 +123,10 @@ fn settings_that_users_count_on() {
     let as_nobody = "nsnat exec slow -u nobody python3 -c 'import socket as s
 s.socket(s.AF_INET, s.SOCK_DGRAM, s.IPPROTO_ICMP); s.socket().bind((\"127.0.0.1\", 80)); print(\"may\")'";
     lab.says(as_nobody, "may");
+    lab.ok("echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start; nsnat up");
+    assert_eq!(lab.sh(as_nobody).status, 1);
+    lab.ok("echo 80 >/proc/sys/net/ipv4/ip_unprivileged_port_start; nsnat up");
+    lab.says(as_nobody, "may");
     lab.ok("echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start; echo 1 0 >/proc/sys/net/ipv4/ping_group_range; nsnat remove slow; nsnat add slow --gateway $LAB_SLOW");
     assert_eq!(lab.sh(as_nobody).status, 1);
     lab.ok("nsnat remove slow");

@@ -169,6 +169,11 @@ fn answers_to_a_namespace_that_is_gone() {
         ("kill $(cat /run/lab/exec.pid); wait", "0"),
         ("ip link del nsn-a", "1"),
         ("ip link set nsn-a down", "1"),
+        // As VPNs do it that take everything.
+        (
+            "ip route add 0.0.0.0/1 via $LAB_FAST; ip route add 128.0.0.0/1 via $LAB_FAST; ip link del nsn-a",
+            "1",
+        ),
         ("nft flush ruleset; nft -f /run/lab/other; ip link del nsn-a", "1"),
     ] {
         let lab = Lab::new();
@@ -179,12 +184,14 @@ fn answers_to_a_namespace_that_is_gone() {
         lab.ok("at inet socat TCP4-LISTEN:5555,reuseaddr,fork SYSTEM:'while echo more; do sleep 0.05; done' </dev/null >/dev/null 2>&1 &
             until at inet ss -Hltn 'sport = 5555' | grep -q .; do :; done; nsnat -q up");
         let how = if go.starts_with("kill") { "nsnat exec --gateway $LAB_SLOW --" } else { "nsnat exec a" };
+        // Whoever was killed may have said so to the other side; then that falls silent.
+        let ended = go.contains("kill");
         let listen = format!("{how} socat -u TCP4:$LAB_SERVICE:5555 /run/lab/got </dev/null >/dev/null 2>&1 & echo $! >/run/lab/exec.pid
             for ((i = 0; i < 500; i++)); do [ -s /run/lab/got ] && break; sleep 0.02; done; [ -s /run/lab/got ]
             sent() {{ at inet nft -a list chain inet sent out | sed -n 's/.*packets \\([0-9]*\\).*/\\1/p'; }}
             at inet nft 'add table inet sent; add chain inet sent out {{ type filter hook output priority 0; }}; add rule inet sent out tcp sport 5555 counter'
             capture fast \"net 10.0.0.0/8\" >/run/lab/id; {go} >/run/lab/go 2>&1 || cat /run/lab/go >&2
-            n=$(sent); for ((i = 0; i < 250; i++)); do (($(sent) > n + 2)) && break; sleep 0.02; done; (($(sent) > n))");
+            n=$(sent); for ((i = 0; i < 250; i++)); do (($(sent) > n + 2)) && break; sleep 0.02; done; (($(sent) > n)) || {ended}");
         lab.ok(&listen);
         let seen = lab.ok("captured $(cat /run/lab/id)");
         let leaked: Vec<&str> = seen.lines().filter(|line| line.contains(".5555 > 10.")).collect();
@@ -223,4 +230,51 @@ s.sendto(struct.pack(\"!HHHH\", 4444, 53, 8 + len(query), 0xdead) + query, (\"8.
     };
     let leaked: Vec<&str> = seen.lines().filter(leaked).collect();
     assert!(leaked.is_empty(), "by the slow router: {leaked:#?}");
+}
+
+/// A program that keeps sending while there is no table: what conntrack learned of it then is not what holds later.
+#[test]
+fn flows_that_began_while_the_ruleset_was_flushed() {
+    let lab = Lab::new();
+    lab.ok("nsnat add slow --gateway $LAB_SLOW --dns $LAB_NEW
+        cat >/run/lab/keeps.py <<'END'
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((sys.argv[1], int(sys.argv[2]))); s.settimeout(0.2)
+query = bytes.fromhex('6e7301000001000000000000') + b'\\x01k\\x07example\\x04test\\0\\0\\1\\0\\1'
+while True:
+    try: s.send(query); s.recv(4096); print('answer', flush=True)
+    except OSError as why: print(why, flush=True)
+    time.sleep(0.05)
+END
+        # Somebody's firewall, for whose sake connections are followed all the while.
+        nft flush ruleset; nft 'add table inet other; add chain inet other f { type filter hook forward priority 0; }; add rule inet other f ct state established accept'
+        nsnat exec slow python3 /run/lab/keeps.py 8.8.8.8 53 >/run/lab/keeps.dns </dev/null 2>&1 & echo $! >/run/lab/pids
+        nsnat exec slow python3 /run/lab/keeps.py $LAB_NEW 5353 >/run/lab/keeps.other </dev/null 2>&1 & echo $! >>/run/lab/pids
+        for file in dns other; do until [ -s /run/lab/keeps.$file ]; do sleep 0.02; done; done");
+    lab.ok("nsnat up; id=$(capture slow 'net 10.0.0.0/8 or host 8.8.8.8 or port 5353')
+        for file in dns other; do sleep 0.3; : >/run/lab/keeps.$file; for ((i = 0; i < 250; i++)); do grep -q answer /run/lab/keeps.$file && break; sleep 0.02; done
+            grep -q answer /run/lab/keeps.$file; done
+        captured $id >/run/lab/seen; kill $(cat /run/lab/pids)");
+    // What comes to the router; it may still have had some to send on.
+    lab.says("grep -c 'lan0 *In .*\\(8.8.8.8.53\\|10.213\\)' /run/lab/seen || true; grep -q 198.51.100.53.5353 /run/lab/seen && echo seen", "0\nseen");
+}
+
+/// A job that never stops sending while its namespace gets another subnet.
+#[test]
+fn answers_to_an_address_that_was_changed() {
+    let lab = Lab::new();
+    lab.declare("[namespace.a]\ngateway = \"$LAB_SLOW\"\nsubnet = \"10.5.0.0/30\"");
+    lab.ok("nsnat up; cat >/run/lab/busy.py <<'END'
+import os, socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 40001))
+while True:
+    try: s.sendto(b'x', (os.environ['LAB_SERVICE'], 9999))
+    except OSError: pass
+    time.sleep(0.001)
+END
+        nsnat exec a python3 /run/lab/busy.py </dev/null >/dev/null 2>&1 & echo $! >/run/lab/pid
+        for ((i = 0; i < 250; i++)); do conntrack -L -p udp 2>/dev/null | grep -q 'src=10.5.0.2 .*sport=40001' && break; sleep 0.02; done
+        sed -i s/10.5.0.0/10.6.0.0/ /etc/nsnat/nsnat.toml; nsnat up
+        for ((i = 0; i < 250; i++)); do conntrack -L -p udp 2>/dev/null | grep -q 'src=10.6.0.2 .*sport=40001' && break; sleep 0.02; done");
+    lab.says("conntrack -L -p udp 2>/dev/null | grep 40001 | grep -o 'src=10[0-9.]*' | sort -u; kill $(cat /run/lab/pid)", "src=10.6.0.2");
 }

@@ -49,3 +49,18 @@ fn a_host_that_is_made_a_router_meanwhile() {
     let left = lab.ok("cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/eth[01]/forwarding");
     assert_eq!(left.split_whitespace().collect::<Vec<_>>(), ["1"; 3], "what somebody switched on stays on");
 }
+
+/// It was a router for a while, and is none any more.
+#[test]
+fn a_host_that_was_a_router_for_a_while() {
+    for first in ["nsnat up; echo 1 >$forward; nsnat up", "echo 1 >$forward; nsnat up"] {
+        let lab = both_sides();
+        lab.ok(&format!(
+            "forward=/proc/sys/net/ipv4/ip_forward; {first}; echo 0 >$forward; nsnat up; nsnat plan"
+        ));
+        lab.says("nsnat exec third whoami4", "203.0.113.3");
+        assert_eq!(lab.ok(THROUGH_THE_HOST).trim(), "0", "after `{first}` it is none");
+        lab.says("nsnat -q down; cat /proc/sys/net/ipv4/conf/eth[01]/forwarding", "0\n0");
+        assert_eq!(lab.ok(THROUGH_THE_HOST).trim(), "0", "after down");
+    }
+}

@@ -68,6 +68,20 @@ fn of_several_default_routes_the_main_tables() {
     );
 }
 
+/// Routes by which a VPN takes everything are no use of the pool.
+#[test]
+fn beside_a_vpn_that_takes_everything() {
+    let lab = Lab::new();
+    lab.ok("for half in 0.0.0.0/1 128.0.0.0/1; do ip route add $half via $LAB_THIRD; done
+        for half in ::/1 8000::/1; do ip -6 route add $half via $LAB_THIRD6; done");
+    lab.says("whoami4; whoami6", "203.0.113.3\n2001:db8:f::3");
+    lab.ok("nsnat add slow --gateway $LAB_SLOW --gateway $LAB_SLOW6 --dns $LAB_NEW");
+    lab.says(
+        "nsnat exec slow whoami4; nsnat exec slow whoami6; nsnat exec slow ask 127.0.0.53 a.example.test",
+        "203.0.113.254\n2001:db8:f::fe\n192.0.2.53",
+    );
+}
+
 #[test]
 fn addresses_that_are_no_gateways() {
     let lab = Lab::new();

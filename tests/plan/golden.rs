@@ -196,7 +196,9 @@ fn happens(kernel: &mut Model, event: &Event) -> Result<(), String> {
         Event::TableGone => kernel.state.table = nsnat::model::Table::default(),
         Event::NamespaceGone(name) => return kernel.remove_netns(name),
         Event::FileGone(name) => match kernel.state.namespaces.get_mut(name) {
-            Some(Netns::Alive { adrift, .. }) => *adrift = Some(Adrift { pid: 4711, stale: false }),
+            Some(Netns::Alive { adrift, .. }) => {
+                *adrift = Some(Adrift { pid: 4711, stale: false, taken: false })
+            }
             _ => return Err("no such namespace".into()),
         },
         Event::NamespaceReplaced(name) => {
