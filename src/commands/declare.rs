@@ -25,6 +25,7 @@ pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
             .hint("--gateway ADDR, or --dev IF for that device's own gateway"));
     }
     let path = file(context, &add.name, add.temporary)?;
+    sweep(context, &path)?;
     let before = existing(&path)?;
     let text = declare(before.as_deref(), &add.name, &new(add))?;
     let made = make_dirs(&path)?;
@@ -43,6 +44,7 @@ pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<(
     let Some(path) = config.declared_in(name) else {
         return Err(super::unknown(name, config.namespaces.keys()));
     };
+    sweep(context, path)?;
     let text = existing(path)?.unwrap_or_default();
     let Some(rest) = forget(&text, name) else {
         return Err(Error::new(
@@ -70,6 +72,11 @@ fn forget_in(context: &Context<'_>, path: &Path, rest: &str) -> Result<()> {
     } else {
         files::edit(path, rest)
     }
+}
+
+/// Files that a killed writer left, in directories that are nsnat's own.
+fn sweep(context: &Context<'_>, path: &Path) -> Result<()> {
+    if context.global.config.is_none() { files::sweep_beside(path) } else { Ok(()) }
 }
 
 fn file(context: &Context<'_>, name: &Name, temporary: bool) -> Result<PathBuf> {

@@ -65,7 +65,10 @@ pub(super) fn next() -> (libc::c_int, bool) {
         let signal = libc::syscall(libc::SYS_rt_sigtimedwait, &raw const all, &raw mut info, forever, size);
         (signal, info.si_code)
     };
-    let signal = libc::c_int::try_from(signal).unwrap_or_default();
+    // Only a stop and a continuation interrupt it, all being blocked: that is no signal for anybody.
+    let Some(signal) = libc::c_int::try_from(signal).ok().filter(|signal| *signal > 0) else {
+        return (0, true);
+    };
     // Above zero: the kernel by itself, and not a process that asked for it.
     let to_us_only = TO_LEADER.contains(&signal) && getsid(None) == Ok(getpid());
     (signal, code > 0 && FROM_TERMINAL.contains(&signal) && !to_us_only)

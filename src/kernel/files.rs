@@ -166,7 +166,12 @@ pub fn sweep(_held: &Lock) -> Result<()> {
     [RUN, TARGETS].into_iter().try_for_each(|dir| sweep_dir(dir, UNFINISHED))
 }
 
-fn sweep_dir(dir: &str, prefix: &str) -> Result<()> {
+/// The same beside a declaration, whose lock the caller holds.
+pub fn sweep_beside(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), |dir| sweep_dir(dir, UNFINISHED))
+}
+
+fn sweep_dir(dir: impl AsRef<Path>, prefix: &str) -> Result<()> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut unfinished = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
     unfinished.try_for_each(|entry| remove_file(&entry.path()))

@@ -63,7 +63,7 @@ pub(super) fn find(name: &Name) -> Result<Found> {
 }
 
 /// What is where the file of a namespace was.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Instead {
     Nothing,
     Stale,

@@ -73,7 +73,8 @@ impl<'a> Names<'a> {
         let works =
             |some: Vec<IpAddr>| some.into_iter().filter(|one| self.works(dns, *one)).collect::<Vec<_>>();
         let mut first = all.into_iter().map(works).find(|some| !some.is_empty()).unwrap_or_default();
-        first.dedup();
+        let mut seen = std::collections::BTreeSet::new();
+        first.retain(|server| seen.insert(*server));
         first
     }
 

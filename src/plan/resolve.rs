@@ -142,17 +142,22 @@ fn carry_over(journal: &mut Journal, wanted: &BTreeMap<&Name, String>) {
         Some(goal) if to.len() == 1 && *goal != from => Some((from.clone(), (*goal).clone())),
         _ => None,
     };
-    let leaving: BTreeMap<String, String> = goals.iter().filter_map(only).collect();
-    let free = |key: &String| !journal.egresses.contains_key(key) || leaving.contains_key(key);
+    let mut renamed: BTreeMap<String, String> = goals.iter().filter_map(only).collect();
+    // Of two that become one only the first does; and who stays keeps its place from others.
     let mut given = BTreeSet::new();
-    let renamed: BTreeMap<&String, &String> =
-        leaving.iter().filter(|(_, to)| free(to) && given.insert(*to)).collect();
+    renamed.retain(|_, to| given.insert(to.clone()));
+    while let Some(stays) = renamed
+        .iter()
+        .find(|(_, to)| journal.egresses.contains_key(*to) && !renamed.contains_key(*to))
+        .map(|(from, _)| from.clone())
+    {
+        renamed.remove(&stays);
+    }
     let mut moved = Vec::new();
     for (from, to) in &renamed {
         // Where the old uplinks led says nothing about the new ones.
-        moved.extend(
-            journal.egresses.remove(*from).map(|egress| ((*to).clone(), Egress { way: None, ..egress })),
-        );
+        moved
+            .extend(journal.egresses.remove(from).map(|egress| (to.clone(), Egress { way: None, ..egress })));
     }
     journal.egresses.extend(moved);
     for member in journal.members.values_mut() {

@@ -184,6 +184,8 @@ fn unfinished_files_go_with_the_next_nsnat() {
     lab.declare(EVERYTHING);
     lab.ok("nsnat up; touch /run/nsnat/.nsnat-a /run/nsnat/ns/.nsnat-b; nsnat up slow");
     lab.says("find /run/nsnat -name '.*'", "");
+    lab.ok("mkdir /etc/nsnat/conf.d; touch /etc/nsnat/conf.d/.nsnat-c; nsnat add more --gateway $LAB_SLOW");
+    lab.says("find /etc/nsnat -name '.*'", "");
 }
 
 /// Whatever a process calls itself, it writes no lines and moves no cursor.
