@@ -197,7 +197,7 @@ fn happens(kernel: &mut Model, event: &Event) -> Result<(), String> {
         Event::NamespaceGone(name) => return kernel.remove_netns(name),
         Event::FileGone(name) => match kernel.state.namespaces.get_mut(name) {
             Some(Netns::Alive { adrift, .. }) => {
-                *adrift = Some(Adrift { pid: 4711, stale: false, taken: false })
+                *adrift = Some(Adrift { pid: 4711, stale: false, taken: false });
             }
             _ => return Err("no such namespace".into()),
         },
