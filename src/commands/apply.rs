@@ -204,6 +204,8 @@ impl<'a> Session<'a> {
         let incomplete =
             incomplete(goal, &plan::actions(goal, &observed)).filter(|_| can_be_mixed(before, goal));
         let mut mixed = union(before, goal);
+        // What sysctls were was looked at last for the goal.
+        mixed.sysctls.extend(goal.sysctls.clone());
         let mut complete = Vec::new();
         for name in names {
             let (old, new) = (before.members.get(name), goal.members.get(name));
@@ -329,8 +331,8 @@ fn union(first: &Journal, second: &Journal) -> Journal {
         let egress = key.unwrap_or_else(|| member.egress.clone());
         out.members.entry(name.clone()).or_insert_with(|| Member { egress, ..member.clone() });
     }
-    for (key, value) in &second.sysctls {
-        out.sysctls.insert(key.clone(), value.clone());
+    for (key, held) in &second.sysctls {
+        out.sysctls.entry(key.clone()).or_insert_with(|| held.clone());
     }
     out.made_netns_dir |= second.made_netns_dir;
     out

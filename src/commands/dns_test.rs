@@ -55,8 +55,7 @@ pub(super) fn run(context: &Context<'_>, name: &Name, host: &str) -> Result<Exit
 fn paths(view: &View) -> Vec<(&'static str, Probe)> {
     let mut named = dnsaddr::nameservers(&view.resolv_conf);
     if named.is_empty() {
-        // What resolvers ask then (resolv.conf(5)).
-        named.push(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        named.push(dnsaddr::DEFAULT);
     }
     let named = named.into_iter().map(|ip| (report::RESOLV_CONF, ip));
     let stubs = STUBS.map(|ip| ("loopback stub", ip));

@@ -1,6 +1,6 @@
 //! Addresses of DNS servers, as the command line and the configuration both write them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Port of plain DNS (RFC 1035); what an address without a port means.
 pub const PORT: u16 = 53;
@@ -21,6 +21,9 @@ pub fn parse(text: &str) -> Result<SocketAddr, String> {
 pub fn show(address: SocketAddr) -> String {
     if address.port() == PORT { address.ip().to_string() } else { address.to_string() }
 }
+
+/// What a resolver asks that finds no server in resolv.conf(5).
+pub const DEFAULT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The servers that a resolv.conf(5) names.
 pub fn nameservers(text: &str) -> Vec<IpAddr> {

@@ -1,10 +1,7 @@
 //! Which servers a resolver inside asks, and whether that can work.
 
 use crate::model::{DnsMode, Family, Observed, Way, dnsaddr};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
-/// What a resolver asks that finds no server in resolv.conf (resolv.conf(5)).
-const DEFAULT: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+use std::net::{IpAddr, SocketAddr};
 
 /// Why none of a namespace's servers can be asked, where that is so and its way is up.
 pub fn unreachable(servers: &[SocketAddr], ipv6: bool, way: Option<&Way>) -> Option<&'static str> {
@@ -80,7 +77,7 @@ impl<'a> Names<'a> {
 
     /// What the host's resolv.conf names.
     pub(super) fn named(self) -> &'a [IpAddr] {
-        if self.observed.nameservers.is_empty() { &DEFAULT } else { &self.observed.nameservers }
+        if self.observed.nameservers.is_empty() { &[dnsaddr::DEFAULT] } else { &self.observed.nameservers }
     }
 
     /// Servers that the namespace can ask in place of those that it cannot.

@@ -70,19 +70,21 @@ fn killed(rounds: u64) {
     }
 }
 
+/// An nft in /run/lab/slow that is at work for a while whenever it changes something.
+pub(crate) const SLOW_NFT: &str = r#"mkdir /run/lab/slow; cat >/run/lab/slow/nft <<END
+#!/bin/sh
+case "\$*" in *'-f -'*) touch /run/lab/at-work; sleep 0.5 ;; esac
+exec $(type -P nft) "\$@"
+END
+        chmod +x /run/lab/slow/nft"#;
+
 /// nft goes on when nsnat is killed, and may commit after the next nsnat has looked: that one has to wait for it.
 #[test]
 fn down_waits_for_an_nft_whose_nsnat_was_killed() {
     let lab = Lab::new();
     let before = lab.snapshot();
     lab.declare(EVERYTHING);
-    // An nft that is at work for a while whenever it changes something.
-    lab.ok(r#"mkdir /run/lab/slow; cat >/run/lab/slow/nft <<END
-#!/bin/sh
-case "\$*" in *'-f -'*) touch /run/lab/at-work; sleep 0.5 ;; esac
-exec $(type -P nft) "\$@"
-END
-        chmod +x /run/lab/slow/nft"#);
+    lab.ok(SLOW_NFT);
     lab.ok("PATH=/run/lab/slow:$PATH nsnat up & pid=$!
         until [ -e /run/lab/at-work ]; do sleep 0.01; done
         kill -9 $pid; wait $pid || true

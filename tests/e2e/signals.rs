@@ -1,5 +1,6 @@
 //! Signals to nsnat itself: while it sets up, while it waits for another one, while it stays behind a command.
 
+use crate::kill::SLOW_NFT;
 use crate::lab::Lab;
 
 /// Ignored or not is the command's affair, and none of what nsnat does with signals meanwhile is seen.
@@ -108,12 +109,7 @@ fn so_can_the_wait_before_the_taking_down() {
 #[test]
 fn whoever_is_stopped_holds_nobody_up() {
     let lab = Lab::new();
-    lab.ok(r#"mkdir /run/lab/slow; cat >/run/lab/slow/nft <<END
-#!/bin/sh
-case "\$*" in *'-f -'*) touch /run/lab/at-work; sleep 0.5 ;; esac
-exec $(type -P nft) "\$@"
-END
-        chmod +x /run/lab/slow/nft"#);
+    lab.ok(SLOW_NFT);
     lab.says(
         "set -m; PATH=/run/lab/slow:$PATH nsnat add slow --gateway $LAB_SLOW >/run/lab/out & pid=$!
         until [ -e /run/lab/at-work ]; do sleep 0.01; done
