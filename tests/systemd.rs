@@ -9,6 +9,8 @@ use std::process::Command;
 const BOOT: &str = r#"
 set -euo pipefail
 base=$1 bin=$2 project=$3; shift 3
+# systemd wants cgroup v2 alone: some machines have v1 beside it. Seen by nobody but this mount namespace.
+mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /sys/fs/cgroup
 mkdir -p "$base"; exec 8>"$base/lock"; flock 8
 if ! test -e "$base/root/ready"; then
     rm -rf --one-file-system "$base/root"
