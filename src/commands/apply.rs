@@ -143,6 +143,7 @@ impl<'a> Session<'a> {
         }
         let mut noted = goal.clone();
         noted.skeleton.clone_from(&observed.table.rules);
+        noted.earlier.clear();
         for (name, member) in &mut noted.members {
             if let Some(Netns::Alive { inode, cookie, .. }) = observed.namespaces.get(name) {
                 member.inode = Some(*inode);
@@ -335,6 +336,8 @@ fn union(first: &Journal, second: &Journal) -> Journal {
         out.sysctls.entry(key.clone()).or_insert_with(|| held.clone());
     }
     out.made_netns_dir |= second.made_netns_dir;
+    out.earlier.extend(second.earlier.iter().chain([&second.first]));
+    out.earlier.remove(&out.first);
     out
 }
 

@@ -42,6 +42,14 @@ pub(super) fn goal(
         .map_err(|problems| config::report(&problems, &config.sources, context.colour))
 }
 
+/// What `up` has against a namespace as it is declared.
+pub(super) fn why_not(config: &Config, name: &Name, observed: &Observed) -> Vec<String> {
+    let Ok(accounts) = accounts(config) else { return Vec::new() };
+    let observed = &Observed { accounts, ..observed.clone() };
+    let problems = resolve(config, Selection::These(std::slice::from_ref(name)), observed).err();
+    problems.into_iter().flatten().map(|problem| problem.message).collect()
+}
+
 /// The numbers of all users and groups that the configuration names.
 fn accounts(config: &Config) -> Result<BTreeMap<Account, u32>> {
     let mut found = BTreeMap::new();

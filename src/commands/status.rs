@@ -7,7 +7,7 @@ use crate::kernel::{members, netns};
 use crate::model::{DnsMode, Journal, Link, Member, Name, Netns, Observed, Way};
 use crate::plan;
 use crate::report::{self, State, Status};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn run(context: &Context<'_>, name: Option<&Name>) -> Result<()> {
     let config = config::open(context)?;
@@ -18,8 +18,9 @@ pub(super) fn run(context: &Context<'_>, name: Option<&Name>) -> Result<()> {
     if let Some(name) = name.filter(|name| !known.contains(name)) {
         return Err(super::unknown(name, known.into_iter()));
     }
+    let view = View::new(context, &config, &observed);
     let wanted = known.into_iter().filter(|known| name.is_none_or(|name| name == *known));
-    let all: Vec<Status> = wanted.map(|name| status(name, &config, &observed)).collect();
+    let all: Vec<Status> = wanted.map(|name| view.status(name)).collect();
     if context.json() {
         return super::print_json(&report::json(&all));
     }
@@ -30,11 +31,115 @@ pub(super) fn run(context: &Context<'_>, name: Option<&Name>) -> Result<()> {
     super::print(report::text(&all, context.colour).trim_end())
 }
 
-fn status(name: &Name, config: &Config, observed: &Observed) -> Status {
-    match observed.journal.members.get(name) {
-        Some(member) => up(name, member, config, observed),
-        None => down(name, observed),
+/// What is, beside what should be.
+struct View<'a> {
+    config: &'a Config,
+    observed: &'a Observed,
+    /// As it is now: a device that went down or lost an address since is weather, and no repair helps.
+    journal: Journal,
+    /// What `up` would do for the namespaces that are up, and for which; none: for something that several share.
+    missing: Vec<(Option<Name>, String)>,
+    /// Why `up` would refuse a namespace.
+    refused: BTreeMap<Name, Vec<String>>,
+}
+
+impl<'a> View<'a> {
+    fn new(context: &Context<'_>, config: &'a Config, observed: &'a Observed) -> Self {
+        let journal = plan::refreshed(observed);
+        let declared = |name: &&Name| config.namespaces.contains_key(*name);
+        let names: Vec<Name> = journal.members.keys().filter(declared).cloned().collect();
+        let one = |name: &Name| config::why_not(config, name, observed);
+        let (goal, refused) = match config::goal(context, config, &names, observed) {
+            Ok(goal) if !names.is_empty() => (Some(goal), BTreeMap::new()),
+            Ok(_) => (None, BTreeMap::new()),
+            Err(_) => (None, names.iter().map(|name| (name.clone(), one(name))).collect()),
+        };
+        let goal = goal.as_ref().unwrap_or(&journal);
+        let actions = plan::actions(goal, observed);
+        let missing = actions.iter().map(|action| (super::apply::owner(action, goal), action.to_string()));
+        Self { config, observed, missing: missing.collect(), refused, journal }
     }
+
+    fn status(&self, name: &Name) -> Status {
+        match self.observed.journal.members.get(name) {
+            Some(member) => self.up(name, member),
+            None => down(name, self.observed),
+        }
+    }
+
+    fn up(&self, name: &Name, member: &Member) -> Status {
+        let observed = self.observed;
+        let way = self.journal.members.get(name).and_then(|member| self.journal.way(member));
+        // What the host end receives is what the namespace sends.
+        let (tx_bytes, rx_bytes) =
+            observed.host.link(&member.link).and_then(|link| link.bytes).unwrap_or_default();
+        let identity = netns::identity(name).ok().flatten();
+        let mut problems = self.problems(name, member, way);
+        let unreachable = plan::unreachable(&member.dns.servers, member.ipv6, way);
+        problems.extend(unreachable.map(str::to_owned));
+        if member.owner.is_none() && !self.config.namespaces.contains_key(name) {
+            problems.push(format!("up, but not declared any more; nsnat down {name} removes it"));
+        }
+        let state = if problems.is_empty() { State::Up } else { State::Broken };
+        // It is as it should be, only that is of little use to most.
+        if unreachable.is_none() {
+            problems.extend(unresolvable(name, member, way, observed));
+        }
+        Status {
+            state,
+            uplink: way.and_then(|way| way.uplink.clone()),
+            device: way.map(|way| way.dev.clone()),
+            gateway: way.map(|way| way.gateways.clone()).unwrap_or_default(),
+            address: addresses(name, observed),
+            dns: dns(&member.dns),
+            rx_bytes,
+            tx_bytes,
+            processes: identity.map_or(0, |identity| members(identity).len()),
+            problems,
+            ..empty(name)
+        }
+    }
+
+    /// What is wrong: the uplink's device, what others do, and what of the kernel's state is not as declared.
+    fn problems(&self, name: &Name, member: &Member, way: Option<&Way>) -> Vec<String> {
+        let mut out = Vec::new();
+        match way {
+            None => out.push("no uplink can be used at the moment: nothing gets out".into()),
+            Some(way) => out.extend(device_problem(way, self.observed.host.link(&way.dev))),
+        }
+        out.extend(way.into_iter().flat_map(unaddressed));
+        if self.observed.is_taken(name) {
+            out.push(format!(
+                "another namespace has its name, and its processes run on: ip netns del {name}, then nsnat up gives it back"
+            ));
+        }
+        out.extend(shadows(member, &self.journal, self.observed).map(|shadow| shadow.problem()));
+        let refused = self.refused.get(name).into_iter().flatten();
+        out.extend(refused.map(|why| format!("not what is declared, and nsnat up refuses: {why}")));
+        out.extend(self.missing(name));
+        out
+    }
+
+    fn missing(&self, name: &Name) -> Option<String> {
+        let mine = |(owner, _): &&(Option<Name>, String)| owner.as_ref().is_none_or(|owner| owner == name);
+        let mut missing = self.missing.iter().filter(mine);
+        let (_, first) = missing.next()?;
+        let more = match missing.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        Some(format!("missing: {first}{more}; nsnat up repairs it"))
+    }
+}
+
+/// Rules of others that stand before ours.
+pub(super) fn shadows(
+    member: &Member,
+    journal: &Journal,
+    observed: &Observed,
+) -> impl Iterator<Item = plan::Shadow> {
+    let egress = journal.egresses.get(&member.egress);
+    egress.into_iter().flat_map(|egress| plan::shadows(journal, egress, observed))
 }
 
 fn down(name: &Name, observed: &Observed) -> Status {
@@ -73,40 +178,6 @@ fn empty(name: &Name) -> Status {
     }
 }
 
-fn up(name: &Name, member: &Member, config: &Config, observed: &Observed) -> Status {
-    // As it is now: a device that went down or lost an address since is weather, and no repair helps.
-    let journal = &plan::refreshed(observed);
-    let way = journal.members.get(name).and_then(|member| journal.way(member));
-    // What the host end receives is what the namespace sends.
-    let (tx_bytes, rx_bytes) =
-        observed.host.link(&member.link).and_then(|link| link.bytes).unwrap_or_default();
-    let identity = netns::identity(name).ok().flatten();
-    let mut problems = problems(name, way, journal, observed);
-    let unreachable = plan::unreachable(&member.dns.servers, member.ipv6, way);
-    problems.extend(unreachable.map(str::to_owned));
-    if member.owner.is_none() && !config.namespaces.contains_key(name) {
-        problems.push(format!("up, but not declared any more; nsnat down {name} removes it"));
-    }
-    let state = if problems.is_empty() { State::Up } else { State::Broken };
-    // It is as it should be, only that is of little use to most.
-    if unreachable.is_none() {
-        problems.extend(unresolvable(name, member, way, observed));
-    }
-    Status {
-        state,
-        uplink: way.and_then(|way| way.uplink.clone()),
-        device: way.map(|way| way.dev.clone()),
-        gateway: way.map(|way| way.gateways.clone()).unwrap_or_default(),
-        address: addresses(name, observed),
-        dns: dns(&member.dns),
-        rx_bytes,
-        tx_bytes,
-        processes: identity.map_or(0, |identity| members(identity).len()),
-        problems,
-        ..empty(name)
-    }
-}
-
 fn addresses(name: &Name, observed: &Observed) -> Vec<ipnetwork::IpNetwork> {
     let Some(Netns::Alive { stack, .. }) = observed.namespaces.get(name) else { return Vec::new() };
     let plain = |net: &ipnetwork::IpNetwork| match net.ip() {
@@ -134,28 +205,6 @@ pub(super) fn unresolvable(
     why.filter(|_| !by_hand).map(str::to_owned)
 }
 
-/// What is wrong: the uplink's device, and what of the kernel's state is not as the journal says.
-fn problems(name: &Name, way: Option<&Way>, journal: &Journal, observed: &Observed) -> Vec<String> {
-    let mut out = Vec::new();
-    match way {
-        None => out.push("no uplink can be used at the moment: nothing gets out".into()),
-        Some(way) => out.extend(device_problem(way, observed.host.link(&way.dev))),
-    }
-    out.extend(way.into_iter().flat_map(unaddressed));
-    if observed.is_taken(name) {
-        out.push(format!(
-            "another namespace has its name, and its processes run on: ip netns del {name}, then nsnat up gives it back"
-        ));
-    }
-    let missing = missing(name, journal, observed);
-    if let Some(first) = missing.first() {
-        let more =
-            if missing.len() > 1 { format!(" (and {} more)", missing.len() - 1) } else { String::new() };
-        out.push(format!("missing: {first}{more}; nsnat up repairs it"));
-    }
-    out
-}
-
 fn device_problem(way: &Way, link: Option<&Link>) -> Option<String> {
     let dev = &way.dev;
     match link {
@@ -174,14 +223,4 @@ fn unaddressed(way: &Way) -> impl Iterator<Item = String> {
     way.waiting.iter().filter(|_| way.up).map(move |family| {
         format!("{dev} has no {family} address: nothing gets out by {family}; once it has one: nsnat up")
     })
-}
-
-/// What has to be done for a namespace, or for what it shares with others.
-fn missing(name: &Name, journal: &Journal, observed: &Observed) -> Vec<String> {
-    let actions = plan::actions(journal, observed);
-    let mine = |action: &&plan::Action| match super::apply::owner(action, journal) {
-        Some(owner) => owner == *name,
-        None => true,
-    };
-    actions.iter().filter(mine).map(ToString::to_string).collect()
 }

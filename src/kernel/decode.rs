@@ -157,7 +157,8 @@ pub(super) fn rule(message: &RouteNetlinkMessage) -> Option<Rule> {
     let RouteNetlinkMessage::NewRule(message) = message else { return None };
     let family = family(message.header.family)?;
     let mut out = Rule::new(family, 0, rule_action(message), 0);
-    out.foreign = message.header.flags.contains(RuleFlags::Invert) || message.header.tos != 0;
+    out.more.invert = message.header.flags.contains(RuleFlags::Invert);
+    out.more.narrow = message.header.tos != 0;
     for attribute in &message.attributes {
         rule_attribute(&mut out, attribute, message);
     }
@@ -168,6 +169,9 @@ fn rule_action(message: &RuleMessage) -> RuleAction {
     match message.header.action {
         rule::RuleAction::ToTable => RuleAction::Lookup(u32::from(message.header.table)),
         rule::RuleAction::Unreachable => RuleAction::Unreachable,
+        rule::RuleAction::Blackhole => RuleAction::Blackhole,
+        rule::RuleAction::Prohibit => RuleAction::Prohibit,
+        rule::RuleAction::Goto => RuleAction::Goto(0),
         _ => RuleAction::Other,
     }
 }
@@ -194,12 +198,17 @@ fn rule_attribute(out: &mut Rule, attribute: &RuleAttribute, message: &RuleMessa
                 *to = *table;
             }
         }
+        RuleAttribute::Goto(preference) => out.action = RuleAction::Goto(*preference),
+        RuleAttribute::Iifname(name) => out.more.iif = Some(name.clone()),
+        RuleAttribute::Oifname(name) => out.more.oif = Some(name.clone()),
+        RuleAttribute::L3MDev(of_vrf) => out.more.l3mdev = *of_vrf,
+        RuleAttribute::UidRange(range) => out.more.uids = Some((range.start, range.end)),
         // "none" is how the kernel spells the absence of these two.
         RuleAttribute::SuppressPrefixLen(u32::MAX) | RuleAttribute::SuppressIfGroup(u32::MAX) => {}
         RuleAttribute::SuppressPrefixLen(prefix) => out.suppress = u8::try_from(*prefix).ok(),
         // Kernels from 6.15 on spell a single port's mask out.
         RuleAttribute::Other(nla) if nla.kind() == DESTINATION_PORT_MASK && is_all_ones(nla) => {}
-        _ => out.foreign = true,
+        _ => out.more.narrow = true,
     }
 }
 

@@ -126,7 +126,10 @@ pub(super) fn rule(rule: &Rule) -> RuleMessage {
             out.header.action = rule::RuleAction::ToTable;
             out.attributes.push(RuleAttribute::Table(table));
         }
-        RuleAction::Unreachable | RuleAction::Other => out.header.action = rule::RuleAction::Unreachable,
+        RuleAction::Blackhole => out.header.action = rule::RuleAction::Blackhole,
+        RuleAction::Unreachable | RuleAction::Prohibit | RuleAction::Goto(_) | RuleAction::Other => {
+            out.header.action = rule::RuleAction::Unreachable;
+        }
     }
     out.attributes.extend(rule.suppress.map(|prefix| RuleAttribute::SuppressPrefixLen(prefix.into())));
     if let Some(net) = rule.from {

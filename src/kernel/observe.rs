@@ -24,8 +24,10 @@ const INSIDE_SYSCTLS: [&str; 6] = [
 ];
 
 /// Sysctls of a device of the host that we ever set, below `net/`.
-const DEVICE_SYSCTLS: [(&str, &str); 7] = [
+const DEVICE_SYSCTLS: [(&str, &str); 9] = [
     ("ipv4", "route_localnet"),
+    ("ipv4", "rp_filter"),
+    ("ipv4", "src_valid_mark"),
     ("ipv4", "forwarding"),
     ("ipv6", "force_forwarding"),
     ("ipv6", "forwarding"),
@@ -40,7 +42,7 @@ fn host_sysctls<'a>(devices: impl Iterator<Item = &'a str>) -> BTreeMap<String, 
     let mut keys: Vec<String> = devices.flat_map(of_device).collect();
     let whole = ["all/forwarding", "default/forwarding", "default/accept_ra"];
     keys.extend(whole.map(|key| format!("net/ipv6/conf/{key}")));
-    keys.push("net/ipv4/ip_forward".into());
+    keys.extend(["net/ipv4/ip_forward", "net/ipv4/conf/all/rp_filter"].map(String::from));
     keys.extend(numbers::INHERITED.map(String::from));
     sysctl::read_all(&keys)
 }

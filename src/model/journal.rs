@@ -18,11 +18,11 @@ use super::name::Name;
 use super::stack::Family;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// All that is up, resolved.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Journal {
     /// Mask of our bits in a packet's mark.
@@ -43,6 +43,36 @@ pub struct Journal {
     pub made_netns_dir: bool,
     /// Digest of the skeleton's rules as they read back after loading.
     pub skeleton: Option<String>,
+    /// Preference of the first of our rules.
+    pub first: u32,
+    /// Where our rules began before: some may be there still.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub earlier: BTreeSet<u32>,
+    /// Bridges among the devices that forward for our sake only.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub bridges: BTreeSet<String>,
+}
+
+fn usual_first() -> u32 {
+    super::numbers::preference::FIRST
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            mask: 0,
+            host: None,
+            inherited: BTreeMap::new(),
+            egresses: BTreeMap::new(),
+            members: BTreeMap::new(),
+            sysctls: BTreeMap::new(),
+            made_netns_dir: false,
+            skeleton: None,
+            first: usual_first(),
+            earlier: BTreeSet::new(),
+            bridges: BTreeSet::new(),
+        }
+    }
 }
 
 impl Journal {

@@ -82,6 +82,16 @@ macro_rules! sets {
 sets! {
     /// Host end → its egress's mark.
     MarkOf = "mark_of": [Device] => [Mark];
+    /// Marks that the packets of a host end should have.
+    Marked = "marked": [Mark, Device] => [];
+    /// A namespace's IPv4 address → the mark of answers to it.
+    AnswerMark4 = "answer_mark4": [Address] => [Mark];
+    /// A namespace's IPv6 address → the mark of answers to it.
+    AnswerMark6 = "answer_mark6": [Address] => [Mark];
+    /// Namespaces' IPv4 addresses.
+    Inside4 = "inside4": [Address] => [];
+    /// Namespaces' IPv6 addresses.
+    Inside6 = "inside6": [Address] => [];
     /// Ways out by IPv4: mark, device, next hop.
     Ways4 = "ways4": [Mark, Device, Address] => [];
     /// Ways out by IPv6.
@@ -96,6 +106,16 @@ sets! {
     Opened4 = "opened4": [Device] => [];
     /// Devices on which IPv6 forwarding is on for our sake only.
     Opened6 = "opened6": [Device] => [];
+    /// Bridges among the opened devices, twice: frames from port to port have the bridge as both devices.
+    Bridged = "bridged": [Device, Device] => [];
+    /// IPv4 servers that a namespace's questions may go to.
+    ToldTo4 = "told_to4": [Device, Address, Port] => [];
+    /// IPv6 servers that a namespace's questions may go to.
+    ToldTo6 = "told_to6": [Device, Address, Port] => [];
+    /// IPv4 servers whose questions go to another one.
+    ToldOld4 = "told_old4": [Device, Address, Port] => [];
+    /// IPv6 servers whose questions go to another one.
+    ToldOld6 = "told_old6": [Device, Address, Port] => [];
     /// Where a query to one server goes instead, IPv4.
     DnsOne4 = "dns_one4": [Device, Address, Port] => [Address, Port];
     /// Where a query to one server goes instead, IPv6.

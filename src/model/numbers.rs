@@ -28,28 +28,29 @@ pub const HOST_PROTOCOL: u8 = libc::RTPROT_KERNEL;
 /// iproute2's rt_protos.
 pub const INSIDE_PROTOCOL: u8 = 213;
 
-/// Preferences of our rules on the host: below Tailscale's (5210) and far below main's (32766).
+/// Preferences of our rules on the host: places in a block, which begins at [`FIRST`](preference::FIRST) or, where rules
+/// of others come before that and would take our packets, before those (`plan::precedence`).
 pub mod preference {
-    /// `from SUBNET to SERVER ipproto P dport 53 lookup main`: DNS servers that a namespace asks by the host's own way.
-    pub const HOST_DNS: u32 = 4209;
+    /// Where the block begins by default: below Tailscale's rules (5210) and far below main's (32766).
+    pub const FIRST: u32 = 4207;
     /// `to SLICE lookup main suppress_prefixlength N`: the way back to the namespaces that are there, also for the
     /// kernel's own ICMPv6 errors, which it sends from an address in the slice.
-    pub const BACK: u32 = 4207;
-    /// `to SLICE unreachable`: what is meant for a namespace whose link is gone (an answer that conntrack turned
-    /// around, the host's own) would otherwise leave by the host's default route.
-    pub const BACK_FLOOR: u32 = 4208;
-    /// `fwmark V/MASK lookup T`.
-    pub const MARK: u32 = 4210;
-    /// `from SLICE lookup T`: holds without marks, and satisfies a strict `rp_filter`.
-    pub const SOURCE: u32 = 4211;
+    pub const BACK: u32 = 0;
+    /// `to SLICE blackhole`: what is meant for a namespace whose link is gone (an answer that conntrack turned around, the
+    /// host's own) would otherwise leave by the host's default route. Silent, because an error would leave by that, too.
+    pub const BACK_FLOOR: u32 = 1;
+    /// `from SUBNET to SERVER fwmark V/MASK ipproto P dport 53 lookup main`: DNS servers that a namespace asks by the
+    /// host's own way.
+    pub const HOST_DNS: u32 = 2;
+    /// `fwmark V/MASK lookup T`. By the mark alone: while the nft table is gone, and with it marks, masquerade and the
+    /// rewriting of DNS, nothing leaves.
+    pub const MARK: u32 = 3;
     /// `fwmark V/MASK unreachable`: when the table was flushed by somebody.
-    pub const MARK_FLOOR: u32 = 4212;
-    /// `from SLICE unreachable`.
-    pub const SOURCE_FLOOR: u32 = 4213;
-    /// Rules by destination.
-    pub const WAY_BACK: [u32; 2] = [BACK, BACK_FLOOR];
-    /// All of them; a rule of ours has one of these.
-    pub const ALL: [u32; 7] = [BACK, BACK_FLOOR, HOST_DNS, MARK, SOURCE, MARK_FLOOR, SOURCE_FLOOR];
+    pub const MARK_FLOOR: u32 = 5;
+    /// `from SLICE unreachable`: without a mark nothing gets out.
+    pub const SOURCE_FLOOR: u32 = 6;
+    /// How many preferences the block takes.
+    pub const SIZE: u32 = 7;
     /// Inside a namespace: DNS to loopback is diverted before the local table is asked.
     pub const INSIDE_DNS: u32 = 10;
     /// Inside a namespace: the local table's new place (0 is the kernel's).

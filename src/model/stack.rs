@@ -178,8 +178,45 @@ pub enum RuleAction {
     Lookup(u32),
     /// Answers unreachable.
     Unreachable,
-    /// One of the actions that we never use.
+    /// Drops without a word.
+    Blackhole,
+    /// Answers that it is forbidden.
+    Prohibit,
+    /// Goes on with the rule of that preference.
+    Goto(u32),
+    /// One of the actions that decide nothing.
     Other,
+}
+
+/// Selectors of a rule that rules of ours never have. What the kernel has beyond these counts as `narrow`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Selectors {
+    /// `not`: matches what the selectors together do not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub invert: bool,
+    /// Device by which a packet comes in; `lo` for the host's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iif: Option<String>,
+    /// Device that a socket of the host is bound to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oif: Option<String>,
+    /// Packets of devices that belong to a VRF.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub l3mdev: bool,
+    /// First and last user number; forwarded packets have 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uids: Option<(u32, u32)>,
+    /// Something that a part of the packets of any program has: protocol, ports, type of service.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub narrow: bool,
+}
+
+impl Selectors {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Protocol and destination port that a rule can select by.
@@ -218,9 +255,9 @@ pub struct Rule {
     /// Who made it (FRA_PROTOCOL).
     #[serde(default)]
     pub protocol: u8,
-    /// Has a selector or flag that we never use: certainly somebody else's.
-    #[serde(default)]
-    pub foreign: bool,
+    /// Selectors that we never use: certainly somebody else's.
+    #[serde(default, skip_serializing_if = "Selectors::is_empty")]
+    pub more: Selectors,
 }
 
 impl Rule {
@@ -236,7 +273,7 @@ impl Rule {
             action,
             suppress: None,
             protocol,
-            foreign: false,
+            more: Selectors::default(),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! before. A block that overlaps an address or a route of the host is passed over, as is a number whose mark or
 //! table somebody else uses.
 
-use super::diff::is_our_rule;
+use super::precedence::{Blocks, is_our_table};
 use crate::config::{Config, Settings};
 use crate::model::{Egress, Journal, Observed, Route, RuleAction, numbers};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
@@ -23,10 +23,11 @@ pub(super) struct Taken {
 impl Taken {
     /// Looks through the host's rules, routes and addresses.
     pub(super) fn new(observed: &Observed, config: &Config) -> Self {
-        let rules = || observed.host.rules.iter().filter(|rule| !is_our_rule(rule));
+        let blocks = Blocks::of(observed);
+        let rules = || observed.host.rules.iter().filter(|rule| !blocks.has(rule));
         let looked_up = rules().filter_map(|rule| match rule.action {
             RuleAction::Lookup(table) => Some(table),
-            RuleAction::Unreachable | RuleAction::Other => None,
+            _ => None,
         });
         let routes = || observed.host.routes.iter().filter(|route| !is_our_route(route));
         let ours = |dev: &str| observed.host.link(dev).is_some_and(super::diff::is_our_link);
@@ -62,8 +63,7 @@ impl Taken {
 }
 
 fn is_our_route(route: &Route) -> bool {
-    let tables = numbers::TABLE_BASE + 1..=numbers::TABLE_BASE + numbers::MAX_EGRESS;
-    tables.contains(&route.table) && route.protocol == numbers::HOST_PROTOCOL
+    is_our_table(route.table) && route.protocol == numbers::HOST_PROTOCOL
 }
 
 /// Whether two networks share an address.

@@ -39,19 +39,36 @@ pub fn desired(journal: &Journal, features: Features) -> Desired {
     for (family, dev) in hold::opened(journal) {
         out.elements.insert(hold::opening(family, dev));
     }
+    out.elements.extend(journal.bridges.iter().map(|bridge| hold::bridged(bridge)));
     for (name, member) in &journal.members {
         let Some(egress) = journal.egresses.get(&member.egress) else { continue };
         let net = Addresses::new(egress, member, features);
-        host_end(&mut out, name, member, egress, &net, features);
+        host_end(&mut out, journal, (name, member), egress, &net, features);
         let mut inside = inside(member, egress, &net, features);
         inside.sysctls.extend(journal.inherited.clone());
         out.inside.insert(name.clone(), inside);
-        out.elements.insert(Element {
-            set: Set::MarkOf,
-            key: vec![Datum::Device(member.link.clone())],
-            value: vec![Datum::Mark(egress_mark(journal, egress))],
-        });
+        out.elements.extend(marks(&member.link, egress_mark(journal, egress), &net));
         out.elements.extend(dns::elements(&member.link, &member.dns));
+    }
+    out
+}
+
+/// What gives a namespace's packets their mark, and keeps others from taking it: by the host end on the way out, by the
+/// namespace's address (before masquerade) on the way back.
+fn marks(link: &str, mark: u32, net: &Addresses) -> Vec<Element> {
+    let (dev, mark) = (Datum::Device(link.into()), Datum::Mark(mark));
+    let mut out = vec![
+        Element { set: Set::MarkOf, key: vec![dev.clone()], value: vec![mark.clone()] },
+        Element { set: Set::Marked, key: vec![mark.clone(), dev], value: Vec::new() },
+    ];
+    for ends in &net.ends {
+        let (answers, inside) = match ends.family {
+            Family::V4 => (Set::AnswerMark4, Set::Inside4),
+            Family::V6 => (Set::AnswerMark6, Set::Inside6),
+        };
+        let key = vec![Datum::Address(ends.inside.ip())];
+        out.push(Element { set: answers, key: key.clone(), value: vec![mark.clone()] });
+        out.push(Element { set: inside, key, value: Vec::new() });
     }
     out
 }
@@ -134,45 +151,50 @@ fn egress_routing(out: &mut Desired, journal: &Journal, egress: &Egress, feature
         if sources.is_empty() {
             continue;
         }
-        out.host.rules.extend(rules(mark, table, family, &sources));
+        out.host.rules.extend(rules(journal.first, mark, table, family, &sources));
         out.host.routes.extend(table_routes(egress, table, family));
     }
 }
 
-fn members<'a>(journal: &'a Journal, egress: &'a Egress) -> impl Iterator<Item = &'a Member> {
+/// The namespaces of an egress.
+pub(super) fn members<'a>(journal: &'a Journal, egress: &'a Egress) -> impl Iterator<Item = &'a Member> {
     journal.members.values().filter(|member| journal.egresses.get(&member.egress) == Some(egress))
 }
 
-/// Where an egress's packets come from: its slices, and the subnets that were chosen by hand.
+/// Where an egress's packets come from, as far as the host has that family.
 fn sources(journal: &Journal, egress: &Egress, family: Family, features: Features) -> Vec<IpNetwork> {
+    if family == Family::V6 && !features.ipv6 { Vec::new() } else { all_sources(journal, egress, family) }
+}
+
+/// Where an egress's packets come from: its slices, and the subnets that were chosen by hand.
+pub(super) fn all_sources(journal: &Journal, egress: &Egress, family: Family) -> Vec<IpNetwork> {
     match family {
         Family::V4 => {
             let own = members(journal, egress).filter(|m| m.own_subnet).map(|m| m.subnet);
             egress.slices.iter().copied().chain(own).map(IpNetwork::V4).collect()
         }
-        Family::V6 => egress.slice6.filter(|_| features.ipv6).map(IpNetwork::V6).into_iter().collect(),
+        Family::V6 => egress.slice6.map(IpNetwork::V6).into_iter().collect(),
     }
 }
 
-/// By source as well as by mark, because that satisfies a strict `rp_filter` and holds when somebody flushed nft and
-/// our marks with it; and by destination, for the way back.
-fn rules(mark: (u32, u32), table: u32, family: Family, sources: &[IpNetwork]) -> Vec<Rule> {
+/// By mark, and closed to what has the source and no mark: while somebody flushed nft and our marks with it, there is
+/// neither masquerade nor rewriting. And by destination, for the way back.
+fn rules(first: u32, mark: (u32, u32), table: u32, family: Family, sources: &[IpNetwork]) -> Vec<Rule> {
     use numbers::preference as pref;
-    let rule = |preference, action| Rule::new(family, preference, action, numbers::HOST_PROTOCOL);
+    let rule = |place, action| Rule::new(family, first + place, action, numbers::HOST_PROTOCOL);
     let by_mark = |r: Rule| Rule { mark: Some(mark), ..r };
     let mut out = vec![
         by_mark(rule(pref::MARK, RuleAction::Lookup(table))),
         by_mark(rule(pref::MARK_FLOOR, RuleAction::Unreachable)),
     ];
     for source in sources {
-        let from = Some(*source);
+        let here = Some(*source);
         let main = RuleAction::Lookup(u32::from(libc::RT_TABLE_MAIN));
         // Only a route to a part of the slice is a way back: neither a default route nor the halves of one.
         let suppress = source.prefix().checked_sub(1);
-        out.push(Rule { to: from, suppress, ..rule(pref::BACK, main) });
-        out.push(Rule { to: from, ..rule(pref::BACK_FLOOR, RuleAction::Unreachable) });
-        out.push(Rule { from, ..rule(pref::SOURCE, RuleAction::Lookup(table)) });
-        out.push(Rule { from, ..rule(pref::SOURCE_FLOOR, RuleAction::Unreachable) });
+        out.push(Rule { to: here, suppress, ..rule(pref::BACK, main) });
+        out.push(Rule { to: here, ..rule(pref::BACK_FLOOR, RuleAction::Blackhole) });
+        out.push(Rule { from: here, ..rule(pref::SOURCE_FLOOR, RuleAction::Unreachable) });
     }
     out
 }
@@ -240,8 +262,8 @@ fn widest(nets: &[IpNetwork]) -> impl Iterator<Item = &IpNetwork> {
 /// The host end of a namespace's veth, and the routes to it in its egress's table.
 fn host_end(
     out: &mut Desired,
-    name: &Name,
-    member: &Member,
+    journal: &Journal,
+    (name, member): (&Name, &Member),
     egress: &Egress,
     net: &Addresses,
     features: Features,
@@ -268,7 +290,8 @@ fn host_end(
         // The guard lets only port 53 of the host's loopback through.
         out.host.sysctls.insert(format!("net/ipv4/conf/{dev}/route_localnet"), "1".into());
     }
-    out.host.rules.extend(dns::rules(&member.dns, net.ends.iter().map(|ends| ends.net)));
+    let mark = (egress_mark(journal, egress), journal.mask);
+    out.host.rules.extend(dns::rules(&member.dns, journal.first, mark, net.ends.iter().map(|ends| ends.net)));
 }
 
 /// Without IPv6 there is not even a link-local address, by which services of the host could be reached. A device whose

@@ -10,6 +10,7 @@
 use super::action::{Action, Flows, LinkChange, Place};
 use super::desired::{self, Desired};
 use super::hold;
+use super::precedence::{Blocks, is_our_table};
 use crate::model::{
     Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set,
     Stack, dnsaddr, numbers,
@@ -73,7 +74,7 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::AddRule { .. } => 12,
         Action::RemoveNetns { .. } => 21,
         // The way back is kept in until nobody has the address and its flows are forgotten.
-        Action::RemoveRule { rule, .. } if numbers::preference::WAY_BACK.contains(&rule.preference) => 26,
+        Action::RemoveRule { rule, .. } if rule.from.is_none() && rule.to.is_some() => 26,
         Action::RemoveRule { .. } => 22,
         Action::RemoveRoute { .. } => 23,
         Action::RemoveAddress { .. } => 24,
@@ -167,30 +168,21 @@ fn inside_is_ours(have: &Stack, want: &Stack) -> Ours {
         rules: have
             .rules
             .iter()
-            .filter(|r| !r.foreign && (r.protocol == numbers::INSIDE_PROTOCOL || local(r)))
+            .filter(|r| r.more.is_empty() && (r.protocol == numbers::INSIDE_PROTOCOL || local(r)))
             .cloned()
             .collect(),
         addresses: addresses_on(have, tagged),
     }
 }
 
-/// On the host: routes of our tables and rules of our preferences, both of protocol "kernel", and the addresses of
-/// our links.
-fn host_is_ours(have: &Stack) -> Ours {
-    let tables = numbers::TABLE_BASE + 1..=numbers::TABLE_BASE + numbers::MAX_EGRESS;
-    let route = |r: &&Route| tables.contains(&r.table) && r.protocol == numbers::HOST_PROTOCOL;
+/// On the host: routes of our tables and rules of our blocks, both of protocol "kernel", and the addresses of our links.
+fn host_is_ours(have: &Stack, blocks: &Blocks) -> Ours {
+    let route = |r: &&Route| is_our_table(r.table) && r.protocol == numbers::HOST_PROTOCOL;
     Ours {
         routes: have.routes.iter().filter(route).cloned().collect(),
-        rules: have.rules.iter().filter(|r| is_our_rule(r)).cloned().collect(),
+        rules: have.rules.iter().filter(|r| blocks.has(r)).cloned().collect(),
         addresses: addresses_on(have, |link| is_our_link(link)),
     }
-}
-
-/// Whether a rule of the host is ours.
-pub(super) fn is_our_rule(rule: &Rule) -> bool {
-    !rule.foreign
-        && rule.protocol == numbers::HOST_PROTOCOL
-        && numbers::preference::ALL.contains(&rule.preference)
 }
 
 /// Whether a link of the host is ours.
@@ -275,7 +267,7 @@ fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &
     }
     let mut have = have.clone();
     forget(&mut have, &removed);
-    let ours = host_is_ours(&have);
+    let ours = host_is_ours(&have, &Blocks::of(observed));
     stacks(out, &Place::Host, &want, &have, &ours);
 }
 

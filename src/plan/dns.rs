@@ -4,6 +4,7 @@ use super::names::{Names, never_leaves};
 use crate::config::{self, Block, Located, Namespace, Problem};
 use crate::model::{Datum, DnsMode, Element, Family, Name, Port, Rewrite, Rule, RuleAction, Set, numbers};
 use ipnetwork::IpNetwork;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 const TCP: u8 = 6;
@@ -127,6 +128,7 @@ pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
         let set = by_family(old.ip(), Set::DnsBut4, Set::DnsBut6);
         out.push(element(set, &[Datum::Address(old.ip())], &[]));
     }
+    out.extend(told(link, dns));
     for server in dns.host_servers() {
         out.push(element(by_family(server, Set::DnsHost4, Set::DnsHost6), &[Datum::Address(server)], &[]));
     }
@@ -138,16 +140,35 @@ pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
     out
 }
 
+/// What the guard holds questions against: where they may go, and which servers' questions go elsewhere.
+fn told(link: &str, dns: &DnsMode) -> BTreeSet<Element> {
+    let element = |(four, six), server: &SocketAddr| {
+        let key = [&[Datum::Device(link.into())], &place(server)[..]].concat();
+        Element { set: by_family(server.ip(), four, six), key, value: Vec::new() }
+    };
+    let new = dns.servers.iter().chain(dns.rewrites.iter().map(|rewrite| &rewrite.new));
+    let new = new.map(|server| element((Set::ToldTo4, Set::ToldTo6), server));
+    let old = dns.rewrites.iter().map(|rewrite| element((Set::ToldOld4, Set::ToldOld6), &rewrite.old));
+    new.chain(old).collect()
+}
+
 /// Rules that send a namespace's queries, and nothing else, to the host's own servers by the host's own way.
-pub(super) fn rules(dns: &DnsMode, subnets: impl Iterator<Item = IpNetwork>) -> Vec<Rule> {
+pub(super) fn rules(
+    dns: &DnsMode,
+    first: u32,
+    mark: (u32, u32),
+    subnets: impl Iterator<Item = IpNetwork>,
+) -> Vec<Rule> {
     let main = RuleAction::Lookup(u32::from(libc::RT_TABLE_MAIN));
     let subnets: Vec<IpNetwork> = subnets.collect();
     let one = |(server, protocol): (IpAddr, u8)| {
         let family = Family::of(server);
         let from = subnets.iter().copied().find(|net| Family::of_net(*net) == family)?;
-        let rule = Rule::new(family, numbers::preference::HOST_DNS, main, numbers::HOST_PROTOCOL);
+        let preference = first + numbers::preference::HOST_DNS;
+        let rule = Rule::new(family, preference, main, numbers::HOST_PROTOCOL);
         let port = Some(Port { protocol, port: crate::model::dnsaddr::PORT });
-        Some(Rule { from: Some(from), to: Some(IpNetwork::from(server)), port, ..rule })
+        let (from, to) = (Some(from), Some(IpNetwork::from(server)));
+        Some(Rule { from, to, port, mark: Some(mark), ..rule })
     };
     dns.host_servers().flat_map(|server| [(server, TCP), (server, UDP)]).filter_map(one).collect()
 }

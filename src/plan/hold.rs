@@ -54,6 +54,12 @@ pub(super) fn opening(family: Family, dev: &str) -> Element {
     Element { set, key: vec![Datum::Device(dev.into())], value: Vec::new() }
 }
 
+/// The element of the guard for a bridge that forwards for our sake only.
+pub(super) fn bridged(dev: &str) -> Element {
+    let dev = Datum::Device(dev.into());
+    Element { set: Set::Bridged, key: vec![dev.clone(), dev], value: Vec::new() }
+}
+
 /// Finds the sysctls of devices that got another name since; and notes what the table tells and the journal does not
 /// know, because it was lost: forwarding that is on for our sake.
 pub fn recall(observed: &mut Observed) {
@@ -61,9 +67,13 @@ pub fn recall(observed: &mut Observed) {
     for family in Family::BOTH {
         for link in &observed.host.links {
             if observed.table.elements.contains(&opening(family, &link.name)) {
-                let key = forwarding(family, &link.name, observed.features);
-                let held = || Held { before: "0".into(), now: "1".into(), device: known_index(link) };
-                observed.journal.sysctls.entry(key).or_insert_with(held);
+                for key in [forwarding(family, &link.name, observed.features), valid_mark(&link.name)] {
+                    let is_on = observed.host.sysctls.get(&key).is_none_or(|value| value == "1");
+                    let held = || Held { before: "0".into(), now: "1".into(), device: known_index(link) };
+                    if is_on {
+                        observed.journal.sysctls.entry(key).or_insert_with(held);
+                    }
+                }
             }
         }
     }
@@ -110,6 +120,7 @@ pub(super) fn note(journal: &mut Journal, observed: &Observed) {
     let mut wanted: BTreeMap<String, &str> = BTreeMap::new();
     wanted.extend(uplinks(journal, observed.features).into_iter().map(|key| (key, "1")));
     wanted.extend(towards_servers(journal, observed).map(|key| (key, "1")));
+    wanted.extend(marks_that_count(journal, observed).into_iter().map(|key| (key, "1")));
     if wanted.contains_key(ALL6) && before(ALL6).as_deref() == Some("0") {
         wanted.extend(listeners(observed, &before));
         wanted.extend(routers(&noted, observed));
@@ -120,6 +131,27 @@ pub(super) fn note(journal: &mut Journal, observed: &Observed) {
         Some((key, Held { before, now: now.into(), device }))
     };
     journal.sysctls = wanted.into_iter().filter_map(held).collect();
+    let is_bridge =
+        |dev: &&str| observed.host.link(dev).is_some_and(|link| link.kind.as_deref() == Some("bridge"));
+    let bridges = opened(journal).map(|(_, dev)| dev).filter(is_bridge).map(str::to_owned).collect();
+    journal.bridges = bridges;
+}
+
+/// Where the host checks the reverse path of what comes in (`rp_filter`), answers to a namespace pass only if the check
+/// knows their mark: rules select by nothing else.
+fn marks_that_count(journal: &Journal, observed: &Observed) -> Vec<String> {
+    let value = |dev: &str, key: &str| observed.host.sysctls.get(&format!("net/ipv4/conf/{dev}/{key}"));
+    let is_on = |dev: &str, key: &str| value(dev, key).is_some_and(|value| value != "0");
+    let ways = journal.egresses.values().filter_map(|egress| egress.way.as_ref()).map(|way| way.dev.as_str());
+    let servers = journal.members.values().flat_map(|member| member.dns.host_servers());
+    let devices = ways.chain(servers.filter_map(|server| device_towards(server, observed)));
+    let checked = |dev: &&str| is_on(dev, "rp_filter") || is_on("all", "rp_filter");
+    devices.filter(checked).map(valid_mark).collect()
+}
+
+/// The sysctl that makes the check of the reverse path know a packet's mark.
+fn valid_mark(dev: &str) -> String {
+    format!("net/ipv4/conf/{dev}/src_valid_mark")
 }
 
 /// Forwarding for the devices of all ways. IPv6 only where a namespace has it.

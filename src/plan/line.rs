@@ -135,10 +135,18 @@ fn route(route: &Route) -> String {
 }
 
 fn rule(rule: &Rule) -> String {
+    format!("{} protocol {}", rule_text(rule), protocol(rule.protocol))
+}
+
+/// A rule as ip-rule(8) writes it, without its maker.
+pub fn rule_text(rule: &Rule) -> String {
     let mut out = format!("pref {}", rule.preference);
     let mut put = |text: String| {
         let _ = write!(out, " {text}");
     };
+    if rule.more.invert {
+        put("not".into());
+    }
     if let Some(net) = rule.from {
         put(format!("from {net}"));
     }
@@ -151,14 +159,24 @@ fn rule(rule: &Rule) -> String {
     if let Some(port) = rule.port {
         put(format!("ipproto {} dport {}", port.protocol, port.port));
     }
+    let devices = [("iif", &rule.more.iif), ("oif", &rule.more.oif)];
+    devices.iter().filter_map(|(word, dev)| Some((word, dev.as_ref()?))).for_each(|(word, dev)| {
+        put(format!("{word} {}", quote(dev)));
+    });
+    if let Some((first, last)) = rule.more.uids {
+        put(format!("uidrange {first}-{last}"));
+    }
     match rule.action {
         RuleAction::Lookup(table) => put(format!("lookup {table}")),
-        RuleAction::Unreachable | RuleAction::Other => put("unreachable".into()),
+        RuleAction::Goto(preference) => put(format!("goto {preference}")),
+        RuleAction::Unreachable => put("unreachable".into()),
+        RuleAction::Blackhole => put("blackhole".into()),
+        RuleAction::Prohibit => put("prohibit".into()),
+        RuleAction::Other => put("nop".into()),
     }
     if let Some(prefix) = rule.suppress {
         put(format!("suppress_prefixlength {prefix}"));
     }
-    put(format!("protocol {}", protocol(rule.protocol)));
     out
 }
 

@@ -23,6 +23,7 @@ mod dns;
 mod hold;
 mod line;
 mod names;
+mod precedence;
 mod resolve;
 mod verdict;
 mod way;
@@ -31,8 +32,9 @@ pub use action::{Action, Flows, LinkChange, Place};
 pub use desired::Desired;
 pub use diff::diff;
 pub use hold::recall;
-pub use line::{element_text, forget_text};
+pub use line::{element_text, forget_text, rule_text};
 pub use names::{unreachable, unresolvable};
+pub use precedence::{Shadow, shadows};
 pub use resolve::{Selection, refreshed, resolve, tidy, with_dns, without};
 pub use verdict::{Verdict, judge};
 

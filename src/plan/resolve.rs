@@ -1,7 +1,7 @@
 //! Configuration → journal: every namespace with its device, gateways, numbers and subnet found.
 
 use super::names::{self, Names};
-use super::{alloc, dns, hold, way};
+use super::{alloc, dns, hold, precedence, way};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::{
     Account, Allowed, DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers,
@@ -123,6 +123,7 @@ pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> Journal 
 pub fn tidy(journal: &mut Journal, observed: &Observed) {
     prune(journal);
     hold::note(journal, observed);
+    precedence::place(journal, observed);
 }
 
 /// Egresses without members go.

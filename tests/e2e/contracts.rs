@@ -199,6 +199,7 @@ fn rules(kernel: &mut Contract, place: &Place) {
             lookup(4210),
             Rule { mark: Some((0x0700_0000, MASK)), ..lookup(4210) },
             Rule { from: Some(net(some)), ..lookup(4211) },
+            Rule { to: Some(net(some)), action: RuleAction::Blackhole, ..lookup(4208) },
             Rule { mark: Some((0x0700_0000, MASK)), action: RuleAction::Unreachable, ..lookup(4212) },
             Rule { from: Some(net(some)), action: RuleAction::Unreachable, ..lookup(4213) },
             Rule { to: Some(net(some)), port: port(6), ..lookup(10) },

@@ -39,7 +39,7 @@ fn up_repairs_what_others_took_away() {
     let whole = kernel_state(&lab);
     for damage in [
         "ip rule del pref 4210",
-        "ip rule del pref 4211; ip rule del pref 4213",
+        "ip rule del pref 4208; ip rule del pref 4213",
         "ip route flush table 213001",
         "nft delete table inet nsnat",
         "nft flush ruleset",
@@ -155,4 +155,19 @@ fn processes_of_others_are_not_taken_for_ours() {
         "nsnat: namespace slow: it is not up\nhint: nsnat status shows what is",
     );
     lab.says("nsnat down slow --kill; kill -0 $(cat /run/lab/pid) && echo alive", "slow: down\nalive");
+}
+
+/// What `plan` would do, `status` knows: here the device's own gateway is another one now.
+#[test]
+fn status_knows_what_plan_would_do() {
+    let lab = Lab::new();
+    lab.declare("[namespace.slow]\ndev = \"eth0\"");
+    lab.ok("nsnat up -q 2>/dev/null");
+    lab.says("nsnat status -o json | jq -r .namespaces[].state; nsnat exec slow whoami4", "up\n203.0.113.1");
+    lab.ok("ip route replace default via $LAB_SLOW");
+    let told = lab.ok("nsnat status");
+    assert!(told.contains("broken") && told.contains("nsnat up repairs it"), "{told}");
+    lab.fails(2, "nsnat plan >/dev/null");
+    lab.ok("nsnat up -q 2>/dev/null");
+    lab.says("nsnat status -o json | jq -r .namespaces[].state; nsnat exec slow whoami4", "up\n203.0.113.254");
 }

@@ -27,7 +27,7 @@ const ROUNDS: [(&str, Words); 8] = [
     ("nsnat -q up slow", &["down"]),
     // From what others damaged.
     ("nsnat -q up; nft delete table inet nsnat; ip link del nsn-slow", &["up"]),
-    ("nsnat -q up; ip netns del third; ip rule del pref 4211", &["down"]),
+    ("nsnat -q up; ip netns del third; ip rule del pref 4213", &["down"]),
 ];
 
 #[test]

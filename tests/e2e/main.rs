@@ -23,6 +23,7 @@ mod idempotence;
 mod job;
 mod kill;
 mod leaks;
+mod neighbours;
 mod plan_lines;
 mod scale;
 mod signals;

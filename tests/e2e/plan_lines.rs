@@ -55,7 +55,7 @@ fn pasted_after_damage_they_repair() {
     lab.declare(EVERYTHING);
     lab.ok("nsnat up");
     let whole = Snapshot::new(lab.ok(STATE));
-    lab.ok("ip rule del pref 4211; ip route flush table 213001; nft delete table inet nsnat
+    lab.ok("ip rule del pref 4213; ip route flush table 213001; nft delete table inet nsnat
         ip link del nsn-third; ip -n slow rule del pref 10; ip addr flush dev nsn-own");
     lab.fails(2, "nsnat plan >/run/lab/plan");
     lab.ok("sh -ex </run/lab/plan; nsnat plan");

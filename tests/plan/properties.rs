@@ -239,9 +239,9 @@ impl Walk {
         let firm: Vec<String> =
             kernel.pairs.iter().filter(|(_, name)| noted(name)).map(|(link, _)| link.clone()).collect();
         match step {
-            Step::RuleGone(at) => pick(&mut kernel.state.host.rules, *at, |rule: &Rule| {
-                rule.protocol == numbers::HOST_PROTOCOL && numbers::preference::ALL.contains(&rule.preference)
-            }),
+            Step::RuleGone(at) => {
+                pick(&mut kernel.state.host.rules, *at, |rule: &Rule| is_in_our_block(rule))
+            }
             Step::RouteGone(at) => {
                 pick(&mut kernel.state.host.routes, *at, |route| {
                     route.table > numbers::TABLE_BASE && route.protocol == numbers::HOST_PROTOCOL
@@ -298,6 +298,12 @@ fn difference(before: &Strangers, after: &Strangers) -> String {
     gone.chain(come).collect()
 }
 
+/// No rule of others in these worlds makes the block move.
+fn is_in_our_block(rule: &Rule) -> bool {
+    use numbers::preference::{FIRST, SIZE};
+    rule.protocol == numbers::HOST_PROTOCOL && (FIRST..FIRST + SIZE).contains(&rule.preference)
+}
+
 /// Removes one of those that `ours` chooses.
 fn pick<T: Ord + Clone>(from: &mut BTreeSet<T>, at: Index, ours: impl Fn(&T) -> bool) {
     let all: Vec<T> = from.iter().filter(|one| ours(one)).cloned().collect();
@@ -316,7 +322,7 @@ fn foreign(host: &mut Stack, which: usize) {
         ..Route::new(table, to.parse().unwrap(), 4)
     };
     match which {
-        0 => _ = host.rules.insert(rule(numbers::preference::MARK, 4)),
+        0 => _ = host.rules.insert(rule(numbers::preference::FIRST + numbers::preference::MARK, 4)),
         1 => _ = host.rules.insert(rule(99, 2)),
         2 => _ = host.routes.insert(route(213_001, "10.0.0.0/8")),
         _ => _ = host.routes.insert(route(254, "10.213.2.0/23")),
@@ -329,9 +335,7 @@ type Strangers = BTreeSet<String>;
 fn strangers(state: &Observed, theirs: &BTreeSet<Name>) -> Strangers {
     let host = &state.host;
     let ours = |dev: &str| host.link(dev).is_some_and(|link| link.group == numbers::LINK_GROUP);
-    let our_rule = |rule: &Rule| {
-        rule.protocol == numbers::HOST_PROTOCOL && numbers::preference::ALL.contains(&rule.preference)
-    };
+    let our_rule = is_in_our_block;
     let our_route = |route: &Route| {
         let table = route.table > numbers::TABLE_BASE && route.protocol == numbers::HOST_PROTOCOL;
         table || route.dev.as_deref().is_some_and(ours)
@@ -417,7 +421,7 @@ fn rules_grow_with_the_logarithm() {
         let v4 = |rule: &&Rule| rule.family == Family::V4 && rule.preference < 5000 && rule.preference > 0;
         counts.push(world.kernel.state.host.rules.iter().filter(v4).count());
     }
-    assert_eq!(counts, [6, 6, 10, 10, 14, 14, 18]);
+    assert_eq!(counts, [5, 5, 8, 8, 11, 11, 14]);
     let observed = world.observe(&[]);
     assert!(plan::actions(&observed.journal, &observed).is_empty());
 }

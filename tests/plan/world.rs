@@ -94,6 +94,7 @@ impl World {
         }
         let mut noted = goal.clone();
         noted.skeleton.clone_from(&observed.table.rules);
+        noted.earlier.clear();
         for (name, member) in &mut noted.members {
             if let Some(Netns::Alive { inode, .. }) = observed.namespaces.get(name) {
                 member.inode = Some(*inode);

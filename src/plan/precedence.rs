@@ -1,0 +1,247 @@
+//! Where our block of rules stands: before every rule of somebody else that would take our packets.
+//!
+//! # Theory of operation
+//!
+//! The kernel asks rules in the order of their preferences. A rule that is added without one gets the preference before
+//! the lowest that is there (`fib_default_rule_pref`, net/core/fib_rules.c). So a rule that comes later (wg-quick's, a
+//! VPN's) precedes ours, wherever ours are; and where its selectors match a packet of a namespace, it takes that packet
+//! to a table of its own. The guard keeps such a packet in, and the job stands still.
+//!
+//! Therefore each plan asks of every rule before ours what the kernel would: does it match a packet from a namespace
+//! (its source, our mark, the host end it comes in by, user 0), or one back to it, and is there a route in its table?
+//! Where it does, the block moves: to just before the lowest such rule. Where none does, the block is at its usual place.
+//! New rules are added before the old ones go, so a job notices nothing.
+//!
+//! A rule with a preference below the size of the block cannot be preceded, and one that only refuses need not be:
+//! `status` names both.
+
+use super::desired;
+use crate::model::numbers::{self, preference};
+use crate::model::{Egress, Family, Journal, Observed, RouteKind, Rule, RuleAction};
+use ipnetwork::IpNetwork;
+use std::collections::BTreeSet;
+
+/// Blocks of preferences in which there are, or may be, rules of ours.
+pub(super) struct Blocks(BTreeSet<u32>);
+
+impl Blocks {
+    /// Those that the journal names; and, where it was lost, those that our rules give away.
+    pub(super) fn of(observed: &Observed) -> Self {
+        let journal = &observed.journal;
+        let mut firsts = BTreeSet::from([preference::FIRST, journal.first]);
+        firsts.extend(&journal.earlier);
+        let rules = &observed.host.rules;
+        let found = rules.iter().filter(|rule| is_way_out(rule) && rules.contains(&its_fallback(rule)));
+        firsts.extend(found.filter_map(|rule| rule.preference.checked_sub(preference::MARK)));
+        Self(firsts)
+    }
+
+    /// Whether a rule of the host is ours.
+    pub(super) fn has(&self, rule: &Rule) -> bool {
+        let within = |first: &u32| (*first..first + preference::SIZE).contains(&rule.preference);
+        rule.more.is_empty() && rule.protocol == numbers::HOST_PROTOCOL && self.0.iter().any(within)
+    }
+}
+
+/// Two of our rules, at their distance, tell our block from a single rule of others with such a table.
+fn is_way_out(rule: &Rule) -> bool {
+    matches!(rule.action, RuleAction::Lookup(table) if is_our_table(table))
+        && rule.mark.is_some()
+        && rule.protocol == numbers::HOST_PROTOCOL
+}
+
+fn its_fallback(rule: &Rule) -> Rule {
+    let preference = rule.preference.saturating_add(preference::MARK_FLOOR - preference::MARK);
+    Rule { preference, action: RuleAction::Unreachable, ..rule.clone() }
+}
+
+/// Whether a table is of an egress.
+pub(super) fn is_our_table(table: u32) -> bool {
+    (numbers::TABLE_BASE + 1..=numbers::TABLE_BASE + numbers::MAX_EGRESS).contains(&table)
+}
+
+/// A rule of somebody else that comes before ours and matches packets of an egress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// The rule.
+    pub rule: Rule,
+    /// It only refuses: nothing leaves by it.
+    pub refuses: bool,
+}
+
+impl Shadow {
+    /// What is wrong, and what helps.
+    pub fn problem(&self) -> String {
+        let rule = super::line::rule_text(&self.rule);
+        let (number, family) = (self.rule.preference, self.rule.family);
+        if self.refuses {
+            return format!(
+                "a rule that is not nsnat's refuses its packets ({family}): {rule}; remove it, or give it a preference above {}",
+                preference::FIRST + preference::SIZE
+            );
+        }
+        if number > preference::SIZE {
+            return format!(
+                "a rule that is not nsnat's comes first and takes its packets ({family}): {rule}; nsnat up puts nsnat's rules before it"
+            );
+        }
+        format!(
+            "a rule that is not nsnat's takes its packets ({family}), and nothing can come before it: {rule}; give it a preference above {}",
+            preference::SIZE
+        )
+    }
+
+    /// Whether the next plan goes before it.
+    pub fn is_passed_by_plan(&self) -> bool {
+        !self.refuses && self.rule.preference > preference::SIZE
+    }
+}
+
+/// Puts the block where nothing of others comes before it.
+pub(super) fn place(journal: &mut Journal, observed: &Observed) {
+    let blocks = Blocks::of(observed);
+    let foreign = || observed.host.rules.iter().filter(|rule| !blocks.has(rule));
+    let takers = foreign().filter(|rule| {
+        let effect = |egress| effect(rule, journal, egress, observed);
+        journal.egresses.values().any(|egress| effect(egress) == Some(Effect::Takes))
+    });
+    let lowest = takers.map(|rule| rule.preference).filter(|lowest| *lowest > preference::SIZE).min();
+    let before = lowest.filter(|lowest| *lowest < preference::FIRST + preference::SIZE);
+    journal.first = before.map_or(preference::FIRST, |lowest| lowest - preference::SIZE);
+    let mut earlier = observed.journal.earlier.clone();
+    earlier.insert(observed.journal.first);
+    earlier.remove(&journal.first);
+    journal.earlier = earlier;
+}
+
+/// What comes before our rules and matches what an egress sends or gets.
+pub fn shadows(journal: &Journal, egress: &Egress, observed: &Observed) -> Vec<Shadow> {
+    let blocks = Blocks::of(observed);
+    let before = |rule: &&Rule| rule.preference < journal.first + preference::SIZE && !blocks.has(rule);
+    let shadow = |rule: &Rule| {
+        let refuses = effect(rule, journal, egress, observed)? == Effect::Refuses;
+        Some(Shadow { rule: rule.clone(), refuses })
+    };
+    observed.host.rules.iter().filter(before).filter_map(shadow).collect()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// Some packets of ours end in its table.
+    Takes,
+    /// All packets of ours are refused by it.
+    Refuses,
+}
+
+/// What a rule does to packets of an egress.
+fn effect(rule: &Rule, journal: &Journal, egress: &Egress, observed: &Observed) -> Option<Effect> {
+    let packets = packets(rule.family, journal, egress);
+    let matched: Vec<(&Packet<'_>, Match)> = packets
+        .iter()
+        .map(|packet| (packet, packet.matches(rule)))
+        .filter(|(_, m)| *m != Match::Never)
+        .collect();
+    match rule.action {
+        RuleAction::Lookup(table) => {
+            let taken = matched.iter().any(|(packet, _)| is_routed(packet, table, rule, observed));
+            taken.then_some(Effect::Takes)
+        }
+        RuleAction::Goto(_) => (!matched.is_empty()).then_some(Effect::Takes),
+        RuleAction::Unreachable | RuleAction::Blackhole | RuleAction::Prohibit => {
+            let all = |(packet, m): &(&Packet<'_>, Match)| packet.from.is_some() && *m == Match::Always;
+            matched.iter().any(all).then_some(Effect::Refuses)
+        }
+        RuleAction::Other => None,
+    }
+}
+
+/// Whether a table has a route for such a packet. The local table has the host's own addresses, and ours lead by our way.
+fn is_routed(packet: &Packet<'_>, table: u32, rule: &Rule, observed: &Observed) -> bool {
+    if table == u32::from(libc::RT_TABLE_LOCAL) || is_our_table(table) {
+        return false;
+    }
+    let ours = |dev: &str| observed.host.link(dev).is_some_and(super::diff::is_our_link);
+    observed.host.routes.iter().any(|route| {
+        route.table == table
+            && route.family() == rule.family
+            && route.kind != RouteKind::Other
+            && rule.suppress.is_none_or(|longest| route.to.prefix() > longest)
+            && packet.to.is_none_or(|to| super::alloc::overlap(route.to, to))
+            && !route.dev.as_deref().is_some_and(ours)
+    })
+}
+
+/// Packets that are alike to a rule: what an egress sends, or what comes back to it. None: any.
+struct Packet<'a> {
+    from: Option<IpNetwork>,
+    to: Option<IpNetwork>,
+    mark: u32,
+    /// Devices that they come in by.
+    iifs: Vec<&'a str>,
+}
+
+fn packets<'a>(family: Family, journal: &'a Journal, egress: &'a Egress) -> Vec<Packet<'a>> {
+    let mark = desired::egress_mark(journal, egress);
+    let links: Vec<&str> = desired::members(journal, egress).map(|member| member.link.as_str()).collect();
+    // Answers come in by the uplink's device; what the host itself has to say to a job begins on its loopback.
+    let back: Vec<&str> = egress.way.iter().map(|way| way.dev.as_str()).chain(["lo"]).collect();
+    let both = |net: IpNetwork| {
+        [
+            Packet { from: Some(net), to: None, mark, iifs: links.clone() },
+            Packet { from: None, to: Some(net), mark, iifs: back.clone() },
+        ]
+    };
+    desired::all_sources(journal, egress, family).into_iter().flat_map(both).collect()
+}
+
+/// Whether packets match a selector, or a rule.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Match {
+    Never,
+    Some,
+    Always,
+}
+
+impl Packet<'_> {
+    /// As `fib_rule_match` (net/core/fib_rules.c) and the families' own `match` do.
+    fn matches(&self, rule: &Rule) -> Match {
+        let (more, any) = (&rule.more, Match::Always);
+        let iif = |name: &String| match &self.iifs[..] {
+            [only] if only == name => Match::Always,
+            several if several.contains(&name.as_str()) => Match::Some,
+            _ => Match::Never,
+        };
+        let selectors = [
+            rule.from.map_or(any, |net| within(self.from, net)),
+            rule.to.map_or(any, |net| within(self.to, net)),
+            rule.mark.map_or(any, |(mark, mask)| always((mark ^ self.mark) & mask == 0)),
+            more.iif.as_ref().map_or(any, iif),
+            // These are packets that come in by a device, and by none of a VRF.
+            always(more.oif.is_none() && !more.l3mdev),
+            more.uids.map_or(any, |(first, last)| always((first..=last).contains(&0))),
+            if rule.port.is_some() || more.narrow { Match::Some } else { any },
+        ];
+        let all = selectors.into_iter().min().unwrap_or(any);
+        match (more.invert, all) {
+            (false, all) => all,
+            (true, Match::Never) => Match::Always,
+            (true, Match::Some) => Match::Some,
+            (true, Match::Always) => Match::Never,
+        }
+    }
+}
+
+fn always(holds: bool) -> Match {
+    if holds { Match::Always } else { Match::Never }
+}
+
+/// Whether addresses of packets are in a rule's network.
+fn within(packets: Option<IpNetwork>, net: IpNetwork) -> Match {
+    match packets {
+        _ if net.prefix() == 0 => Match::Always,
+        None => Match::Some,
+        Some(own) if !super::alloc::overlap(own, net) => Match::Never,
+        Some(own) if own.prefix() >= net.prefix() => Match::Always,
+        Some(_) => Match::Some,
+    }
+}
