@@ -169,5 +169,8 @@ fn status_knows_what_plan_would_do() {
     assert!(told.contains("broken") && told.contains("nsnat up repairs it"), "{told}");
     lab.fails(2, "nsnat plan >/dev/null");
     lab.ok("nsnat up -q 2>/dev/null");
-    lab.says("nsnat status -o json | jq -r .namespaces[].state; nsnat exec slow whoami4", "up\n203.0.113.254");
+    lab.says(
+        "nsnat status -o json | jq -r .namespaces[].state; nsnat exec slow whoami4",
+        "up\n203.0.113.254",
+    );
 }

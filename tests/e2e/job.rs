@@ -107,8 +107,8 @@ fn the_second_device_with_a_strict_reverse_path_check() {
     let script =
         format!("{sysctls} >/run/lab/after; diff /run/lab/before /run/lab/after | grep '^[<>]' || true");
     // The check asks how the namespace would send, and finds that by the mark.
-    let changed = "< net/ipv4/conf/eth1/forwarding:0\n< net/ipv4/conf/eth1/src_valid_mark:0\n\
-        > net/ipv4/conf/eth1/forwarding:1\n> net/ipv4/conf/eth1/src_valid_mark:1";
+    let changed = "< net/ipv4/conf/eth1/forwarding:0\n> net/ipv4/conf/eth1/forwarding:1\n\
+        < net/ipv4/conf/eth1/src_valid_mark:0\n> net/ipv4/conf/eth1/src_valid_mark:1";
     lab.says(&script, changed);
     // Of the namespace's own device: forwarding, as for a device of its kind that nobody touched.
     lab.ok("ip link add other type veth peer name rehto");

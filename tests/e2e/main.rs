@@ -14,6 +14,7 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod caught;
 mod changes;
 mod cli;
 mod contracts;

@@ -1,0 +1,144 @@
+//! Nobody catches a job's packets on their way through the host: proxies, NAT of others, untracked traffic.
+
+use crate::lab::Lab;
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.declare(
+        "[namespace.slow]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]\ndns = [\"$LAB_NEW\", \"$LAB_NEW6\"]",
+    );
+    // A guest of the host's own, which is routed and masqueraded by rules of others.
+    lab.ok(r"
+        touch /run/lab/net/guest; unshare --net=/run/lab/net/guest true
+        ip link add guest type veth peer name eth0 netns /run/lab/net/guest
+        ip addr add 10.9.0.1/24 dev guest; ip link set guest up; echo 1 >/proc/sys/net/ipv4/ip_forward
+        at guest ip link set lo up; at guest ip link set eth0 up; at guest ip addr add 10.9.0.2/24 dev eth0
+        at guest ip route add default via 10.9.0.1
+        nft -f - <<'END'
+table ip nat {
+chain post { type nat hook postrouting priority srcnat; ip saddr 10.9.0.0/24 masquerade; }
+}
+END
+        socat TCP4-LISTEN:8080,reuseaddr,fork SYSTEM:'echo proxy' >/dev/null 2>&1 &
+        until (($(ss -Hlnt 'sport = :8080' | wc -l))); do sleep 0.02; done");
+    lab.ok("nsnat up -q");
+    lab
+}
+
+const JOB: &str = "nsnat exec slow whoami4; nsnat exec slow whoami6
+    nsnat exec slow -- dig +short +timeout=2 a.example.test
+    nsnat exec slow -- dig +short +timeout=2 +tcp a.example.test @$LAB_OLD";
+const WELL: &str = "203.0.113.254\n2001:db8:f::fe\n192.0.2.53\n192.0.2.53";
+
+fn load(lab: &Lab, ruleset: &str) {
+    lab.ok(&format!("nft -f - <<END\ntable ip theirs {{\n{ruleset}\n}}\nEND"));
+}
+
+/// Proxies on the host, as Clash, redsocks, sshuttle, Tor and Squid have their packets sent to them.
+#[test]
+fn redirects_catch_guests_and_no_job() {
+    let lab = lab();
+    lab.says("at guest whoami4", "203.0.113.1");
+    for priority in ["-100", "-110", "-150", "-198"] {
+        for how in ["redirect to :8080", "dnat to 192.168.1.10:8080"] {
+            load(
+                &lab,
+                &format!(
+                    "chain a {{ type nat hook prerouting priority {priority}; tcp dport {{ 80, 53 }} {how}; }}"
+                ),
+            );
+            lab.says("at guest whoami4", "proxy");
+            lab.says(JOB, WELL);
+            lab.ok("nft delete table ip theirs");
+        }
+    }
+}
+
+/// One that stands as early as ours and came later: closed, not caught.
+#[test]
+fn a_redirect_before_ours_gets_nothing() {
+    let lab = lab();
+    lab.ok("capture fast \"dst host $LAB_SERVICE\" >/run/lab/id");
+    // Of chains of one priority the one that came last is asked first.
+    load(&lab, "chain a { type nat hook prerouting priority -199; tcp dport 80 redirect to :8080; }");
+    let output = lab.sh("nsnat exec slow timeout 3 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=2 -");
+    assert!(!output.stdout.contains("proxy") && output.stderr.contains("refused"), "{output}");
+    load(&lab, "chain b { type nat hook prerouting priority -199; tcp dport 443 dnat to 192.168.1.20:80; }");
+    let output = lab.sh("nsnat exec slow timeout 3 socat -u TCP4:$LAB_SERVICE:443,connect-timeout=2 -");
+    assert!(output.stdout.is_empty() && output.stderr.contains("refused"), "{output}");
+    lab.ok("nft delete table ip theirs");
+    lab.says(JOB, WELL);
+    lab.says("whoami4", "203.0.113.1");
+    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let of_host = |line: &str| line.contains("192.168.1.10") || line.contains("203.0.113.1");
+    assert!(!seen.is_empty() && seen.lines().all(of_host) && !seen.contains("10.213"), "{seen}");
+}
+
+/// The kernel gives a packet to the socket that TPROXY names, and forwards it no more.
+#[test]
+fn a_transparent_proxy_gets_no_job() {
+    let lab = lab();
+    lab.ok(r"ip rule add fwmark 0x1 lookup 100; ip route add local default dev lo table 100
+        socat TCP4-LISTEN:7777,ip-transparent,reuseaddr,fork SYSTEM:'echo proxy' >/dev/null 2>&1 &
+        until (($(ss -Hlnt 'sport = :7777' | wc -l))); do sleep 0.02; done");
+    load(
+        &lab,
+        "chain a { type filter hook prerouting priority mangle; tcp dport 80 tproxy to 127.0.0.1:7777 meta mark set 1 accept; }",
+    );
+    let output = lab.sh("nsnat exec slow timeout 4 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=3 -");
+    assert!(!output.stdout.contains("proxy"), "{output}");
+    lab.says("at guest timeout 4 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=3 -", "proxy");
+}
+
+/// Source NAT of others at an earlier priority.
+#[test]
+fn a_job_leaves_with_its_own_masquerade() {
+    let lab = lab();
+    for priority in ["100", "80", "0", "-150"] {
+        load(
+            &lab,
+            &format!(
+                "chain a {{ type nat hook postrouting priority {priority}; oifname \"eth0\" snat to 192.168.1.99; }}"
+            ),
+        );
+        lab.says(JOB, WELL);
+        lab.ok("nft delete table ip theirs");
+    }
+}
+
+/// What guides for DNS servers advise, in every place where it is done; and of everything.
+#[test]
+fn what_others_do_not_track_is_tracked_for_a_job() {
+    let lab = lab();
+    for ruleset in [
+        "chain a { type filter hook prerouting priority raw; udp dport 53 notrack; tcp dport 53 notrack; }",
+        "chain a { type filter hook output priority raw; udp dport 53 notrack; }",
+        "chain a { type filter hook prerouting priority raw; iifname \"nsn-*\" notrack; }",
+    ] {
+        load(&lab, ruleset);
+        lab.says(JOB, WELL);
+        lab.ok("nft delete table ip theirs");
+    }
+}
+
+/// A packet that names the routers on its way: by the fast one.
+#[test]
+fn source_routes_are_refused() {
+    let lab = lab();
+    lab.ok("for conf in /proc/sys/net/ipv4/conf/*; do echo 1 >$conf/accept_source_route; done
+        nsnat exec slow bash -c 'echo 1 >/proc/sys/net/ipv4/conf/all/accept_source_route' || true
+        capture fast \"ip and src host $LAB_HOST or src net 10.213.0.0/16\" >/run/lab/id
+        cat >/run/lab/routed.py <<'END'
+import socket, sys
+for kind in (131, 137):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    hops = socket.inet_aton('192.168.1.1') + socket.inet_aton('198.51.100.80')
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, bytes([kind, 11, 4]) + hops + b'\\0')
+    try: s.sendto(b'x', ('10.213.0.1' if len(sys.argv) > 1 else '192.168.1.10', 80))
+    except OSError as error: print(error)
+END
+        nsnat exec slow python3 /run/lab/routed.py; nsnat exec slow python3 /run/lab/routed.py near");
+    lab.says("whoami4", "203.0.113.1");
+    let seen = lab.ok("captured $(cat /run/lab/id)");
+    assert!(seen.contains("192.168.1.10") && !seen.contains("UDP, length 1"), "by the fast router: {seen}");
+}
