@@ -24,6 +24,7 @@ const CTA_STATUS: u16 = 3;
 const CTA_FILTER: u16 = 25;
 const CTA_STATUS_MASK: u16 = 26;
 const CTA_FILTER_ORIG_FLAGS: u16 = 1;
+const CTA_FILTER_REPLY_FLAGS: u16 = 2;
 const CTA_TUPLE_IP: u16 = 1;
 const CTA_TUPLE_PROTO: u16 = 2;
 const CTA_TUPLE_ZONE: u16 = 3;
@@ -36,8 +37,9 @@ const CTA_PROTO_SRC_PORT: u16 = 2;
 const CTA_PROTO_DST_PORT: u16 = 3;
 
 /// Which parts of the tuple count (the order of bits is that of `enum ctattr_filter` in
-/// net/netfilter/nf_internals.h): source address; protocol and destination port.
+/// net/netfilter/nf_internals.h): source address; destination address; protocol and destination port.
 const BY_SOURCE: u32 = 1;
+const BY_DESTINATION: u32 = 1 << 1;
 const BY_PROTOCOL_AND_PORT: u32 = 1 << 3 | 1 << 5;
 
 /// IPS_SRC_NAT (include/uapi/linux/netfilter/nf_conntrack_common.h).
@@ -57,6 +59,10 @@ pub(super) fn forget(source: IpAddr, which: Flows) -> Result<()> {
             let status = attribute(CTA_STATUS, &0_u32.to_be_bytes());
             let mask = attribute(CTA_STATUS_MASK, &SOURCE_NAT.to_be_bytes());
             tolerated(source, delete(source, None, &[status, mask].concat())?)
+        }
+        Flows::LeavingWith(outside) => {
+            let (family, filter) = leaving_with(source, outside);
+            tolerated(source, Nfnetlink::open()?.ask(CT_DELETE, family, &filter)?)
         }
     }
 }
@@ -80,7 +86,7 @@ pub(super) fn reply_source(
     server: SocketAddr,
     protocol: u8,
 ) -> Result<Option<SocketAddr>> {
-    let family = if source.is_ipv4() { NFPROTO_IPV4 } else { NFPROTO_IPV6 };
+    let family = family_of(source.ip());
     let netlink = Nfnetlink::open()?;
     for zone in ZONES {
         let entry = netlink.get(CT_GET, family, &original(source, server, protocol, zone))?;
@@ -99,7 +105,7 @@ fn delete(source: IpAddr, to: Option<(u8, u16)>, more: &[u8]) -> Result<i32> {
 
 /// The family and the attributes of the request.
 fn filter(source: IpAddr, to: Option<(u8, u16)>) -> (u8, Vec<u8>) {
-    let family = if source.is_ipv4() { NFPROTO_IPV4 } else { NFPROTO_IPV6 };
+    let family = family_of(source);
     let mut tuple = nested(CTA_TUPLE_IP, &address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC));
     let mut parts = BY_SOURCE;
     if let Some((protocol, port)) = to {
@@ -110,6 +116,26 @@ fn filter(source: IpAddr, to: Option<(u8, u16)>) -> (u8, Vec<u8>) {
     }
     let flags = attribute(CTA_FILTER_ORIG_FLAGS, &parts.to_ne_bytes());
     (family, [nested(CTA_TUPLE_ORIG, &tuple), nested(CTA_FILTER, &flags)].concat())
+}
+
+/// The same for flows whose answers go to `outside`, which is the address that the other side sees.
+fn leaving_with(source: IpAddr, outside: IpAddr) -> (u8, Vec<u8>) {
+    let from = address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC);
+    let to = address(outside, CTA_IP_V4_DST, CTA_IP_V6_DST);
+    let flags = [
+        attribute(CTA_FILTER_ORIG_FLAGS, &BY_SOURCE.to_ne_bytes()),
+        attribute(CTA_FILTER_REPLY_FLAGS, &BY_DESTINATION.to_ne_bytes()),
+    ];
+    let parts = [
+        nested(CTA_TUPLE_ORIG, &nested(CTA_TUPLE_IP, &from)),
+        nested(CTA_TUPLE_REPLY, &nested(CTA_TUPLE_IP, &to)),
+        nested(CTA_FILTER, &flags.concat()),
+    ];
+    (family_of(source), parts.concat())
+}
+
+fn family_of(address: IpAddr) -> u8 {
+    if address.is_ipv4() { NFPROTO_IPV4 } else { NFPROTO_IPV6 }
 }
 
 /// A flow's tuple as its first packet had it.

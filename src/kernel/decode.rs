@@ -4,7 +4,7 @@ use crate::model::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleActi
 use ipnetwork::IpNetwork;
 use netlink_packet_core::{DefaultNla, Nla};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage, Prop};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteType, RouteVia,
 };
@@ -38,10 +38,18 @@ pub(super) fn link(message: &RouteNetlinkMessage) -> Option<(u32, Link)> {
             LinkAttribute::Group(group) => out.group = *group,
             LinkAttribute::Stats64(stats) => out.bytes = Some((stats.rx_bytes, stats.tx_bytes)),
             LinkAttribute::LinkInfo(_) => out.kind = kind(message),
+            LinkAttribute::PropList(properties) => out.altnames.extend(altnames(properties)),
             _ => {}
         }
     }
     Some((message.header.index, out))
+}
+
+fn altnames(properties: &[Prop]) -> impl Iterator<Item = String> {
+    properties.iter().filter_map(|property| match property {
+        Prop::AltIfName(name) => Some(name.clone()),
+        _ => None,
+    })
 }
 
 fn kind(message: &LinkMessage) -> Option<String> {

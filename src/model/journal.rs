@@ -136,6 +136,12 @@ pub struct Way {
     /// Subnets directly on the device.
     #[serde(default)]
     pub subnets: Vec<IpNetwork>,
+    /// Preferred sources of the host's own route by it, one a family, where masquerade might take another address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<IpAddr>,
+    /// Other names of the device: it is known by them while it is away.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub altnames: BTreeSet<String>,
 }
 
 impl Way {

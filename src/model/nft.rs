@@ -102,6 +102,10 @@ sets! {
     Lan4 = "lan4": [Mark, Device, Network] => [];
     /// IPv6 subnets that are directly on an uplink's device.
     Lan6 = "lan6": [Mark, Device, Network] => [];
+    /// The address that flows of a mark leave a device with, IPv4.
+    Source4 = "source4": [Mark, Device] => [Address];
+    /// The address that flows of a mark leave a device with, IPv6.
+    Source6 = "source6": [Mark, Device] => [Address];
     /// Devices on which IPv4 forwarding is on for our sake only.
     Opened4 = "opened4": [Device] => [];
     /// Devices on which IPv6 forwarding is on for our sake only.

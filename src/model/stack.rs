@@ -66,6 +66,9 @@ impl WithPrefix for IpNetwork {
 pub struct Link {
     /// Device name.
     pub name: String,
+    /// Other names that it is known by (`ip link property add`).
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub altnames: BTreeSet<String>,
     /// The kernel's number for it, which it keeps when its name changes; 0 where that is not known.
     #[serde(skip_serializing_if = "is_zero")]
     pub index: u32,
@@ -305,6 +308,11 @@ impl Stack {
         let local = RuleAction::Lookup(u32::from(libc::RT_TABLE_LOCAL));
         let rules = BTreeSet::from([Rule::new(Family::V4, 0, local, libc::RTPROT_KERNEL)]);
         Self { rules, ..Self::default() }
+    }
+
+    /// The device that somebody calls so, by its name or another one.
+    pub fn link_called(&self, name: &str) -> Option<&Link> {
+        self.link(name).or_else(|| self.links.iter().find(|link| link.altnames.contains(name)))
     }
 
     /// The device of that name.

@@ -24,6 +24,8 @@ pub enum Flows {
     To(u16),
     /// Those without masquerade: they began while there was none.
     Plain,
+    /// Those that leave with this address, which is not the way's any more.
+    LeavingWith(IpAddr),
 }
 
 /// A change of one attribute of a link.

@@ -1,6 +1,6 @@
 //! What the kernel should hold for a journal.
 
-use super::{dns, hold};
+use super::{dns, hold, source};
 use crate::model::{
     Address, Datum, Egress, Element, Family, Journal, Link, Member, Name, Port, Route, RouteKind, Rule,
     RuleAction, Set, Stack, numbers, observed::Features, stack::loopback,
@@ -35,6 +35,7 @@ pub fn desired(journal: &Journal, features: Features) -> Desired {
     for egress in journal.egresses.values() {
         egress_routing(&mut out, journal, egress, features);
         guard(&mut out.elements, egress, egress_mark(journal, egress));
+        out.elements.extend(source::elements(egress, egress_mark(journal, egress)));
     }
     for (family, dev) in hold::opened(journal) {
         out.elements.insert(hold::opening(family, dev));

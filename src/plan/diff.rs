@@ -9,8 +9,8 @@
 
 use super::action::{Action, Flows, LinkChange, Place};
 use super::desired::{self, Desired};
-use super::hold;
 use super::precedence::{Blocks, is_our_table};
+use super::{hold, source};
 use crate::model::{
     Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set,
     Stack, dnsaddr, numbers,
@@ -30,6 +30,7 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     table(&mut out, journal, desired, observed);
     stale_flows(&mut out, journal, observed);
     flows_of_nobody(&mut out, journal, observed);
+    out.extend(source::stale_flows(journal, observed));
     stale_servers(&mut out, observed);
     gone_namespaces(&mut out, desired, observed);
     leave_to_the_kernel(&mut out);

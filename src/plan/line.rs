@@ -32,6 +32,9 @@ fn line(action: &Action) -> String {
                 |protocol| format!("conntrack -D -s {source} -p {protocol} --orig-port-dst {port} || true");
             format!("{}; {}", one("udp"), one("tcp"))
         }
+        Action::ForgetFlows { source, which: Flows::LeavingWith(address) } => {
+            format!("conntrack -D -s {source} -q {address} || true")
+        }
         Action::ForgetServers { link } => format!("nft {}", quote(&forget_text(link))),
         Action::AddVeth { name, link, mtu } => veth(name, link, *mtu),
         Action::RemoveLink { link } => format!("ip link del dev {}", quote(link)),

@@ -25,6 +25,7 @@ mod line;
 mod names;
 mod precedence;
 mod resolve;
+mod source;
 mod verdict;
 mod way;
 

@@ -1,5 +1,6 @@
 //! Finding an uplink on the host: which device, which next hops, which subnets.
 
+use super::source;
 use crate::config::{Located, Problem, Uplink};
 use crate::model::{Family, Link, Observed, Route, RouteKind, Way, numbers};
 use ipnetwork::IpNetwork;
@@ -70,7 +71,7 @@ fn one(uplink: &Uplink, observed: &Observed) -> Result<Way, Trouble> {
     if gateways.is_empty() && direct.is_empty() {
         return Err(absent(no_gateway(uplink, link)));
     }
-    Ok(Way {
+    let mut way = Way {
         uplink: uplink.name.clone(),
         dev: link.name.clone(),
         up: link.up,
@@ -79,7 +80,11 @@ fn one(uplink: &Uplink, observed: &Observed) -> Result<Way, Trouble> {
         gateways,
         waiting,
         subnets: subnets.into_iter().collect(),
-    })
+        sources: Vec::new(),
+        altnames: link.altnames.clone(),
+    };
+    way.sources = source::preferred(&way, observed);
+    Ok(way)
 }
 
 /// Refuses what can be no router's address here: the host's own, and those of a subnet as a whole.
@@ -176,13 +181,19 @@ pub(super) fn refresh(way: &mut Way, observed: &Observed) {
     };
     let far = way.gateways.iter().filter(|ip| !reached(ip)).map(|ip| Family::of(*ip)).collect();
     way.waiting = far;
+    way.sources.retain(|source| observed.host.addresses.iter().any(|address| address.net.ip() == *source));
 }
 
 /// Whether a device has an address that packets of a family can leave with. A link-local one is none: masquerade would
 /// take another device's.
 fn addressed(link: &Link, gateway: IpAddr, observed: &Observed) -> bool {
-    let fits = |ip: IpAddr| ip.is_ipv4() == gateway.is_ipv4() && !is_link_local(ip);
+    let fits = |ip: IpAddr| is_usable_source(ip, gateway);
     observed.host.addresses.iter().any(|address| address.dev == link.name && fits(address.net.ip()))
+}
+
+/// Whether packets to an address could leave with this one.
+pub(super) fn is_usable_source(address: IpAddr, to: IpAddr) -> bool {
+    address.is_ipv4() == to.is_ipv4() && !is_link_local(address)
 }
 
 /// Devices with a subnet that holds the gateway; of several, those with the longest prefix.
@@ -280,13 +291,17 @@ fn default_routes<'a>(
     family: Family,
     observed: &'a Observed,
 ) -> impl Iterator<Item = &'a Route> {
-    let ours = numbers::TABLE_BASE..=numbers::TABLE_BASE + numbers::MAX_EGRESS;
     observed.host.routes.iter().filter(move |route| {
         route.to == family.everything()
             && route.kind == RouteKind::Unicast
             && route.dev.as_deref() == Some(dev)
-            && !ours.contains(&route.table)
+            && !is_ours(route)
     })
+}
+
+/// Whether a route is in a table of ours.
+pub(super) fn is_ours(route: &Route) -> bool {
+    (numbers::TABLE_BASE..=numbers::TABLE_BASE + numbers::MAX_EGRESS).contains(&route.table)
 }
 
 /// Whether a next hop can be used.

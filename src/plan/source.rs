@@ -1,0 +1,82 @@
+//! The address that packets of a namespace leave with: the one that the host itself would leave with.
+//!
+//! Masquerade takes the device's primary address. Where the host's own route by the way has a preferred source, a
+//! provider may let nothing else out. A device with a single address needs none of this, and masquerade goes on to
+//! follow that address when it changes; what is named here does not, so flows of an address that went are forgotten.
+
+use super::action::{Action, Flows};
+use super::desired;
+use super::way::{is_ours, is_usable_source};
+use crate::model::{Datum, Egress, Element, Family, Journal, Member, Observed, Route, RouteKind, Set, Way};
+use std::net::IpAddr;
+
+/// The preferred source of each family that the way serves, where there is one and masquerade might take another.
+pub(super) fn preferred(way: &Way, observed: &Observed) -> Vec<IpAddr> {
+    let served = Family::BOTH.into_iter().filter(|family| way.serves(*family));
+    let found = served.filter_map(|family| by_route(way, family, observed));
+    found
+        .filter(|source| is_the_hosts(*source, observed) && !is_the_only_one(way, *source, observed))
+        .collect()
+}
+
+/// The source that the host's route by the way names: first one by that very next hop, then the device's default; of
+/// equals main's, for other tables hold what somebody selects by rules of their own.
+fn by_route(way: &Way, family: Family, observed: &Observed) -> Option<IpAddr> {
+    let main = |route: &Route| route.table == u32::from(libc::RT_TABLE_MAIN);
+    let same_hop = |route: &Route| route.via == way.gateway(family);
+    let default = |route: &Route| route.to == family.everything();
+    let leads = |route: &&Route| {
+        let of_device = route.dev.as_deref() == Some(way.dev.as_str()) && route.family() == family;
+        let by_way = if main(route) {
+            default(route) || route.via.is_some() && same_hop(route)
+        } else {
+            default(route) && same_hop(route)
+        };
+        of_device && by_way && route.kind == RouteKind::Unicast && !is_ours(route)
+    };
+    let routes = observed.host.routes.iter().filter(leads);
+    routes.min_by_key(|route| (!same_hop(route), !main(route), !default(route), route.metric))?.src
+}
+
+fn is_the_hosts(source: IpAddr, observed: &Observed) -> bool {
+    observed.host.addresses.iter().any(|address| address.net.ip() == source)
+}
+
+/// Whether the device has no other address that masquerade could take.
+fn is_the_only_one(way: &Way, source: IpAddr, observed: &Observed) -> bool {
+    let on_device = observed.host.addresses.iter().filter(|address| address.dev == way.dev);
+    let mut usable = on_device.map(|address| address.net.ip()).filter(|ip| is_usable_source(*ip, source));
+    usable.next() == Some(source) && usable.next().is_none()
+}
+
+/// The elements that say so.
+pub(super) fn elements(egress: &Egress, mark: u32) -> Vec<Element> {
+    let Some(way) = &egress.way else { return Vec::new() };
+    let element = |source: &IpAddr| Element {
+        set: if source.is_ipv4() { Set::Source4 } else { Set::Source6 },
+        key: vec![Datum::Mark(mark), Datum::Device(way.dev.clone())],
+        value: vec![Datum::Address(*source)],
+    };
+    way.sources.iter().map(element).collect()
+}
+
+/// Flows that leave with an address that is not the host's any more, or is another device's than they leave by. A flow
+/// keeps an address that is only preferred no longer, as connections of the host itself do.
+pub(super) fn stale_flows(journal: &Journal, observed: &Observed) -> Vec<Action> {
+    let inside = desired::inside_addresses(journal, observed.features);
+    let stale = |(name, before): (_, &Member)| {
+        let (old, new) = (observed.journal.way(before)?, journal.way(journal.members.get(name)?));
+        let moved = new.is_none_or(|new| new.dev != old.dev);
+        let gone = old.sources.iter().filter(move |source| moved || !is_the_hosts(**source, observed));
+        Some((inside.get(name)?, gone))
+    };
+    let pairs = observed.journal.members.iter().filter_map(stale).flat_map(|(inside, gone)| {
+        gone.flat_map(move |outside| {
+            let of_family = inside.iter().filter(|ip| ip.is_ipv4() == outside.is_ipv4());
+            of_family.map(|ip| (*ip, *outside))
+        })
+    });
+    pairs
+        .map(|(source, outside)| Action::ForgetFlows { source, which: Flows::LeavingWith(outside) })
+        .collect()
+}
