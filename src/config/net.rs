@@ -5,8 +5,8 @@ use crate::model::numbers;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Longest name of a device, in bytes (IFNAMSIZ − 1).
-const DEVICE_MAX: usize = 15;
+/// Longest name of a device, in bytes: that of an alternative one (ALTIFNAMSIZ − 1), by which it can be called, too.
+const DEVICE_MAX: usize = 127;
 
 /// Longest prefix of an IPv4 subnet: two addresses, the network's own and the broadcast.
 const SUBNET_LONGEST: u8 = 30;

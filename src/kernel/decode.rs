@@ -1,5 +1,6 @@
 //! rtnetlink messages → the model's objects.
 
+use super::nexthop::NextHops;
 use crate::model::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction};
 use ipnetwork::IpNetwork;
 use netlink_packet_core::{DefaultNla, Nla};
@@ -83,10 +84,34 @@ fn own_address(message: &AddressMessage) -> Option<IpAddr> {
     found
 }
 
+/// The number of the object that a route leads by, where it says nothing else of its next hops.
+pub(super) fn by_object(message: &RouteNetlinkMessage) -> Option<u32> {
+    let RouteNetlinkMessage::NewRoute(message) = message else { return None };
+    let says = |attribute: &RouteAttribute| {
+        matches!(
+            attribute,
+            RouteAttribute::Gateway(_)
+                | RouteAttribute::Via(_)
+                | RouteAttribute::Oif(_)
+                | RouteAttribute::MultiPath(_)
+        )
+    };
+    let number = |attribute: &RouteAttribute| match attribute {
+        RouteAttribute::NhId(number) => Some(*number),
+        _ => None,
+    };
+    let attributes = &message.attributes;
+    attributes.iter().find_map(number).filter(|_| !attributes.iter().any(says))
+}
+
 /// A route, one for each of its next hops; none of those that are not the administrator's: clones, and the local table.
-pub(super) fn routes(message: &RouteNetlinkMessage, names: &Names) -> Vec<Route> {
+pub(super) fn routes(message: &RouteNetlinkMessage, names: &Names, objects: &NextHops) -> Vec<Route> {
+    let object = by_object(message);
     let RouteNetlinkMessage::NewRoute(message) = message else { return Vec::new() };
     let Some(route) = route(message, names) else { return Vec::new() };
+    if let Some(object) = object {
+        return objects.routes(&route, object, names);
+    }
     let hops = message.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::MultiPath(hops) => Some(hops),
         _ => None,

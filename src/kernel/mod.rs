@@ -17,6 +17,7 @@ pub mod interrupt;
 mod limits;
 mod netlink;
 pub mod netns;
+mod nexthop;
 mod nfnetlink;
 mod nft;
 mod observe;

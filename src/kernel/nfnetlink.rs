@@ -4,7 +4,8 @@
 //! not change with the version of a tool.
 
 use crate::error::{Context, Error, Result};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
+use netlink_sys::{Socket, SocketAddr};
 
 const REQUEST: u16 = 1;
 const ACK: u16 = 4;
@@ -25,8 +26,17 @@ pub(super) struct Nfnetlink(Socket);
 impl Nfnetlink {
     /// In this thread's namespace.
     pub(super) fn open() -> Result<Self> {
-        let what = || "nfnetlink";
-        let mut socket = Socket::new(NETLINK_NETFILTER).what(what)?;
+        Self::of(NETLINK_NETFILTER)
+    }
+
+    /// For messages of rtnetlink that no crate knows: their headers begin with the family and three bytes, too.
+    pub(super) fn routing() -> Result<Self> {
+        Self::of(NETLINK_ROUTE)
+    }
+
+    fn of(protocol: isize) -> Result<Self> {
+        let what = || "netlink";
+        let mut socket = Socket::new(protocol).what(what)?;
         socket.bind_auto().what(what)?;
         socket.connect(&SocketAddr::new(0, 0)).what(what)?;
         Ok(Self(socket))

@@ -2,6 +2,7 @@
 
 use super::decode::{self, Names};
 use super::netlink::Netlink;
+use super::nexthop::NextHops;
 use super::{Inside, Kernel, files, netns, resolver, sysctl, table};
 use crate::error::{Context, Result};
 use crate::model::{Journal, Member, Name, Netns, Observed, Stack, numbers, observed::Features};
@@ -60,7 +61,7 @@ impl Kernel {
     /// Observes the host, our namespaces and those that `names` asks for; with [`Depth::Named`], those that are not
     /// named are not looked into.
     pub fn observe(&mut self, names: &[&Name], depth: Depth) -> Result<Observed> {
-        let (mut host, names_by_index) = self.runtime.block_on(stack(&self.host))?;
+        let (mut host, names_by_index) = self.runtime.block_on(stack(&self.host, Some(NextHops::dump)))?;
         let journal = files::read_journal()?;
         let seen = |name: &Name| depth == Depth::All || names.contains(&name);
         let unseen_links: BTreeSet<&str> =
@@ -105,7 +106,7 @@ impl Kernel {
             netns::Found::Alive { file, inode, adrift } => {
                 self.enter(name, file, inode)?;
                 let Some(inside) = self.inside.get(name) else { return Ok(None) };
-                let (mut stack, _) = self.runtime.block_on(stack(&inside.netlink))?;
+                let (mut stack, _) = self.runtime.block_on(stack(&inside.netlink, None))?;
                 let keys: Vec<String> =
                     INSIDE_SYSCTLS.into_iter().chain(numbers::INHERITED).map(String::from).collect();
                 stack.sysctls =
@@ -167,8 +168,9 @@ fn features() -> Features {
     }
 }
 
-/// Links, addresses, routes and rules of one stack, one dump after the other (a socket has one at a time).
-async fn stack(netlink: &Netlink) -> Result<(Stack, Names)> {
+/// Links, addresses, routes and rules of one stack, one dump after the other (a socket has one at a time). `objects`
+/// gives the next hops that are objects of their own, where a route names one; nothing of ours does inside.
+async fn stack(netlink: &Netlink, objects: Option<fn() -> Result<NextHops>>) -> Result<(Stack, Names)> {
     let (mut out, mut names) = (Stack::default(), Names::new());
     for row in netlink.dump(Message::GetLink(LinkMessage::default())).await? {
         if let Some((index, link)) = decode::link(&row) {
@@ -180,7 +182,9 @@ async fn stack(netlink: &Netlink) -> Result<(Stack, Names)> {
     out.addresses = rows.iter().filter_map(|row| decode::address(row, &names)).collect();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let routes = netlink.dump(Message::GetRoute(all_routes(family))).await?;
-        out.routes.extend(routes.iter().flat_map(|row| decode::routes(row, &names)));
+        let objects = objects.filter(|_| routes.iter().any(|row| decode::by_object(row).is_some()));
+        let objects = objects.map_or_else(|| Ok(NextHops::default()), |dump| dump())?;
+        out.routes.extend(routes.iter().flat_map(|row| decode::routes(row, &names, &objects)));
         let mut rules = RuleMessage::default();
         rules.header.family = family;
         let rules = netlink.dump(Message::GetRule(rules)).await?;

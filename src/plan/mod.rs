@@ -24,6 +24,7 @@ mod hold;
 mod line;
 mod names;
 mod precedence;
+mod reach;
 mod resolve;
 mod source;
 mod verdict;

@@ -1,7 +1,7 @@
 //! Configuration → journal: every namespace with its device, gateways, numbers and subnet found.
 
 use super::names::{self, Names};
-use super::{alloc, dns, hold, precedence, way};
+use super::{alloc, dns, hold, precedence, reach, way};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::{
     Account, Allowed, DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers,
@@ -44,7 +44,10 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
     let mut journal = known(observed);
     let mut problems: Vec<Problem> = set_mask(&mut journal, config).err().into_iter().flatten().collect();
     let taken = alloc::Taken::new(observed, config);
-    carry_over(&mut journal, &selected(config, selection).map(|(name, ns)| (name, egress_key(ns))).collect());
+    carry_over(
+        &mut journal,
+        &selected(config, selection).map(|(name, ns)| (name, egress_key(ns, observed))).collect(),
+    );
     let given = selected(config, selection).filter(|(_, namespace)| namespace.subnet.is_some());
     let moving = &given.map(|(name, _)| name).collect();
     for (name, namespace) in selected(config, selection) {
@@ -202,7 +205,7 @@ impl Case<'_> {
     /// Puts the namespace into the journal.
     fn resolve(&self, journal: &mut Journal) -> Found<()> {
         self.refuse_foreign()?;
-        let key = egress_key(self.namespace);
+        let key = egress_key(self.namespace, self.observed);
         let last = journal.egresses.get(&key).and_then(|egress| egress.way.as_ref());
         let way = way::resolve(&self.namespace.uplinks, last, self.observed)?;
         self.egress(journal, &key, way)?;
@@ -401,16 +404,17 @@ impl Case<'_> {
 
 /// What namespaces that share an egress have in common, as declared: what a device is or which gateway it has at
 /// the moment may change without the egress becoming another.
-fn egress_key(namespace: &Namespace) -> String {
-    let ways: Vec<_> = namespace.uplinks.iter().map(uplink_key).collect();
+fn egress_key(namespace: &Namespace, observed: &Observed) -> String {
+    let ways: Vec<_> = namespace.uplinks.iter().map(|uplink| uplink_key(uplink, observed)).collect();
     format!("{}{}", ways.join(", "), if namespace.lan { "" } else { " without lan" })
 }
 
-fn uplink_key(uplink: &config::Uplink) -> String {
+/// Whatever a device is called, it is one.
+fn uplink_key(uplink: &config::Uplink, observed: &Observed) -> String {
     if let Some(name) = &uplink.name {
         return format!("[{name}]");
     }
-    let dev = uplink.dev.as_ref().map(|dev| dev.value.clone());
+    let dev = uplink.dev.as_ref().map(|dev| reach::real_name(&dev.value, observed).to_owned());
     let gateways = uplink.gateways.iter().map(|gateway| gateway.value.to_string());
     dev.into_iter().chain(gateways).collect::<Vec<_>>().join(" ")
 }

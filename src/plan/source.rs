@@ -6,7 +6,8 @@
 
 use super::action::{Action, Flows};
 use super::desired;
-use super::way::{is_ours, is_usable_source};
+use super::reach::is_usable_source;
+use super::way::is_ours;
 use crate::model::{Datum, Egress, Element, Family, Journal, Member, Observed, Route, RouteKind, Set, Way};
 use std::net::IpAddr;
 

@@ -1,5 +1,6 @@
 //! Finding an uplink on the host: which device, which next hops, which subnets.
 
+use super::reach::{addressed, candidates, devices, is_beside, is_link_local, subnets};
 use super::source;
 use crate::config::{Located, Problem, Uplink};
 use crate::model::{Family, Link, Observed, Route, RouteKind, Way, numbers};
@@ -137,7 +138,7 @@ fn no_gateway(uplink: &Uplink, link: &Link) -> Problem {
 /// The device: named, or the one whose subnet holds the gateway.
 fn device<'a>(uplink: &Uplink, observed: &'a Observed) -> Result<&'a Link, Trouble> {
     if let Some(dev) = &uplink.dev {
-        return observed.host.link(&dev.value).ok_or_else(|| {
+        return observed.host.link_called(&dev.value).ok_or_else(|| {
             let why = Problem {
                 help: Some(format!("devices here: {}", devices(observed))),
                 ..problem(Some(dev), format!("there is no device {:?}", dev.value))
@@ -182,73 +183,6 @@ pub(super) fn refresh(way: &mut Way, observed: &Observed) {
     let far = way.gateways.iter().filter(|ip| !reached(ip)).map(|ip| Family::of(*ip)).collect();
     way.waiting = far;
     way.sources.retain(|source| observed.host.addresses.iter().any(|address| address.net.ip() == *source));
-}
-
-/// Whether a device has an address that packets of a family can leave with. A link-local one is none: masquerade would
-/// take another device's.
-fn addressed(link: &Link, gateway: IpAddr, observed: &Observed) -> bool {
-    let fits = |ip: IpAddr| is_usable_source(ip, gateway);
-    observed.host.addresses.iter().any(|address| address.dev == link.name && fits(address.net.ip()))
-}
-
-/// Whether packets to an address could leave with this one.
-pub(super) fn is_usable_source(address: IpAddr, to: IpAddr) -> bool {
-    address.is_ipv4() == to.is_ipv4() && !is_link_local(address)
-}
-
-/// Devices with a subnet that holds the gateway; of several, those with the longest prefix.
-fn candidates(gateway: IpAddr, observed: &Observed) -> Vec<&Link> {
-    let prefix = |link: &Link| {
-        let nets = observed.host.addresses.iter().filter(|a| a.dev == link.name).map(|a| a.net);
-        nets.filter(|net| net.contains(gateway) && net.ip() != gateway).map(|net| net.prefix()).max()
-    };
-    let fits: Vec<_> = uplink_devices(observed).filter_map(|link| Some((prefix(link)?, link))).collect();
-    let longest = fits.iter().map(|(prefix, _)| *prefix).max();
-    fits.into_iter().filter(|(prefix, _)| Some(*prefix) == longest).map(|(_, link)| link).collect()
-}
-
-/// Devices that can be uplinks at all.
-fn uplink_devices(observed: &Observed) -> impl Iterator<Item = &Link> {
-    let ours = |link: &Link| [numbers::LINK_GROUP, numbers::DOOMED_GROUP].contains(&link.group);
-    observed.host.links.iter().filter(move |link| !link.loopback && !ours(link))
-}
-
-fn devices(observed: &Observed) -> String {
-    let one = |link: &Link| {
-        let nets: Vec<_> = subnets(link, observed).iter().map(ToString::to_string).collect();
-        format!("{} ({})", link.name, if nets.is_empty() { "no address".into() } else { nets.join(", ") })
-    };
-    let all: Vec<_> = uplink_devices(observed).map(one).collect();
-    if all.is_empty() { "none".into() } else { all.join(", ") }
-}
-
-/// Subnets directly on a device: those of its addresses, and those that are routed to it without a next hop (a
-/// host that got a single address by DHCPv6 knows its subnet from a router advertisement). Link-local ones stay
-/// where they are, and a single address is no subnet.
-fn subnets(link: &Link, observed: &Observed) -> BTreeSet<IpNetwork> {
-    let net = |net: IpNetwork| IpNetwork::new(net.network(), net.prefix()).ok();
-    let addresses = observed.host.addresses.iter().filter(|a| a.dev == link.name).map(|a| a.net);
-    let all = addresses.chain(on_link(link, observed)).filter(|net| !is_link_local(net.ip()));
-    all.filter_map(net).filter(|net| net.prefix() > 0 && !is_single(*net)).collect()
-}
-
-/// Networks that the main table has directly on a device. On a point-to-point device that is a tunnel's choice of
-/// what to take, not a subnet.
-fn on_link<'a>(link: &'a Link, observed: &'a Observed) -> impl Iterator<Item = IpNetwork> + 'a {
-    let routes = observed.host.routes.iter().filter(move |route| {
-        route.table == u32::from(libc::RT_TABLE_MAIN)
-            && route.kind == RouteKind::Unicast
-            && route.via.is_none()
-            && route.dev.as_deref() == Some(link.name.as_str())
-    });
-    routes.map(|route| route.to).filter(|net| !link.point_to_point && !net.ip().is_multicast())
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
 }
 
 /// The next hops: declared, or the device's own default gateways, looked for in every table but ours.
@@ -320,7 +254,7 @@ fn reach(
     let ip = gateway.value;
     let of_family = |net: &IpNetwork| net.is_ipv4() == ip.is_ipv4();
     let addressed = addressed(link, ip, observed);
-    let near = is_link_local(ip) || subnets.iter().any(|net| net.contains(ip));
+    let near = is_beside(ip, link, subnets, observed);
     // A device that goes down loses its IPv6 addresses. One without a subnet has a single address (a cloud's NIC)
     // and reaches its next hop by `onlink`.
     if !link.up || (addressed && (near || !subnets.iter().any(of_family))) {
@@ -343,11 +277,6 @@ fn no_subnet(
         help: Some(format!("{} has {nets}; devices here: {}", link.name, devices(observed))),
         ..problem(Some(gateway), format!("the gateway {} is in no subnet of {}", gateway.value, link.name))
     }
-}
-
-/// A `/32` or `/128`.
-fn is_single(net: IpNetwork) -> bool {
-    net.prefix() == if net.is_ipv4() { 32 } else { 128 }
 }
 
 /// Families for which a point-to-point device needs no next hop: those it has an address of.

@@ -40,6 +40,8 @@ enum Event {
     LinkDown(String),
     /// The device is gone.
     LinkGone(String),
+    /// The host loses an address.
+    AddressGone(ipnetwork::IpNetwork),
     /// Routes whose plan line holds this text are removed.
     RouteGone(String),
     /// Rules of that preference are removed.
@@ -183,10 +185,14 @@ fn merge(into: &mut Observed, more: &Observed) {
 
 fn happens(kernel: &mut Model, event: &Event) -> Result<(), String> {
     let host = &mut kernel.state.host;
-    let (rules, routes) = (host.rules.len(), host.routes.len());
+    let (rules, routes, addresses) = (host.rules.len(), host.routes.len(), host.addresses.len());
     match event {
         Event::LinkDown(dev) => return kernel.link_down(&Place::Host, dev),
         Event::LinkGone(dev) => kernel.remove_link(dev),
+        Event::AddressGone(net) => {
+            host.addresses.retain(|address| address.net != *net);
+            host.routes.retain(|route| route.src != Some(net.ip()));
+        }
         Event::RouteGone(text) => host.routes.retain(|route| {
             let line = Action::RemoveRoute { place: Place::Host, route: route.clone() };
             !line.to_string().contains(text.as_str())
@@ -211,6 +217,7 @@ fn happens(kernel: &mut Model, event: &Event) -> Result<(), String> {
     // A case that meant to break something and did not would prove nothing.
     let host = &kernel.state.host;
     let broke = match event {
+        Event::AddressGone(_) => host.addresses.len() < addresses,
         Event::RouteGone(_) => host.routes.len() < routes,
         Event::RuleGone(_) => host.rules.len() < rules,
         _ => true,
