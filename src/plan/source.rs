@@ -39,7 +39,7 @@ fn by_route(way: &Way, family: Family, observed: &Observed) -> Option<IpAddr> {
     routes.min_by_key(|route| (!same_hop(route), !main(route), !default(route), route.metric))?.src
 }
 
-fn is_the_hosts(source: IpAddr, observed: &Observed) -> bool {
+pub(super) fn is_the_hosts(source: IpAddr, observed: &Observed) -> bool {
     observed.host.addresses.iter().any(|address| address.net.ip() == source)
 }
 

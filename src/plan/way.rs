@@ -172,6 +172,7 @@ fn device<'a>(uplink: &Uplink, observed: &'a Observed) -> Result<&'a Link, Troub
 
 /// Looks again at the device of a way that was found earlier: whether it is up, with its next hops in reach.
 pub(super) fn refresh(way: &mut Way, observed: &Observed) {
+    way.sources.retain(|source| source::is_the_hosts(*source, observed));
     let link = observed.host.link(&way.dev).filter(|link| link.up);
     way.up = link.is_some();
     let Some(link) = link else { return };
@@ -182,7 +183,6 @@ pub(super) fn refresh(way: &mut Way, observed: &Observed) {
     };
     let far = way.gateways.iter().filter(|ip| !reached(ip)).map(|ip| Family::of(*ip)).collect();
     way.waiting = far;
-    way.sources.retain(|source| observed.host.addresses.iter().any(|address| address.net.ip() == *source));
 }
 
 /// The next hops: declared, or the device's own default gateways, looked for in every table but ours.
