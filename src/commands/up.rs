@@ -4,12 +4,17 @@ use super::{Context, apply::Session, config};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Journal, Name, Observed};
+use crate::plan;
 use std::collections::BTreeSet;
 
 pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<()> {
     let config = config::open(context)?;
     let (observed, goal, done) = make(context, &config, names)?;
     report(context, &observed, &goal, done);
+    let unusual = plan::unusual_blocks(&observed.journal, &goal, &config, &observed);
+    if let Some(note) = unusual {
+        context.note(note);
+    }
     let forgotten = observed.journal.members.iter().filter(|(name, member)| {
         member.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
     });

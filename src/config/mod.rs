@@ -218,11 +218,29 @@ pub struct Settings {
     pub fwmark_mask: Located<u32>,
 }
 
+impl Settings {
+    /// Blocks that IPv4 subnets may come from, the better ones first. Only one that somebody chose is the only one.
+    pub fn pools(&self) -> Vec<Ipv4Network> {
+        match self.pool.place {
+            Some(_) => vec![self.pool.value],
+            None => numbers::POOLS.map(numbers::pool).into(),
+        }
+    }
+
+    /// The same for IPv6.
+    pub fn pools6(&self) -> Vec<Ipv6Network> {
+        match self.pool6.place {
+            Some(_) => vec![self.pool6.value],
+            None => numbers::POOLS6.map(numbers::pool6).into(),
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            pool: numbers::pool().into(),
-            pool6: numbers::pool6().into(),
+            pool: numbers::pool(numbers::POOLS[0]).into(),
+            pool6: numbers::pool6(numbers::POOLS6[0]).into(),
             fwmark_mask: numbers::FWMARK_MASK.into(),
         }
     }

@@ -81,21 +81,39 @@ pub const LEAST_MTU6: u32 = 1280;
 /// or use with values that the scan sees.
 pub const FWMARK_MASK: u32 = 0xff00_0000;
 
-/// Default of `settings.pool`.
-pub const POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 213, 0, 0), 16);
+/// Where subnets come from unless `settings.pool` says it. The first that nothing of the host's overlaps is taken, in
+/// this order; nobody but the host ever sees these addresses.
+pub const POOLS: [(Ipv4Addr, u8); 4] = [
+    // In the largest private block (RFC 1918), far from its ends, where people begin to number.
+    (Ipv4Addr::new(10, 213, 0, 0), 16),
+    // For hosts whose VPN takes all of 10.0.0.0/8: the block that homes use least. Docker gives 172.17 to 172.31 away,
+    // from the front, and leaves out what it finds in use.
+    (Ipv4Addr::new(172, 30, 0, 0), 16),
+    // For those that take all private blocks: set aside for measurements between laboratories' devices (RFC 2544), so
+    // nobody routes it. Its first half is where proxies (Clash, sing-box) like to invent addresses.
+    (Ipv4Addr::new(198, 19, 0, 0), 16),
+    // A network at home at most: least of all, because guests come to networks of that block.
+    (Ipv4Addr::new(192, 168, 213, 0), 24),
+];
 
-/// Default of `settings.pool6`: a ULA (RFC 4193) that spells "nsnat".
-pub const POOL6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd6e, 0x736e, 0x6174, 0, 0, 0, 0, 0), 48);
+/// The same for `settings.pool6`: unique local addresses (RFC 4193). Nobody routes one of these blocks by accident, only
+/// all of `fc00::/7`.
+pub const POOLS6: [(Ipv6Addr, u8); 2] = [
+    // Spells "nsnat".
+    (Ipv6Addr::new(0xfd6e, 0x736e, 0x6174, 0, 0, 0, 0, 0), 48),
+    // Chosen at random, as the RFC wants it: for a host whose own network is the first one.
+    (Ipv6Addr::new(0xfdb5, 0x1a0c, 0x97e3, 0, 0, 0, 0, 0), 48),
+];
 
 /// Longest first slice of an egress: /24, room for 64 namespaces of /30.
 pub const SLICE_PREFIX: u8 = 24;
 
-/// The default [`POOL`] as a network.
-pub fn pool() -> Ipv4Network {
-    Ipv4Network::new_checked(POOL.0, POOL.1).unwrap_or_else(|| Ipv4Network::from(POOL.0))
+/// A block of [`POOLS`] as a network.
+pub fn pool((address, prefix): (Ipv4Addr, u8)) -> Ipv4Network {
+    Ipv4Network::new_checked(address, prefix).unwrap_or_else(|| Ipv4Network::from(address))
 }
 
-/// The default [`POOL6`] as a network.
-pub fn pool6() -> Ipv6Network {
-    Ipv6Network::new_checked(POOL6.0, POOL6.1).unwrap_or_else(|| Ipv6Network::from(POOL6.0))
+/// A block of [`POOLS6`] as a network.
+pub fn pool6((address, prefix): (Ipv6Addr, u8)) -> Ipv6Network {
+    Ipv6Network::new_checked(address, prefix).unwrap_or_else(|| Ipv6Network::from(address))
 }

@@ -31,6 +31,7 @@ mod verdict;
 mod way;
 
 pub use action::{Action, Flows, LinkChange, Place};
+pub use alloc::unusual_blocks;
 pub use desired::Desired;
 pub use diff::diff;
 pub use hold::recall;

@@ -360,6 +360,7 @@ impl Case<'_> {
         alloc::subnet(journal, key, &self.config.settings, self.taken).ok_or_else(|| {
             let why = format!("namespace {}: the pool {} has no free block left", self.name, pool.value);
             let help = match self.taken.overlaps(IpNetwork::V4(pool.value)) {
+                _ if pool.place.is_none() => "nor have the others; choose one: settings.pool".into(),
                 Some(net) => format!("{net} of this host overlaps it; choose another settings.pool"),
                 None => "widen settings.pool".into(),
             };
@@ -385,7 +386,7 @@ impl Case<'_> {
         // Rules by source are of one preference: a block in another egress's slice would be selected by both.
         let slices = journal.egresses.iter().filter(|(other, _)| *other != key);
         let slices = slices.flat_map(|(_, egress)| egress.slices.iter().copied().map(IpNetwork::V4));
-        let used = self.taken.overlaps(wanted).into_iter().chain(slices).map(|net| (None, net));
+        let used = self.taken.within(wanted).into_iter().chain(slices).map(|net| (None, net));
         let mut used = used.chain(others.into_iter().map(|(name, net)| (Some(name), net)));
         let Some((holder, other)) = used.find(|(_, net)| alloc::overlap(*net, wanted)) else {
             return Ok(own.value);
