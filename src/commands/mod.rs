@@ -9,6 +9,7 @@ mod down;
 mod exec;
 mod info;
 mod list;
+mod neighbours;
 mod plan;
 mod processes;
 mod status;

@@ -1,5 +1,6 @@
 //! `nsnat status`.
 
+use super::neighbours::Silent;
 use super::{Context, apply::Session, config};
 use crate::config::Config;
 use crate::error::Result;
@@ -18,9 +19,9 @@ pub(super) fn run(context: &Context<'_>, name: Option<&Name>) -> Result<()> {
     if let Some(name) = name.filter(|name| !known.contains(name)) {
         return Err(super::unknown(name, known.into_iter()));
     }
-    let view = View::new(context, &config, &observed);
-    let wanted = known.into_iter().filter(|known| name.is_none_or(|name| name == *known));
-    let all: Vec<Status> = wanted.map(|name| view.status(name)).collect();
+    let wanted: Vec<_> = known.into_iter().filter(|known| name.is_none_or(|name| name == *known)).collect();
+    let view = View::new(context, &config, &observed, &wanted)?;
+    let all: Vec<Status> = wanted.into_iter().map(|name| view.status(name)).collect();
     if context.json() {
         return super::print_json(&report::json(&all));
     }
@@ -41,11 +42,20 @@ struct View<'a> {
     missing: Vec<(Option<Name>, String)>,
     /// Why `up` would refuse a namespace.
     refused: BTreeMap<Name, Vec<String>>,
+    /// Next hops that do not answer.
+    silent: Silent,
 }
 
 impl<'a> View<'a> {
-    fn new(context: &Context<'_>, config: &'a Config, observed: &'a Observed) -> Self {
+    fn new(
+        context: &Context<'_>,
+        config: &'a Config,
+        observed: &'a Observed,
+        wanted: &[&Name],
+    ) -> Result<Self> {
         let journal = plan::refreshed(observed);
+        let silent =
+            Silent::ask(wanted.iter().filter_map(|name| journal.members.get(*name)), &journal, observed)?;
         let declared = |name: &&Name| config.namespaces.contains_key(*name);
         let names: Vec<Name> = journal.members.keys().filter(declared).cloned().collect();
         let one = |name: &Name| config::why_not(config, name, observed);
@@ -57,7 +67,7 @@ impl<'a> View<'a> {
         let goal = goal.as_ref().unwrap_or(&journal);
         let actions = plan::actions(goal, observed);
         let missing = actions.iter().map(|action| (super::apply::owner(action, goal), action.to_string()));
-        Self { config, observed, missing: missing.collect(), refused, journal }
+        Ok(Self { config, observed, missing: missing.collect(), refused, silent, journal })
     }
 
     fn status(&self, name: &Name) -> Status {
@@ -77,6 +87,7 @@ impl<'a> View<'a> {
         let mut problems = self.problems(name, member, way);
         let unreachable = plan::unreachable(&member.dns.servers, member.ipv6, way);
         problems.extend(unreachable.map(str::to_owned));
+        problems.extend(way.into_iter().flat_map(|way| self.silent.of(way, observed)));
         if member.owner.is_none() && !self.config.namespaces.contains_key(name) {
             problems.push(format!("up, but not declared any more; nsnat down {name} removes it"));
         }

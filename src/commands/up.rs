@@ -1,16 +1,18 @@
 //! `nsnat up`.
 
+use super::neighbours::Silent;
 use super::{Context, apply::Session, config};
 use crate::config::Config;
 use crate::error::Result;
-use crate::model::{Journal, Name, Observed};
+use crate::model::{Journal, Member, Name, Observed};
 use crate::plan;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<()> {
     let config = config::open(context)?;
     let (observed, goal, done) = make(context, &config, names)?;
     report(context, &observed, &goal, done);
+    tell_silent(context, &observed, &goal);
     let unusual = plan::unusual_blocks(&observed.journal, &goal, &config, &observed);
     if let Some(note) = unusual {
         context.note(note);
@@ -22,6 +24,29 @@ pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<()> {
         context.note(format!("{name} is up and not declared any more; nsnat down {name} removes it"));
     }
     Ok(())
+}
+
+/// Says which next hops of what came up or changed do not answer. That may be weather, so it is no failure, and neither is
+/// it when that cannot be known.
+fn tell_silent(context: &Context<'_>, observed: &Observed, after: &Journal) {
+    let before = &observed.journal;
+    let changed = |(name, member): &(&Name, &Member)| {
+        before.members.get(*name).is_none_or(|old| before.way(old) != after.way(member))
+    };
+    let changed: Vec<_> = after.members.iter().filter(changed).collect();
+    if context.global.quiet || changed.is_empty() {
+        return;
+    }
+    let Ok(silent) = Silent::ask(changed.iter().map(|(_, member)| *member), after, observed) else { return };
+    let mut told: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (name, member) in changed {
+        for why in after.way(member).into_iter().flat_map(|way| silent.of(way, observed)) {
+            told.entry(why).or_default().push(name.as_str());
+        }
+    }
+    for (why, names) in told {
+        context.note(format!("{}: {why}", names.join(", ")));
+    }
 }
 
 /// Makes it so; what was before, the journal after, and how many actions that took.

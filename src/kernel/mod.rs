@@ -15,6 +15,7 @@ mod encode;
 pub mod files;
 pub mod interrupt;
 mod limits;
+mod neighbour;
 mod netlink;
 pub mod netns;
 mod nexthop;
@@ -30,6 +31,7 @@ pub mod systemd;
 mod table;
 mod traffic;
 
+pub use neighbour::silent;
 pub use nix::sys::signal::Signal;
 pub use observe::Depth;
 pub use perform::Step;

@@ -44,7 +44,12 @@ impl Nfnetlink {
 
     /// Sends one request; its errno, 0 when it was granted.
     pub(super) fn ask(&self, kind: u16, family: u8, body: &[u8]) -> Result<i32> {
-        self.0.send(&message(kind, REQUEST | ACK, family, body), 0).what(|| "nfnetlink")?;
+        self.change(kind, 0, family, body)
+    }
+
+    /// The same, with further flags.
+    pub(super) fn change(&self, kind: u16, flags: u16, family: u8, body: &[u8]) -> Result<i32> {
+        self.0.send(&message(kind, REQUEST | ACK | flags, family, body), 0).what(|| "nfnetlink")?;
         loop {
             let (answer, _) = self.0.recv_from_full().what(|| "nfnetlink")?;
             if let Some(errno) = messages(&answer).find_map(|message| message.errno()) {

@@ -38,6 +38,7 @@ pub use hold::recall;
 pub use line::{element_text, forget_text, rule_text};
 pub use names::{unreachable, unresolvable};
 pub use precedence::{Shadow, shadows};
+pub use reach::neighbours;
 pub use resolve::{Selection, refreshed, resolve, tidy, with_dns, without};
 pub use verdict::{Verdict, judge};
 

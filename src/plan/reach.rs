@@ -1,6 +1,6 @@
 //! What a device reaches by itself: its subnets, and which of the host's devices a next hop is beside.
 
-use crate::model::{Link, Observed, RouteKind, Way, numbers};
+use crate::model::{Family, Link, Neighbour, Observed, RouteKind, Way, numbers};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -105,4 +105,24 @@ pub(super) fn is_link_local(address: IpAddr) -> bool {
 /// A `/32` or `/128`.
 fn is_single(net: IpNetwork) -> bool {
     net.prefix() == if net.is_ipv4() { 32 } else { 128 }
+}
+
+/// The next hops of a way that answer by ARP or neighbour discovery, if they are there at all. What the kernel would not
+/// ask is left out: on a device that is down, has no carrier or no neighbours, and by IPv6 where there is no address
+/// of the link to ask from.
+pub fn neighbours(way: &Way, observed: &Observed) -> Vec<Neighbour> {
+    let Some(link) = observed.host.link(&way.dev).filter(|link| link.up && link.carrier) else {
+        return Vec::new();
+    };
+    let asks6 = || {
+        let mut own = observed.host.addresses.iter().filter(|address| address.dev == link.name);
+        own.any(|address| is_link_local(address.net.ip()))
+    };
+    let asked = |gateway: &&IpAddr| {
+        let served = way.serves(Family::of(**gateway));
+        way.up && served && !link.point_to_point && (gateway.is_ipv4() || asks6())
+    };
+    let neighbour =
+        |address: &IpAddr| Neighbour { dev: way.dev.clone(), index: link.index, address: *address };
+    way.gateways.iter().filter(asked).map(neighbour).collect()
 }

@@ -8,9 +8,11 @@
 mod lab;
 
 mod advertisements;
+mod as_the_host;
 mod failover;
 mod job6;
 mod kinds;
 mod leaks6;
 mod modes;
 mod mtu;
+mod neighbours;
