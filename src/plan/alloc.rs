@@ -216,11 +216,11 @@ pub fn unusual_blocks(
         |new: &BTreeSet<IpNetwork>, old: &BTreeSet<IpNetwork>, pools: &[IpNetwork], setting: &str| {
             new.difference(old)
                 .find_map(|block| unusual(*block, pools, &taken))
-                .map(|why| format!("{why}; {setting} chooses another"))
+                .map(|why| format!("{why} ({setting} chooses another)"))
         };
     let notes =
         [unusual(&new4, &old4, &pools4, "settings.pool"), unusual(&new6, &old6, &pools6, "settings.pool6")];
-    Some(notes.into_iter().flatten().collect::<Vec<_>>().join(" - ")).filter(|notes| !notes.is_empty())
+    Some(notes.into_iter().flatten().collect::<Vec<_>>().join("; ")).filter(|notes| !notes.is_empty())
 }
 
 fn unusual(block: IpNetwork, pools: &[IpNetwork], taken: &Taken) -> Option<String> {

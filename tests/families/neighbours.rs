@@ -27,7 +27,7 @@ fn a_gateway_that_does_not_answer() {
     let status = lab.ok("nsnat status");
     assert!(status.contains(v4) && status.contains(v6), "{status}");
     let briefly = "nsnat status -o json | python3 -c 'import json, sys
-for ns in json.load(sys.stdin)[\"namespaces\"]: print(ns[\"name\"], ns[\"state\"], len(ns[\"problems\"]))'";
+for ns in json.load(sys.stdin)[\"namespaces\"]: print(ns[\"name\"], ns[\"state\"], sum(\"does not answer\" in problem for problem in ns[\"problems\"]))'";
     lab.says(briefly, "dead broken 2\nslow up 0");
 
     // Who does not want to know does not ask; the positive control is status.
