@@ -11,7 +11,7 @@
 use super::Context;
 use crate::error::{Class, Error, Result};
 use crate::kernel::{Depth, Kernel, Step, files, interrupt, netns};
-use crate::model::{Egress, Journal, Member, Name, Netns, Observed, Target};
+use crate::model::{Egress, Journal, Member, Name, Netns, Observed, Pass, Target};
 use crate::plan::{self, Action, Place};
 use std::collections::BTreeSet;
 
@@ -27,6 +27,8 @@ pub(super) struct Session<'a> {
     or_nothing: bool,
     /// Interrupts are looked at.
     stoppable: bool,
+    /// Passes that others' programs refused. The namespaces are complete without them; status tells.
+    refused: BTreeSet<Pass>,
     /// Later than the lock: who is stopped holds nobody up.
     _no_stop: interrupt::Mask,
 }
@@ -48,6 +50,7 @@ impl<'a> Session<'a> {
             named: BTreeSet::new(),
             or_nothing: false,
             stoppable: true,
+            refused: BTreeSet::new(),
             _no_stop: no_stop,
         })
     }
@@ -86,7 +89,7 @@ impl<'a> Session<'a> {
     pub(super) fn apply(&mut self, goal: &Journal, observed: &Observed) -> Result<usize> {
         let actions = plan::actions(goal, observed);
         if actions.is_empty() && *goal == observed.journal {
-            self.finish(goal)?;
+            self.finish(goal, observed)?;
             return Ok(0);
         }
         Self::intend(goal, observed, &actions)?;
@@ -101,13 +104,21 @@ impl<'a> Session<'a> {
         let removing = !actions.iter().any(is_addition);
         let mut errors = Vec::new();
         let context = self.context;
-        let interrupted = || self.stoppable && interrupt::caught().is_some();
+        let stoppable = self.stoppable;
+        let interrupted = || stoppable && interrupt::caught().is_some();
+        let (mut adding, refused) = (None, &mut self.refused);
         self.kernel.perform(actions, &mut |step| match step {
             Step::Before(action) => {
+                adding = if let Action::AddPass { pass } = action { Some(pass.clone()) } else { None };
                 if context.global.verbose > 0 {
                     context.say(action);
                 }
                 !interrupted()
+            }
+            Step::Failed(error) if adding.is_some() => {
+                context.note(error.to_string().trim_start_matches("nsnat: "));
+                refused.extend(adding.take());
+                true
             }
             // Taking away goes on after an error; what is made stops at the first.
             Step::Failed(error) => {
@@ -135,7 +146,9 @@ impl<'a> Session<'a> {
     fn verify(&mut self, goal: &Journal) -> Result<()> {
         let observed = self.look_again(goal, goal)?;
         let rest = plan::actions(goal, &Observed { journal: goal.clone(), ..observed.clone() });
-        if let Some(first) = rest.first() {
+        let refused =
+            |action: &&Action| matches!(action, Action::AddPass { pass } if self.refused.contains(pass));
+        if let Some(first) = rest.iter().find(|action| !refused(action)) {
             let why = format!("still to do after everything was done: {first}");
             return Err(Error::new("the kernel's state is not what it should be", why).hint(
                 "does another program change the network at this moment? try again, or see: nsnat plan",
@@ -150,7 +163,7 @@ impl<'a> Session<'a> {
                 member.cookie = *cookie;
             }
         }
-        self.finish(&noted)
+        self.finish(&noted, &observed)
     }
 
     /// Writes the union of old and new down, before anything is changed.
@@ -173,7 +186,7 @@ impl<'a> Session<'a> {
     }
 
     /// Writes the result down; what `exec` reads comes last.
-    fn finish(&mut self, journal: &Journal) -> Result<()> {
+    fn finish(&mut self, journal: &Journal, observed: &Observed) -> Result<()> {
         let made_dir = files::read_journal()?.made_netns_dir;
         if journal.members.is_empty() {
             if made_dir {
@@ -182,7 +195,9 @@ impl<'a> Session<'a> {
             return files::clear(&self.lock);
         }
         files::write_journal(&Journal { made_netns_dir: made_dir, ..journal.clone() })?;
-        journal.members.iter().try_for_each(|(name, member)| files::write_target(name, &target(member)))
+        let stopped = plan::stopped(journal, observed).into_iter().next();
+        let write = |(name, member)| files::write_target(name, &target(member, stopped.clone()));
+        journal.members.iter().try_for_each(write)
     }
 
     /// After a failure: whole namespaces stay, the others go back.
@@ -290,6 +305,8 @@ fn concerns(action: &Action, owner: impl Fn(&str) -> Option<Name>) -> Option<Nam
         Action::LoadSkeleton { .. }
         | Action::RemoveTable
         | Action::Elements { .. }
+        | Action::AddPass { .. }
+        | Action::RemovePass { .. }
         | Action::ForgetFlows { .. } => None,
     }
 }
@@ -311,6 +328,7 @@ fn is_addition(action: &Action) -> bool {
             | Action::AddAddress { .. }
             | Action::AddRoute { .. }
             | Action::AddRule { .. }
+            | Action::AddPass { .. }
     )
 }
 
@@ -335,19 +353,21 @@ fn union(first: &Journal, second: &Journal) -> Journal {
     for (key, held) in &second.sysctls {
         out.sysctls.entry(key.clone()).or_insert_with(|| held.clone());
     }
+    out.passes.extend(second.passes.iter().cloned());
     out.made_netns_dir |= second.made_netns_dir;
     out.earlier.extend(second.earlier.iter().chain([&second.first]));
     out.earlier.remove(&out.first);
     out
 }
 
-fn target(member: &Member) -> Target {
+fn target(member: &Member, stopped: Option<String>) -> Target {
     Target {
         hide_resolvers: member.dns.host.is_none(),
         inode: member.inode,
         cookie: member.cookie,
         nameservers: member.dns.nameservers.clone(),
         allowed: member.allowed.clone(),
+        stopped,
     }
 }
 

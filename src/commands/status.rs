@@ -125,6 +125,7 @@ impl<'a> View<'a> {
             ));
         }
         out.extend(shadows(member, &self.journal, self.observed).map(|shadow| shadow.problem()));
+        out.extend(plan::stopped(&self.journal, self.observed));
         let refused = self.refused.get(name).into_iter().flatten();
         out.extend(refused.map(|why| format!("not what is declared, and nsnat up refuses: {why}")));
         out.extend(self.missing(name));

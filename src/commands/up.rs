@@ -14,7 +14,7 @@ pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<()> {
     report(context, &observed, &goal, done);
     tell_silent(context, &observed, &goal);
     let unusual = plan::unusual_blocks(&observed.journal, &goal, &config, &observed);
-    if let Some(note) = unusual {
+    for note in plan::closed(&goal, &observed).into_iter().chain(unusual) {
         context.note(note);
     }
     let forgotten = observed.journal.members.iter().filter(|(name, member)| {

@@ -14,7 +14,7 @@
 
 use super::privileges::{self, Ids};
 use super::{Request, Who, command, inherited, mounts, namespace, own_failure, pid};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, tell};
 use crate::model::{Name, Target};
 use nix::sys::stat::{Mode, stat};
 use nix::unistd::{execv, geteuid, getgid, getgroups, getuid};
@@ -70,6 +70,9 @@ fn enter(request: &Request) -> Result<Infallible> {
     let inside = namespace::find(name)?.ok_or_else(|| not_up(name))?;
     if !is_allowed(&caller, &inside.target) {
         return Err(not_allowed(name, &inside.target));
+    }
+    if let Some(why) = &inside.target.stopped {
+        tell(format_args!("nsnat: {name}: {why}"));
     }
     inside.enter(name)?;
     let here = mounts::set_up(name, &inside.target, &[])?;

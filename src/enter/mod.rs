@@ -38,7 +38,7 @@ mod supervise;
 mod user;
 mod view;
 
-use crate::error::{Class, Context, Error, Result};
+use crate::error::{Class, Context, Error, Result, tell};
 use crate::kernel::interrupt;
 use crate::model::Name;
 use nix::unistd::{Pid, geteuid};
@@ -193,6 +193,9 @@ fn own_failure(error: Error) -> Error {
 fn enter(request: &Request, inside: namespace::Inside) -> Result<Infallible> {
     let account = user::find(&request.who)?;
     let name = &request.namespace;
+    if let Some(why) = &inside.target.stopped {
+        tell(format_args!("nsnat: {name}: {why}"));
+    }
     inside.enter(name)?;
     mounts::set_up(name, &inside.target, &request.mounts)?.restore();
     drop(inside);

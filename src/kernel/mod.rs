@@ -13,6 +13,8 @@ mod conntrack;
 mod decode;
 mod encode;
 pub mod files;
+mod foreign;
+mod gates;
 pub mod interrupt;
 mod limits;
 mod neighbour;

@@ -72,6 +72,12 @@ impl Nfnetlink {
 
     /// The bodies of all objects of a kind; none where there is no such table.
     pub(super) fn dump(&self, kind: u16, family: u8, body: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
+        let rows = self.dump_of_any(kind, family, body)?;
+        Ok(rows.map(|rows| rows.into_iter().map(|(_, row)| row).collect()))
+    }
+
+    /// The same, each with its family, which in the question may be 0 for all.
+    pub(super) fn dump_of_any(&self, kind: u16, family: u8, body: &[u8]) -> Result<Option<Vec<Row>>> {
         for _ in 0..TRIES {
             self.0.send(&message(kind, REQUEST | DUMP, family, body), 0).what(|| "nfnetlink")?;
             match self.rows()? {
@@ -96,15 +102,21 @@ impl Nfnetlink {
                     (NLMSG_DONE, _) if whole => return Ok(Rows::All(rows)),
                     (NLMSG_DONE, _) | (_, Some(libc::EINTR)) => return Ok(Rows::Interrupted),
                     (_, Some(errno)) => return Ok(Rows::Refused(errno)),
-                    _ => rows.push(message.body.get(4..).unwrap_or_default().to_vec()),
+                    _ => {
+                        let family = message.body.first().copied().unwrap_or_default();
+                        rows.push((family, message.body.get(4..).unwrap_or_default().to_vec()));
+                    }
                 }
             }
         }
     }
 }
 
+/// An object's family and its body.
+pub(super) type Row = (u8, Vec<u8>);
+
 enum Rows {
-    All(Vec<Vec<u8>>),
+    All(Vec<Row>),
     Interrupted,
     Refused(i32),
 }

@@ -1,6 +1,6 @@
 //! Our nft table: loading the skeleton, changing elements, reading back.
 //!
-//! `nft` is started once a transaction, with its errors captured. Elements are built with the `nftables` crate's
+//! `nft` is started once a transaction, with its errors captured (and iptables, see `gates`). Elements are built with the `nftables` crate's
 //! types and sent as JSON. The skeleton, and elements that must come in the same transaction with it, are text:
 //! the JSON of nft 1.0.6 drops comments and refuses maps with concatenated values (it makes a plain set of them).
 //! What is there is read without nft: see `table`.
@@ -16,7 +16,7 @@ use nftables::types::NfFamily;
 use std::borrow::Cow;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Where nft may be when PATH has no sbin (cron, for one).
@@ -91,20 +91,32 @@ pub(super) fn check() -> Result<()> {
 }
 
 fn program() -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = std::env::split_paths(&path).chain(SBIN.map(PathBuf::from));
-    let mut candidates = dirs.filter(|dir| dir.is_absolute()).map(|dir| dir.join("nft"));
-    candidates.find(|file| file.is_file()).ok_or_else(|| {
+    find("nft").ok_or_else(|| {
         Error::new("nft", "not found on this host")
             .hint("install the package nftables (apt install nftables)")
     })
 }
 
+/// A program of the system's.
+pub(super) fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(&path).chain(SBIN.map(PathBuf::from));
+    dirs.filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
 /// Runs nft, with its standard error in ours.
-#[expect(clippy::disallowed_methods, reason = "nft(8) is the one program that nsnat starts by itself")]
-fn run(arguments: &[&str], input: &str) -> Result<String> {
-    let what = || "nft";
-    let mut command = Command::new(program()?);
+pub(super) fn run(arguments: &[&str], input: &str) -> Result<String> {
+    run_program("nft", &program()?, arguments, input)
+}
+
+/// Runs a program of the system's, with its standard error in ours.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nft(8) and iptables(8) are the programs that nsnat starts by itself"
+)]
+pub(super) fn run_program(name: &str, path: &Path, arguments: &[&str], input: &str) -> Result<String> {
+    let what = || name;
+    let mut command = Command::new(path);
     // A Ctrl-C is for nsnat, which stops or goes back between two transactions.
     command.process_group(0);
     let command = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -119,9 +131,9 @@ fn run(arguments: &[&str], input: &str) -> Result<String> {
     }
     let words: std::collections::BTreeSet<String> = String::from_utf8_lossy(&output.stderr)
         .lines()
-        .filter(|line| line.contains("Error") || line.contains("rror:"))
+        .filter(|line| ["Error", "rror:", "tables"].iter().any(|word| line.contains(word)))
         .map(str::to_owned)
         .collect();
     let words = if words.is_empty() { output.status.to_string() } else { Vec::from_iter(words).join("; ") };
-    Err(Error::new("nft", words))
+    Err(Error::new(name, words))
 }

@@ -3,7 +3,7 @@
 use super::decode::{self, Names};
 use super::netlink::Netlink;
 use super::nexthop::NextHops;
-use super::{Inside, Kernel, files, netns, resolver, sysctl, table};
+use super::{Inside, Kernel, files, gates, netns, resolver, sysctl, table};
 use crate::error::{Context, Result};
 use crate::model::{Journal, Member, Name, Netns, Observed, Stack, numbers, observed::Features};
 use netlink_packet_route::address::AddressMessage;
@@ -78,8 +78,10 @@ impl Kernel {
         }
         let abandoned = abandoned(&journal)?;
         let (nameservers, upstreams) = (resolver::nameservers(), resolver::upstreams(&names_by_index));
+        let gates = gates::observe(&journal)?;
         Ok(Observed {
             host,
+            gates,
             cookie: self.cookie,
             namespaces,
             table: table::observe()?,

@@ -1,7 +1,7 @@
 //! Performing actions.
 
 use super::netlink::{Netlink, Refused};
-use super::{Kernel, conntrack, encode, netns, nft, sysctl};
+use super::{Kernel, conntrack, encode, gates, netns, nft, sysctl};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, numbers};
 use crate::plan::{Action, LinkChange, Place};
@@ -71,6 +71,8 @@ impl Kernel {
             Action::ForgetFlows { source, which } => conntrack::forget(*source, *which).map_err(said),
             Action::ForgetServers { link } => nft::forget_servers(link).map_err(said),
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value).map_err(said),
+            Action::AddPass { pass } => gates::add(pass).map_err(said),
+            Action::RemovePass { pass, handle } => gates::remove(pass, *handle).map_err(said),
             _ => self.netlink(action),
         }
     }

@@ -14,6 +14,7 @@
 //! It is written *before* anything is changed (as the union of old and new), so that a kill at any moment
 //! leaves nothing that is not in it.
 
+use super::gate::Pass;
 use super::name::Name;
 use super::stack::Family;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
@@ -39,6 +40,9 @@ pub struct Journal {
     pub members: BTreeMap<Name, Member>,
     /// Sysctls of the host that we hold, by path below `/proc/sys`; those of our own devices go with them.
     pub sysctls: BTreeMap<String, Held>,
+    /// Rules of ours in chains of others.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub passes: BTreeSet<Pass>,
     /// `/run/netns` did not exist before.
     pub made_netns_dir: bool,
     /// Digest of the skeleton's rules as they read back after loading.
@@ -71,6 +75,7 @@ impl Default for Journal {
             first: usual_first(),
             earlier: BTreeSet::new(),
             bridges: BTreeSet::new(),
+            passes: BTreeSet::new(),
         }
     }
 }
@@ -303,4 +308,7 @@ pub struct Target {
     /// Who may enter it besides root.
     #[serde(skip_serializing_if = "Allowed::is_empty")]
     pub allowed: Allowed,
+    /// Why nothing gets out, where somebody else on this host stops it; told before the command runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }

@@ -2,6 +2,7 @@
 
 mod account;
 pub mod dnsaddr;
+pub mod gate;
 pub mod journal;
 pub mod name;
 mod neighbour;
@@ -12,6 +13,7 @@ pub mod probe;
 pub mod stack;
 
 pub use account::Account;
+pub use gate::{Gates, Pass};
 pub use journal::{Allowed, DnsMode, Egress, Held, Journal, Member, Owner, Rewrite, Target, Way};
 pub use name::Name;
 pub use neighbour::Neighbour;

@@ -28,6 +28,9 @@ pub struct Observed {
     /// Numbers of the users and groups that the configuration names, as far as they exist.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub accounts: BTreeMap<Account, u32>,
+    /// Chains of others that stop what they do not know.
+    #[serde(skip_serializing_if = "super::Gates::is_empty")]
+    pub gates: super::Gates,
     /// Nameservers of the host's resolv.conf.
     pub nameservers: Vec<std::net::IpAddr>,
 }

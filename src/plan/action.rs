@@ -1,6 +1,6 @@
 //! The actions: what can be done to the kernel, one system object each.
 
-use crate::model::{Address, Element, Name, Route, Rule};
+use crate::model::{Address, Element, Name, Pass, Route, Rule};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -172,5 +172,17 @@ pub enum Action {
         place: Place,
         /// The rule.
         rule: Rule,
+    },
+    /// Lets namespaces through a chain of somebody else.
+    AddPass {
+        /// The rule.
+        pass: Pass,
+    },
+    /// Takes such a rule out again.
+    RemovePass {
+        /// The rule.
+        pass: Pass,
+        /// Its handle, where rules have one.
+        handle: u64,
     },
 }

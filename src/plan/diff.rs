@@ -10,7 +10,7 @@
 use super::action::{Action, Flows, LinkChange, Place};
 use super::desired::{self, Desired};
 use super::precedence::{Blocks, is_our_table};
-use super::{hold, source};
+use super::{gates, hold, source};
 use crate::model::{
     Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set,
     Stack, dnsaddr, numbers,
@@ -32,6 +32,7 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     flows_of_nobody(&mut out, journal, observed);
     out.extend(source::stale_flows(journal, observed));
     stale_servers(&mut out, observed);
+    gates::diff(&mut out, journal, observed);
     gone_namespaces(&mut out, desired, observed);
     leave_to_the_kernel(&mut out);
     out.sort_by_key(|action| rank(action, &back));
@@ -71,12 +72,12 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         } => 6,
         Action::AddAddress { .. } => 9,
         Action::SetLink { change: LinkChange::Up, .. } => 10,
-        Action::AddRoute { .. } => 11,
+        Action::AddRoute { .. } | Action::AddPass { .. } => 11,
         Action::AddRule { .. } => 12,
         Action::RemoveNetns { .. } => 21,
         // The way back is kept in until nobody has the address and its flows are forgotten.
         Action::RemoveRule { rule, .. } if rule.from.is_none() && rule.to.is_some() => 26,
-        Action::RemoveRule { .. } => 22,
+        Action::RemoveRule { .. } | Action::RemovePass { .. } => 22,
         Action::RemoveRoute { .. } => 23,
         Action::RemoveAddress { .. } => 24,
         Action::ForgetFlows { which: Flows::All, .. } => 25,

@@ -1,7 +1,7 @@
 //! Configuration → journal: every namespace with its device, gateways, numbers and subnet found.
 
 use super::names::{self, Names};
-use super::{alloc, dns, hold, precedence, reach, way};
+use super::{alloc, dns, gates, hold, precedence, reach, way};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::{
     Account, Allowed, DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers,
@@ -92,10 +92,11 @@ fn refresh(journal: &mut Journal, observed: &Observed) {
     }
 }
 
-/// The journal with its ways as their devices are now.
+/// The journal with its ways as their devices are now, and what it takes to get through chains of others.
 pub fn refreshed(observed: &Observed) -> Journal {
     let mut journal = observed.journal.clone();
     refresh(&mut journal, observed);
+    gates::note(&mut journal, observed);
     journal
 }
 
@@ -127,6 +128,7 @@ pub fn tidy(journal: &mut Journal, observed: &Observed) {
     prune(journal);
     hold::note(journal, observed);
     precedence::place(journal, observed);
+    gates::note(journal, observed);
 }
 
 /// Egresses without members go.

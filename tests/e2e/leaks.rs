@@ -209,7 +209,10 @@ fn packets_that_conntrack_does_not_follow() {
         nft 'add table inet x; add chain inet x raw { type filter hook prerouting priority -400; }
             add rule inet x raw udp dport 53 notrack; add rule inet x raw tcp dport 80 notrack'");
     // It follows a job's packets all the same.
-    lab.says("nsnat exec slow ask 8.8.8.8 a.example.test; nsnat exec slow whoami4", "192.0.2.53\n203.0.113.254");
+    lab.says(
+        "nsnat exec slow ask 8.8.8.8 a.example.test; nsnat exec slow whoami4",
+        "192.0.2.53\n203.0.113.254",
+    );
     let output = lab.sh("nsnat exec slow ask 2001:4860:4860::8888 b.example.test");
     assert!(output.status != 0 && !output.stdout.contains("timed out"), "{output}");
     // A checksum that is wrong makes a packet invalid.

@@ -20,6 +20,7 @@ mod cli;
 mod contracts;
 mod crowd;
 mod down;
+mod gates;
 mod idempotence;
 mod job;
 mod kill;

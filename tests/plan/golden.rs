@@ -58,6 +58,8 @@ enum Event {
     NamespaceReplaced(Name),
     /// `/run/nsnat` was emptied.
     JournalLost,
+    /// The passes of ours in chains of that name are gone.
+    PassGone(String),
     /// These things appear.
     Appears(Box<Observed>),
 }
@@ -181,6 +183,8 @@ fn merge(into: &mut Observed, more: &Observed) {
     };
     replaced(&mut into.host, &more.host);
     into.namespaces.extend(more.namespaces.clone());
+    into.gates.all.extend(more.gates.all.clone());
+    into.gates.passes.extend(more.gates.passes.clone());
 }
 
 fn happens(kernel: &mut Model, event: &Event) -> Result<(), String> {
@@ -212,6 +216,9 @@ fn happens(kernel: &mut Model, event: &Event) -> Result<(), String> {
             return kernel.make_netns(name, false);
         }
         Event::JournalLost => kernel.state.journal = nsnat::model::Journal::default(),
+        Event::PassGone(chain) => {
+            kernel.state.gates.passes.retain(|found| found.pass.chain.name != *chain);
+        }
         Event::Appears(more) => merge(&mut kernel.state, more),
     }
     // A case that meant to break something and did not would prove nothing.

@@ -3,9 +3,10 @@
 //! It refuses at least what the real one refuses (a route by a device that is down, an element that is there
 //! already), so that a plan in the wrong order does not pass. The tests of the real kernel are elsewhere.
 
+use nsnat::model::gate::Found;
 use nsnat::model::{
-    Address, Datum, Element, Family, Link, Name, Netns, Observed, Route, RouteKind, Rule, RuleAction, Stack,
-    Table, numbers,
+    Address, Datum, Element, Family, Link, Name, Netns, Observed, Pass, Route, RouteKind, Rule, RuleAction,
+    Stack, Table, numbers,
 };
 use nsnat::plan::{Action, LinkChange, Place};
 use nsnat::skeleton;
@@ -106,6 +107,12 @@ impl Model {
                 self.stack(place)?.rules.remove(rule);
                 Ok(())
             }
+            Action::AddPass { pass } => self.add_pass(pass),
+            Action::RemovePass { pass, handle } => {
+                let found = Found { pass: pass.clone(), handle: *handle };
+                let there = self.state.gates.passes.remove(&found);
+                if there { Ok(()) } else { no("no such rule") }
+            }
         }
     }
 
@@ -117,6 +124,17 @@ impl Model {
                 _ => Err(format!("no namespace {name}")),
             },
         }
+    }
+
+    /// Whoever adds a rule to a chain is not asked whether it is there already.
+    fn add_pass(&mut self, pass: &Pass) -> Result {
+        let passes = &mut self.state.gates.passes;
+        if passes.iter().any(|found| found.pass == *pass) {
+            return no("twice");
+        }
+        let handle = passes.iter().map(|found| found.handle + 1).max().unwrap_or(7);
+        passes.insert(Found { pass: pass.clone(), handle });
+        Ok(())
     }
 
     pub(crate) fn make_netns(&mut self, name: &Name, stale: bool) -> Result {

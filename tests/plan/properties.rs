@@ -4,6 +4,7 @@
 use super::golden::host;
 use super::world::World;
 use nsnat::config::{Config, Source, load};
+use nsnat::model::gate::{Chain, Gate, Keeper, Kind, Stop};
 use nsnat::model::{
     Address, Family, Journal, Name, Netns, Observed, Route, Rule, RuleAction, Stack, Table, numbers,
 };
@@ -93,6 +94,8 @@ enum Step {
     NamespaceReplaced(Index),
     /// Somebody else's rule, route or address.
     Foreign(usize),
+    /// A chain of others begins to stop what it does not know, or ends with it.
+    Gate(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -118,6 +121,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any().prop_map(Step::NamespaceGone),
         1 => any().prop_map(Step::NamespaceReplaced),
         1 => (0..4usize).prop_map(Step::Foreign),
+        2 => (0..4usize).prop_map(Step::Gate),
     ]
 }
 
@@ -154,6 +158,10 @@ impl Walk {
                 foreign(&mut self.bare.kernel.state.host, *which);
                 Ok(())
             }
+            Step::Gate(which) => {
+                self.gate(*which);
+                Ok(())
+            }
             Step::LinkDown(dev) => {
                 self.bare.kernel.link_down(&Place::Host, DEVICES[*dev])?;
                 self.world.kernel.link_down(&Place::Host, DEVICES[*dev])
@@ -172,6 +180,18 @@ impl Walk {
                 Ok(())
             }
             _ => self.damage(step),
+        }
+    }
+
+    /// A chain that goes takes our passes with it; a policy that changes does not.
+    fn gate(&mut self, which: usize) {
+        let gate = gate(which);
+        for gates in [&mut self.world.kernel.state.gates, &mut self.bare.kernel.state.gates] {
+            if !gates.all.remove(&gate) {
+                gates.all.insert(gate.clone());
+            } else if which.is_multiple_of(2) {
+                gates.passes.retain(|found| !gate.passes().any(|pass| pass == found.pass));
+            }
         }
     }
 
@@ -285,6 +305,9 @@ impl Walk {
         if is_all != should_all || is.table != Table::default() {
             return Err(format!("after down: {} {:?}", difference(&should_all, &is_all), is.table));
         }
+        if is.gates != should.gates {
+            return Err(format!("after down: {:?} instead of {:?}", is.gates, should.gates));
+        }
         if is.journal != Journal::default() {
             return Err(format!("remembered: {:?}", is.journal));
         }
@@ -310,6 +333,13 @@ fn pick<T: Ord + Clone>(from: &mut BTreeSet<T>, at: Index, ours: impl Fn(&T) -> 
     if !all.is_empty() {
         from.remove(at.get(&all));
     }
+}
+
+fn gate(which: usize) -> Gate {
+    let kind = [Kind::Inet, Kind::Ip, Kind::Ip, Kind::Ip6][which];
+    let keeper = [Keeper::Nft, Keeper::IptablesNft, Keeper::IptablesLegacy, Keeper::IptablesNft][which];
+    let chain = Chain { keeper, kind, table: "filter".into(), name: "FORWARD".into() };
+    Gate { chain, stop: Stop::Policy, place: "FORWARD".into(), closed: None }
 }
 
 fn foreign(host: &mut Stack, which: usize) {

@@ -115,6 +115,7 @@ impl World {
             journal.members.entry(name).or_insert(member);
         }
         journal.sysctls.extend(old.sysctls);
+        journal.passes.extend(old.passes);
         journal.skeleton = None;
     }
 }

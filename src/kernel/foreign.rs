@@ -1,0 +1,313 @@
+//! Chains of others as they read back from nf_tables (include/uapi/linux/netfilter/nf_tables.h), as far as it takes to
+//! know whether they stop everything that they do not know.
+//!
+//! All chains are dumped once, and of the rules only those of base chains on hook forward and of what these jump to
+//! without a condition. Sets are not read: a host may have some of a hundred thousand elements.
+
+use super::nfnetlink::{Nfnetlink, Row, attributes, find, text};
+use crate::error::Result;
+use crate::model::gate::{COMMENT, DOCKER_USER, Direction, Stop};
+use crate::model::{nft, numbers};
+
+const NFT: u16 = 10 << 8;
+const GET_TABLE: u16 = NFT | 0x01;
+const GET_CHAIN: u16 = NFT | 0x04;
+const GET_RULE: u16 = NFT | 0x07;
+
+/// NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE: all the same.
+const TABLE: u16 = 1;
+const TABLE_FLAGS: u16 = 2;
+const CHAIN_NAME: u16 = 3;
+const CHAIN_HOOK: u16 = 4;
+const CHAIN_POLICY: u16 = 5;
+const HOOK_NUMBER: u16 = 1;
+const RULE_CHAIN: u16 = 2;
+const RULE_HANDLE: u16 = 3;
+const RULE_EXPRESSIONS: u16 = 4;
+const RULE_USERDATA: u16 = 7;
+const EXPRESSION_NAME: u16 = 1;
+const EXPRESSION_DATA: u16 = 2;
+/// NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CODE, NFTA_VERDICT_CHAIN.
+const IMMEDIATE_DATA: u16 = 2;
+const VERDICT: u16 = 2;
+const VERDICT_CODE: u16 = 1;
+const VERDICT_CHAIN: u16 = 2;
+/// NFTA_META_KEY, NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE.
+const META_KEY: u16 = 2;
+const CMP_OP: u16 = 2;
+const CMP_DATA: u16 = 3;
+const DATA_VALUE: u16 = 1;
+/// NFTA_MATCH_NAME and NFTA_TARGET_NAME; NFTA_MATCH_INFO.
+const XT_NAME: u16 = 1;
+const XT_INFO: u16 = 3;
+
+const TABLE_HAS_OWNER: u32 = 2;
+const META_IIFGROUP: u32 = 21;
+const META_OIFGROUP: u32 = 22;
+
+/// NF_DROP, NF_ACCEPT, NFT_JUMP, NFT_GOTO, NFT_RETURN.
+const DROP: i32 = 0;
+const ACCEPT: i32 = 1;
+const JUMP: i32 = -3;
+const GOTO: i32 = -4;
+const RETURN: i32 = -5;
+
+/// Jumps without a condition are followed so far.
+const DEPTH: u8 = 8;
+
+/// Where the kernel calls a base chain (NF_INET_…); others see packets of the host's own only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hook {
+    Prerouting,
+    Forward,
+    Postrouting,
+}
+
+/// A base chain of somebody else.
+#[derive(Clone, Debug)]
+pub(super) struct Base {
+    pub(super) family: u8,
+    pub(super) table: String,
+    pub(super) name: String,
+    pub(super) hook: Hook,
+    /// Its policy is to drop.
+    pub(super) drops: bool,
+}
+
+/// What a rule does with what it matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Next,
+    Accept,
+    Stop,
+    Return,
+    Jump(String),
+    Goto(String),
+}
+
+/// A rule of somebody else, or one of ours among theirs.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub(super) handle: u64,
+    /// It matches everything.
+    pub(super) always: bool,
+    pub(super) verdict: Verdict,
+    /// It counts packets, as every rule of iptables does, or holds a part of iptables.
+    pub(super) counts: bool,
+    pub(super) xtables: bool,
+    /// It is ours.
+    pub(super) pass: Option<Direction>,
+}
+
+/// What becomes of a packet that no rule with a condition takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum End {
+    /// The chain that called goes on.
+    Return,
+    Accept,
+    Stop(Stop),
+}
+
+/// nf_tables, as others use it.
+pub(super) struct Foreign(Nfnetlink);
+
+impl Foreign {
+    pub(super) fn open() -> Result<Self> {
+        Nfnetlink::open().map(Self)
+    }
+
+    /// Base chains of others that packets from and to namespaces come by.
+    pub(super) fn bases(&self) -> Result<Vec<Base>> {
+        let rows = self.0.dump_of_any(GET_CHAIN, 0, &[])?.unwrap_or_default();
+        let base = |(family, row): &Row| base(*family, row);
+        Ok(rows.iter().filter_map(base).collect())
+    }
+
+    /// The rules of a chain; none where there is no such chain.
+    pub(super) fn rules(&self, family: u8, table: &str, chain: &str) -> Result<Vec<Rule>> {
+        let of = [text(TABLE, table), text(RULE_CHAIN, chain)].concat();
+        let rows = self.0.dump(GET_RULE, family, &of)?.unwrap_or_default();
+        // The kernel selects; one that does not know how gives the rules of all chains.
+        let named = |row: &&Vec<u8>, kind, name| find(row, kind).map(word).as_deref() == Some(name);
+        let mine = rows.iter().filter(|row| named(row, TABLE, table) && named(row, RULE_CHAIN, chain));
+        Ok(mine.map(|row| rule(row)).collect())
+    }
+
+    /// Whether only the program that made the table may change it.
+    pub(super) fn is_owned(&self, family: u8, table: &str) -> Result<bool> {
+        let row = self.0.get(GET_TABLE, family, &text(TABLE, table))?;
+        let flags = row.as_deref().and_then(|row| number(find(row, TABLE_FLAGS)?));
+        Ok(flags.is_some_and(|flags| flags & TABLE_HAS_OWNER != 0))
+    }
+
+    /// What stops everything that a base chain does not know, if anything does.
+    pub(super) fn stop(&self, base: &Base, rules: &[Rule]) -> Result<Option<Stop>> {
+        Ok(match self.end(base, &base.name, rules, DEPTH)? {
+            End::Stop(stop) => Some(stop),
+            End::Accept => None,
+            End::Return => base.drops.then_some(Stop::Policy),
+        })
+    }
+
+    fn end(&self, base: &Base, chain: &str, rules: &[Rule], depth: u8) -> Result<End> {
+        for rule in rules.iter().filter(|rule| rule.always) {
+            let stop = || Stop::Rule { chain: chain.to_owned(), handle: rule.handle };
+            match &rule.verdict {
+                Verdict::Accept => return Ok(End::Accept),
+                Verdict::Stop => return Ok(End::Stop(stop())),
+                Verdict::Return => return Ok(End::Return),
+                Verdict::Jump(to) | Verdict::Goto(to) if depth > 0 => {
+                    let inner = self.rules(base.family, &base.table, to)?;
+                    match self.end(base, to, &inner, depth - 1)? {
+                        End::Return if matches!(rule.verdict, Verdict::Jump(_)) => {}
+                        end => return Ok(end),
+                    }
+                }
+                Verdict::Next | Verdict::Jump(_) | Verdict::Goto(_) => {}
+            }
+        }
+        Ok(End::Return)
+    }
+}
+
+/// Whether a chain is kept by iptables: its rules count, and some have parts that only iptables uses.
+pub(super) fn is_of_iptables(base: &Base, rules: &[Rule]) -> bool {
+    let family = [libc::NFPROTO_IPV4, libc::NFPROTO_IPV6].contains(&i32::from(base.family));
+    let named = ["filter", "mangle", "security"].contains(&base.table.as_str()) && base.name == "FORWARD";
+    family && named && (rules.iter().any(|rule| rule.xtables) || rules.iter().all(|rule| rule.counts))
+}
+
+/// Whether every packet goes by the chain that Docker keeps for rules of others.
+pub(super) fn asks_docker_user(rules: &[Rule]) -> bool {
+    rules.iter().any(|rule| rule.always && rule.verdict == Verdict::Jump(DOCKER_USER.into()))
+}
+
+fn base(family: u8, row: &[u8]) -> Option<Base> {
+    let kinds = [libc::NFPROTO_INET, libc::NFPROTO_IPV4, libc::NFPROTO_IPV6];
+    let hook = match number(find(find(row, CHAIN_HOOK)?, HOOK_NUMBER)?)? {
+        0 => Hook::Prerouting,
+        2 => Hook::Forward,
+        4 => Hook::Postrouting,
+        _ => return None,
+    };
+    let table = word(find(row, TABLE)?);
+    let ours = i32::from(family) == libc::NFPROTO_INET && table == nft::TABLE;
+    if ours || !kinds.contains(&i32::from(family)) {
+        return None;
+    }
+    let drops = find(row, CHAIN_POLICY).and_then(number) == Some(0);
+    Some(Base { family, table, name: word(find(row, CHAIN_NAME)?), hook, drops })
+}
+
+fn rule(row: &[u8]) -> Rule {
+    let list = find(row, RULE_EXPRESSIONS).unwrap_or_default();
+    let expressions: Vec<(String, &[u8])> = attributes(list)
+        .filter_map(|(_, one)| {
+            Some((word(find(one, EXPRESSION_NAME)?), find(one, EXPRESSION_DATA).unwrap_or_default()))
+        })
+        .collect();
+    let mut verdicts = expressions.iter().filter_map(|(name, data)| verdict(name, data));
+    let verdict = verdicts.next_back().unwrap_or(Verdict::Next);
+    let noted = find(row, RULE_USERDATA).is_some_and(is_commented) || expressions.iter().any(is_comment);
+    let direction = || direction(&expressions).filter(|_| noted && verdict == Verdict::Accept);
+    Rule {
+        handle: find(row, RULE_HANDLE)
+            .and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)))
+            .unwrap_or(0),
+        always: expressions.iter().all(is_no_condition),
+        counts: expressions.iter().any(|(name, _)| name == "counter"),
+        xtables: expressions.iter().any(|(name, _)| ["match", "target"].contains(&name.as_str())),
+        pass: direction(),
+        verdict,
+    }
+}
+
+type Expression<'a> = (String, &'a [u8]);
+
+fn is_no_condition(expression: &Expression<'_>) -> bool {
+    let (name, data) = expression;
+    let harmless = ["counter", "log", "immediate", "reject", "target"].contains(&name.as_str());
+    harmless || (name == "match" && xt_name(data).as_deref() == Some("comment"))
+}
+
+fn verdict(name: &str, data: &[u8]) -> Option<Verdict> {
+    match name {
+        "reject" => Some(Verdict::Stop),
+        "target" => {
+            xt_name(data).filter(|name| ["REJECT", "DROP"].contains(&name.as_str())).map(|_| Verdict::Stop)
+        }
+        "immediate" => {
+            let verdict = find(find(data, IMMEDIATE_DATA)?, VERDICT)?;
+            let to = || find(verdict, VERDICT_CHAIN).map(word).unwrap_or_default();
+            match number(find(verdict, VERDICT_CODE)?)?.cast_signed() {
+                DROP => Some(Verdict::Stop),
+                ACCEPT => Some(Verdict::Accept),
+                JUMP => Some(Verdict::Jump(to())),
+                GOTO => Some(Verdict::Goto(to())),
+                RETURN => Some(Verdict::Return),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Whether a rule matches our link group, in nft's way or in that of iptables, and nothing else.
+fn direction(expressions: &[Expression<'_>]) -> Option<Direction> {
+    let conditions: Vec<_> = expressions.iter().filter(|one| !is_no_condition(one)).collect();
+    match conditions[..] {
+        [(meta, key), (cmp, group)] if meta == "meta" && cmp == "cmp" => {
+            let equal = number(find(group, CMP_OP)?)? == 0;
+            let value = find(find(group, CMP_DATA)?, DATA_VALUE)?.first_chunk()?;
+            let ours = equal && u32::from_ne_bytes(*value) == numbers::LINK_GROUP;
+            match number(find(key, META_KEY)?)? {
+                META_IIFGROUP => ours.then_some(Direction::Out),
+                META_OIFGROUP => ours.then_some(Direction::In),
+                _ => None,
+            }
+        }
+        [(name, data)] if name == "match" && xt_name(data).as_deref() == Some("devgroup") => {
+            devgroup(find(data, XT_INFO)?)
+        }
+        _ => None,
+    }
+}
+
+/// struct xt_devgroup_info: flags, and group and mask of the incoming and of the outgoing device
+/// (include/uapi/linux/netfilter/xt_devgroup.h).
+fn devgroup(info: &[u8]) -> Option<Direction> {
+    let at = |place: usize| {
+        info.get(place * 4..).and_then(<[u8]>::first_chunk).map(|word| u32::from_ne_bytes(*word))
+    };
+    match at(0)? {
+        1 if at(1)? == numbers::LINK_GROUP => Some(Direction::Out),
+        4 if at(3)? == numbers::LINK_GROUP => Some(Direction::In),
+        _ => None,
+    }
+}
+
+/// nft's comment: type 0, length, text with its zero byte (NFTNL_UDATA_RULE_COMMENT of libnftnl).
+fn is_commented(userdata: &[u8]) -> bool {
+    userdata.starts_with(&[0]) && userdata.get(2..).is_some_and(|text| word(text) == COMMENT)
+}
+
+fn is_comment(expression: &Expression<'_>) -> bool {
+    let (name, data) = expression;
+    let is = name == "match" && xt_name(data).as_deref() == Some("comment");
+    is && find(data, XT_INFO).is_some_and(|info| word(info) == COMMENT)
+}
+
+fn xt_name(data: &[u8]) -> Option<String> {
+    find(data, XT_NAME).map(word)
+}
+
+/// A text up to its zero byte.
+fn word(value: &[u8]) -> String {
+    let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// Numbers of nf_tables are in the network's byte order.
+fn number(value: &[u8]) -> Option<u32> {
+    value.first_chunk().map(|value| u32::from_be_bytes(*value))
+}

@@ -1,0 +1,217 @@
+//! Chains of others that stop packets of namespaces, and the rules that let them through: looking, adding, taking out.
+//!
+//! Which program a rule takes depends on who made the chain, not on which is installed: a native rule in a table of
+//! iptables makes iptables refuse that table, and with it breaks Docker and ufw.
+
+use super::foreign::{self, Base, Foreign, Hook};
+use super::nft;
+use crate::error::{Error, Result};
+use crate::model::gate::{COMMENT, Chain, Closed, DOCKER_USER, Direction, Found, Gate, Keeper, Kind, Stop};
+use crate::model::{Gates, Journal, Pass, numbers};
+use crate::plan::{pass_arguments, pass_program, pass_text};
+use std::collections::BTreeSet;
+
+/// The table that firewalld makes for as long as it is to let nothing through, in panic mode and while it reloads.
+const PANIC: &str = "firewalld_policy_drop";
+
+/// The gates of this host, and our rules in them.
+pub(super) fn observe(journal: &Journal) -> Result<Gates> {
+    let foreign = Foreign::open()?;
+    let mut out = Gates::default();
+    let mut looked = BTreeSet::new();
+    for base in foreign.bases()? {
+        let Some(kind) = kind(base.family) else { continue };
+        if base.hook == Hook::Forward || base.drops {
+            look(&foreign, kind, &base, &mut out, &mut looked)?;
+        }
+    }
+    // Where there was a gate once, there may be a rule of ours still.
+    let noted = journal.passes.iter().map(|pass| &pass.chain);
+    let noted = noted.filter(|chain| chain.keeper != Keeper::IptablesLegacy);
+    for chain in noted.cloned().collect::<BTreeSet<_>>().difference(&looked) {
+        let rules = foreign.rules(family(chain.kind), &chain.table, &chain.name)?;
+        out.passes.extend(found(chain, &rules));
+    }
+    for kind in [Kind::Ip, Kind::Ip6] {
+        legacy(kind, &mut out);
+    }
+    Ok(out)
+}
+
+/// One base chain, and Docker's in the same table.
+fn look(
+    foreign: &Foreign,
+    kind: Kind,
+    base: &Base,
+    out: &mut Gates,
+    looked: &mut BTreeSet<Chain>,
+) -> Result<()> {
+    let rules = foreign.rules(base.family, &base.table, &base.name)?;
+    let iptables = foreign::is_of_iptables(base, &rules);
+    let keeper = if iptables { Keeper::IptablesNft } else { Keeper::Nft };
+    let chain = Chain { keeper, kind, table: base.table.clone(), name: base.name.clone() };
+    if base.hook != Hook::Forward || base.table == PANIC {
+        // What stops only some before or after is not for us to judge.
+        let everything = rules.is_empty() || base.table == PANIC;
+        out.all.extend(everything.then(|| closed(chain, Closed::Everything)));
+        return Ok(());
+    }
+    out.passes.extend(found(&chain, &rules));
+    let mut place = base.name.clone();
+    if iptables && foreign::asks_docker_user(&rules) {
+        place = DOCKER_USER.into();
+        let docker = Chain { name: place.clone(), ..chain.clone() };
+        out.passes.extend(found(&docker, &foreign.rules(base.family, &base.table, &place)?));
+        looked.insert(docker);
+    }
+    looked.insert(chain.clone());
+    if let Some(stop) = foreign.stop(base, &rules)? {
+        let closed = why_closed(foreign, base, &chain, &place)?;
+        out.all.insert(Gate { chain, stop, place, closed });
+    }
+    Ok(())
+}
+
+fn closed(chain: Chain, why: Closed) -> Gate {
+    Gate { place: chain.name.clone(), chain, stop: Stop::Policy, closed: Some(why) }
+}
+
+fn why_closed(foreign: &Foreign, base: &Base, chain: &Chain, place: &str) -> Result<Option<Closed>> {
+    if foreign.is_owned(base.family, &base.table)? {
+        return Ok(Some(Closed::Owned));
+    }
+    if chain.keeper == Keeper::Nft {
+        let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+        return Ok((!plain(&base.table) || !plain(place)).then_some(Closed::Unnamable));
+    }
+    let program = pass_program(chain);
+    Ok(nft::find(program).is_none().then(|| Closed::Without(program.into())))
+}
+
+fn found(chain: &Chain, rules: &[foreign::Rule]) -> Vec<Found> {
+    let one = |rule: &foreign::Rule| {
+        let pass = Pass { chain: chain.clone(), direction: rule.pass? };
+        Some(Found { pass, handle: rule.handle })
+    };
+    rules.iter().filter_map(one).collect()
+}
+
+fn kind(family: u8) -> Option<Kind> {
+    match i32::from(family) {
+        libc::NFPROTO_INET => Some(Kind::Inet),
+        libc::NFPROTO_IPV4 => Some(Kind::Ip),
+        libc::NFPROTO_IPV6 => Some(Kind::Ip6),
+        _ => None,
+    }
+}
+
+fn family(kind: Kind) -> u8 {
+    let family = match kind {
+        Kind::Inet => libc::NFPROTO_INET,
+        Kind::Ip => libc::NFPROTO_IPV4,
+        Kind::Ip6 => libc::NFPROTO_IPV6,
+    };
+    u8::try_from(family).unwrap_or_default()
+}
+
+/// Tables of iptables that are not nf_tables': the kernel says whether there are any, iptables what is in them.
+fn legacy(kind: Kind, out: &mut Gates) {
+    let names = if kind == Kind::Ip { "ip_tables_names" } else { "ip6_tables_names" };
+    // /proc/net is of the process's main thread, wherever that is.
+    let names = std::fs::read_to_string(format!("/proc/thread-self/net/{names}")).unwrap_or_default();
+    if !names.lines().any(|name| name == "filter") {
+        return;
+    }
+    let forward = legacy_chain(kind, "FORWARD");
+    let Some(rules) = list(&forward) else { return };
+    out.passes.extend(legacy_passes(&forward, &rules));
+    let jumps = format!("-A FORWARD -j {DOCKER_USER}");
+    let mut place = forward.name.clone();
+    if rules.lines().any(|rule| rule == jumps) {
+        place = DOCKER_USER.into();
+        let docker = legacy_chain(kind, DOCKER_USER);
+        out.passes.extend(legacy_passes(&docker, &list(&docker).unwrap_or_default()));
+    }
+    if let Some(stop) = legacy_stop(&rules) {
+        out.all.insert(Gate { chain: forward, stop, place, closed: None });
+    }
+}
+
+fn legacy_chain(kind: Kind, name: &str) -> Chain {
+    Chain { keeper: Keeper::IptablesLegacy, kind, table: "filter".into(), name: name.into() }
+}
+
+/// The rules as `iptables -S` writes them; none where that cannot be had.
+fn list(chain: &Chain) -> Option<String> {
+    let program = pass_program(chain);
+    nft::run_program(program, &nft::find(program)?, &["-w", "-S", &chain.name], "").ok()
+}
+
+fn legacy_passes(chain: &Chain, rules: &str) -> Vec<Found> {
+    let line = |direction| {
+        let flag = if direction == Direction::Out { "src" } else { "dst" };
+        format!(
+            "-A {} -m devgroup --{flag}-group {:#x} -m comment --comment {COMMENT} -j ACCEPT",
+            chain.name,
+            numbers::LINK_GROUP
+        )
+    };
+    let there = |direction: &Direction| rules.lines().any(|rule| rule == line(*direction));
+    let found = |direction| Found { pass: Pass { chain: chain.clone(), direction }, handle: 0 };
+    Direction::BOTH.into_iter().filter(there).map(found).collect()
+}
+
+/// A rule without a condition, or the policy.
+fn legacy_stop(rules: &str) -> Option<Stop> {
+    let stops =
+        |rule: &str| ["-A FORWARD -j DROP", "-A FORWARD -j REJECT"].iter().any(|stop| rule.starts_with(stop));
+    let mut numbered = (1..).zip(rules.lines().filter(|line| line.starts_with("-A ")));
+    let rule = numbered.find(|(_, rule)| stops(rule) || *rule == "-A FORWARD -j ACCEPT");
+    match rule {
+        Some((_, "-A FORWARD -j ACCEPT")) => None,
+        Some((handle, _)) => Some(Stop::Rule { chain: "FORWARD".into(), handle }),
+        None => rules.lines().any(|line| line == "-P FORWARD DROP").then_some(Stop::Policy),
+    }
+}
+
+/// Adds a pass.
+pub(super) fn add(pass: &Pass) -> Result<()> {
+    match pass.chain.keeper {
+        Keeper::Nft => nft::run(&["-f", "-"], &pass_text(pass)).map(|_| ()),
+        Keeper::IptablesNft | Keeper::IptablesLegacy => iptables(pass, "-I"),
+    }
+}
+
+/// Takes a pass out; what is gone already, with its chain or without, needs nothing.
+pub(super) fn remove(pass: &Pass, handle: u64) -> Result<()> {
+    match pass.chain.keeper {
+        Keeper::Nft if is_there(pass, handle)? => {
+            let Chain { kind, table, name, .. } = &pass.chain;
+            nft::run(&["-f", "-"], &format!("delete rule {kind} {table} {name} handle {handle}")).map(|_| ())
+        }
+        Keeper::IptablesNft if is_there(pass, handle)? => iptables(pass, "-D"),
+        Keeper::Nft | Keeper::IptablesNft => Ok(()),
+        Keeper::IptablesLegacy => {
+            let rules = list(&pass.chain).unwrap_or_default();
+            let there = legacy_passes(&pass.chain, &rules).iter().any(|found| found.pass == *pass);
+            if there { iptables(pass, "-D") } else { Ok(()) }
+        }
+    }
+}
+
+/// Whether the rule with that handle is still ours: a table that was loaded anew begins to number again.
+fn is_there(pass: &Pass, handle: u64) -> Result<bool> {
+    let Chain { kind, table, name, .. } = &pass.chain;
+    let rules = Foreign::open()?.rules(family(*kind), table, name)?;
+    Ok(rules.iter().any(|rule| rule.handle == handle && rule.pass == Some(pass.direction)))
+}
+
+fn iptables(pass: &Pass, verb: &str) -> Result<()> {
+    let name = pass_program(&pass.chain);
+    let path = nft::find(name).ok_or_else(|| {
+        Error::new(name, "not found on this host").hint("install the package iptables (apt install iptables)")
+    })?;
+    let arguments = pass_arguments(pass, verb);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    nft::run_program(name, &path, &arguments, "").map(|_| ())
+}
