@@ -170,11 +170,13 @@ impl Foreign {
     }
 }
 
-/// Whether a chain is kept by iptables: its rules count, and some have parts that only iptables uses.
-pub(super) fn is_of_iptables(base: &Base, rules: &[Rule]) -> bool {
+/// Whether a chain is kept by iptables: some rules have parts that only iptables uses; or all of them count, which says
+/// nothing on a host without it.
+pub(super) fn is_of_iptables(base: &Base, rules: &[Rule], is_here: impl Fn() -> bool) -> bool {
     let family = [libc::NFPROTO_IPV4, libc::NFPROTO_IPV6].contains(&i32::from(base.family));
     let named = ["filter", "mangle", "security"].contains(&base.table.as_str()) && base.name == "FORWARD";
-    family && named && (rules.iter().any(|rule| rule.xtables) || rules.iter().all(|rule| rule.counts))
+    let counted = || rules.iter().all(|rule| rule.counts) && is_here();
+    family && named && (rules.iter().any(|rule| rule.xtables) || counted())
 }
 
 /// Whether every packet goes by the chain that Docker keeps for rules of others.

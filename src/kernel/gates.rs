@@ -47,7 +47,7 @@ fn look(
     looked: &mut BTreeSet<Chain>,
 ) -> Result<()> {
     let rules = foreign.rules(base.family, &base.table, &base.name)?;
-    let iptables = foreign::is_of_iptables(base, &rules);
+    let iptables = foreign::is_of_iptables(base, &rules, || nft::find("iptables-nft").is_some());
     let keeper = if iptables { Keeper::IptablesNft } else { Keeper::Nft };
     let chain = Chain { keeper, kind, table: base.table.clone(), name: base.name.clone() };
     if base.hook != Hook::Forward || base.table == PANIC {

@@ -257,6 +257,15 @@ fn firewalld() {
     works(&lab);
     lab.ok("nsnat down");
     lab.says("nft -s list ruleset", &before);
+    for zone in ["drop", "external"] {
+        lab.ok(&format!(
+            "sed -i 's/^DefaultZone=.*/DefaultZone={zone}/' /etc/firewalld/firewalld.conf
+            nsnat up; kill -HUP $(cat /run/lab/firewalld); {RELOADED}
+            nft list chain inet firewalld filter_FORWARD_ZONES | grep filter_FWD_{zone}; nsnat -q up"
+        ));
+        works(&lab);
+        lab.ok("nsnat down");
+    }
 }
 
 const FIREWALLD: &str = r"
@@ -331,6 +340,33 @@ fn a_pass_that_is_refused_fails_nothing_else() {
     assert!(said.contains("packets are stopped by table ip filter"), "{said}");
     lab.ok("nsnat down");
     lab.says(theirs, &before);
+}
+
+#[test]
+fn a_host_without_iptables() {
+    const HIDDEN: &str = "mount --bind /dev/null $(readlink -f $(type -P iptables-nft))";
+    let lab = Lab::new();
+    lab.declare(TWO);
+    lab.ok(&format!(
+        "{HIDDEN}; nft add table ip filter
+        nft 'add chain ip filter FORWARD {{ type filter hook forward priority 0; policy drop; }}'"
+    ));
+    let before = lab.ok("nft list ruleset");
+    lab.ok("nsnat up");
+    works(&lab);
+    lab.ok("nsnat down");
+    lab.says("nft list ruleset", &before);
+
+    // It was there when the rules were made.
+    let lab = Lab::new();
+    lab.declare(TWO);
+    lab.ok(&format!("{DOCKER}\n{HIDDEN}"));
+    let before = lab.ok("nft -s list ruleset");
+    let said = lab.sh("nsnat up 2>&1");
+    assert!(said.status == 0 && said.stdout.contains("install the package iptables"), "{said}");
+    assert!(problems(&lab).starts_with("broken\n"));
+    lab.ok("nsnat down");
+    lab.says("nft -s list ruleset", &before);
 }
 
 #[test]
