@@ -118,9 +118,7 @@ fn interrupted(rounds: u64) {
 
 /// The state to come back to, and how long each command takes when it is left alone.
 fn prepare() -> (Random, Snapshot, Vec<Duration>) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let seed = number("NSNAT_SEED", u64::from(now.subsec_nanos()));
-    println!("NSNAT_SEED={seed}");
+    let random = Random::seeded();
     let before = Snapshot::new(must(Snapshot::SCRIPT, "at first"));
     let mut durations = Vec::new();
     for (start, words) in ROUNDS {
@@ -132,7 +130,7 @@ fn prepare() -> (Random, Snapshot, Vec<Duration>) {
         must("nsnat down", "measuring");
         same(&before, "measuring");
     }
-    (Random(seed), before, durations)
+    (random, before, durations)
 }
 
 /// A round, and a moment anywhere between its start and a little after its end.
@@ -180,10 +178,18 @@ fn number(variable: &str, otherwise: u64) -> u64 {
 }
 
 /// splitmix64: enough to choose moments, and the same for the same seed.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    /// By NSNAT_SEED, or anew; says which.
+    pub(crate) fn seeded() -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let seed = number("NSNAT_SEED", u64::from(now.subsec_nanos()));
+        println!("NSNAT_SEED={seed}");
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

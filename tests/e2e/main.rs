@@ -20,6 +20,7 @@ mod cli;
 mod contracts;
 mod crowd;
 mod down;
+mod faults;
 mod gates;
 mod idempotence;
 mod job;

@@ -1,0 +1,252 @@
+//! Whatever system call fails for want of room, or is the last one before a SIGKILL: what is said is true, and the
+//! next `up` completes it, or `down` and `remove` leave nothing.
+//!
+//! strace(1) makes the faults. A clean run is counted first: which process makes which changing call how often. Each of
+//! these is then a point, in nsnat alone and in everything that it starts (nft, threads). All of them take an hour, so
+//! the suite takes a sample; `NSNAT_FAULTS=all` takes all, a number so many of each scenario, `NSNAT_SEED` repeats a
+//! sample, and `NSNAT_POINT` tries a single one, as a failure names it.
+
+use crate::kill::Random;
+use crate::lab::{Lab, Snapshot};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Calls that change something, or ask the kernel to.
+const CALLS: [&str; 20] = [
+    "sendmsg",
+    "sendto",
+    "write",
+    "writev",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "mount",
+    "umount2",
+    "chmod",
+    "fchmod",
+    "fallocate",
+    "fsync",
+    "unshare",
+    "clone3",
+];
+
+/// What a fault is, as strace has it.
+const FAULTS: [&str; 2] = ["error=ENOSPC", "signal=KILL"];
+
+/// A command that is cut off, and what has to hold then; all in words of bash.
+struct Scenario {
+    name: &'static str,
+    /// What is there before.
+    start: &'static str,
+    /// What is cut off.
+    command: &'static str,
+    /// Holds after a run that ended in status 0.
+    done: &'static str,
+    /// Has to leave nothing, whatever was cut off.
+    end: &'static str,
+}
+
+const DECLARE: &str = r#"declare_by() { mkdir -p /etc/nsnat; printf '[namespace.slow]\ngateway = "%s"\ndns = "%s"\n[namespace.third]\ngateway = "%s"\n' $1 $LAB_NEW $LAB_THIRD >/etc/nsnat/nsnat.toml; }
+    forget() { rm -r /etc/nsnat; }
+    nothing() { test -z "$(ls -A /run/nsnat /run/netns 2>&- || true)"; }
+    declared() { nsnat list | grep -qx $1; }
+"#;
+
+const ADD: Scenario = Scenario {
+    name: "add",
+    start: "true",
+    command: "nsnat add slow --gateway $LAB_SLOW --dns $LAB_NEW",
+    done: "nsnat plan && declared slow",
+    end: "if declared slow; then nsnat remove slow; fi; nsnat down",
+};
+
+const UP: Scenario = Scenario {
+    name: "up",
+    start: "declare_by $LAB_SLOW",
+    command: "nsnat up",
+    done: "nsnat plan",
+    end: "nsnat down; forget",
+};
+
+const CHANGE: Scenario = Scenario {
+    name: "change",
+    start: "declare_by $LAB_SLOW; nsnat -q up; declare_by $LAB_THIRD",
+    command: "nsnat up",
+    done: "nsnat plan",
+    end: "nsnat down; forget",
+};
+
+const DNS_SET: Scenario = Scenario {
+    name: "dns_set",
+    start: "declare_by $LAB_SLOW; nsnat -q up",
+    command: "nsnat dns slow set $LAB_SECOND",
+    done: "test $(nsnat status slow -o json | jq -r '.namespaces[0].state') = up",
+    end: "nsnat down; forget",
+};
+
+const DOWN: Scenario = Scenario {
+    name: "down",
+    start: "declare_by $LAB_SLOW; nsnat -q up",
+    command: "nsnat down",
+    done: "nothing",
+    end: "nsnat down; forget",
+};
+
+const REMOVE: Scenario = Scenario {
+    name: "remove",
+    start: "nsnat -q add slow --gateway $LAB_SLOW",
+    command: "nsnat remove slow",
+    done: "nothing && ! declared slow",
+    end: "if declared slow; then nsnat remove slow; fi; nsnat down",
+};
+
+const THROW_AWAY: Scenario = Scenario {
+    name: "throw_away",
+    start: "true",
+    command: "nsnat exec --gateway $LAB_SLOW --dns $LAB_NEW -- /bin/true",
+    done: "nothing",
+    end: "nsnat down",
+};
+
+/// Where a run is cut off.
+#[derive(Clone, Copy)]
+struct Point {
+    /// Also in what nsnat starts: whoever comes to that call for the nth time.
+    all: bool,
+    fault: &'static str,
+    call: &'static str,
+    nth: usize,
+    /// `up` comes before the end.
+    again: bool,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { all, fault, call, nth, again } = self;
+        let (who, then) = (if *all { "all" } else { "nsnat" }, if *again { "up" } else { "end" });
+        write!(f, "{who}:{fault}:{call}:{nth}:{then}")
+    }
+}
+
+#[test]
+fn of_add() {
+    faults(&ADD);
+}
+
+#[test]
+fn of_up() {
+    faults(&UP);
+}
+
+#[test]
+fn of_a_change_of_gateway() {
+    faults(&CHANGE);
+}
+
+#[test]
+fn of_dns_set() {
+    faults(&DNS_SET);
+}
+
+#[test]
+fn of_down() {
+    faults(&DOWN);
+}
+
+#[test]
+fn of_remove() {
+    faults(&REMOVE);
+}
+
+#[test]
+fn of_a_throw_away_namespace() {
+    faults(&THROW_AWAY);
+}
+
+fn faults(scenario: &Scenario) {
+    let mut lab = prepared();
+    let all = points(&lab, scenario);
+    let sample = sample(&all);
+    println!("{}: {} of {} points", scenario.name, sample.len(), all.len());
+    assert!(all.len() > 50, "strace saw next to nothing: {}", all.len());
+    let mut failed = Vec::new();
+    for point in sample {
+        if let Err(why) = try_point(&lab, scenario, point) {
+            println!("NSNAT_POINT={point} ({})\n{why}", scenario.name);
+            failed.push(point.to_string());
+            lab = prepared();
+        }
+    }
+    assert!(failed.is_empty(), "{}: {} points (NSNAT_POINT): {}", scenario.name, failed.len(), failed.join(" "));
+}
+
+/// A lab with its state before anything noted.
+fn prepared() -> Lab {
+    let lab = Lab::new();
+    lab.ok(&format!("cat >/run/lab/snapshot <<'END'\n{}\nEND\nbash /run/lab/snapshot >/run/lab/before", Snapshot::SCRIPT));
+    lab
+}
+
+/// All points of a run that nothing cuts off.
+fn points(lab: &Lab, scenario: &Scenario) -> Vec<Point> {
+    let Scenario { start, command, done, end, .. } = scenario;
+    let trace = lab.ok(&format!(
+        "{DECLARE}{start}; strace -f -qq -e signal=none -e trace={} -o /run/lab/trace {command} >&2; {done} >&2; {end} >&2
+        bash /run/lab/snapshot | diff /run/lab/before - >&2; cat /run/lab/trace",
+        CALLS.join(",")
+    ));
+    let main = trace.split_whitespace().next().unwrap().to_owned();
+    // How often each process made each call.
+    let mut counts: BTreeMap<(&'static str, bool), BTreeMap<&str, usize>> = BTreeMap::new();
+    for line in trace.lines() {
+        let (pid, rest) = line.split_once(' ').unwrap();
+        let made = |call: &&str| rest.trim_start().strip_prefix(*call).is_some_and(|rest| rest.starts_with('('));
+        if let Some(call) = CALLS.into_iter().find(made) {
+            *counts.entry((call, pid != main)).or_default().entry(pid).or_default() += 1;
+        }
+    }
+    let mut out = Vec::new();
+    for ((call, all), by_pid) in counts {
+        for nth in 1..=by_pid.into_values().max().unwrap() {
+            for fault in FAULTS {
+                out.extend([true, false].map(|again| Point { all, fault, call, nth, again }));
+            }
+        }
+    }
+    out
+}
+
+fn sample(all: &[Point]) -> Vec<Point> {
+    if let Ok(wanted) = std::env::var("NSNAT_POINT") {
+        return all.iter().copied().filter(|point| wanted.split(' ').any(|text| text == point.to_string())).collect();
+    }
+    let number = std::env::var("NSNAT_FAULTS").unwrap_or_else(|_| "8".into());
+    if number == "all" {
+        return all.to_vec();
+    }
+    let mut random = Random::seeded();
+    let mut rest = all.to_vec();
+    let draw = |_| rest.swap_remove(usize::try_from(random.next() % rest.len() as u64).unwrap());
+    (0..number.parse::<usize>().unwrap().min(all.len())).map(draw).collect()
+}
+
+fn try_point(lab: &Lab, scenario: &Scenario, point: Point) -> Result<(), String> {
+    let Scenario { start, command, done, end, .. } = scenario;
+    let Point { all, fault, call, nth, again } = point;
+    let follow = if all { "-f" } else { "" };
+    let up = if again { "nsnat up; nsnat plan" } else { "true" };
+    let script = format!(
+        "exec 2>&1; {DECLARE}{start}
+        status=0; echo '-- cut off'; strace {follow} -qq -e signal=none -o /dev/null -e trace={call} -e inject={call}:{fault}:when={nth} {command} || status=$?
+        echo \"-- status $status\"; [[ $status != 0 ]] || {{ {done}; }}
+        echo '-- up'; {up}; echo '-- end'; {end}; echo '-- nothing is left'
+        bash /run/lab/snapshot | diff /run/lab/before -"
+    );
+    let output = lab.sh(&script);
+    if output.status == 0 { Ok(()) } else { Err(format!("status {}\n{}", output.status, output.stdout)) }
+}
