@@ -10,7 +10,7 @@
 
 use super::Context;
 use crate::error::{Class, Error, Result};
-use crate::kernel::{Depth, Kernel, Step, files, interrupt, netns};
+use crate::kernel::{Depth, Kernel, Step, declarations, files, interrupt, netns};
 use crate::model::{Egress, Journal, Member, Name, Netns, Observed, Pass, Target};
 use crate::plan::{self, Action, Place};
 use std::collections::BTreeSet;
@@ -42,6 +42,7 @@ impl<'a> Session<'a> {
         let lock = files::lock(|| context.note("waiting for another nsnat to finish"))?;
         let no_stop = interrupt::hold_stop();
         files::sweep(&lock)?;
+        declarations::sweep_unless_busy()?;
         Ok(Self {
             context,
             lock,
@@ -219,7 +220,9 @@ impl<'a> Session<'a> {
         let names: BTreeSet<&Name> = goal.members.keys().chain(before.members.keys()).collect();
         let incomplete =
             incomplete(goal, &plan::actions(goal, &observed)).filter(|_| can_be_mixed(before, goal));
-        let mut mixed = union(before, goal);
+        // What holds for all is as it was looked at now; there is no earlier one where nothing was up.
+        let (mask, host, inherited) = (goal.mask, goal.host, goal.inherited.clone());
+        let mut mixed = Journal { mask, host, inherited, ..union(before, goal) };
         // What sysctls were was looked at last for the goal.
         mixed.sysctls.extend(goal.sysctls.clone());
         let mut complete = Vec::new();

@@ -4,13 +4,13 @@ use super::{Context, config, down, systemd, up};
 use crate::cli::{Add, WayOut};
 use crate::config::{NewNamespace, declare, forget, locate};
 use crate::error::{Error, Result};
-use crate::kernel::files;
+use crate::kernel::{declarations, files};
 use crate::model::Name;
 use std::path::{Path, PathBuf};
 
 pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
     super::need_root("add")?;
-    let _alone = files::lock_declarations()?;
+    let alone = files::lock_declarations()?;
     let config = config::open(context)?;
     if let Some(path) = config.declared_in(&add.name) {
         let name = &add.name;
@@ -25,11 +25,15 @@ pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
             .hint("--gateway ADDR, or --dev IF for that device's own gateway"));
     }
     let path = file(context, &add.name, add.temporary)?;
-    sweep(context, &path)?;
+    declarations::sweep(&alone)?;
     let before = existing(&path)?;
     let text = declare(before.as_deref(), &add.name, &new(add))?;
-    let made = make_dirs(&path)?;
-    let result = files::edit(&path, &text).and_then(|()| up::run(context, std::slice::from_ref(&add.name)));
+    let made = declarations::missing_dirs(&path);
+    let written = match before {
+        Some(_) => files::edit(&path, &text),
+        None => declarations::create(&path, &text),
+    };
+    let result = written.and_then(|()| up::add(context, &add.name));
     if result.is_err() {
         // The first error is the one that tells; on a full disk not even the old text can be written again.
         let _ = undo(&path, before.as_deref(), &made);
@@ -39,12 +43,12 @@ pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
 
 pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<()> {
     super::need_root("remove")?;
-    let _alone = files::lock_declarations()?;
+    let alone = files::lock_declarations()?;
     let config = config::open(context)?;
     let Some(path) = config.declared_in(name) else {
         return Err(super::unknown(name, config.namespaces.keys()));
     };
-    sweep(context, path)?;
+    declarations::sweep(&alone)?;
     let text = existing(path)?.unwrap_or_default();
     let Some(rest) = forget(&text, name) else {
         return Err(Error::new(
@@ -67,16 +71,11 @@ pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<(
 /// Leaves the rest of a file; without any, the file goes, unless somebody named it by `--config`.
 fn forget_in(context: &Context<'_>, path: &Path, rest: &str) -> Result<()> {
     if rest.is_empty() && context.global.config.as_deref() != Some(path) {
-        files::remove_file(path)?;
-        remove_empty_dirs(context, path)
+        declarations::remove(path, &own_dirs(context, path))?;
+        clear_run(context, path)
     } else {
         files::edit(path, rest)
     }
-}
-
-/// Files that a killed writer left, in directories that are nsnat's own.
-fn sweep(context: &Context<'_>, path: &Path) -> Result<()> {
-    if context.global.config.is_none() { files::sweep_beside(path) } else { Ok(()) }
 }
 
 fn file(context: &Context<'_>, name: &Name, temporary: bool) -> Result<PathBuf> {
@@ -104,33 +103,26 @@ fn existing(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Makes the directories above a file; says which were missing, the deepest first.
-fn make_dirs(path: &Path) -> Result<Vec<PathBuf>> {
-    let missing = path.ancestors().skip(1).take_while(|dir| !dir.exists()).map(Path::to_owned).collect();
-    if let Some(dir) = path.parent() {
-        files::make_dir(dir, 0o755)?;
-    }
-    Ok(missing)
-}
-
 /// Puts a file and its directories back as they were.
 fn undo(path: &Path, before: Option<&str>, made: &[PathBuf]) -> Result<()> {
     match before {
-        Some(text) if existing(path)?.as_deref() != Some(text) => files::edit(path, text)?,
-        Some(_) => {}
-        None => files::remove_file(path)?,
+        Some(text) if existing(path)?.as_deref() != Some(text) => files::edit(path, text),
+        Some(_) => Ok(()),
+        None => declarations::remove(path, made),
     }
-    made.iter().try_for_each(files::remove_dir)
 }
 
 /// The directory of declarations and the one above it go with the last of them: `add` made them. One that holds
-/// anything else stays, as does a directory that somebody named by `--config`.
-fn remove_empty_dirs(context: &Context<'_>, path: &Path) -> Result<()> {
-    let Some(dir) = path.parent() else { return Ok(()) };
-    files::remove_dir(dir)?;
-    if !dir.starts_with(files::RUN) {
-        let above = dir.parent().filter(|_| context.global.config.is_none() && !dir.exists());
-        return above.map_or(Ok(()), files::remove_dir);
+/// anything else stays, as does a directory that somebody named by `--config`, and the one of all that is up.
+fn own_dirs(context: &Context<'_>, path: &Path) -> Vec<PathBuf> {
+    let above = context.global.config.is_none() && !path.starts_with(files::RUN);
+    path.ancestors().skip(1).take(if above { 2 } else { 1 }).map(Path::to_owned).collect()
+}
+
+/// After a temporary declaration: its directory is in the one of all that is up, which goes with the last of that.
+fn clear_run(context: &Context<'_>, path: &Path) -> Result<()> {
+    if !path.starts_with(files::RUN) {
+        return Ok(());
     }
     let lock = files::lock(|| context.note("waiting for another nsnat to finish"))?;
     if files::read_journal()?.members.is_empty() { files::clear(&lock) } else { Ok(()) }

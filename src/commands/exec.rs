@@ -1,6 +1,6 @@
 //! `nsnat exec` where the fast path did not serve, and `nsnat shell`.
 
-use super::{Context, config, throw_away, traffic, up};
+use super::{Context, apply::Session, config, throw_away, traffic, up};
 use crate::cli;
 use crate::enter::{self, Request, Who};
 use crate::error::{Class, Error, Result, tell};
@@ -13,17 +13,16 @@ pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
     if exec.way.is_given() {
         return throw_away::run(context, exec);
     }
-    let request = enter::from_cli(exec)?;
+    let request = Request { quiet: context.global.quiet, ..enter::from_cli(exec)? };
     enter(context, &request)
 }
 
 pub(super) fn shell(context: &Context<'_>, name: &Name) -> Result<ExitCode> {
     let who = if nix::unistd::geteuid().is_root() && enter::has_caller() { Who::Me } else { Who::Same };
     let command = enter::shell_command(name);
-    enter(
-        context,
-        &Request { namespace: name.clone(), who, pid: false, report: false, mounts: Vec::new(), command },
-    )
+    let (namespace, quiet) = (name.clone(), context.global.quiet);
+    let request = Request { namespace, who, pid: false, quiet, report: false, mounts: Vec::new(), command };
+    enter(context, &request)
 }
 
 /// Brings a declared namespace up where it is not, then becomes the command.
@@ -55,5 +54,5 @@ fn bring_up(context: &Context<'_>, name: &Name) -> Result<()> {
     if !config.namespaces.contains_key(name) {
         return Err(super::unknown(name, config.namespaces.keys()));
     }
-    up::make(context, &config, std::slice::from_ref(name)).map(drop)
+    up::make(Session::begin(context, "up")?, context, &config, std::slice::from_ref(name)).map(drop)
 }

@@ -7,7 +7,7 @@
 use super::{Context, apply::Session, config, declare, exec, traffic::Start};
 use crate::cli;
 use crate::config::NewNamespace;
-use crate::enter;
+use crate::enter::{self, Request};
 use crate::error::{Class, Error, Result, tell};
 use crate::kernel::{self, interrupt, members, netns};
 use crate::model::{Name, Owner};
@@ -19,6 +19,7 @@ pub(super) fn run(context: &Context<'_>, line: &cli::Exec) -> Result<ExitCode> {
     let owner = kernel::this_process().ok_or_else(|| Error::new("exec", "/proc is not mounted"))?;
     let name = name(owner)?;
     let request = enter::in_throw_away(line, &name, &std::env::args_os().collect::<Vec<_>>())?;
+    let request = Request { quiet: context.global.quiet, ..request };
     if line.way.gateway.is_empty() && line.way.dev.is_none() {
         return Err(no_way());
     }

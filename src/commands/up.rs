@@ -10,13 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<()> {
     let config = config::open(context)?;
-    let (observed, goal, done) = make(context, &config, names)?;
-    report(context, &observed, &goal, done);
-    tell_silent(context, &observed, &goal);
-    let unusual = plan::unusual_blocks(&observed.journal, &goal, &config, &observed);
-    for note in plan::closed(&goal, &observed).into_iter().chain(unusual) {
-        context.note(note);
-    }
+    let (observed, goal, done) = make(Session::begin(context, "up")?, context, &config, names)?;
+    tell_all(context, &config, &observed, &goal, done);
     let forgotten = observed.journal.members.iter().filter(|(name, member)| {
         member.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
     });
@@ -49,13 +44,32 @@ fn tell_silent(context: &Context<'_>, observed: &Observed, after: &Journal) {
     }
 }
 
+/// What was declared just now comes up, or is not declared either.
+pub(super) fn add(context: &Context<'_>, name: &Name) -> Result<()> {
+    let config = config::open(context)?;
+    let session = Session::begin(context, "add")?.or_nothing();
+    let (observed, goal, done) = make(session, context, &config, std::slice::from_ref(name))?;
+    tell_all(context, &config, &observed, &goal, done);
+    Ok(())
+}
+
+/// Says what changed, and what about the host may keep a job from getting out.
+fn tell_all(context: &Context<'_>, config: &Config, observed: &Observed, goal: &Journal, done: usize) {
+    report(context, observed, goal, done);
+    tell_silent(context, observed, goal);
+    let unusual = plan::unusual_blocks(&observed.journal, goal, config, observed);
+    for note in plan::closed(goal, observed).into_iter().chain(unusual) {
+        context.note(note);
+    }
+}
+
 /// Makes it so; what was before, the journal after, and how many actions that took.
 pub(super) fn make(
+    mut session: Session<'_>,
     context: &Context<'_>,
     config: &Config,
     names: &[Name],
 ) -> Result<(Observed, Journal, usize)> {
-    let mut session = Session::begin(context, "up")?;
     let observed = session.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
     let goal = config::goal(context, config, names, &observed)?;
     let done = session.apply(&goal, &observed)?;

@@ -80,6 +80,7 @@ impl Options {
             namespace,
             who,
             pid: self.pid,
+            quiet: false,
             report: self.report,
             mounts: self.mounts,
             command: command.to_vec(),

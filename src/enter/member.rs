@@ -49,6 +49,7 @@ fn read(args: &[OsString]) -> Option<Request> {
         namespace,
         who: Who::Same,
         pid,
+        quiet: false,
         report: false,
         mounts: Vec::new(),
         command: command.to_vec(),

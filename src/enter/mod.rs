@@ -25,6 +25,7 @@
 
 mod args;
 mod command;
+mod handover;
 mod inherited;
 mod member;
 mod mounts;
@@ -32,6 +33,7 @@ mod namespace;
 mod pid;
 mod privileges;
 mod resolvers;
+mod session;
 mod shell;
 mod signals;
 mod supervise;
@@ -41,7 +43,7 @@ mod view;
 use crate::error::{Class, Context, Error, Result, tell};
 use crate::kernel::interrupt;
 use crate::model::Name;
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::{Pid, Uid, geteuid};
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -62,6 +64,8 @@ pub struct Request {
     pub who: Who,
     /// With a process-number space of its own.
     pub pid: bool,
+    /// Nothing is said but errors.
+    pub quiet: bool,
     /// What it moved is told at the end: somebody has to stay behind.
     pub report: bool,
     /// Mounts that only the command and its descendants see, in this order.
@@ -177,6 +181,7 @@ fn fork_command() -> Result<Fork> {
 
 fn become_command(request: &Request, inside: namespace::Inside) -> Error {
     if !geteuid().is_root() {
+        warn(request, &inside, geteuid());
         return own_failure(member::hand_over(request, &inside.target));
     }
     match enter(request, inside) {
@@ -193,9 +198,10 @@ fn own_failure(error: Error) -> Error {
 fn enter(request: &Request, inside: namespace::Inside) -> Result<Infallible> {
     let account = user::find(&request.who)?;
     let name = &request.namespace;
-    if let Some(why) = &inside.target.stopped {
+    if let Some(why) = inside.target.stopped.as_ref().filter(|_| !request.quiet) {
         tell(format_args!("nsnat: {name}: {why}"));
     }
+    warn(request, &inside, account.as_ref().map_or_else(geteuid, |account| account.ids.user));
     inside.enter(name)?;
     mounts::set_up(name, &inside.target, &request.mounts)?.restore();
     drop(inside);
@@ -209,6 +215,13 @@ fn enter(request: &Request, inside: namespace::Inside) -> Result<Infallible> {
     Err(command::replace(&request.command))
 }
 
+/// Where somebody outside will take over from the command.
+fn warn(request: &Request, inside: &namespace::Inside, user: Uid) {
+    if !request.quiet {
+        handover::warn(&request.namespace, || inside.identity(), user.as_raw(), &request.command);
+    }
+}
+
 fn set_environment(name: &Name, account: Option<&user::Account>) {
     let set = |key: &str, value: &std::ffi::OsStr| {
         // SAFETY: this process has a single thread; exec happens before any runtime is made.
@@ -220,5 +233,12 @@ fn set_environment(name: &Name, account: Option<&user::Account>) {
         set("SHELL", account.shell.as_os_str());
         set("USER", account.name.as_ref());
         set("LOGNAME", account.name.as_ref());
+        for (key, value) in session::variables(account.ids.user.as_raw(), &account.name) {
+            match value {
+                Some(value) => set(key, &value),
+                // SAFETY: as above.
+                None => unsafe { std::env::remove_var(key) },
+            }
+        }
     }
 }

@@ -6,6 +6,12 @@
 //! one, with everything that is mounted below it: `/sys/fs/cgroup` is empty inside, and detaching waits for the
 //! kernel's grace period. Here the new sysfs is mounted over the old one, and the mounts below are *moved* into
 //! it: nothing is copied, nothing is lost, and what the host mounts there later still appears.
+//!
+//! # Where `/` is no mount point
+//!
+//! Whether mounts are seen elsewhere is a property of mounts, and in a chroot whose `/` is a plain directory the mount
+//! that it is in has no path: mount(2) says `EINVAL`. Entering the mount namespace that one is in already leads out of
+//! the chroot, to where every mount has a path; then the way back is by the directories that were opened before.
 
 use super::{Mount, resolvers};
 use crate::error::{Context, Error, Result, tell};
@@ -13,12 +19,13 @@ use crate::model::{Name, Target};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, stat};
 use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
 use nix::sys::statvfs::FsFlags;
+use nix::unistd::{chroot, fchdir, getpid, gettid};
 use std::ffi::{CString, OsStr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -49,9 +56,10 @@ pub(super) fn set_up(name: &Name, target: &Target, extra: &[Mount]) -> Result<He
     let here = Here::now();
     let what = || format!("namespace {name}: mounts");
     unshare(CloneFlags::CLONE_NEWNS).what(what)?;
-    // The host's later mounts appear inside; ours never appear on the host.
-    let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC;
-    mount(None::<&str>, "/", None::<&str>, slave, None::<&str>).what(what)?;
+    match follow_only() {
+        Err(Errno::EINVAL) => follow_only_from_outside().what(what)?,
+        done => done.what(what)?,
+    }
     cover("/sys", "sysfs", SYSFS_MAGIC, &IN_SYS, name.as_str()).what(|| "mount /sys")?;
     let by_hand = files_for_etc(name).join("resolv.conf").exists();
     let own_conf = !by_hand && !target.nameservers.is_empty();
@@ -66,6 +74,40 @@ pub(super) fn set_up(name: &Name, target: &Target, extra: &[Mount]) -> Result<He
     }
     extra.iter().try_for_each(add)?;
     Ok(here)
+}
+
+/// The host's later mounts appear inside; ours never appear on the host.
+#[expect(clippy::disallowed_methods, reason = "this is the room that makes a command's mount namespace")]
+fn follow_only() -> nix::Result<()> {
+    let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC;
+    mount(None::<&str>, "/", None::<&str>, slave, None::<&str>)
+}
+
+/// The same where `/` is no mount point.
+#[expect(clippy::disallowed_methods, reason = "this is the room that makes a command's mount namespace")]
+fn follow_only_from_outside() -> nix::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    // In the new namespace: directories that were opened before are those of the old one.
+    let (root, here) = (open("/", flags, Mode::empty())?, open(".", flags, Mode::empty())?);
+    setns(own_namespaces()?, CloneFlags::CLONE_NEWNS)?;
+    let done = follow_only();
+    fchdir(&root)?;
+    chroot(".")?;
+    fchdir(&here)?;
+    done
+}
+
+/// The namespaces of the calling thread, also where `/proc` is not mounted (`pidfd_open(2)`, which nix does not have).
+fn own_namespaces() -> nix::Result<OwnedFd> {
+    /// `PIDFD_THREAD` in linux/pidfd.h, from Linux 6.9; the first thread of a process needs no flag.
+    const THREAD: libc::c_int = libc::O_EXCL;
+    let (pid, thread) = (getpid(), gettid());
+    let flags = if thread == pid { 0 } else { THREAD };
+    // SAFETY: the call takes two numbers.
+    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, thread.as_raw(), flags) };
+    let opened = libc::c_int::try_from(Errno::result(opened)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just made it, for nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(opened) })
 }
 
 /// Mounts a `/proc` that shows the calling process's process numbers.

@@ -32,6 +32,11 @@ pub(super) struct Inside {
 }
 
 impl Inside {
+    /// Device and inode number, by which processes inside are known.
+    pub(super) fn identity(&self) -> Option<(u64, u64)> {
+        fstat(&self.netns).map(|found| (found.st_dev, found.st_ino)).ok()
+    }
+
     /// Enters the network namespace, and looks whether it is the one that `up` made.
     #[expect(clippy::disallowed_methods, reason = "this is the room that enters namespaces")]
     pub(super) fn enter(&self, name: &Name) -> Result<()> {

@@ -22,7 +22,7 @@ const LOCK: &str = "/run/nsnat/lock";
 const JOURNAL: &str = "/run/nsnat/journal.json";
 
 /// What the names of files that are being written begin with.
-const UNFINISHED: &str = ".nsnat-";
+pub(super) const UNFINISHED: &str = ".nsnat-";
 
 /// Only one nsnat changes anything at a time. Ends with the process, however that ends; where nft is at work then,
 /// it ends with nft, which inherits the descriptor: or a killed nsnat's nft could load the table after the next
@@ -76,6 +76,11 @@ pub fn lock_declarations() -> Result<Lock> {
     let what = || "lock /run";
     let dir = File::open("/run").what(what)?;
     Flock::lock(dir, FlockArg::LockExclusive).map(Lock).map_err(|(_, errno)| errno).what(what)
+}
+
+/// The same, where nobody has it at the moment.
+pub(super) fn try_lock_declarations() -> Option<Lock> {
+    Flock::lock(File::open("/run").ok()?, FlockArg::LockExclusiveNonblock).map(Lock).ok()
 }
 
 fn same_file(file: &File, path: &str) -> bool {
@@ -166,11 +171,6 @@ pub fn sweep(_held: &Lock) -> Result<()> {
     [RUN, TARGETS].into_iter().try_for_each(|dir| sweep_dir(dir, UNFINISHED))
 }
 
-/// The same beside a declaration, whose lock the caller holds.
-pub fn sweep_beside(path: &Path) -> Result<()> {
-    path.parent().map_or(Ok(()), |dir| sweep_dir(dir, UNFINISHED))
-}
-
 fn sweep_dir(dir: impl AsRef<Path>, prefix: &str) -> Result<()> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut unfinished = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
@@ -202,7 +202,7 @@ pub fn edit(path: &Path, text: &str) -> Result<()> {
     edited().what(|| format!("write {}", path.display()))
 }
 
-fn put(path: &Path, text: &str, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
+pub(super) fn put(path: &Path, text: &str, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
     file.write_all(text.as_bytes())?;
@@ -225,15 +225,18 @@ pub fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes a directory that may be gone or hold something of others.
+/// A directory that is gone, holds something of others, is somebody's mount, or is in a file system that cannot be
+/// written to is not there by our doing.
+const NOT_OURS_TO_REMOVE: [i32; 5] = [libc::ENOENT, libc::ENOTEMPTY, libc::EEXIST, libc::EBUSY, libc::EROFS];
+
+/// Removes a directory, where that is ours to do.
 pub fn remove_dir(path: impl Into<PathBuf>) -> Result<()> {
     let path = path.into();
     match std::fs::remove_dir(&path) {
-        Ok(()) => Ok(()),
-        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::DirectoryNotEmpty].contains(&error.kind()) => {
-            Ok(())
+        Err(error) if !error.raw_os_error().is_some_and(|errno| NOT_OURS_TO_REMOVE.contains(&errno)) => {
+            Err(Error::new(format!("remove {}", path.display()), error))
         }
-        Err(error) => Err(Error::new(format!("remove {}", path.display()), error)),
+        _ => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@
 //! [`Kernel::observe`] and [`Kernel::perform`] are inverse to each other: what was performed is observed.
 
 mod conntrack;
+pub mod declarations;
 mod decode;
 mod encode;
 pub mod files;
@@ -38,7 +39,7 @@ pub use nix::sys::signal::Signal;
 pub use observe::Depth;
 pub use perform::Step;
 pub use probe::probe;
-pub use processes::{Process, members, netns_of};
+pub use processes::{Process, Running, members, netns_of, running};
 pub use traffic::{Traffic, traffic};
 
 use crate::error::{Context, Result};

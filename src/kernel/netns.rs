@@ -182,13 +182,11 @@ pub fn remove_dir() -> Result<()> {
     }
     drop(entries);
     match umount2(DIR, MntFlags::empty()) {
-        Ok(()) | Err(nix::errno::Errno::EINVAL) => {}
+        // EBUSY: somebody is in it; then it stays theirs.
+        Ok(()) | Err(nix::errno::Errno::EINVAL | nix::errno::Errno::EBUSY) => {}
         Err(error) => return Err(error).what(what),
     }
-    match std::fs::remove_dir(DIR) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).what(what),
-        _ => Ok(()),
-    }
+    files::remove_dir(DIR)
 }
 
 /// Runs `job` on a thread of its own inside a namespace.

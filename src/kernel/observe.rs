@@ -45,7 +45,10 @@ fn host_sysctls<'a>(devices: impl Iterator<Item = &'a str>) -> BTreeMap<String, 
     keys.extend(whole.map(|key| format!("net/ipv6/conf/{key}")));
     keys.extend(["net/ipv4/ip_forward", "net/ipv4/conf/all/rp_filter"].map(String::from));
     keys.extend(numbers::INHERITED.map(String::from));
-    sysctl::read_all(&keys)
+    let mut values = sysctl::read_all(&keys);
+    // What cannot be said in this user namespace is left as it is.
+    values.retain(|key, value| key != numbers::PING_GROUPS || sysctl::are_groups_known(value));
+    values
 }
 
 /// How much is looked at.

@@ -32,6 +32,32 @@ pub fn members(netns: (u64, u64)) -> Vec<Process> {
     members
 }
 
+/// A process, as one that somebody else may have to do with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Process number.
+    pub pid: i32,
+    /// The user that it runs as (effective).
+    pub uid: u32,
+    /// Name of its program.
+    pub comm: String,
+    /// Device and inode number of its network namespace.
+    pub netns: (u64, u64),
+}
+
+/// The processes whose names are wanted, by number. Of those that the caller may not look at nothing is known.
+pub fn running(wanted: impl Fn(&str) -> bool) -> Vec<Running> {
+    let named =
+        |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| wanted(comm.trim_end()));
+    let look = |pid: i32| {
+        let Process { pid, uid, comm, .. } = describe(pid)?;
+        Some(Running { pid, uid, comm, netns: identity(&pid.to_string()).ok()? })
+    };
+    let mut found: Vec<Running> = pids().filter(named).filter_map(look).collect();
+    found.sort_by_key(|process| process.pid);
+    found
+}
+
 /// A process in the network namespace that has this inode number now.
 pub(super) fn first_in(inode: u64) -> Option<i32> {
     pids().find(|pid| identity(&pid.to_string()).is_ok_and(|(_, found)| found == inode))

@@ -24,3 +24,32 @@ pub(super) fn read_all(keys: &[String]) -> BTreeMap<String, String> {
 pub(super) fn write(key: &str, value: &str) -> io::Result<()> {
     std::fs::write(path(key), value)
 }
+
+/// Whether a range of groups (`ping_group_range`, icmp(7)) can be written as it is read. In a user namespace a group
+/// that has no number there is read as the overflow group, which stands for nobody.
+pub(super) fn are_groups_known(range: &str) -> bool {
+    let Ok(map) = std::fs::read_to_string("/proc/self/gid_map") else { return true };
+    range.split_whitespace().all(|group| group.parse().is_ok_and(|group| is_mapped(&map, group)))
+}
+
+/// `first-inside first-outside count`, a line each (user_namespaces(7)).
+fn is_mapped(map: &str, group: u64) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>().unwrap_or_default());
+        let (first, count) = (numbers.next().unwrap_or_default(), numbers.nth(1).unwrap_or_default());
+        (first..first + count).contains(&group)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_mapped;
+
+    #[test]
+    fn groups_of_a_user_namespace() {
+        let all = "         0          0 4294967295\n";
+        assert!(is_mapped(all, 0) && is_mapped(all, 2_147_483_647));
+        assert!(is_mapped("0 1000 1\n", 0) && !is_mapped("0 1000 1\n", 65534));
+        assert!(is_mapped("0 1000 1\n1 100000 65536\n", 65534) && !is_mapped("", 0));
+    }
+}

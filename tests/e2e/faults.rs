@@ -109,7 +109,8 @@ const THROW_AWAY: Scenario = Scenario {
     name: "throw_away",
     start: "true",
     command: "nsnat exec --gateway $LAB_SLOW --dns $LAB_NEW -- /bin/true",
-    done: "nothing",
+    // The status is the command's own.
+    done: "{ nothing || grep '^nsnat: ' /run/lab/said; }",
     end: "nsnat down",
 };
 
@@ -182,13 +183,22 @@ fn faults(scenario: &Scenario) {
             lab = prepared();
         }
     }
-    assert!(failed.is_empty(), "{}: {} points (NSNAT_POINT): {}", scenario.name, failed.len(), failed.join(" "));
+    assert!(
+        failed.is_empty(),
+        "{}: {} points (NSNAT_POINT): {}",
+        scenario.name,
+        failed.len(),
+        failed.join(" ")
+    );
 }
 
 /// A lab with its state before anything noted.
 fn prepared() -> Lab {
     let lab = Lab::new();
-    lab.ok(&format!("cat >/run/lab/snapshot <<'END'\n{}\nEND\nbash /run/lab/snapshot >/run/lab/before", Snapshot::SCRIPT));
+    lab.ok(&format!(
+        "cat >/run/lab/snapshot <<'END'\n{}\nEND\nbash /run/lab/snapshot >/run/lab/before",
+        Snapshot::SCRIPT
+    ));
     lab
 }
 
@@ -196,7 +206,7 @@ fn prepared() -> Lab {
 fn points(lab: &Lab, scenario: &Scenario) -> Vec<Point> {
     let Scenario { start, command, done, end, .. } = scenario;
     let trace = lab.ok(&format!(
-        "{DECLARE}{start}; strace -f -qq -e signal=none -e trace={} -o /run/lab/trace {command} >&2; {done} >&2; {end} >&2
+        "{DECLARE}{start}; strace -f -qq -e signal=none -e trace={} -o /run/lab/trace {command} 2>/run/lab/said >&2; {done} >&2; {end} >&2
         bash /run/lab/snapshot | diff /run/lab/before - >&2; cat /run/lab/trace",
         CALLS.join(",")
     ));
@@ -205,7 +215,8 @@ fn points(lab: &Lab, scenario: &Scenario) -> Vec<Point> {
     let mut counts: BTreeMap<(&'static str, bool), BTreeMap<&str, usize>> = BTreeMap::new();
     for line in trace.lines() {
         let (pid, rest) = line.split_once(' ').unwrap();
-        let made = |call: &&str| rest.trim_start().strip_prefix(*call).is_some_and(|rest| rest.starts_with('('));
+        let made =
+            |call: &&str| rest.trim_start().strip_prefix(*call).is_some_and(|rest| rest.starts_with('('));
         if let Some(call) = CALLS.into_iter().find(made) {
             *counts.entry((call, pid != main)).or_default().entry(pid).or_default() += 1;
         }
@@ -223,7 +234,11 @@ fn points(lab: &Lab, scenario: &Scenario) -> Vec<Point> {
 
 fn sample(all: &[Point]) -> Vec<Point> {
     if let Ok(wanted) = std::env::var("NSNAT_POINT") {
-        return all.iter().copied().filter(|point| wanted.split(' ').any(|text| text == point.to_string())).collect();
+        return all
+            .iter()
+            .copied()
+            .filter(|point| wanted.split(' ').any(|text| text == point.to_string()))
+            .collect();
     }
     let number = std::env::var("NSNAT_FAULTS").unwrap_or_else(|_| "8".into());
     if number == "all" {
@@ -242,7 +257,7 @@ fn try_point(lab: &Lab, scenario: &Scenario, point: Point) -> Result<(), String>
     let up = if again { "nsnat up; nsnat plan" } else { "true" };
     let script = format!(
         "exec 2>&1; {DECLARE}{start}
-        status=0; echo '-- cut off'; strace {follow} -qq -e signal=none -o /dev/null -e trace={call} -e inject={call}:{fault}:when={nth} {command} || status=$?
+        status=0; echo '-- cut off'; strace {follow} -qq -e signal=none -o /dev/null -e trace={call} -e inject={call}:{fault}:when={nth} {command} 2>/run/lab/said || status=$?; cat /run/lab/said
         echo \"-- status $status\"; [[ $status != 0 ]] || {{ {done}; }}
         echo '-- up'; {up}; echo '-- end'; {end}; echo '-- nothing is left'
         bash /run/lab/snapshot | diff /run/lab/before -"

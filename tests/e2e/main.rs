@@ -22,6 +22,7 @@ mod crowd;
 mod down;
 mod faults;
 mod gates;
+mod hosts;
 mod idempotence;
 mod job;
 mod kill;

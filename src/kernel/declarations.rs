@@ -1,0 +1,139 @@
+//! Files that declare namespaces, with the directories above them: they come and go together, in one step.
+//!
+//! Whoever is killed between a directory and the file in it leaves a directory of which nobody can say later whose it
+//! is. So a file whose directory is missing is written into one that is named as unfinished, and this gets its name by
+//! rename(2); what goes is given such a name first. What is named so is ours, whoever left it, and is taken away.
+
+#![expect(clippy::disallowed_methods, reason = "files are written here")]
+
+use super::files::{self, Lock, UNFINISHED};
+use crate::error::{Context, Result};
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Where nsnat's own declarations are, and what is made for them.
+const PLACES: [&str; 5] = ["/etc", "/etc/nsnat", "/etc/nsnat/conf.d", "/run", "/run/nsnat/conf.d"];
+
+/// Directories below an unfinished one: `nsnat`, `conf.d`.
+const DEPTH: usize = 2;
+
+/// Takes away what was being written when its writer was killed.
+pub fn sweep(_held: &Lock) -> Result<()> {
+    PLACES.into_iter().try_for_each(|place| sweep_in(Path::new(place)))
+}
+
+/// The same, unless somebody is at work there now.
+pub fn sweep_unless_busy() -> Result<()> {
+    files::try_lock_declarations().map_or(Ok(()), |lock| sweep(&lock))
+}
+
+fn sweep_in(place: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
+    let mut unfinished = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED));
+    unfinished.try_for_each(|entry| {
+        take_away(&entry.path(), DEPTH).what(|| format!("remove {}", entry.path().display()))
+    })
+}
+
+/// A file, or a directory with no more in it than nsnat puts there; links are not followed.
+fn take_away(path: &Path, depth: usize) -> io::Result<()> {
+    if !path.symlink_metadata()?.is_dir() {
+        return std::fs::remove_file(path);
+    }
+    if depth > 0 {
+        for entry in std::fs::read_dir(path)? {
+            take_away(&entry?.path(), depth - 1)?;
+        }
+    }
+    std::fs::remove_dir(path)
+}
+
+/// The directories above a file that are missing, the deepest first.
+pub fn missing_dirs(path: &Path) -> Vec<PathBuf> {
+    path.ancestors().skip(1).take_while(|dir| !dir.exists()).map(Path::to_owned).collect()
+}
+
+/// Writes a file that is not there, and the directories above it.
+pub fn create(path: &Path, text: &str) -> Result<()> {
+    loop {
+        let Some(top) = missing_dirs(path).pop() else { return files::edit(path, text) };
+        let unfinished = beside(&top);
+        let _ = take_away(&unfinished, DEPTH);
+        let done = stage(&unfinished, path.strip_prefix(&top).unwrap_or(path), text)
+            .and_then(|()| std::fs::rename(&unfinished, &top));
+        match done {
+            Ok(()) => return Ok(()),
+            Err(why) => {
+                // What is left is named as unfinished: the next one takes it away.
+                let _ = take_away(&unfinished, DEPTH);
+                // Somebody else made the directory meanwhile.
+                if !top.exists() {
+                    return Err(why).what(|| format!("write {}", path.display()));
+                }
+            }
+        }
+    }
+}
+
+/// Writes a file into a new directory.
+fn stage(dir: &Path, file: &Path, text: &str) -> io::Result<()> {
+    let path = dir.join(file);
+    let mut dirs: Vec<&Path> = path.ancestors().skip(1).take_while(|above| above.starts_with(dir)).collect();
+    dirs.reverse();
+    for dir in dirs {
+        std::fs::create_dir(dir)?;
+        std::fs::set_permissions(dir, Permissions::from_mode(0o755))?;
+    }
+    files::put(&path, text, 0o644, None)
+}
+
+/// Removes a file, and of the directories above it (the deepest first) those that hold nothing else and are ours to
+/// remove.
+pub fn remove(path: &Path, dirs: &[PathBuf]) -> Result<()> {
+    let mut child = path;
+    let alone = dirs.iter().take_while(|dir| {
+        let only = holds_only(dir, child);
+        child = dir;
+        only
+    });
+    let alone: Vec<&PathBuf> = alone.collect();
+    // A mount, or what an overlay has below, cannot be given another name; a directory in it may.
+    let whole = alone.iter().rev().find_map(|dir| {
+        let unfinished = beside(dir);
+        std::fs::rename(dir, &unfinished).ok().map(|()| (unfinished, dir.as_path()))
+    });
+    match whole {
+        Some((unfinished, dir)) => {
+            put_aside(&unfinished, dir, path).what(|| format!("remove {}", path.display()))
+        }
+        None => files::remove_file(path).and_then(|()| alone.into_iter().try_for_each(files::remove_dir)),
+    }
+}
+
+/// Removes what was put aside. What somebody wrote into it meanwhile goes back to where it was.
+fn put_aside(unfinished: &Path, dir: &Path, path: &Path) -> io::Result<()> {
+    let path = unfinished.join(path.strip_prefix(dir).unwrap_or(path));
+    std::fs::remove_file(&path)?;
+    for above in path.ancestors().skip(1).take_while(|above| above.starts_with(unfinished)) {
+        match std::fs::remove_dir(above) {
+            Err(why) if why.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                return std::fs::rename(unfinished, dir);
+            }
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+fn holds_only(dir: &Path, child: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(dir) else { return false };
+    entries.flatten().all(|entry| entry.path() == child)
+}
+
+/// The name that a directory has while it comes or goes. There is one at a time: the lock is held, and what was left
+/// is swept away.
+fn beside(dir: &Path) -> PathBuf {
+    dir.with_file_name(format!("{UNFINISHED}{}", dir.file_name().unwrap_or_default().display()))
+}
