@@ -33,7 +33,8 @@ fn sweep_in(place: &Path) -> Result<()> {
     let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
     let mut unfinished = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED));
     unfinished.try_for_each(|entry| {
-        take_away(&entry.path(), DEPTH).what(|| format!("remove {}", entry.path().display()))
+        files::where_ours(take_away(&entry.path(), DEPTH))
+            .what(|| format!("remove {}", entry.path().display()))
     })
 }
 
@@ -112,19 +113,16 @@ pub fn remove(path: &Path, dirs: &[PathBuf]) -> Result<()> {
     }
 }
 
-/// Removes what was put aside. What somebody wrote into it meanwhile goes back to where it was.
+/// Removes what was put aside. What cannot be, because somebody wrote or mounted something there meanwhile, goes back to
+/// where it was.
 fn put_aside(unfinished: &Path, dir: &Path, path: &Path) -> io::Result<()> {
     let path = unfinished.join(path.strip_prefix(dir).unwrap_or(path));
-    std::fs::remove_file(&path)?;
-    for above in path.ancestors().skip(1).take_while(|above| above.starts_with(unfinished)) {
-        match std::fs::remove_dir(above) {
-            Err(why) if why.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                return std::fs::rename(unfinished, dir);
-            }
-            done => done?,
-        }
+    let mut dirs = path.ancestors().skip(1).take_while(|above| above.starts_with(unfinished));
+    let done = std::fs::remove_file(&path).and_then(|()| dirs.try_for_each(std::fs::remove_dir));
+    if done.is_err() {
+        std::fs::rename(unfinished, dir)?;
     }
-    Ok(())
+    files::where_ours(done)
 }
 
 fn holds_only(dir: &Path, child: &Path) -> bool {

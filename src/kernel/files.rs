@@ -159,11 +159,8 @@ pub fn clear(held: &Lock) -> Result<()> {
     sweep_dir(TARGETS, "")?;
     remove_dir(TARGETS)?;
     remove_file(Path::new(JOURNAL))?;
-    if remove_dir_if_only_lock()? {
-        remove_file(Path::new(LOCK))?;
-        remove_dir(RUN)?;
-    }
-    Ok(())
+    remove_file(Path::new(LOCK))?;
+    remove_dir(RUN)
 }
 
 /// Takes away files that were being written when their writer was killed. Nobody else writes there now.
@@ -175,11 +172,6 @@ fn sweep_dir(dir: impl AsRef<Path>, prefix: &str) -> Result<()> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut unfinished = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
     unfinished.try_for_each(|entry| remove_file(&entry.path()))
-}
-
-fn remove_dir_if_only_lock() -> Result<bool> {
-    let entries = std::fs::read_dir(RUN).what(|| RUN)?;
-    Ok(entries.flatten().all(|entry| entry.path() == Path::new(LOCK)))
 }
 
 /// Replaces a file in one step: a reader sees the old text or the new one, and a full disk leaves the old one.
@@ -232,12 +224,15 @@ const NOT_OURS_TO_REMOVE: [i32; 5] = [libc::ENOENT, libc::ENOTEMPTY, libc::EEXIS
 /// Removes a directory, where that is ours to do.
 pub fn remove_dir(path: impl Into<PathBuf>) -> Result<()> {
     let path = path.into();
-    match std::fs::remove_dir(&path) {
-        Err(error) if !error.raw_os_error().is_some_and(|errno| NOT_OURS_TO_REMOVE.contains(&errno)) => {
-            Err(Error::new(format!("remove {}", path.display()), error))
-        }
-        _ => Ok(()),
-    }
+    where_ours(std::fs::remove_dir(&path)).what(|| format!("remove {}", path.display()))
+}
+
+/// A removal that failed because it is not ours to do is as good as done.
+pub(super) fn where_ours(removal: io::Result<()>) -> io::Result<()> {
+    removal.or_else(|why| {
+        let errno = why.raw_os_error().unwrap_or_default();
+        if NOT_OURS_TO_REMOVE.contains(&errno) { Ok(()) } else { Err(why) }
+    })
 }
 
 /// Makes a directory and those above it, where they are missing; whatever the caller's umask says.

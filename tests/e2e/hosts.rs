@@ -11,7 +11,7 @@ fn in_a_user_namespace() {
             "mkdir /run/lab/user; cd /run/lab/user; mkfifo go
             unshare -Unm bash -euo pipefail -c '
                 echo $BASHPID >pid; read -r <go; mkdir /run/lab/user/run; mount -t tmpfs tmpfs /run/lab/user/run; mkdir -p /run/netns
-                mount --bind run /run/netns; ip link add eth0 type dummy; ip addr add 192.0.2.10/24 dev eth0; ip link set eth0 up
+                mount --bind run /run/netns; ip link add eth0 type veth peer name eth1; ip link set eth1 up; ip addr add 192.0.2.10/24 dev eth0; ip link set eth0 up
                 cat /proc/sys/net/ipv4/ping_group_range
                 nsnat -q add slow --gateway 192.0.2.254; nsnat -q plan; ip netns exec slow cat /proc/sys/net/ipv4/ping_group_range 2>&1 || true
                 ip netns exec slow sysctl -n net.ipv4.ip_unprivileged_port_start; nsnat -q remove slow' 2>&1 &
