@@ -3,22 +3,21 @@
 use crate::lab;
 
 /// A root directory of which only what is below it is mounted, in a file system whose mounts everybody shares.
-const ROOT: &str = r#"
+const ROOT: &str = r"
 mount --make-rshared /
 root=$PWD/root; mkdir root; cp -r /run/nsnat $root/nsnat
 for dir in usr bin sbin lib lib64 etc dev; do test -L /$dir && cp -P /$dir $root/$dir && continue; mkdir -p $root/$dir; mount --rbind /$dir $root/$dir; done
 mkdir -p $root/run/nsnat/ns $root/run/netns $root/run/nscd $root/proc $root/sys $root/tmp $root/home/deep; mv $root/nsnat/ns/x $root/run/nsnat/ns; rm -r $root/nsnat
-ln -s run $root/var 2>/dev/null; chmod 755 $root $root/run $root/run/nsnat $root/run/nsnat/ns
+chmod 755 $root $root/run $root/run/nsnat $root/run/nsnat/ns
 mount --rbind /run/netns $root/run/netns
-cp $N $N-exec $root/home 2>/dev/null || cp $N $root/home; chmod 4755 $root/home/nsnat-exec
+cp $N $N-exec $root/home; chmod 4755 $root/home/nsnat-exec
 touch $root/run/nscd/socket
 mounts() { mount -t proc proc $root/proc; mount -t sysfs sysfs $root/sys; }
-"#;
+";
 
 /// In the namespace, in the chroot, in the same directory; what is mounted there is not seen outside.
 const PROBE: &str = r#"
 before=$(sort /proc/self/mountinfo)
-want=$(stat -Lc %i /run/netns/x)
 inside() { chroot $root /bin/sh -c "cd /home/deep; $1 $2 /bin/sh -c 'pwd; ls -A /run/nscd; cat /home/netns; exec /home/look'"; }
 cat > $root/home/look <<'END'
 #!/usr/bin/perl
