@@ -216,6 +216,7 @@ impl<'a> Session<'a> {
 
     /// Says which of the changed namespaces are as they should be.
     fn go_back(&mut self, goal: &Journal, before: &Journal) -> Result<Vec<Name>> {
+        self.kernel.reopen()?;
         let observed = self.look_again(goal, before)?;
         let names: BTreeSet<&Name> = goal.members.keys().chain(before.members.keys()).collect();
         let incomplete =

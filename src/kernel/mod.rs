@@ -81,6 +81,13 @@ impl Kernel {
         let cookie = netns::cookie(&std::os::unix::net::UnixDatagram::unbound().what(|| "start")?);
         Ok(Self { runtime, host, cookie, inside: BTreeMap::new(), _descriptors: descriptors })
     }
+
+    /// Opens everything anew: a request that could not be sent was the last one of its socket.
+    pub fn reopen(&mut self) -> Result<()> {
+        self.inside.clear();
+        self.host = self.runtime.block_on(async { Netlink::open() })?;
+        Ok(())
+    }
 }
 
 /// Sends a signal to a process; one that ended meanwhile needs none.

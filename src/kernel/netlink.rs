@@ -15,6 +15,7 @@ use netlink_sys::{AsyncSocket, Socket, TokioSocket, protocols::NETLINK_ROUTE};
 use std::fmt::Display;
 use std::os::fd::{FromRawFd, IntoRawFd};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// How long the kernel may take. It answers in microseconds, or after an RCU grace period (about 20 ms); under
 /// heavy load of the routing lock a second was seen.
@@ -32,6 +33,7 @@ const ERROR_TEXT: u16 = 1;
 /// A connection to the routing side of one network stack.
 pub(super) struct Netlink {
     handle: rtnetlink::Handle,
+    connection: JoinHandle<()>,
 }
 
 impl Netlink {
@@ -51,8 +53,7 @@ impl Netlink {
         raw.set_cap_ack(true).map_err(trouble)?;
         raw.set_netlink_get_strict_chk(true).map_err(trouble)?;
         let (connection, handle, _) = rtnetlink::from_socket(socket);
-        tokio::spawn(connection);
-        Ok(Self { handle })
+        Ok(Self { handle, connection: tokio::spawn(connection) })
     }
 
     /// Sends one change; the error is the errno with the kernel's words.
@@ -96,6 +97,10 @@ impl Netlink {
                 NetlinkPayload::Overrun(_) => whole = false,
                 _ => {}
             }
+        }
+        // Answers end when the last one came, and also when there is nobody any more to wait for them.
+        if self.connection.is_finished() {
+            return Err(Refused::lost("the request could not be sent"));
         }
         Ok(whole.then_some(rows))
     }
