@@ -62,8 +62,11 @@ pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<(
     } else {
         context.say(format_args!("{name}: was not up"));
     }
-    forget_in(context, path, &rest)
-        .map_err(|error| error.hint(format!("{name} is down, and still declared")))?;
+    let still = |error: Error| match existing(path) {
+        Ok(None) => error,
+        _ => error.hint(format!("{name} is down, and still declared")),
+    };
+    forget_in(context, path, &rest).map_err(still)?;
     systemd::tell_bound(context, name);
     Ok(())
 }

@@ -33,8 +33,11 @@ fn sweep_in(place: &Path) -> Result<()> {
     let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
     let mut unfinished = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED));
     unfinished.try_for_each(|entry| {
-        files::where_ours(take_away(&entry.path(), DEPTH))
-            .what(|| format!("remove {}", entry.path().display()))
+        match take_away(&entry.path(), DEPTH) {
+            Err(why) if !files::is_not_ours(&why) => Err(why),
+            _ => Ok(()),
+        }
+        .what(|| format!("remove {}", entry.path().display()))
     })
 }
 
@@ -101,28 +104,26 @@ pub fn remove(path: &Path, dirs: &[PathBuf]) -> Result<()> {
     });
     let alone: Vec<&PathBuf> = alone.collect();
     // A mount, or what an overlay has below, cannot be given another name; a directory in it may.
-    let whole = alone.iter().rev().find_map(|dir| {
-        let unfinished = beside(dir);
-        std::fs::rename(dir, &unfinished).ok().map(|()| (unfinished, dir.as_path()))
-    });
-    match whole {
-        Some((unfinished, dir)) => {
-            put_aside(&unfinished, dir, path).what(|| format!("remove {}", path.display()))
-        }
-        None => files::remove_file(path).and_then(|()| alone.into_iter().try_for_each(files::remove_dir)),
+    let whole = alone.iter().rposition(|dir| std::fs::rename(dir, beside(dir)).is_ok());
+    match whole.and_then(|index| alone.get(index)) {
+        Some(dir) => put_aside(&beside(dir), dir, path).what(|| format!("remove {}", path.display()))?,
+        None => files::remove_file(path)?,
     }
+    alone.into_iter().skip(whole.map_or(0, |index| index + 1)).try_for_each(files::remove_dir)
 }
 
-/// Removes what was put aside. What cannot be, because somebody wrote or mounted something there meanwhile, goes back to
-/// where it was.
+/// Removes what was put aside. Where the file cannot be removed, or somebody wrote or mounted something beside it
+/// meanwhile, it goes back to where it was; what else cannot be removed stays aside for the next one.
 fn put_aside(unfinished: &Path, dir: &Path, path: &Path) -> io::Result<()> {
     let path = unfinished.join(path.strip_prefix(dir).unwrap_or(path));
-    let mut dirs = path.ancestors().skip(1).take_while(|above| above.starts_with(unfinished));
-    let done = std::fs::remove_file(&path).and_then(|()| dirs.try_for_each(std::fs::remove_dir));
-    if done.is_err() {
-        std::fs::rename(unfinished, dir)?;
+    if let Err(why) = std::fs::remove_file(&path) {
+        return std::fs::rename(unfinished, dir).and(Err(why));
     }
-    files::where_ours(done)
+    let mut dirs = path.ancestors().skip(1).take_while(|above| above.starts_with(unfinished));
+    match dirs.try_for_each(std::fs::remove_dir) {
+        Err(why) if files::is_not_ours(&why) => std::fs::rename(unfinished, dir),
+        done => done,
+    }
 }
 
 fn holds_only(dir: &Path, child: &Path) -> bool {

@@ -224,15 +224,15 @@ const NOT_OURS_TO_REMOVE: [i32; 5] = [libc::ENOENT, libc::ENOTEMPTY, libc::EEXIS
 /// Removes a directory, where that is ours to do.
 pub fn remove_dir(path: impl Into<PathBuf>) -> Result<()> {
     let path = path.into();
-    where_ours(std::fs::remove_dir(&path)).what(|| format!("remove {}", path.display()))
+    match std::fs::remove_dir(&path) {
+        Err(why) if !is_not_ours(&why) => Err(Error::new(format!("remove {}", path.display()), why)),
+        _ => Ok(()),
+    }
 }
 
-/// A removal that failed because it is not ours to do is as good as done.
-pub(super) fn where_ours(removal: io::Result<()>) -> io::Result<()> {
-    removal.or_else(|why| {
-        let errno = why.raw_os_error().unwrap_or_default();
-        if NOT_OURS_TO_REMOVE.contains(&errno) { Ok(()) } else { Err(why) }
-    })
+/// Whether something could not be removed because that is not ours to do.
+pub(super) fn is_not_ours(why: &io::Error) -> bool {
+    why.raw_os_error().is_some_and(|errno| NOT_OURS_TO_REMOVE.contains(&errno))
 }
 
 /// Makes a directory and those above it, where they are missing; whatever the caller's umask says.
