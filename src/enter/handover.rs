@@ -108,9 +108,14 @@ const TABLE: &[Entry] = &[
 
 /// Says so in one line, where an instance outside of the namespace (`netns`: its device and inode number) will take over from
 /// what this user runs. An instance inside is the one that takes over.
-pub(super) fn warn(name: &Name, netns: impl Fn() -> Option<(u64, u64)>, user: u32, command: &[OsString]) {
+pub(super) fn warn(
+    name: &Name,
+    netns: impl Fn() -> Option<(u64, u64)>,
+    user: impl Fn() -> u32,
+    command: &[OsString],
+) {
     let Some((program, entry)) = find(command) else { return };
-    let netns = netns();
+    let (netns, user) = (netns(), user());
     let named = kernel::running(|comm| entry.instances.contains(&comm));
     let theirs = |process: &&Running| entry.whose == Whose::Host || process.uid == user;
     let (inside, outside): (Vec<&Running>, Vec<&Running>) =

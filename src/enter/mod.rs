@@ -43,7 +43,7 @@ mod view;
 use crate::error::{Class, Context, Error, Result, tell};
 use crate::kernel::interrupt;
 use crate::model::Name;
-use nix::unistd::{Pid, Uid, geteuid};
+use nix::unistd::{Pid, geteuid};
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -181,7 +181,7 @@ fn fork_command() -> Result<Fork> {
 
 fn become_command(request: &Request, inside: namespace::Inside) -> Error {
     if !geteuid().is_root() {
-        warn(request, &inside, geteuid());
+        warn(request, &inside, None);
         return own_failure(member::hand_over(request, &inside.target));
     }
     match enter(request, inside) {
@@ -201,7 +201,7 @@ fn enter(request: &Request, inside: namespace::Inside) -> Result<Infallible> {
     if let Some(why) = inside.target.stopped.as_ref().filter(|_| !request.quiet) {
         tell(format_args!("nsnat: {name}: {why}"));
     }
-    warn(request, &inside, account.as_ref().map_or_else(geteuid, |account| account.ids.user));
+    warn(request, &inside, account.as_ref());
     inside.enter(name)?;
     mounts::set_up(name, &inside.target, &request.mounts)?.restore();
     drop(inside);
@@ -216,9 +216,10 @@ fn enter(request: &Request, inside: namespace::Inside) -> Result<Infallible> {
 }
 
 /// Where somebody outside will take over from the command.
-fn warn(request: &Request, inside: &namespace::Inside, user: Uid) {
+fn warn(request: &Request, inside: &namespace::Inside, account: Option<&user::Account>) {
     if !request.quiet {
-        handover::warn(&request.namespace, || inside.identity(), user.as_raw(), &request.command);
+        let user = || account.map_or_else(geteuid, |account| account.ids.user).as_raw();
+        handover::warn(&request.namespace, || inside.identity(), user, &request.command);
     }
 }
 
