@@ -1,7 +1,7 @@
 //! The configuration, for commands: opened, and its problems with those that only the host shows.
 
 use super::Context;
-use crate::config::{self, Config, NewNamespace, Source};
+use crate::config::{self, Config, NewNamespace, Source, Trust};
 use crate::enter;
 use crate::error::Result;
 use crate::model::{Account, Journal, Name, Observed};
@@ -10,12 +10,21 @@ use std::collections::BTreeMap;
 
 /// Reads and checks the configuration.
 pub(super) fn open(context: &Context<'_>) -> Result<Config> {
-    config::open(context.global.config.as_deref(), context.colour)
+    config::open(context.global.config.as_deref(), &trust(context), context.colour)
+}
+
+/// Whose files are obeyed. Who called sudo and names a file by `--config` has said what root shall do; that others
+/// wrote it is another matter.
+fn trust(context: &Context<'_>) -> Trust {
+    if !nix::unistd::geteuid().is_root() {
+        return Trust::everybody();
+    }
+    Trust::root_and(context.global.config.as_ref().and_then(|_| enter::caller_number()))
 }
 
 /// The configuration with one more namespace, which the command line describes; checked like a file.
 pub(super) fn with(context: &Context<'_>, name: &Name, namespace: &NewNamespace) -> Result<Config> {
-    let (mut sources, mut problems) = config::locate(context.global.config.as_deref()).read();
+    let (mut sources, mut problems) = config::locate(context.global.config.as_deref()).read(&trust(context));
     let text = config::declare(None, name, namespace)?;
     sources.push(Source { path: "command line".into(), text });
     let (config, more) = config::check(sources);

@@ -15,12 +15,14 @@ mod net;
 mod reader;
 mod schema;
 mod settings;
+mod trust;
 mod way;
 
 pub use edit::{NewNamespace, declare, forget};
 pub use load::{check, load};
 pub use read::{Layout, locate, open};
 pub use report::report;
+pub use trust::Trust;
 
 use crate::model::{Account, Name, numbers};
 use ipnetwork::{Ipv4Network, Ipv6Network};

@@ -1,5 +1,6 @@
 //! Where the configuration is, and reading it: the one effect that this room has.
 
+use super::trust::{Inspection, Trust};
 use super::{Config, Name, Problem, Source, load, report};
 use crate::error::Result;
 use std::ffi::OsStr;
@@ -46,32 +47,44 @@ fn directory(path: &Path) -> Layout {
 }
 
 /// Locates, reads and checks the configuration; the error lists every problem.
-pub fn open(path: Option<&Path>, colour: bool) -> Result<Config> {
-    let (sources, mut problems) = locate(path).read();
+pub fn open(path: Option<&Path>, trust: &Trust, colour: bool) -> Result<Config> {
+    let (sources, mut problems) = locate(path).read(trust);
     let (config, found) = load::check(sources);
     problems.extend(found);
     if problems.is_empty() { Ok(config) } else { Err(report(&problems, &config.sources, colour)) }
 }
 
 impl Layout {
-    /// Reads all files; one that cannot be read is a problem, and the others are still read.
-    pub fn read(&self) -> (Vec<Source>, Vec<Problem>) {
+    /// Reads all files; one that cannot be read, or that others may write, is a problem, and the others are still
+    /// read.
+    pub fn read(&self, trust: &Trust) -> (Vec<Source>, Vec<Problem>) {
+        let mut inspection = Inspection::new(trust);
         let (mut sources, mut problems) = (Vec::new(), Vec::new());
-        let mut take = |path: PathBuf, required| match one(&path, required) {
-            Ok(Some(text)) => sources.push(Source { path, text }),
-            Ok(None) => {}
-            Err(why) => problems.push(unreadable(&path, &why)),
-        };
-        take(self.main.clone(), self.required);
-        let mut lost = Vec::new();
-        for directory in self.drop_ins.iter().chain(&self.temporary) {
-            match listing(directory) {
-                Ok(files) => files.into_iter().for_each(|file| take(file, true)),
-                Err(why) => lost.push(unreadable(directory, &why.to_string())),
+        let (files, lost) = self.files(&mut inspection);
+        for (path, required) in files {
+            inspection.file(&path);
+            match one(&path, required) {
+                Ok(Some(text)) => sources.push(Source { path, text }),
+                Ok(None) => {}
+                Err(why) => problems.push(unreadable(&path, &why)),
             }
         }
         problems.extend(lost);
+        problems.extend(inspection.problems());
         (sources, problems)
+    }
+
+    /// All files, and whether they have to exist; and what cannot be listed.
+    fn files(&self, inspection: &mut Inspection<'_>) -> (Vec<(PathBuf, bool)>, Vec<Problem>) {
+        let (mut files, mut lost) = (vec![(self.main.clone(), self.required)], Vec::new());
+        for directory in self.drop_ins.iter().chain(&self.temporary) {
+            inspection.directory(directory);
+            match listing(directory) {
+                Ok(found) => files.extend(found.into_iter().map(|file| (file, true))),
+                Err(why) => lost.push(unreadable(directory, &why.to_string())),
+            }
+        }
+        (files, lost)
     }
 
     /// The file in which `add` declares a namespace; none: this layout has no place for temporary ones.
@@ -176,7 +189,7 @@ mod tests {
 
     /// What is said about the path, its directory left out.
     fn refusal(path: &Path) -> String {
-        let error = open(Some(path), false).unwrap_err();
+        let error = open(Some(path), &Trust::everybody(), false).unwrap_err();
         assert_eq!(error.status(), 2);
         let text = error.to_string();
         let (first, directory) = (text.lines().next().unwrap(), path.parent().unwrap());
@@ -191,7 +204,7 @@ mod tests {
         {
             put(&root.path().join(file), b"");
         }
-        let (sources, problems) = locate(Some(root.path())).read();
+        let (sources, problems) = locate(Some(root.path())).read(&Trust::everybody());
         let names: Vec<_> =
             sources.iter().map(|source| source.path.strip_prefix(root.path()).unwrap()).collect();
         assert_eq!(names, ["nsnat.toml", "conf.d/a.toml", "conf.d/b.toml"].map(Path::new));
@@ -203,14 +216,14 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         put(&root.path().join("nsnat.toml"), GOOD);
         put(&root.path().join("conf.d/b.toml"), b"broken");
-        let config = open(Some(&root.path().join("nsnat.toml")), false).unwrap();
+        let config = open(Some(&root.path().join("nsnat.toml")), &Trust::everybody(), false).unwrap();
         assert_eq!(config.declared_in(&"a".parse().unwrap()), Some(root.path().join("nsnat.toml").as_path()));
     }
 
     #[test]
     fn nothing_is_an_empty_configuration() {
         let root = tempfile::tempdir().unwrap();
-        assert!(open(Some(root.path()), false).unwrap().namespaces.is_empty());
+        assert!(open(Some(root.path()), &Trust::everybody(), false).unwrap().namespaces.is_empty());
         assert_eq!(refusal(&root.path().join("absent")), "absent: does not exist");
     }
 
@@ -252,7 +265,7 @@ mod tests {
         put(&root.path().join("nsnat.toml/x"), b"");
         put(&root.path().join("conf.d/a.toml/x"), b"");
         put(&root.path().join("conf.d/b.toml"), b"[namespace.b]\n");
-        let report = open(Some(root.path()), false).unwrap_err().to_string();
+        let report = open(Some(root.path()), &Trust::everybody(), false).unwrap_err().to_string();
         assert_eq!(report.matches("is a directory; a file is needed").count(), 2, "{report}");
         assert!(report.contains("namespace `b` has no way out"), "{report}");
         assert!(report.ends_with("3 problems; nothing was changed"), "{report}");
@@ -262,9 +275,9 @@ mod tests {
     fn a_directory_that_cannot_be_listed() {
         let root = tempfile::tempdir().unwrap();
         put(&root.path().join("conf.d"), b"");
-        assert_eq!(locate(Some(root.path())).read().1.len(), 1);
+        assert_eq!(locate(Some(root.path())).read(&Trust::everybody()).1.len(), 1);
         let root = tempfile::tempdir().unwrap();
         symlink("nowhere", root.path().join("conf.d")).unwrap();
-        assert_eq!(locate(Some(root.path())).read().1.len(), 1);
+        assert_eq!(locate(Some(root.path())).read(&Trust::everybody()).1.len(), 1);
     }
 }

@@ -50,7 +50,7 @@ use std::path::PathBuf;
 
 pub use args::{from_cli, in_throw_away};
 pub use member::serve;
-pub use shell::{command as shell_command, has_caller, user_name};
+pub use shell::{caller_number, command as shell_command, has_caller, user_name};
 pub use signals::end_by;
 pub use user::number;
 pub use view::{View, view};

@@ -32,4 +32,5 @@ mod plan_lines;
 mod scale;
 mod signals;
 mod strangers;
+mod trust;
 mod weather;

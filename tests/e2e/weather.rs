@@ -265,9 +265,9 @@ fn a_file_that_is_edited_stays_what_it_is() {
     let lab = Lab::new();
     lab.ok("mkdir /run/lab/conf; cd /run/lab/conf; printf '# mine\\n' >real.toml; chown 1000:1000 real.toml; chmod 600 real.toml; ln -s real.toml link.toml");
     let is = "cd /run/lab/conf; readlink link.toml; stat -c '%a %u %g' real.toml; grep -c namespace real.toml || true";
-    lab.ok("nsnat --config /run/lab/conf/link.toml add slow --gateway $LAB_SLOW");
+    lab.ok("SUDO_UID=1000 nsnat --config /run/lab/conf/link.toml add slow --gateway $LAB_SLOW");
     lab.says(is, "real.toml\n600 1000 1000\n1");
-    lab.ok("nsnat --config /run/lab/conf/link.toml remove slow");
+    lab.ok("SUDO_UID=1000 nsnat --config /run/lab/conf/link.toml remove slow");
     lab.says(is, "real.toml\n600 1000 1000\n0");
     lab.says("cat /run/lab/conf/real.toml", "# mine");
 }
