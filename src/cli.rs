@@ -68,6 +68,9 @@ pub enum Command {
     Up {
         /// Namespaces; all that are declared when none is named
         names: Vec<Name>,
+        /// Only those that are up already; for hooks, which must not bring back what somebody took down
+        #[arg(long)]
+        repair: bool,
     },
     /// Remove what nsnat made, exactly that
     Down {

@@ -173,7 +173,7 @@ fn install_and_remove() {
         text(
             &Command::new("find")
                 .arg(dir.path())
-                .args(["-type", "f", "-printf", "%m %P\\n"])
+                .args(["-not", "-type", "d", "-printf", "%m %P\\n"])
                 .output()
                 .unwrap(),
         )
@@ -184,6 +184,10 @@ fn install_and_remove() {
         "755 usr/local/bin/nsnat\n",
         "4755 usr/local/libexec/nsnat/nsnat-exec\n",
         "644 etc/systemd/system/nsnat.service\n",
+        "644 etc/systemd/system/nsnat-heal@.service\n",
+        "777 etc/systemd/system/docker.service.wants/nsnat-heal@docker.service\n",
+        "644 etc/systemd/network/00-00-nsnat.network\n",
+        "755 etc/NetworkManager/dispatcher.d/90-nsnat\n",
         "644 usr/local/share/man/man1/nsnat.1\n",
     ] {
         assert!(found.contains(file), "{file} is missing:\n{found}");

@@ -46,6 +46,28 @@ pub(super) fn goal(
         return Err(super::unknown(name, config.namespaces.keys()));
     }
     let selection = if names.is_empty() { Selection::All } else { Selection::These(names) };
+    select(context, config, selection, observed)
+}
+
+/// The journal in which what is up already is as it is declared, as far as it is named (all, when none is).
+pub(super) fn goal_of_repair(
+    context: &Context<'_>,
+    config: &Config,
+    names: &[Name],
+    observed: &Observed,
+) -> Result<Journal> {
+    let named = |name: &&Name| names.is_empty() || names.contains(name);
+    let declared = |name: &&Name| config.namespaces.contains_key(*name);
+    let up: Vec<Name> = observed.journal.members.keys().filter(named).filter(declared).cloned().collect();
+    select(context, config, Selection::These(&up), observed)
+}
+
+fn select(
+    context: &Context<'_>,
+    config: &Config,
+    selection: Selection<'_>,
+    observed: &Observed,
+) -> Result<Journal> {
     let observed = &Observed { accounts: accounts(config)?, ..observed.clone() };
     resolve(config, selection, observed)
         .map_err(|problems| config::report(&problems, &config.sources, context.colour))

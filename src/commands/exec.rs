@@ -54,5 +54,5 @@ fn bring_up(context: &Context<'_>, name: &Name) -> Result<()> {
     if !config.namespaces.contains_key(name) {
         return Err(super::unknown(name, config.namespaces.keys()));
     }
-    up::make(Session::begin(context, "up")?, context, &config, std::slice::from_ref(name)).map(drop)
+    up::make(Session::begin(context, "up")?, context, &config, std::slice::from_ref(name), false).map(drop)
 }

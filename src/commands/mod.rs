@@ -62,7 +62,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
     let context = &Context { global: &cli.global, colour };
     let done = |()| ExitCode::SUCCESS;
     match &cli.command {
-        Command::Up { names } => up::run(context, names).map(done),
+        Command::Up { names, repair } => up::run(context, names, *repair).map(done),
         Command::Down { names, kill } => down::run(context, names, *kill).map(done),
         Command::Add(add) => declare::add(context, add).map(done),
         Command::Remove { name, kill } => declare::remove(context, name, *kill).map(done),

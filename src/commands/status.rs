@@ -59,9 +59,8 @@ impl<'a> View<'a> {
         let declared = |name: &&Name| config.namespaces.contains_key(*name);
         let names: Vec<Name> = journal.members.keys().filter(declared).cloned().collect();
         let one = |name: &Name| config::why_not(config, name, observed);
-        let (goal, refused) = match config::goal(context, config, &names, observed) {
-            Ok(goal) if !names.is_empty() => (Some(goal), BTreeMap::new()),
-            Ok(_) => (None, BTreeMap::new()),
+        let (goal, refused) = match config::goal_of_repair(context, config, &[], observed) {
+            Ok(goal) => (Some(goal), BTreeMap::new()),
             Err(_) => (None, names.iter().map(|name| (name.clone(), one(name))).collect()),
         };
         let goal = goal.as_ref().unwrap_or(&journal);

@@ -8,9 +8,10 @@ use crate::model::{Journal, Member, Name, Observed};
 use crate::plan;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<()> {
+pub(super) fn run(context: &Context<'_>, names: &[Name], repair: bool) -> Result<()> {
     let config = config::open(context)?;
-    let (observed, goal, done) = make(Session::begin(context, "up")?, context, &config, names)?;
+    let session = Session::begin(context, "up")?;
+    let (observed, goal, done) = make(session, context, &config, names, repair)?;
     tell_all(context, &config, &observed, &goal, done);
     let forgotten = observed.journal.members.iter().filter(|(name, member)| {
         member.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
@@ -48,7 +49,7 @@ fn tell_silent(context: &Context<'_>, observed: &Observed, after: &Journal) {
 pub(super) fn add(context: &Context<'_>, name: &Name) -> Result<()> {
     let config = config::open(context)?;
     let session = Session::begin(context, "add")?.or_nothing();
-    let (observed, goal, done) = make(session, context, &config, std::slice::from_ref(name))?;
+    let (observed, goal, done) = make(session, context, &config, std::slice::from_ref(name), false)?;
     tell_all(context, &config, &observed, &goal, done);
     Ok(())
 }
@@ -69,9 +70,11 @@ pub(super) fn make(
     context: &Context<'_>,
     config: &Config,
     names: &[Name],
+    repair: bool,
 ) -> Result<(Observed, Journal, usize)> {
     let observed = session.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
-    let goal = config::goal(context, config, names, &observed)?;
+    let goal = if repair { config::goal_of_repair } else { config::goal };
+    let goal = goal(context, config, names, &observed)?;
     let done = session.apply(&goal, &observed)?;
     Ok((observed, goal, done))
 }

@@ -20,6 +20,22 @@ fn the_second_up_has_nothing_to_do() {
     lab.same(&before, "after up did nothing");
 }
 
+/// A hook must not bring back what somebody took down.
+#[test]
+fn repair_is_for_what_is_up() {
+    let lab = Lab::new();
+    lab.declare(TWO);
+    let before = lab.snapshot();
+    lab.says("nsnat up --repair; nsnat up --repair slow", "nothing to do\nnothing to do");
+    lab.same(&before, "after a repair where nothing is up");
+    lab.ok("nsnat up slow; ip rule del pref 4210");
+    lab.says(
+        "nsnat up --repair; ls /run/netns; nsnat exec slow whoami4",
+        "repaired (1 action)\nslow\n203.0.113.254",
+    );
+    lab.says("nsnat up --repair third; nsnat -q up --repair", "nothing to do");
+}
+
 #[test]
 fn plan_changes_nothing() {
     let lab = Lab::new();

@@ -1,0 +1,298 @@
+# shellcheck shell=bash disable=SC2154 # project, root, base, NSNAT are of scripts/systest
+#
+# The words that scenarios are written in. A scenario is a bash file that calls them; it runs outside of the
+# machine under test ("the host") and of its lab. A check that fails does not end the scenario.
+#
+#   boot                       a Debian, joined to a lab; `prepare` changes its disk before
+#   lab_only                   no Debian: the host is the lab's own
+#   on_host CMD.., host SCRIPT run on the host; a script has LAB_* and `nsnat`
+#   at NODE CMD..              run on another node of the lab
+#   check WHAT EXPECTED CMD..  CMD prints EXPECTED; or does so within some seconds
+#   all_well WHEN              every job gets out by its way, names resolve by its servers, the host is as ever
+#   watch_jobs, unwatch_jobs   senders inside and a capture on the fast router; no packet of theirs was there
+#   state FILE, same A B       what others have configured; compared
+
+declare -i checks=0 failures=0
+lab='' leader='' nspawn=''
+
+# ---- the machine and its lab
+
+run_scenario() {
+	local name=$1 started=$SECONDS
+	work=$(mktemp -d)
+	mount -t tmpfs tmpfs "$work"
+	mkdir "$work"/{up,work,disk}
+	trap clean_up EXIT
+	trap '((BASH_SUBSHELL)) || ended $? "${BASH_LINENO[*]}"' ERR
+	set -E
+	mount -t overlay -o "lowerdir=$root,upperdir=$work/up,workdir=$work/work" overlay "$work/disk"
+	disk=$work/disk
+	# shellcheck source=/dev/null # the scenario
+	source "$project/tests/systest/$1.sh"
+	if ((failures || !checks)); then
+		echo "FAILED $1 ($failures of $checks checks, $((SECONDS - started)) s)"
+		exit 1
+	fi
+	echo "ok $1 ($checks checks, $((SECONDS - started)) s)"
+}
+
+clean_up() {
+	local tries=100
+	if [[ -n $nspawn ]]; then
+		echo 1 >"$group/cgroup.kill"
+		wait "$nspawn" 2>/dev/null || true
+		until find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || ((--tries == 0)); do sleep 0.05; done
+	fi
+	umount -l "$work/disk" "$work"
+	rmdir "$work"
+}
+
+die_now() {
+	printf 'systest: %s\n' "$*"
+	exit 1
+}
+
+start_lab() {
+	local line
+	coproc HOLD { exec "$project/scripts/lab" hold; }
+	read -r _ lab <&"${HOLD[0]}" || die_now "no lab"
+	mapfile -t lab_env <"/proc/$lab/root/run/lab/env"
+	for line in "${lab_env[@]}"; do
+		export "${line?}"
+	done
+	broadcast_addresses
+}
+
+# What configures real machines gives addresses a broadcast address. Where one lacks it, systemd-networkd 252 sets it
+# again and again, for ever.
+broadcast_addresses() {
+	"$project/scripts/lab" enter "$lab" ip -batch - <<-END
+		address del $LAB_HOST/24 dev eth0
+		address add $LAB_HOST/24 broadcast + dev eth0
+		address del $LAB_HOST_THIRD/24 dev eth1
+		address add $LAB_HOST_THIRD/24 broadcast + dev eth1
+		route add default via $LAB_FAST dev eth0
+	END
+}
+
+# A command failed that is no check: the scenario cannot go on. What the booted machine has to say about it.
+ended() {
+	echo "FAILED $name (a command ended with status $1; called in lines $2)"
+	[[ -z $leader ]] || on_host journalctl -b --no-pager -o short-monotonic -n 25 || true
+	exit 1
+}
+
+# put FILE [MODE], its text on stdin: on the disk of the host.
+put() {
+	install -D -m "${2:-644}" /dev/stdin "$disk$1"
+}
+
+install_nsnat() {
+	DESTDIR=$disk "$project/scripts/install" "$NSNAT" >/dev/null
+	declaration | put /etc/nsnat/nsnat.toml
+}
+
+declaration() {
+	cat <<-END
+		[namespace.slow]
+		gateway = ["$LAB_SLOW", "$LAB_SLOW6"]
+		dns = ["$LAB_NEW", "$LAB_NEW6"]
+		[namespace.third]
+		gateway = ["$LAB_THIRD", "$LAB_THIRD6"]
+		dns = ["$LAB_SECOND", "$LAB_SECOND6"]
+	END
+}
+
+prepare() { :; }
+
+# The lab's own host, which shows the machine's files.
+lab_only() {
+	start_lab
+	disk=''
+	"$project/scripts/lab" enter "$lab" sh -euc 'install -m 755 "$1" /run/lab/bin/probe; install -m 755 "$2" /run/lab/bin/nsnat
+		install -D /dev/stdin /etc/nsnat/nsnat.toml' - "$project/tests/systest/probe" "$NSNAT" < <(declaration)
+}
+
+boot() {
+	start_lab
+	rm -f "$disk/etc/resolv.conf"
+	put /etc/resolv.conf <<<'nameserver 127.0.0.53'
+	put /etc/hosts <<<'127.0.0.1 localhost debian'
+	put /etc/hostname <<<'debian'
+	put /usr/local/bin/probe 755 <"$project/tests/systest/probe"
+	install_nsnat
+	prepare
+	group=$(mktemp -d /sys/fs/cgroup/nsnat-systest.XXXXXX)
+	(
+		echo "$BASHPID" >"$group/cgroup.procs"
+		# The host's sysctls of the network are its own: those of its network namespace.
+		SYSTEMD_NSPAWN_API_VFS_WRITABLE=network exec systemd-nspawn --quiet -D "$disk" --machine=debian \
+			--network-namespace-path="/proc/$lab/ns/net" --register=no --keep-unit --resolv-conf=off \
+			--link-journal=no --console=pipe --capability=all \
+			--system-call-filter='@keyring bpf perf_event_open' --tmpfs=/var/lib/docker -b \
+			</dev/null >"$work/console" 2>&1
+	) &
+	nspawn=$!
+	wait_for 60 booted || die_now "no boot: $(tail -n 20 "$work/console")"
+}
+
+booted() {
+	leader=$(cat "/proc/$nspawn/task/$nspawn/children")
+	leader=${leader%% *}
+	[[ -n $leader ]] && [[ $(on_host systemctl is-system-running 2>/dev/null) =~ running|degraded ]]
+}
+
+# wait_for SECONDS CMD..
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		sleep 0.1
+	done
+}
+
+on_host() {
+	if [[ -n $leader ]]; then
+		nsenter -t "$leader" -m -u -i -n -p -C -- env -i "${lab_env[@]}" LC_ALL=C.UTF-8 HOME=/root \
+			PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin timeout -k 5 100 "$@"
+	else
+		"$project/scripts/lab" enter "$lab" timeout -k 5 100 "$@"
+	fi
+}
+
+host() {
+	on_host bash -uc "$1"
+}
+
+at() {
+	"$project/scripts/lab" enter "$lab" at "$@"
+}
+
+# ---- checks
+
+# check WHAT EXPECTED CMD..: at once, or after some seconds: programs go on after the command that starts them returns.
+check() {
+	local what=$1 expected=$2 said end=$((SECONDS + 5))
+	shift 2
+	checks+=1
+	while :; do
+		said=$("$@" 2>&1) || said+=" (exit status $?)"
+		[[ $said != "$expected" ]] || return 0
+		((SECONDS < end)) || break
+		sleep 0.2
+	done
+	fail "$what" "$(diff <(printf '%s\n' "$expected") <(printf '%s\n' "$said") | sed -n 's/^< /expected: /p; s/^> /     was: /p')"
+}
+
+fail() {
+	failures+=1
+	printf '%s: %s\n' "${BASH_SOURCE[2]##*/}:${BASH_LINENO[1]}" "$1"
+	[[ -z ${2-} ]] || sed 's/^/    /' <<<"$2"
+}
+
+# What a program is for each job, the host, and names; see tests/systest/probe.
+readonly well='host 4 fast
+host 6 fast
+slow 4 slow
+slow 6 slow
+slow dns 192.0.2.53
+slow name 192.0.2.53
+third 4 third
+third 6 third
+third dns 192.0.2.54
+third name 192.0.2.54
+nsnat slow up third up, nothing to do'
+
+all_well() {
+	local -i before=failures
+	check "$1: jobs" "$well" on_host probe
+	checks+=$(($(wc -l <<<"$well") - 1))
+	((failures == before)) || evidence
+}
+
+# What `status` says when something is wrong.
+evidence() {
+	{ host 'nsnat status; nsnat plan | head -n 12' 2>&1 || true; } | sed 's/^/    | /'
+}
+
+# ---- no packet of a job by the fast router
+
+watch_jobs() {
+	watched=$(lab_capture fast "port 53 or port 443 or port 853 or net 10.213.0.0/16 or net fd6e:736e:6174::/48")
+	host 'rm -f /run/senders; for name in slow third; do
+		nsnat exec $name -- probe send >/dev/null 2>&1 & echo $! >>/run/senders; disown; done'
+}
+
+lab_capture() {
+	"$project/scripts/lab" enter "$lab" capture "$@"
+}
+
+# The host itself sends to port 853, which must have been seen.
+unwatch_jobs() {
+	local seen leaks
+	host "kill \$(cat /run/senders); for i in 1 2 3; do echo control >/dev/udp/$LAB_SERVICE/853; done"
+	seen=$("$project/scripts/lab" enter "$lab" captured "$watched" 2>&1) || fail "the capture" "$seen"
+	checks+=2
+	grep -q '\.853: ' <<<"$seen" || fail "the capture on the fast router has not seen the host's own packet"
+	leaks=$(grep -E '\.443[: ]|10\.213\.|fd6e:736e|job\.' <<<"$seen" || true)
+	[[ -z $leaks ]] || fail "packets of a job by the fast router ($(wc -l <<<"$leaks"))" "$(head -n 5 <<<"$leaks")"
+}
+
+# ---- others' state
+
+# state FILE: what is configured, without what counts and without our table.
+state() {
+	on_host probe state >"$work/$1" 2>&1
+}
+
+# same WHEN A B
+same() {
+	local difference
+	checks+=1
+	difference=$(diff -U0 "$work/$2" "$work/$3") || fail "$1: the host is not as it was" "$(sed -n '3,30p' <<<"$difference")"
+}
+
+# ten SCRIPT: ten times, each time with a job by the right router soon after.
+ten() {
+	local i
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		host "$1" >"$work/said" 2>&1 || fail "$1 ($i)" "$(tail -n 3 "$work/said")"
+		check "$1 ($i)" $'slow 4 slow\nslow 6 slow' on_host probe slow
+	done
+}
+
+# cycle UNIT [RELOAD]: the whole of what is asked of a program with a unit: started after nsnat, restarted, reloaded
+# ten times, there before nsnat; `own` is the scenario's check of the program's own things.
+cycle() {
+	local unit=$1 reload=${2-}
+	host 'nsnat up >/dev/null'
+	all_well "without $unit"
+	watch_jobs
+	host "systemctl start $unit"
+	started
+	all_well "$unit started after nsnat"
+	own "started after nsnat"
+	host "systemctl restart $unit"
+	all_well "$unit restarted"
+	own "restarted"
+	[[ -z $reload ]] || ten "$reload"
+	all_well "$unit reloaded"
+	own "reloaded"
+	unwatch_jobs
+	check "nsnat down" '' host 'nsnat -q down'
+	own "without nsnat"
+	state without
+	host 'nsnat up >/dev/null'
+	watch_jobs
+	all_well "$unit there before nsnat"
+	own "there before nsnat"
+	unwatch_jobs
+	check "nsnat down" '' host 'nsnat -q down'
+	state after
+	same "after nsnat down" without after
+}
+
+# Of the scenario: a check of the program's own things, and what is to be done after its first start.
+own() { :; }
+started() { :; }

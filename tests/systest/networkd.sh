@@ -1,0 +1,42 @@
+# systemd-networkd with files that fit every device, and systemd-resolved.
+
+prepare() {
+	ln -sf /run/systemd/resolve/stub-resolv.conf "$disk/etc/resolv.conf"
+	put /etc/systemd/network/10-eth0.network <<-END2
+		[Match]
+		Name=eth0
+		[Network]
+		Address=$LAB_HOST/24
+		Address=$LAB_HOST6/64
+		Gateway=$LAB_FAST
+		Gateway=$LAB_FAST6
+		DNS=$LAB_OLD
+		IPv6AcceptRA=no
+	END2
+	put /etc/systemd/network/20-eth1.network <<-END2
+		[Match]
+		Name=eth1
+		[Network]
+		Address=$LAB_HOST_THIRD/24
+		Address=$LAB_HOST_THIRD6/64
+		IPv6AcceptRA=no
+	END2
+	# Greedy: it takes what no file before it took.
+	put /etc/systemd/network/30-all.network <<-END2
+		[Match]
+		Name=*
+		[Network]
+		DHCP=yes
+	END2
+}
+
+own() {
+	check "$1: addresses" "$LAB_HOST $LAB_HOST_THIRD" host \
+		"ip -4 -o address show scope global | awk '\$2 ~ /^eth/ { sub(\"/.*\", \"\", \$4); print \$4 }' | xargs"
+	check "$1: nobody manages the links of nsnat" '' host \
+		"networkctl --no-legend list 2>/dev/null | awk '\$2 ~ /^nsn-/ && \$5 != \"unmanaged\"'"
+}
+
+boot
+host 'systemctl start systemd-resolved'
+cycle systemd-networkd 'networkctl reload && networkctl reconfigure eth0 eth1'

@@ -1,0 +1,21 @@
+# A host that is made a router while nsnat is up: it forwards at once, and nobody has to call nsnat.
+
+through() {
+	check "$1" "$2" at printer bash -c "ip route replace $LAB_THIRD via $LAB_HOST
+		socat -u TCP4:$LAB_THIRD:9,connect-timeout=1 - 2>&1 | grep -q refused && echo forwarded || echo not"
+}
+
+boot
+# The third router knows a way back.
+at third ip route replace "$LAB_PRINTER/32" via "$LAB_HOST_THIRD"
+host 'nsnat up >/dev/null'
+through "before" not
+host 'sysctl -qw net.ipv4.ip_forward=1'
+through "a router" forwarded
+all_well "a router"
+host 'sysctl -qw net.ipv4.ip_forward=0'
+through "no router any more" not
+host 'nsnat -q down'
+# A hook must not bring back what was taken down.
+host 'sysctl -qw net.ipv4.ip_forward=1; sysctl -qw net.ipv4.ip_forward=0; systemctl start nsnat-heal.service'
+check "nothing is up" ' (exit status 1)' host 'nsnat status | grep -w up'
