@@ -67,12 +67,12 @@ pub fn recall(observed: &mut Observed) {
     for family in Family::BOTH {
         for link in &observed.host.links {
             if observed.table.elements.contains(&opening(family, &link.name)) {
-                for key in [forwarding(family, &link.name, observed.features), valid_mark(&link.name)] {
-                    let is_on = observed.host.sysctls.get(&key).is_none_or(|value| value == "1");
+                let mark = Some(valid_mark(&link.name));
+                let mark =
+                    mark.filter(|key| observed.host.sysctls.get(key).is_some_and(|value| value == "1"));
+                for key in mark.into_iter().chain([forwarding(family, &link.name, observed.features)]) {
                     let held = || Held { before: "0".into(), now: "1".into(), device: known_index(link) };
-                    if is_on {
-                        observed.journal.sysctls.entry(key).or_insert_with(held);
-                    }
+                    observed.journal.sysctls.entry(key).or_insert_with(held);
                 }
             }
         }
