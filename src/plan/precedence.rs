@@ -100,14 +100,17 @@ impl Shadow {
 /// Puts the block where nothing of others comes before it.
 pub(super) fn place(journal: &mut Journal, observed: &Observed) {
     let blocks = Blocks::of(observed);
-    let foreign = || observed.host.rules.iter().filter(|rule| !blocks.has(rule));
-    let takers = foreign().filter(|rule| {
+    let comes_first = |rule: &&Rule| {
+        let precedable = preference::SIZE + 1..preference::FIRST + preference::SIZE;
+        precedable.contains(&rule.preference) && !blocks.has(rule)
+    };
+    let takes = |rule: &&Rule| {
         let effect = |egress| effect(rule, journal, egress, observed);
         journal.egresses.values().any(|egress| effect(egress) == Some(Effect::Takes))
-    });
-    let lowest = takers.map(|rule| rule.preference).filter(|lowest| *lowest > preference::SIZE).min();
-    let before = lowest.filter(|lowest| *lowest < preference::FIRST + preference::SIZE);
-    journal.first = before.map_or(preference::FIRST, |lowest| lowest - preference::SIZE);
+    };
+    let takers = observed.host.rules.iter().filter(comes_first).filter(takes);
+    let lowest = takers.map(|rule| rule.preference).min();
+    journal.first = lowest.map_or(preference::FIRST, |lowest| lowest - preference::SIZE);
     let mut earlier = observed.journal.earlier.clone();
     earlier.insert(observed.journal.first);
     earlier.remove(&journal.first);
@@ -133,8 +136,14 @@ enum Effect {
     Refuses,
 }
 
-/// What a rule does to packets of an egress.
+/// What a rule does to packets of an egress. The local table has the host's own addresses, and tables of ours lead by a way
+/// of ours.
 fn effect(rule: &Rule, journal: &Journal, egress: &Egress, observed: &Observed) -> Option<Effect> {
+    if let RuleAction::Lookup(table) = rule.action
+        && (table == u32::from(libc::RT_TABLE_LOCAL) || is_our_table(table))
+    {
+        return None;
+    }
     let packets = packets(rule.family, journal, egress);
     let matched: Vec<(&Packet<'_>, Match)> = packets
         .iter()
@@ -155,11 +164,8 @@ fn effect(rule: &Rule, journal: &Journal, egress: &Egress, observed: &Observed) 
     }
 }
 
-/// Whether a table has a route for such a packet. The local table has the host's own addresses, and ours lead by our way.
+/// Whether a table has a route for such a packet.
 fn is_routed(packet: &Packet<'_>, table: u32, rule: &Rule, observed: &Observed) -> bool {
-    if table == u32::from(libc::RT_TABLE_LOCAL) || is_our_table(table) {
-        return false;
-    }
     let ours = |dev: &str| observed.host.link(dev).is_some_and(super::diff::is_our_link);
     observed.host.routes.iter().any(|route| {
         route.table == table
