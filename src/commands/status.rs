@@ -60,7 +60,7 @@ impl<'a> View<'a> {
         let names: Vec<Name> = journal.members.keys().filter(declared).cloned().collect();
         let one = |name: &Name| config::why_not(config, name, observed);
         let (goal, refused) = match config::goal_of_repair(context, config, &[], observed) {
-            Ok(goal) => (Some(goal), BTreeMap::new()),
+            Ok(goal) => (Some(keeping_dns(goal, &journal)), BTreeMap::new()),
             Err(_) => (None, names.iter().map(|name| (name.clone(), one(name))).collect()),
         };
         let goal = goal.as_ref().unwrap_or(&journal);
@@ -141,6 +141,16 @@ impl<'a> View<'a> {
         };
         Some(format!("missing: {first}{more}; nsnat up repairs it"))
     }
+}
+
+/// What is declared, but for DNS: `dns NAME set` changes that until the next `up`, and is no fault.
+fn keeping_dns(mut goal: Journal, journal: &Journal) -> Journal {
+    for (name, member) in &mut goal.members {
+        if let Some(now) = journal.members.get(name) {
+            member.dns.clone_from(&now.dns);
+        }
+    }
+    goal
 }
 
 /// Rules of others that stand before ours.
