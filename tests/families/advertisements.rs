@@ -33,6 +33,9 @@ const LATER: &str =
 const OLD_KERNEL: &str =
     "printf '\\377' >/run/lab/no; mount --bind /run/lab/no /proc/sys/net/ipv6/conf/all/force_forwarding";
 
+/// What is held of IPv4; the host checks the reverse path.
+const FOUR: &str = "> net/ipv4/conf/eth0/forwarding:1\n> net/ipv4/conf/eth0/src_valid_mark:1";
+
 fn keeps_listening(lab: &Lab, switches: &str) {
     // Lifetimes count down, and the address of the advertisement is the machine's choice: settings are compared.
     let settings = "(cd /proc/sys && grep -rs '' net/ipv6/conf net/ipv4/conf || true) | grep -v '/nsn-\\|stable_secret' | sort";
@@ -53,7 +56,7 @@ fn keeps_listening(lab: &Lab, switches: &str) {
 #[test]
 fn a_kernel_with_a_switch_for_each_device() {
     let lab = on_advertisements();
-    keeps_listening(&lab, "> net/ipv4/conf/eth0/forwarding:1\n> net/ipv6/conf/eth0/force_forwarding:1");
+    keeps_listening(&lab, &format!("{FOUR}\n> net/ipv6/conf/eth0/force_forwarding:1"));
 }
 
 #[test]
@@ -62,7 +65,7 @@ fn an_older_kernel() {
     lab.ok(OLD_KERNEL);
     let six = "all/forwarding:1\ndefault/accept_ra:2\ndefault/forwarding:1\neth0/accept_ra:2\neth0/forwarding:1\neth1/accept_ra:2\neth1/forwarding:1\nlo/forwarding:1";
     let six: Vec<String> = six.lines().map(|line| format!("> net/ipv6/conf/{line}")).collect();
-    keeps_listening(&lab, &format!("> net/ipv4/conf/eth0/forwarding:1\n{}", six.join("\n")));
+    keeps_listening(&lab, &format!("{FOUR}\n{}", six.join("\n")));
 }
 
 /// Why `accept_ra=2` goes first: switching `all.forwarding` on alone takes the default route away.
