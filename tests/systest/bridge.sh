@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154,SC2016,SC2015 # variables of scripts/systest; scripts for the host
 # The uplink is a bridge with a guest in it, and bridged frames pass iptables (as Docker, libvirt and Proxmox set it):
 # no program, so that no boot is needed.
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154,SC2016,SC2015 # variables of scripts/systest; scripts for the host
 # The Docker engine: its FORWARD policy drops, its containers leave by the fast router, a port of one is published.
 
 own() {

@@ -19,6 +19,7 @@ lab='' leader='' nspawn=''
 
 run_scenario() {
 	local name=$1 started=$SECONDS
+	exec 7>&1
 	work=$(mktemp -d)
 	mount -t tmpfs tmpfs "$work"
 	mkdir "$work"/{up,work,disk}
@@ -77,6 +78,7 @@ broadcast_addresses() {
 
 # A command failed that is no check: the scenario cannot go on. What the booted machine has to say about it.
 ended() {
+	exec >&7 2>&1 # the command may have had others
 	echo "FAILED $name (a command ended with status $1; called in lines $2)"
 	[[ -z $leader ]] || on_host journalctl -b --no-pager -o short-monotonic -n 25 || true
 	exit 1
@@ -169,6 +171,11 @@ at() {
 	"$project/scripts/lab" enter "$lab" at "$@"
 }
 
+# port N: whether the printer gets in there.
+port() {
+	at printer timeout 1 bash -c ": >/dev/tcp/$LAB_HOST/$1" 2>/dev/null && echo open || echo closed
+}
+
 # ---- checks
 
 # check WHAT EXPECTED CMD..: at once, or after some seconds: programs go on after the command that starts them returns.
@@ -230,20 +237,24 @@ lab_capture() {
 
 # The host itself sends to port 853, which must have been seen.
 unwatch_jobs() {
-	local seen leaks
+	local seen leaks resets
 	host "kill \$(cat /run/senders); for i in 1 2 3; do echo control >/dev/udp/$LAB_SERVICE/853; done"
 	seen=$("$project/scripts/lab" enter "$lab" captured "$watched" 2>&1) || fail "the capture" "$seen"
-	checks+=2
+	checks+=3
 	grep -q '\.853: ' <<<"$seen" || fail "the capture on the fast router has not seen the host's own packet"
 	leaks=$(grep -E '\.443[: ]|10\.213\.|fd6e:736e|job\.' <<<"$seen" || true)
+	# What answers to a flow that nobody knows any more make the host itself send; it tells who the job's peer is.
+	resets=$(grep -F 'Flags [R]' <<<"$leaks" || true)
+	leaks=$(grep -vF 'Flags [R]' <<<"$leaks" || true)
 	[[ -z $leaks ]] || fail "packets of a job by the fast router ($(wc -l <<<"$leaks"))" "$(head -n 5 <<<"$leaks")"
+	[[ -z $resets ]] || fail "the host's resets for a job's flow by the fast router ($(wc -l <<<"$resets"))" "$(head -n 2 <<<"$resets")"
 }
 
 # ---- others' state
 
 # state FILE: what is configured, without what counts and without our table.
 state() {
-	on_host probe state >"$work/$1" 2>&1
+	on_host probe state >"$work/$1"
 }
 
 # same WHEN A B

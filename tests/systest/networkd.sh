@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154,SC2016,SC2015 # variables of scripts/systest; scripts for the host
 # systemd-networkd with files that fit every device, and systemd-resolved.
 
 prepare() {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154,SC2016,SC2015 # variables of scripts/systest; scripts for the host
 # nftables.service: each start and reload flushes the ruleset, and with it the table of nsnat; and a ruleset that does
 # not let anything be forwarded.
 

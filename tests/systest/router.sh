@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154,SC2016,SC2015 # variables of scripts/systest; scripts for the host
 # A host that is made a router while nsnat is up: it forwards at once, and nobody has to call nsnat.
 
 through() {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154,SC2016,SC2015 # variables of scripts/systest; scripts for the host
 # wg-quick, real, over wireguard-go: the tunnel takes all that leaves the host, and the jobs leave by their own way. It
 # has no hooks, so that `nsnat up` is called after it. The peer is the internet itself.
 
@@ -14,7 +15,7 @@ tunnel() {
 			AllowedIPs = 0.0.0.0/0, ::/0
 			Endpoint = $LAB_INET:51820
 		END2
-		at inet sh -euc 'WG_PROCESS_FOREGROUND=0 wireguard-go wg9 >/dev/null 2>&1
+		at inet sh -euc 'wireguard-go wg9 >/run/wg/log 2>&1 || cat /run/wg/log
 			wg set wg9 listen-port 51820 private-key inet.key peer \$(cat host.pub) allowed-ips 10.99.0.2/32,fd99::2/128
 			ip address add 10.99.0.1/24 dev wg9; ip address add fd99::1/64 dev wg9; ip link set wg9 up'"
 }
@@ -31,15 +32,18 @@ jobs() {
 
 lab_only
 tunnel
+# wg-quick leaves a sysctl as it set it.
+wg up
+wg down
 state before
 host 'nsnat up >/dev/null'
 watch_jobs
 for round in 1 2 3; do
 	wg up
-	host 'nsnat -q up'
+	check "nsnat up" '' host 'nsnat -q up'
 	jobs "wg-quick up ($round)"
 	wg down
-	host 'nsnat -q up'
+	check "nsnat up" '' host 'nsnat -q up'
 	all_well "wg-quick down ($round)"
 done
 unwatch_jobs
@@ -50,6 +54,6 @@ wg up
 host 'nsnat up >/dev/null'
 watch_jobs
 jobs "wg-quick there before nsnat"
+wg down
 unwatch_jobs
 check "nsnat down" '' host 'nsnat -q down'
-wg down
