@@ -102,6 +102,22 @@ impl<'a> Session<'a> {
 
     /// Performs, observes, and writes down what came of it.
     fn circle(&mut self, goal: &Journal, actions: &[Action]) -> Result<()> {
+        self.perform(actions)?;
+        let mut goal = self.accepted(goal.clone());
+        let mut rest = self.verify(&goal)?;
+        // What a new namespace begins with is known once it is there.
+        if !rest.is_empty() && rest.iter().all(|action| matches!(action, Action::Tune { .. })) {
+            self.perform(&rest)?;
+            goal = self.accepted(goal);
+            rest = self.verify(&goal)?;
+        }
+        let Some(first) = rest.first() else { return Ok(()) };
+        let why = format!("still to do after everything was done: {first}");
+        Err(Error::new("the kernel's state is not what it should be", why)
+            .hint("does another program change the network at this moment? try again, or see: nsnat plan"))
+    }
+
+    fn perform(&mut self, actions: &[Action]) -> Result<()> {
         let removing = !actions.iter().any(is_addition);
         let mut errors = Vec::new();
         let context = self.context;
@@ -133,7 +149,15 @@ impl<'a> Session<'a> {
         if interrupted() && !actions.is_empty() {
             return Err(Error::new("interrupted", "stopped before everything was done"));
         }
-        self.verify(goal)
+        Ok(())
+    }
+
+    /// The goal without what namespaces did not take of the host's settings.
+    fn accepted(&mut self, mut goal: Journal) -> Journal {
+        let refused = self.kernel.refused();
+        goal.inherited.retain(|key, _| !refused.contains_key(key));
+        goal.left_alone.extend(refused);
+        goal
     }
 
     /// What is, of the namespaces of both journals as far as they are looked into.
@@ -143,17 +167,15 @@ impl<'a> Session<'a> {
         self.kernel.observe(&names, self.depth)
     }
 
-    /// Observing again must leave nothing to do.
-    fn verify(&mut self, goal: &Journal) -> Result<()> {
+    /// Observing again must leave nothing to do; then the result is written down. Says what is left.
+    fn verify(&mut self, goal: &Journal) -> Result<Vec<Action>> {
         let observed = self.look_again(goal, goal)?;
-        let rest = plan::actions(goal, &Observed { journal: goal.clone(), ..observed.clone() });
+        let mut rest = plan::actions(goal, &Observed { journal: goal.clone(), ..observed.clone() });
         let refused =
-            |action: &&Action| matches!(action, Action::AddPass { pass } if self.refused.contains(pass));
-        if let Some(first) = rest.iter().find(|action| !refused(action)) {
-            let why = format!("still to do after everything was done: {first}");
-            return Err(Error::new("the kernel's state is not what it should be", why).hint(
-                "does another program change the network at this moment? try again, or see: nsnat plan",
-            ));
+            |action: &Action| matches!(action, Action::AddPass { pass } if self.refused.contains(pass));
+        rest.retain(|action| !refused(action));
+        if !rest.is_empty() {
+            return Ok(rest);
         }
         let mut noted = goal.clone();
         noted.skeleton.clone_from(&observed.table.rules);
@@ -164,7 +186,8 @@ impl<'a> Session<'a> {
                 member.cookie = *cookie;
             }
         }
-        self.finish(&noted, &observed)
+        self.finish(&noted, &observed)?;
+        Ok(rest)
     }
 
     /// Writes the union of old and new down, before anything is changed.
@@ -222,8 +245,9 @@ impl<'a> Session<'a> {
         let incomplete =
             incomplete(goal, &plan::actions(goal, &observed)).filter(|_| can_be_mixed(before, goal));
         // What holds for all is as it was looked at now; there is no earlier one where nothing was up.
-        let (mask, host, inherited) = (goal.mask, goal.host, goal.inherited.clone());
-        let mut mixed = Journal { mask, host, inherited, ..union(before, goal) };
+        let (mask, host) = (goal.mask, goal.host);
+        let (inherited, left_alone) = (goal.inherited.clone(), goal.left_alone.clone());
+        let mut mixed = Journal { mask, host, inherited, left_alone, ..union(before, goal) };
         // What sysctls were was looked at last for the goal.
         mixed.sysctls.extend(goal.sysctls.clone());
         let mut complete = Vec::new();
@@ -295,6 +319,7 @@ fn concerns(action: &Action, owner: impl Fn(&str) -> Option<Name>) -> Option<Nam
         Action::MakeNetns { name, .. }
         | Action::AttachNetns { name, .. }
         | Action::RemoveNetns { name }
+        | Action::Tune { name, .. }
         | Action::AddVeth { name, .. } => Some(name.clone()),
         Action::RemoveLink { link } | Action::ForgetServers { link } => owner(link),
         Action::SetLink { place, dev, .. } => at(place, dev, owner),

@@ -56,6 +56,8 @@ pub struct Kernel {
     host: Netlink,
     cookie: Option<u64>,
     inside: BTreeMap<Name, Inside>,
+    /// Settings that namespaces did not take.
+    refused: BTreeMap<String, String>,
     _descriptors: limits::Descriptors,
 }
 
@@ -77,9 +79,15 @@ impl Kernel {
             .enable_time()
             .build()
             .what(|| "start")?;
+        let refused = BTreeMap::new();
         let host = runtime.block_on(async { Netlink::open() })?;
         let cookie = netns::cookie(&std::os::unix::net::UnixDatagram::unbound().what(|| "start")?);
-        Ok(Self { runtime, host, cookie, inside: BTreeMap::new(), _descriptors: descriptors })
+        Ok(Self { runtime, host, cookie, inside: BTreeMap::new(), refused, _descriptors: descriptors })
+    }
+
+    /// Settings that namespaces did not take since this was asked last.
+    pub fn refused(&mut self) -> BTreeMap<String, String> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Opens everything anew: a request that could not be sent was the last one of its socket.

@@ -5,7 +5,7 @@ use super::netlink::Netlink;
 use super::nexthop::NextHops;
 use super::{Inside, Kernel, files, gates, netns, resolver, sysctl, table};
 use crate::error::{Context, Result};
-use crate::model::{Journal, Member, Name, Netns, Observed, Stack, numbers, observed::Features};
+use crate::model::{Journal, Member, Name, Netns, Observed, Stack, numbers, observed::Features, tuning};
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::route::{RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType};
@@ -44,10 +44,15 @@ fn host_sysctls<'a>(devices: impl Iterator<Item = &'a str>) -> BTreeMap<String, 
     let whole = ["all/forwarding", "default/forwarding", "default/accept_ra"];
     keys.extend(whole.map(|key| format!("net/ipv6/conf/{key}")));
     keys.extend(["net/ipv4/ip_forward", "net/ipv4/conf/all/rp_filter"].map(String::from));
-    keys.extend(numbers::INHERITED.map(String::from));
-    let mut values = sysctl::read_all(&keys);
+    sysctl::read_all(&keys)
+}
+
+/// What the host is tuned to.
+fn tuned(journal: &Journal) -> BTreeMap<String, String> {
+    let noted = |key: &str| journal.inherited.contains_key(key) || journal.left_alone.contains_key(key);
+    let mut values = tuning::telling(noted, sysctl::read);
     // What cannot be said in this user namespace is left as it is.
-    values.retain(|key, value| key != numbers::PING_GROUPS || sysctl::are_groups_known(value));
+    values.retain(|key, value| key != tuning::PING_GROUPS || sysctl::are_groups_known(value));
     values
 }
 
@@ -71,14 +76,16 @@ impl Kernel {
             journal.members.iter().filter(|(name, _)| !seen(name)).map(|(_, m)| m.link.as_str()).collect();
         let devices = host.links.iter().map(|link| link.name.as_str());
         host.sysctls = host_sysctls(devices.filter(|dev| !unseen_links.contains(dev)));
+        let tuned = tuned(&journal);
         let mut wanted: BTreeSet<Name> =
             names.iter().copied().chain(journal.members.keys()).cloned().collect();
         wanted.extend(host.links.iter().filter_map(|link| named_by(link.alias.as_deref())));
         let mut namespaces = BTreeMap::new();
         for name in wanted {
-            let found = if seen(&name) { self.namespace(&name)? } else { unseen(&name, &journal)? };
+            let found = if seen(&name) { self.namespace(&name, &tuned)? } else { unseen(&name, &journal)? };
             namespaces.extend(found.map(|found| (name, found)));
         }
+        host.sysctls.extend(tuned);
         let abandoned = abandoned(&journal)?;
         let (nameservers, upstreams) = (resolver::nameservers(), resolver::upstreams(&names_by_index));
         let gates = gates::observe(&journal)?;
@@ -97,8 +104,9 @@ impl Kernel {
         })
     }
 
-    /// A namespace's state; none where `/run/netns` has nothing of that name.
-    fn namespace(&mut self, name: &Name) -> Result<Option<Netns>> {
+    /// A namespace's state; none where `/run/netns` has nothing of that name. `tuned`: what else it may have of the
+    /// host's.
+    fn namespace(&mut self, name: &Name, tuned: &BTreeMap<String, String>) -> Result<Option<Netns>> {
         match netns::find(name)? {
             netns::Found::Nothing => {
                 self.inside.remove(name);
@@ -113,7 +121,7 @@ impl Kernel {
                 let Some(inside) = self.inside.get(name) else { return Ok(None) };
                 let (mut stack, _) = self.runtime.block_on(stack(&inside.netlink, None))?;
                 let keys: Vec<String> =
-                    INSIDE_SYSCTLS.into_iter().chain(numbers::INHERITED).map(String::from).collect();
+                    INSIDE_SYSCTLS.map(String::from).into_iter().chain(tuned.keys().cloned()).collect();
                 stack.sysctls =
                     netns::inside(&inside.file, move || Ok(sysctl::read_all(&keys))).what(|| name.clone())?;
                 Ok(Some(Netns::Alive { inode, cookie: inside.cookie, stack: Box::new(stack), adrift }))

@@ -73,6 +73,7 @@ impl Kernel {
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value).map_err(said),
             Action::AddPass { pass } => gates::add(pass).map_err(said),
             Action::RemovePass { pass, handle } => gates::remove(pass, *handle).map_err(said),
+            Action::Tune { name, values } => self.tune(name, values).map_err(said),
             _ => self.netlink(action),
         }
     }
@@ -93,6 +94,21 @@ impl Kernel {
                 netns::inside(&inside.file, move || sysctl::write(&key, &value)).what(what)
             }
         }
+    }
+
+    /// Writes settings in a namespace; remembers those that it does not take.
+    fn tune(&mut self, name: &Name, values: &[(String, String)]) -> Result<()> {
+        self.open_inside(name)?;
+        let Some(inside) = self.inside.get(name) else { return Ok(()) };
+        let values = values.to_vec();
+        let refused = netns::inside(&inside.file, move || {
+            Ok(values
+                .into_iter()
+                .filter(|(key, value)| sysctl::write(key, value).is_err())
+                .collect::<Vec<_>>())
+        });
+        self.refused.extend(refused.what(|| format!("namespace {name}"))?);
+        Ok(())
     }
 
     fn open_inside(&mut self, name: &Name) -> Result<()> {

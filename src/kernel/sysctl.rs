@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "sysctls are written here")]
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 fn path(key: &str) -> PathBuf {
@@ -12,7 +12,21 @@ fn path(key: &str) -> PathBuf {
 
 /// The value, without its newline; none where the kernel or the device has no such key.
 pub(super) fn read(key: &str) -> Option<String> {
-    std::fs::read_to_string(path(key)).ok().map(|text| text.trim_end().to_owned())
+    let path = path(key);
+    // Most are a few digits; a list of ports is not.
+    let text = read_at_once(&path, &mut [0; SHORT])?;
+    if text.len() < SHORT { Some(text) } else { read_at_once(&path, &mut vec![0; LONGEST]) }
+}
+
+const SHORT: usize = 128;
+/// Every second one of all ports.
+const LONGEST: usize = 1 << 18;
+
+/// By one call: a second one continues a text, and finds no more of a list (`proc_do_large_bitmap` in kernel/sysctl.c).
+fn read_at_once(path: &Path, buffer: &mut [u8]) -> Option<String> {
+    let length = std::fs::File::open(path).ok()?.read(buffer).ok()?;
+    let text = std::str::from_utf8(buffer.get(..length)?).ok()?;
+    Some(if length < buffer.len() { text.trim_end() } else { text }.to_owned())
 }
 
 /// Those of the keys that exist.
@@ -20,9 +34,9 @@ pub(super) fn read_all(keys: &[String]) -> BTreeMap<String, String> {
     keys.iter().filter_map(|key| Some((key.clone(), read(key)?))).collect()
 }
 
-/// Writes one.
+/// Writes one. An empty list is a line, too: what is nothing would not be written.
 pub(super) fn write(key: &str, value: &str) -> io::Result<()> {
-    std::fs::write(path(key), value)
+    std::fs::write(path(key), format!("{value}\n"))
 }
 
 /// Whether a range of groups (`ping_group_range`, icmp(7)) can be written as it is read. In a user namespace a group

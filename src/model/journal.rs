@@ -31,9 +31,12 @@ pub struct Journal {
     /// Cookie ([`Member::cookie`]) of the network namespace that is the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<u64>,
-    /// Settings of the host that namespaces get: path below `/proc/sys` → value.
+    /// Settings of the host that namespaces get ([`super::tuning`]): path below `/proc/sys` → value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub inherited: BTreeMap<String, String>,
+    /// Those that a namespace did not take, and are left alone until the host has another value.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_alone: BTreeMap<String, String>,
     /// Egresses by what they were declared as (their uplinks and `lan`).
     pub egresses: BTreeMap<String, Egress>,
     /// Namespaces.
@@ -67,6 +70,7 @@ impl Default for Journal {
             mask: 0,
             host: None,
             inherited: BTreeMap::new(),
+            left_alone: BTreeMap::new(),
             egresses: BTreeMap::new(),
             members: BTreeMap::new(),
             sysctls: BTreeMap::new(),

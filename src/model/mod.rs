@@ -11,6 +11,7 @@ pub mod numbers;
 pub mod observed;
 pub mod probe;
 pub mod stack;
+pub mod tuning;
 
 pub use account::Account;
 pub use gate::{Gates, Pass};

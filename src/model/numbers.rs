@@ -70,13 +70,6 @@ pub const MAX_EGRESS: u32 = 255;
 /// else" (systemd uses it too); a real route always has a lower one.
 pub const FLOOR_METRIC: u32 = 4_278_198_272;
 
-/// Settings of the host that its users count on, and that a new network namespace has values of its own for: who may ping
-/// without privileges (icmp(7)), and from which port on everybody may listen (ip(7)).
-pub const INHERITED: [&str; 2] = [PING_GROUPS, "net/ipv4/ip_unprivileged_port_start"];
-
-/// The groups that may ping without privileges.
-pub const PING_GROUPS: &str = "net/ipv4/ping_group_range";
-
 /// Smallest MTU of a device that IPv6 works on (RFC 8200 §5).
 pub const LEAST_MTU6: u32 = 1280;
 

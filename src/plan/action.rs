@@ -129,6 +129,13 @@ pub enum Action {
         /// The value.
         value: String,
     },
+    /// Gives a namespace what the host is tuned to. What it does not take, it does without.
+    Tune {
+        /// The namespace.
+        name: Name,
+        /// Paths below `/proc/sys`, and values.
+        values: Vec<(String, String)>,
+    },
     /// Adds an address.
     AddAddress {
         /// Where.

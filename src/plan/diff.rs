@@ -13,7 +13,7 @@ use super::precedence::{Blocks, is_our_table};
 use super::{gates, hold, source};
 use crate::model::{
     Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set,
-    Stack, dnsaddr, numbers,
+    Stack, dnsaddr, numbers, tuning,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,7 +58,7 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
             }
         }
         Action::Sysctl { key, .. } if key == hold::ALL6 => 8,
-        Action::Sysctl { .. } => 7,
+        Action::Sysctl { .. } | Action::Tune { .. } => 7,
         // A link that goes may be in the way of one that comes: by its name, or by its peer (somebody renamed it).
         Action::RemoveLink { .. } => 2,
         Action::LoadSkeleton { .. } => 0,
@@ -110,7 +110,7 @@ fn namespace(
             None
         }
     };
-    let fresh = Stack::fresh();
+    let fresh = Stack { sysctls: tuning::fresh(&journal.inherited), ..Stack::fresh() };
     let have = alive.unwrap_or(&fresh);
     let Some(member) = journal.members.get(name) else { return };
     let mtu = desired.host.link(&member.link).map_or(1500, |link| link.mtu);
@@ -125,6 +125,7 @@ fn namespace(
         forget(&mut have, &gone);
     }
     let have = &have;
+    tune(out, name, want, have);
     for link in &want.links {
         let new = Link { up: false, mtu, ..link.clone() };
         let loopback_down = Link { up: false, ..link.clone() };
@@ -132,6 +133,18 @@ fn namespace(
         change_link(out, &place, link, now);
     }
     stacks(out, &place, want, have, &inside_is_ours(have, want));
+}
+
+/// What the host is tuned to, and the namespace is not.
+fn tune(out: &mut Vec<Action>, name: &Name, want: &Stack, have: &Stack) {
+    let differs =
+        |(key, value): &(&String, &String)| tuning::is_carried(key) && have.sysctls.get(*key) != Some(*value);
+    let values = want.sysctls.iter().filter(differs);
+    let mut values: Vec<_> = values.map(|(key, value)| (key.clone(), value.clone())).collect();
+    tuning::put_in_order(&mut values, &have.sysctls);
+    if !values.is_empty() {
+        out.push(Action::Tune { name: name.clone(), values });
+    }
 }
 
 /// What differs between a link and how it should be.
@@ -206,7 +219,7 @@ fn addresses_on(stack: &Stack, tagged: impl Fn(&&Link) -> bool) -> BTreeSet<Addr
 /// Addresses, routes, rules and sysctls: differences of sets.
 fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours: &Ours) {
     let place = || place.clone();
-    for (key, value) in &want.sysctls {
+    for (key, value) in want.sysctls.iter().filter(|(key, _)| !tuning::is_carried(key)) {
         if have.sysctls.get(key) != Some(value) {
             out.push(Action::Sysctl { place: place(), key: key.clone(), value: value.clone() });
         }

@@ -43,6 +43,7 @@ fn line(action: &Action) -> String {
             format!("{} link set dev {} {}", ip(place, None), quote(dev), link_change(change))
         }
         Action::Sysctl { place, key, value } => sysctl(place, key, value),
+        Action::Tune { name, values } => tune(name, values),
         Action::AddAddress { place, address } => {
             let nodad = if address.net.is_ipv6() { " nodad" } else { "" };
             format!("{} addr add {} dev {}{nodad}", ip(place, None), address.net, quote(&address.dev))
@@ -111,6 +112,11 @@ fn sysctl(place: &Place, key: &str, value: &str) -> String {
         Place::Host => line,
         Place::Inside(name) => format!("ip netns exec {name} {line}"),
     }
+}
+
+fn tune(name: &Name, values: &[(String, String)]) -> String {
+    let values: Vec<String> = values.iter().map(|(key, value)| quote(&format!("{key}={value}"))).collect();
+    format!("ip netns exec {name} sysctl -qw {} || true", values.join(" "))
 }
 
 fn route(route: &Route) -> String {

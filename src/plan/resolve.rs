@@ -5,6 +5,7 @@ use super::{alloc, dns, gates, hold, precedence, reach, way};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::{
     Account, Allowed, DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers,
+    tuning,
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,8 +67,7 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
 fn known(observed: &Observed) -> Journal {
     let mut journal = observed.journal.clone();
     journal.host = observed.cookie;
-    let inherited = |key: &str| Some((key.to_owned(), observed.host.sysctls.get(key)?.clone()));
-    journal.inherited = numbers::INHERITED.into_iter().filter_map(inherited).collect();
+    inherit(&mut journal, observed);
     let alive = |netns: &Netns| !matches!(netns, Netns::Stale);
     let foreign = |name: &Name| {
         observed.namespaces.get(name).is_some_and(|netns| alive(netns) && !observed.is_ours(name, netns))
@@ -83,6 +83,15 @@ fn known(observed: &Observed) -> Journal {
     }
     refresh(&mut journal, observed);
     journal
+}
+
+/// What the host is tuned to holds in all namespaces; what they did not take is left alone.
+fn inherit(journal: &mut Journal, observed: &Observed) {
+    let host = &observed.host.sysctls;
+    journal.left_alone.retain(|key, value| host.get(key) == Some(value));
+    let taken = |key: &String| tuning::is_carried(key) && !journal.left_alone.contains_key(key);
+    journal.inherited =
+        host.iter().filter(|(key, _)| taken(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
 }
 
 /// A device that went down since, or lost an address, takes no routes: nobody else's change may fail on that.

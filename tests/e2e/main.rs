@@ -33,4 +33,5 @@ mod scale;
 mod signals;
 mod strangers;
 mod trust;
+mod tuned;
 mod weather;

@@ -6,7 +6,7 @@
 use nsnat::model::gate::Found;
 use nsnat::model::{
     Address, Datum, Element, Family, Link, Name, Netns, Observed, Pass, Route, RouteKind, Rule, RuleAction,
-    Stack, Table, numbers,
+    Stack, Table, numbers, tuning,
 };
 use nsnat::plan::{Action, LinkChange, Place};
 use nsnat::skeleton;
@@ -88,6 +88,10 @@ impl Model {
                 }
                 Ok(())
             }
+            Action::Tune { name, values } => {
+                self.stack(&Place::Inside(name.clone()))?.sysctls.extend(values.iter().cloned());
+                Ok(())
+            }
             Action::AddAddress { place, address } => self.add_address(place, address),
             Action::RemoveAddress { place, address } => {
                 let stack = self.stack(place)?;
@@ -151,6 +155,9 @@ impl Model {
         let lo = Link { name: "lo".into(), loopback: true, mtu: 65_536, ..Link::default() };
         stack.links.insert(lo);
         stack.rules.extend(kernels_rules());
+        let known = |key: &String| self.state.host.sysctls.contains_key(key);
+        stack.sysctls =
+            tuning::fresh(&self.state.host.sysctls).into_iter().filter(|(key, _)| known(key)).collect();
         let alive = Netns::Alive { inode: self.inode, cookie: None, stack: Box::new(stack), adrift: None };
         self.state.namespaces.insert(name.clone(), alive);
         Ok(())
