@@ -1,8 +1,13 @@
 //! Forgetting flows whose NAT was decided before their rewrite changed, and asking where a flow really goes.
 //!
-//! One CT_DELETE message with a filter (Linux 5.8 and later; `ctnetlink_flush_conntrack` in
-//! net/netfilter/nf_conntrack_netlink.c) instead of a dump of everything. No crate builds that filter; it is a few
-//! nested attributes.
+//! One CT_DELETE message with a filter instead of a dump of everything (`ctnetlink_flush_conntrack` in
+//! net/netfilter/nf_conntrack_netlink.c). No crate builds that filter; it is a few nested attributes. Kernels before 6.6 or
+//! so take it for a tuple that is not whole, and refuse; from Linux 5.8 on they take it in a dump. So it is tried, and what
+//! a kernel cannot do at once is done one by one. A filter that an even older kernel does not know it passes over, and
+//! lists everything: what a dump returns is looked at in any case.
+//!
+//! For IPv6 there is no filter to be had: the kernel compares its addresses the wrong way round
+//! (`ctnetlink_filter_match_tuple`; seen on Linux 6.18), and would forget the flows of everybody else.
 
 use super::nfnetlink::{Nfnetlink, attribute, find, nested};
 use crate::error::{Error, Result};
@@ -21,6 +26,8 @@ const NFPROTO_IPV6: u8 = 10;
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
 const CTA_STATUS: u16 = 3;
+const CTA_ID: u16 = 12;
+const CTA_ZONE: u16 = 18;
 const CTA_FILTER: u16 = 25;
 const CTA_STATUS_MASK: u16 = 26;
 const CTA_FILTER_ORIG_FLAGS: u16 = 1;
@@ -50,26 +57,79 @@ const ZONES: [u16; 4] = [0, 1, 2, 3];
 
 /// Forgets flows from `source`.
 pub(super) fn forget(source: IpAddr, which: Flows) -> Result<()> {
-    match which {
-        Flows::To(port) => [17, 6]
-            .into_iter()
-            .try_for_each(|protocol| granted(source, delete(source, Some((protocol, port)), &[])?)),
-        Flows::All => tolerated(source, delete(source, None, &[])?),
+    let netlink = Nfnetlink::open()?;
+    if source.is_ipv4() && at_once(&netlink, source, which)? {
+        Ok(())
+    } else {
+        one_by_one(&netlink, source, which)
+    }
+}
+
+/// Protocols whose flows to a port are questions: udp, tcp.
+const ASKING: [u8; 2] = [17, 6];
+
+/// False where the kernel knows no such filter for a removal.
+fn at_once(netlink: &Nfnetlink, source: IpAddr, which: Flows) -> Result<bool> {
+    let requests = match which {
+        Flows::To(port) => ASKING.map(|protocol| filter(source, Some((protocol, port)))).to_vec(),
+        Flows::All => vec![filter(source, None)],
         Flows::Plain => {
             let status = attribute(CTA_STATUS, &0_u32.to_be_bytes());
             let mask = attribute(CTA_STATUS_MASK, &SOURCE_NAT.to_be_bytes());
-            tolerated(source, delete(source, None, &[status, mask].concat())?)
+            vec![[filter(source, None), status, mask].concat()]
+        }
+        Flows::LeavingWith(outside) => vec![leaving_with(source, outside)],
+    };
+    for request in requests {
+        match netlink.ask(CT_DELETE, family(source), &request)? {
+            libc::EINVAL | libc::EOPNOTSUPP => return Ok(false),
+            errno => granted(source, errno)?,
+        }
+    }
+    Ok(true)
+}
+
+/// Lists the flows and forgets each of them.
+fn one_by_one(netlink: &Nfnetlink, source: IpAddr, which: Flows) -> Result<()> {
+    let all = || netlink.dump(CT_GET, family(source), &[]);
+    let filtered = || netlink.dump(CT_GET, family(source), &filter(source, None));
+    let entries = if source.is_ipv4() { filtered().or_else(|_| all())? } else { all()? };
+    for entry in entries.iter().flatten().filter(|entry| is_meant(entry, source, which)) {
+        granted(source, netlink.ask(CT_DELETE, family(source), &this_one(entry))?)?;
+    }
+    Ok(())
+}
+
+/// Whether an entry is one of those that are to be forgotten.
+fn is_meant(entry: &[u8], source: IpAddr, which: Flows) -> bool {
+    let Some(tuple) = find(entry, CTA_TUPLE_ORIG) else { return false };
+    if source_ip(tuple) != Some(source) {
+        return false;
+    }
+    match which {
+        Flows::All => true,
+        Flows::To(port) => {
+            let numbers = find(tuple, CTA_TUPLE_PROTO).unwrap_or_default();
+            let protocol = find(numbers, CTA_PROTO_NUM).and_then(<[u8]>::first);
+            let to = find(numbers, CTA_PROTO_DST_PORT) == Some(&port.to_be_bytes());
+            to && protocol.is_some_and(|protocol| ASKING.contains(protocol))
+        }
+        Flows::Plain => {
+            let status = find(entry, CTA_STATUS).and_then(<[u8]>::first_chunk);
+            status.is_some_and(|status| u32::from_be_bytes(*status) & SOURCE_NAT == 0)
         }
         Flows::LeavingWith(outside) => {
-            let (family, filter) = leaving_with(source, outside);
-            tolerated(source, Nfnetlink::open()?.ask(CT_DELETE, family, &filter)?)
+            let answer = find(entry, CTA_TUPLE_REPLY);
+            answer.and_then(|tuple| ip_in(tuple, CTA_IP_V4_DST, CTA_IP_V6_DST)) == Some(outside)
         }
     }
 }
 
-/// A kernel that knows no such filter (EINVAL) keeps flows that come to nothing; that is not for `down` to fail on.
-fn tolerated(source: IpAddr, errno: i32) -> Result<()> {
-    if errno == libc::EINVAL { Ok(()) } else { granted(source, errno) }
+/// What names this entry and no other: its tuple (with the zone of that direction), the zone of both, and its number.
+fn this_one(entry: &[u8]) -> Vec<u8> {
+    let tuple = find(entry, CTA_TUPLE_ORIG).map(|tuple| nested(CTA_TUPLE_ORIG, tuple));
+    let rest = [CTA_ZONE, CTA_ID].map(|kind| find(entry, kind).map(|value| attribute(kind, value)));
+    tuple.into_iter().chain(rest.into_iter().flatten()).flatten().collect()
 }
 
 fn granted(source: IpAddr, errno: i32) -> Result<()> {
@@ -86,10 +146,9 @@ pub(super) fn reply_source(
     server: SocketAddr,
     protocol: u8,
 ) -> Result<Option<SocketAddr>> {
-    let family = family_of(source.ip());
     let netlink = Nfnetlink::open()?;
     for zone in ZONES {
-        let entry = netlink.get(CT_GET, family, &original(source, server, protocol, zone))?;
+        let entry = netlink.get(CT_GET, family(source.ip()), &original(source, server, protocol, zone))?;
         if let Some(by) = entry.and_then(|entry| reply_in(&entry)) {
             return Ok(Some(by));
         }
@@ -97,15 +156,12 @@ pub(super) fn reply_source(
     Ok(None)
 }
 
-/// Deletes those that fit, and says what the kernel says.
-fn delete(source: IpAddr, to: Option<(u8, u16)>, more: &[u8]) -> Result<i32> {
-    let (family, filter) = filter(source, to);
-    Nfnetlink::open()?.ask(CT_DELETE, family, &[&filter, more].concat())
+fn family(address: IpAddr) -> u8 {
+    if address.is_ipv4() { NFPROTO_IPV4 } else { NFPROTO_IPV6 }
 }
 
-/// The family and the attributes of the request.
-fn filter(source: IpAddr, to: Option<(u8, u16)>) -> (u8, Vec<u8>) {
-    let family = family_of(source);
+/// Flows from `source`, to that protocol and port.
+fn filter(source: IpAddr, to: Option<(u8, u16)>) -> Vec<u8> {
     let mut tuple = nested(CTA_TUPLE_IP, &address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC));
     let mut parts = BY_SOURCE;
     if let Some((protocol, port)) = to {
@@ -115,11 +171,11 @@ fn filter(source: IpAddr, to: Option<(u8, u16)>) -> (u8, Vec<u8>) {
         parts |= BY_PROTOCOL_AND_PORT;
     }
     let flags = attribute(CTA_FILTER_ORIG_FLAGS, &parts.to_ne_bytes());
-    (family, [nested(CTA_TUPLE_ORIG, &tuple), nested(CTA_FILTER, &flags)].concat())
+    [nested(CTA_TUPLE_ORIG, &tuple), nested(CTA_FILTER, &flags)].concat()
 }
 
 /// The same for flows whose answers go to `outside`, which is the address that the other side sees.
-fn leaving_with(source: IpAddr, outside: IpAddr) -> (u8, Vec<u8>) {
+fn leaving_with(source: IpAddr, outside: IpAddr) -> Vec<u8> {
     let from = address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC);
     let to = address(outside, CTA_IP_V4_DST, CTA_IP_V6_DST);
     let flags = [
@@ -131,11 +187,7 @@ fn leaving_with(source: IpAddr, outside: IpAddr) -> (u8, Vec<u8>) {
         nested(CTA_TUPLE_REPLY, &nested(CTA_TUPLE_IP, &to)),
         nested(CTA_FILTER, &flags.concat()),
     ];
-    (family_of(source), parts.concat())
-}
-
-fn family_of(address: IpAddr) -> u8 {
-    if address.is_ipv4() { NFPROTO_IPV4 } else { NFPROTO_IPV6 }
+    parts.concat()
 }
 
 /// A flow's tuple as its first packet had it.
@@ -160,9 +212,127 @@ fn address(ip: IpAddr, v4: u16, v6: u16) -> Vec<u8> {
 /// The source of replies, out of an entry.
 fn reply_in(entry: &[u8]) -> Option<SocketAddr> {
     let tuple = find(entry, CTA_TUPLE_REPLY)?;
-    let (ip, numbers) = (find(tuple, CTA_TUPLE_IP)?, find(tuple, CTA_TUPLE_PROTO)?);
-    let v4 = || Some(IpAddr::from(*find(ip, CTA_IP_V4_SRC)?.first_chunk::<4>()?));
-    let v6 = || Some(IpAddr::from(*find(ip, CTA_IP_V6_SRC)?.first_chunk::<16>()?));
+    let numbers = find(tuple, CTA_TUPLE_PROTO)?;
     let port = u16::from_be_bytes(*find(numbers, CTA_PROTO_SRC_PORT)?.first_chunk()?);
-    Some(SocketAddr::new(v4().or_else(v6)?, port))
+    Some(SocketAddr::new(source_ip(tuple)?, port))
+}
+
+/// The source in a tuple.
+fn source_ip(tuple: &[u8]) -> Option<IpAddr> {
+    ip_in(tuple, CTA_IP_V4_SRC, CTA_IP_V6_SRC)
+}
+
+/// An address in a tuple: the attribute of either family.
+fn ip_in(tuple: &[u8], v4: u16, v6: u16) -> Option<IpAddr> {
+    let ip = find(tuple, CTA_TUPLE_IP)?;
+    let v4 = || Some(IpAddr::from(*find(ip, v4)?.first_chunk::<4>()?));
+    let v6 = || Some(IpAddr::from(*find(ip, v6)?.first_chunk::<16>()?));
+    v4().or_else(v6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sched::{CloneFlags, unshare};
+
+    /// The flows that are there at first: words of conntrack(8).
+    const FLOWS: [&str; 9] = [
+        "-s 10.0.0.2 -d 8.8.8.8 -p udp --sport 1001 --dport 53",
+        "-s 10.0.0.2 -d 8.8.8.8 -p udp --sport 1001 --dport 53 --orig-zone 2 --dst-nat 9.9.9.9",
+        "-s 10.0.0.2 -d 8.8.8.8 -p udp --sport 1002 --dport 53 --zone 7",
+        "-s 10.0.0.2 -d 8.8.8.8 -p tcp --sport 1003 --dport 53 --state ESTABLISHED",
+        "-s 10.0.0.2 -d 8.8.8.8 -p udp --sport 1004 --dport 5353",
+        "-s 10.0.0.2 -d 8.8.8.8 -p udp --sport 1005 --dport 123 --src-nat 192.0.2.1",
+        "-s 10.0.0.3 -d 10.0.0.2 -p udp --sport 53 --dport 53",
+        "-s fd00::2 -d fd00::8 -p udp --sport 1006 --dport 53",
+        "-s fd00::3 -d fd00::8 -p udp --sport 1007 --dport 53",
+    ];
+
+    #[expect(clippy::disallowed_methods, reason = "a real flow is made by a real program")]
+    fn conntrack(words: &str) -> String {
+        let output = std::process::Command::new("conntrack").args(words.split_whitespace()).output().unwrap();
+        assert!(output.status.success(), "conntrack {words}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Places in [`FLOWS`] of those that are left.
+    fn left() -> Vec<usize> {
+        let listed = conntrack("-L -f ipv4") + &conntrack("-L -f ipv6");
+        let is_listed = |flow: &&str| {
+            let words: Vec<&str> = flow.split_whitespace().collect();
+            let word = |key: &str| words.iter().position(|word| *word == key).map(|at| words[at + 1]);
+            let port = format!("sport={} ", word("--sport").unwrap());
+            let zone = word("--orig-zone").map(|zone| format!("zone-orig={zone}"));
+            let source = format!("src={} ", word("-s").unwrap());
+            listed.lines().any(|line| {
+                let first = line.split("dport").next().unwrap();
+                let zoned = zone.as_ref().map_or(!line.contains("zone-orig"), |zone| line.contains(zone));
+                first.contains(&port) && first.contains(&source) && zoned
+            })
+        };
+        FLOWS.iter().enumerate().filter(|(_, flow)| is_listed(flow)).map(|(at, _)| at).collect()
+    }
+
+    /// Makes the flows, forgets some by `how`, and says which are left; in a network namespace of its own.
+    #[expect(clippy::disallowed_methods, reason = "a namespace for the flows of a test")]
+    fn after(how: fn(IpAddr, Flows), source: &str, which: Flows) -> Vec<usize> {
+        let source: IpAddr = source.parse().unwrap();
+        let test = move || {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            for flow in FLOWS {
+                conntrack(&format!("-I {flow} --timeout 1000"));
+            }
+            assert_eq!(left(), (0..FLOWS.len()).collect::<Vec<_>>());
+            how(source, which);
+            left()
+        };
+        std::thread::spawn(test).join().unwrap()
+    }
+
+    /// All ways to forget, the older ones tried although this kernel has the newest.
+    const WAYS: [fn(IpAddr, Flows); 2] = [
+        |source, which| forget(source, which).unwrap(),
+        |source, which| one_by_one(&Nfnetlink::open().unwrap(), source, which).unwrap(),
+    ];
+
+    #[test]
+    fn those_that_are_meant_are_forgotten_and_no_other() {
+        for how in WAYS {
+            assert_eq!(after(how, "10.0.0.2", Flows::To(53)), [4, 5, 6, 7, 8]);
+            assert_eq!(after(how, "10.0.0.2", Flows::All), [6, 7, 8]);
+            assert_eq!(after(how, "10.0.0.2", Flows::Plain), [5, 6, 7, 8]);
+            assert_eq!(after(how, "fd00::2", Flows::To(53)), [0, 1, 2, 3, 4, 5, 6, 8]);
+            assert_eq!(after(how, "10.0.0.9", Flows::All), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+            let leaving = |address: &str| Flows::LeavingWith(address.parse().unwrap());
+            assert_eq!(after(how, "10.0.0.2", leaving("192.0.2.1")), [0, 1, 2, 3, 4, 6, 7, 8]);
+            assert_eq!(after(how, "10.0.0.2", leaving("192.0.2.2")), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+            assert_eq!(after(how, "fd00::2", leaving("fd00::2")), [0, 1, 2, 3, 4, 5, 6, 8]);
+            assert_eq!(after(how, "fd00::2", leaving("fd00::9")), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        }
+    }
+
+    /// Kernels that know no filter list everything: so does an empty one.
+    #[test]
+    fn entries_that_nobody_asked_for_are_passed_over() {
+        let by_whole_dump = |source: IpAddr, which| {
+            let netlink = Nfnetlink::open().unwrap();
+            let entries = netlink.dump(CT_GET, NFPROTO_IPV4, &[]).unwrap().unwrap();
+            assert_eq!(entries.len(), 7);
+            assert_eq!(entries.iter().filter(|entry| is_meant(entry, source, which)).count(), 4);
+        };
+        assert_eq!(after(by_whole_dump, "10.0.0.2", Flows::To(53)).len(), FLOWS.len());
+        assert!(!is_meant(&[], "10.0.0.2".parse().unwrap(), Flows::All));
+    }
+
+    /// What a kernel refuses that cannot remove by filter: a tuple that is not whole.
+    #[test]
+    fn a_refusal_is_no_error() {
+        let refused = |source: IpAddr, _| {
+            let netlink = Nfnetlink::open().unwrap();
+            let tuple = nested(CTA_TUPLE_IP, &address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC));
+            let errno = netlink.ask(CT_DELETE, NFPROTO_IPV4, &nested(CTA_TUPLE_ORIG, &tuple)).unwrap();
+            assert_eq!(errno, libc::EINVAL);
+        };
+        assert_eq!(after(refused, "10.0.0.2", Flows::All).len(), FLOWS.len());
+    }
 }
