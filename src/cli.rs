@@ -230,6 +230,7 @@ impl WayOut {
 
 /// `nsnat exec`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Exec {
     /// The way out of a throw-away namespace
     #[command(flatten)]
@@ -246,6 +247,9 @@ pub struct Exec {
     /// At the end, say on standard error how many bytes went down and up, how fast, and how long it took
     #[arg(long)]
     pub report: bool,
+    /// Without the proxies that http_proxy and the like name
+    #[arg(long)]
+    pub no_proxy: bool,
     /// SRC appears as DST for the command only; once for each
     #[arg(long, value_name = "SRC:DST[:ro]")]
     pub mount: Vec<OsString>,

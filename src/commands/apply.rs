@@ -397,6 +397,7 @@ fn target(member: &Member, stopped: Option<String>) -> Target {
         nameservers: member.dns.nameservers.clone(),
         allowed: member.allowed.clone(),
         stopped,
+        proxy: member.proxy,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Context, apply::Session, config, throw_away, traffic, up};
 use crate::cli;
-use crate::enter::{self, Request, Who};
+use crate::enter::{self, Proxies, Request, Who};
 use crate::error::{Class, Error, Result, tell};
 use crate::kernel::interrupt;
 use crate::model::Name;
@@ -20,8 +20,16 @@ pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
 pub(super) fn shell(context: &Context<'_>, name: &Name) -> Result<ExitCode> {
     let who = if nix::unistd::geteuid().is_root() && enter::has_caller() { Who::Me } else { Who::Same };
     let command = enter::shell_command(name);
-    let (namespace, quiet) = (name.clone(), context.global.quiet);
-    let request = Request { namespace, who, pid: false, quiet, report: false, mounts: Vec::new(), command };
+    let request = Request {
+        namespace: name.clone(),
+        who,
+        pid: false,
+        quiet: context.global.quiet,
+        report: false,
+        proxies: Proxies::Stay,
+        mounts: Vec::new(),
+        command,
+    };
     enter(context, &request)
 }
 

@@ -24,7 +24,7 @@ pub use read::{Layout, locate, open};
 pub use report::report;
 pub use trust::Trust;
 
-use crate::model::{Account, Name, numbers};
+use crate::model::{Account, Name, Proxy, numbers};
 use ipnetwork::{Ipv4Network, Ipv6Network};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -149,6 +149,8 @@ pub struct Namespace {
     pub dns: Dns,
     /// Who may enter it besides root.
     pub allow: Vec<Located<Account>>,
+    /// What becomes of proxies that a job's environment names.
+    pub proxy: Option<Proxy>,
     /// Declared below /run.
     pub temporary: bool,
 }

@@ -3,7 +3,7 @@
 use super::reader::{Key, Reader, Refusal, Section, Value, listed, nearest, quoted};
 use super::{Dns, Ipv6, Located, Namespace, Problem, Uplink};
 use super::{dns, net, schema, way};
-use crate::model::{Account, Name};
+use crate::model::{Account, Name, Proxy};
 
 /// What the kernel takes as an IPv4 MTU: RFC 791's minimum for a datagram's reassembly up to its length field.
 const MTU: std::ops::RangeInclusive<i128> = 576..=65_535;
@@ -12,6 +12,9 @@ const MTU_IPV6: i128 = 1280;
 
 /// The words of `ipv6`.
 const IPV6: [(&str, Ipv6); 3] = [("auto", Ipv6::Auto), ("off", Ipv6::Off), ("nat", Ipv6::Nat)];
+
+/// The words of `proxy`.
+const PROXY: [(&str, Proxy); 2] = [("keep", Proxy::Keep), ("drop", Proxy::Drop)];
 
 /// A namespace whose uplinks are still names.
 pub(super) struct Draft {
@@ -61,6 +64,7 @@ pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_
         ipv6,
         dns: section.get("dns").map_or(Dns::Auto, |value| dns::read(reader, value, ipv6)),
         allow: section.get("allow").map_or_else(Vec::new, |value| allow(reader, value)),
+        proxy: section.get("proxy").and_then(|value| proxy(reader, value)),
         temporary: false,
     };
     Some(Draft { namespace, wanted })
@@ -115,6 +119,11 @@ fn allow(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Located<Account>> {
     };
     let values = reader.list("`allow`", value);
     values.into_iter().filter_map(|value| reader.parsed("`allow`", value, account)).collect()
+}
+
+/// `proxy`.
+fn proxy(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Proxy> {
+    reader.parsed("`proxy`", value, |text| word(text, &PROXY)).map(|located| located.value)
 }
 
 /// `ipv6`.

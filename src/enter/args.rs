@@ -3,7 +3,7 @@
 //! `plain` knows only what it can be sure of. Whatever else is there (other options, a mistake) is left to the
 //! real parser, so that there is one place that explains the command line.
 
-use super::{Mount, Request, Who};
+use super::{Mount, Proxies, Request, Who};
 use crate::cli;
 use crate::error::{Error, Result};
 use crate::model::Name;
@@ -18,6 +18,7 @@ struct Options {
     me: bool,
     pid: bool,
     report: bool,
+    proxies: Proxies,
     mounts: Vec<Mount>,
 }
 
@@ -40,6 +41,7 @@ impl Options {
             "--me" if !self.me => self.me = true,
             "--pid" if !self.pid => self.pid = true,
             "--report" if !self.report => self.report = true,
+            "--no-proxy" if self.proxies != Proxies::Drop => self.proxies = Proxies::Drop,
             "-u" | "--user" | "--mount" | "--tmpfs" => {
                 let (value, rest) = rest.split_first()?;
                 return self.take(text, value).map(|()| rest);
@@ -82,6 +84,7 @@ impl Options {
             pid: self.pid,
             quiet: false,
             report: self.report,
+            proxies: self.proxies,
             mounts: self.mounts,
             command: command.to_vec(),
         })
@@ -164,7 +167,8 @@ fn misplaced(option: &OsStr) -> Error {
 /// The options that the parser recognised.
 fn given(exec: &cli::Exec) -> Result<Options> {
     let mounts = given_mounts(exec)?;
-    Ok(Options { user: exec.user.clone(), me: exec.me, pid: exec.pid, report: exec.report, mounts })
+    let proxies = if exec.no_proxy { Proxies::Drop } else { Proxies::Stay };
+    Ok(Options { user: exec.user.clone(), me: exec.me, pid: exec.pid, report: exec.report, proxies, mounts })
 }
 
 fn given_mounts(exec: &cli::Exec) -> Result<Vec<Mount>> {
@@ -253,6 +257,8 @@ mod tests {
             "exec --mount=/a:/b slow id",
             "exec --report slow id",
             "exec slow --report --pid -- id",
+            "exec --no-proxy slow id",
+            "exec slow --no-proxy id --no-proxy",
         ] {
             let plain = plain(&words(line)).unwrap_or_else(|| panic!("{line} is plain"));
             assert_eq!(plain, by_clap(line).unwrap(), "{line}");

@@ -13,7 +13,7 @@
 //! * paths that the caller chose (CMD, PATH, the working directory) are used after the rights are gone.
 
 use super::privileges::{self, Ids};
-use super::{Request, Who, command, inherited, mounts, namespace, own_failure, pid};
+use super::{Proxies, Request, Who, command, inherited, mounts, namespace, own_failure, pid};
 use crate::error::{Context, Error, Result, tell};
 use crate::model::{Name, Target};
 use nix::sys::stat::{Mode, stat};
@@ -51,6 +51,7 @@ fn read(args: &[OsString]) -> Option<Request> {
         pid,
         quiet: false,
         report: false,
+        proxies: Proxies::Stay,
         mounts: Vec::new(),
         command: command.to_vec(),
     })

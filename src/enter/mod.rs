@@ -32,6 +32,7 @@ mod mounts;
 mod namespace;
 mod pid;
 mod privileges;
+mod proxy;
 mod resolvers;
 mod session;
 mod shell;
@@ -50,6 +51,7 @@ use std::path::PathBuf;
 
 pub use args::{from_cli, in_throw_away};
 pub use member::serve;
+pub use proxy::Proxies;
 pub use shell::{caller_number, command as shell_command, has_caller, user_name};
 pub use signals::end_by;
 pub use user::number;
@@ -68,6 +70,8 @@ pub struct Request {
     pub quiet: bool,
     /// What it moved is told at the end: somebody has to stay behind.
     pub report: bool,
+    /// What is done about proxies that the environment names.
+    pub proxies: Proxies,
     /// Mounts that only the command and its descendants see, in this order.
     pub mounts: Vec<Mount>,
     /// The command and its arguments.
@@ -180,6 +184,7 @@ fn fork_command() -> Result<Fork> {
 }
 
 fn become_command(request: &Request, inside: namespace::Inside) -> Error {
+    proxy::settle(request, inside.target.proxy);
     if !geteuid().is_root() {
         warn(request, &inside, None);
         return own_failure(member::hand_over(request, &inside.target));

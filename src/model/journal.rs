@@ -16,6 +16,7 @@
 
 use super::gate::Pass;
 use super::name::Name;
+use super::proxy::Proxy;
 use super::stack::Family;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use serde::{Deserialize, Serialize};
@@ -201,6 +202,9 @@ pub struct Member {
     /// Who may enter it besides root.
     #[serde(default, skip_serializing_if = "Allowed::is_empty")]
     pub allowed: Allowed,
+    /// What becomes of proxies that a job's environment names; none: they stay, and it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
     /// The process for whose sake it exists (throw-away namespaces).
     #[serde(default)]
     pub owner: Option<Owner>,
@@ -315,4 +319,7 @@ pub struct Target {
     /// Why nothing gets out, where somebody else on this host stops it; told before the command runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
+    /// What becomes of proxies that a job's environment names; none: they stay, and it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
 }

@@ -10,6 +10,7 @@ pub mod nft;
 pub mod numbers;
 pub mod observed;
 pub mod probe;
+mod proxy;
 pub mod stack;
 pub mod tuning;
 
@@ -21,4 +22,5 @@ pub use neighbour::Neighbour;
 pub use nft::{Datum, Element, Set};
 pub use observed::{Adrift, Netns, Observed, Table};
 pub use probe::{Outcome, Probe, Transport};
+pub use proxy::Proxy;
 pub use stack::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction, Stack};

@@ -237,6 +237,7 @@ impl Case<'_> {
             inode: old.and_then(|old| old.inode),
             cookie: old.and_then(|old| old.cookie),
             allowed: self.allowed()?,
+            proxy: self.namespace.proxy,
             owner: self.owner.or(old.and_then(|old| old.owner)),
         };
         journal.members.insert(self.name.clone(), member);

@@ -29,6 +29,7 @@ mod kill;
 mod leaks;
 mod neighbours;
 mod plan_lines;
+mod proxy;
 mod scale;
 mod signals;
 mod strangers;

@@ -64,3 +64,24 @@ fn a_host_that_was_a_router_for_a_while() {
         assert_eq!(lab.ok(THROUGH_THE_HOST).trim(), "0", "after down");
     }
 }
+
+/// What is forgotten is the namespace's alone, in both families.
+#[test]
+fn flows_of_others_stay() {
+    let lab = Lab::new();
+    lab.ok("nsnat add slow --gateway $LAB_SLOW --gateway $LAB_SLOW6 --dns $LAB_NEW
+        conntrack -I -s 192.168.1.77 -d 8.8.8.8 -p udp --sport 7777 --dport 53 --timeout 1000
+        conntrack -I -s 2001:db8:1::77 -d 2001:db8::8 -p udp --sport 7777 --dport 53 --timeout 1000
+        nsnat exec slow whoami4 80 udp; nsnat exec slow whoami6 80 udp");
+    let flows = |of: &str| {
+        format!("for f in ipv4 ipv6; do conntrack -L -f $f 2>/dev/null | grep -c '{of}' || true; done")
+    };
+    let (others, ours) = (flows("sport=7777 dport=53 "), flows("src=10.213.0.2 \\|src=fd6e:"));
+    assert!(lab.ok(&ours).split('\n').all(|count| count != "0"), "the namespace has flows of both families");
+    let before = lab.ok(&others);
+    lab.ok("nsnat dns slow set $LAB_SECOND");
+    lab.says(&others, &before);
+    lab.ok("nsnat down");
+    lab.says(&others, &before);
+    lab.says(&ours, "0\n0");
+}

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 const PRELUDE: &str = r#"
 set -u
+unset http_proxy https_proxy all_proxy ftp_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY FTP_PROXY
 die() { echo "lab: $*" >&2; exit 99; }
 mount -t tmpfs tmpfs /run || die 'no private /run: root is needed'
 mkdir -p /run/nsnat/ns && chmod 755 /run/nsnat /run/nsnat/ns || die 'mkdir'

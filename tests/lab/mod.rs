@@ -150,6 +150,9 @@ fn command(program: &str, words: &[&str]) -> Command {
     let bin = Path::new(NSNAT).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new(program);
+    for name in ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
     command.args(words).current_dir(env!("CARGO_MANIFEST_DIR"));
     command
         .env("PATH", path)
