@@ -3,8 +3,8 @@
 //! One CT_DELETE message with a filter instead of a dump of everything (`ctnetlink_flush_conntrack` in
 //! net/netfilter/nf_conntrack_netlink.c). No crate builds that filter; it is a few nested attributes. Older kernels, Linux
 //! 6.1 among them, take it for a tuple that is not whole, and refuse; from Linux 5.8 on they take it in a dump. So it is
-//! tried, and what a kernel cannot do at once is done one by one. A filter that an even older kernel does not know it passes over, and
-//! lists everything: what a dump returns is looked at in any case.
+//! tried, and what a kernel cannot do at once is done one by one. A filter that an even older kernel does not know it
+//! passes over, and lists everything: what a dump returns is looked at in any case.
 //!
 //! For IPv6 there is no filter to be had: the kernel compares its addresses the wrong way round
 //! (`ctnetlink_filter_match_tuple`; seen on Linux 6.18), and would forget the flows of everybody else.
