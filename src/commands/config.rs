@@ -56,9 +56,9 @@ pub(super) fn goal_of_repair(
     names: &[Name],
     observed: &Observed,
 ) -> Result<Journal> {
-    let named = |name: &&Name| names.is_empty() || names.contains(name);
+    let is_meant = |name: &&Name| names.is_empty() || names.contains(name);
     let declared = |name: &&Name| config.namespaces.contains_key(*name);
-    let up: Vec<Name> = observed.journal.members.keys().filter(named).filter(declared).cloned().collect();
+    let up: Vec<Name> = observed.journal.members.keys().filter(is_meant).filter(declared).cloned().collect();
     select(context, config, Selection::These(&up), observed)
 }
 

@@ -108,8 +108,8 @@ pub(super) fn place(journal: &mut Journal, observed: &Observed) {
         let effect = |egress| effect(rule, journal, egress, observed);
         journal.egresses.values().any(|egress| effect(egress) == Some(Effect::Takes))
     };
-    let takers = observed.host.rules.iter().filter(comes_first).filter(takes);
-    let lowest = takers.map(|rule| rule.preference).min();
+    let before_us = observed.host.rules.iter().filter(comes_first).filter(takes);
+    let lowest = before_us.map(|rule| rule.preference).min();
     journal.first = lowest.map_or(preference::FIRST, |lowest| lowest - preference::SIZE);
     let mut earlier = observed.journal.earlier.clone();
     earlier.insert(observed.journal.first);
@@ -245,9 +245,8 @@ fn always(holds: bool) -> Match {
 fn within(packets: Option<IpNetwork>, net: IpNetwork) -> Match {
     match packets {
         _ if net.prefix() == 0 => Match::Always,
-        None => Match::Some,
         Some(own) if !super::alloc::overlap(own, net) => Match::Never,
         Some(own) if own.prefix() >= net.prefix() => Match::Always,
-        Some(_) => Match::Some,
+        None | Some(_) => Match::Some,
     }
 }

@@ -260,7 +260,7 @@ impl Walk {
             kernel.pairs.iter().filter(|(_, name)| noted(name)).map(|(link, _)| link.clone()).collect();
         match step {
             Step::RuleGone(at) => {
-                pick(&mut kernel.state.host.rules, *at, |rule: &Rule| is_in_our_block(rule))
+                pick(&mut kernel.state.host.rules, *at, |rule: &Rule| is_in_our_block(rule));
             }
             Step::RouteGone(at) => {
                 pick(&mut kernel.state.host.routes, *at, |route| {
