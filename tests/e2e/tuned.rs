@@ -98,3 +98,21 @@ fn what_cannot_be_written() {
     lab.ok("echo 0 >/proc/sys/net/ipv4/tcp_ecn; nsnat up");
     lab.says(inside, "0\n0");
 }
+
+/// A namespace that needs a second look at its settings, on a host where a rule and a setting are refused.
+#[test]
+fn beside_a_rule_that_is_refused() {
+    let lab = Lab::new();
+    lab.ok("echo 4096 87380 5000000 >/proc/sys/net/ipv4/tcp_rmem; echo 1 >/proc/sys/net/ipv4/tcp_ecn
+        iptables -P FORWARD DROP; mount --bind /dev/null $(echo /usr/lib/*-linux-gnu/xtables/libxt_devgroup.so)");
+    let refused = "strace -f -qq -o /dev/null -P /proc/sys/net/ipv4/tcp_ecn -e inject=write:error=EPERM";
+    let said = lab.ok(&format!("{refused} nsnat add slow --gateway $LAB_SLOW 2>&1"));
+    let mut lines: Vec<&str> = said.lines().filter(|line| line.contains("iptables-nft -w")).collect();
+    let told = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert!(told > 0 && told == lines.len(), "each refusal is told, once: {said}");
+    let inside = "nsnat -q exec slow cat /proc/sys/net/ipv4/tcp_rmem /proc/sys/net/ipv4/tcp_ecn";
+    lab.says(inside, "4096\t87380\t5000000\n2");
+    lab.says("{ nsnat plan || true; } | grep -oE 'iptables-nft|sysctl' | sort -u", "iptables-nft");
+}
