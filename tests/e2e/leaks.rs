@@ -280,3 +280,52 @@ END
         for ((i = 0; i < 250; i++)); do conntrack -L -p udp 2>/dev/null | grep -q 'src=10.6.0.2 .*sport=40001' && break; sleep 0.02; done");
     lab.says("conntrack -L -p udp 2>/dev/null | grep 40001 | grep -o 'src=10[0-9.]*' | sort -u; kill $(cat /run/lab/pid)", "src=10.6.0.2");
 }
+
+/// A server goes on sending to a namespace that went: the host, for which these datagrams are now, does not tell that
+/// server by its own router. Errors for others it goes on to send.
+#[test]
+fn the_host_says_nothing_to_peers_of_a_namespace_that_went() {
+    let lab = Lab::new();
+    lab.declare(
+        "[namespace.slow]
+        gateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]
+        [namespace.third]
+        gateway = \"$LAB_THIRD\"",
+    );
+    lab.ok(r"cat >/run/lab/server.py <<'END'
+import os, socket, threading, time
+def serve(family, address):
+    s = socket.socket(family, socket.SOCK_DGRAM); s.bind((address, 7777))
+    _, asker = s.recvfrom(10)
+    while not os.path.exists('/run/lab/enough'):
+        try: s.sendto(b'late', asker)
+        except OSError: pass
+        time.sleep(0.02)
+both = [(socket.AF_INET, os.environ['LAB_SERVICE']), (socket.AF_INET6, os.environ['LAB_SERVICE6'])]
+threads = [threading.Thread(target=serve, args=one) for one in both]
+for t in threads: t.start()
+open('/run/lab/ready', 'w')
+END
+cat >/run/lab/asker.py <<'END'
+import os, socket, time
+for family, address in ((socket.AF_INET, os.environ['LAB_SERVICE']), (socket.AF_INET6, os.environ['LAB_SERVICE6'])):
+    s = socket.socket(family, socket.SOCK_DGRAM); s.connect((address, 7777)); s.send(b'x'); print(s.recv(10), flush=True)
+time.sleep(1000)
+END
+        nsnat up -q 2>/dev/null
+        at inet python3 /run/lab/server.py >/dev/null 2>&1 & until [ -e /run/lab/ready ]; do sleep 0.02; done
+        nsnat exec slow python3 /run/lab/asker.py >/run/lab/asked 2>&1 &
+        until [ $(grep -c late /run/lab/asked) = 2 ]; do sleep 0.02; done
+        # The host's own answers come back to no socket of its own either.
+        capture fast 'icmp or (icmp6 and ip6[40] == 1) or udp port 7777' >/run/lab/id
+        capture slow 'udp and src port 7777' >/run/lab/slow
+        nsnat -q down slow --kill 2>/dev/null");
+    // The control: an error to somebody who is no peer of a namespace leaves as ever.
+    lab.ok("id=$(capture printer 'icmp[icmptype] == icmp-unreach')
+        for tries in {1..5}; do echo x | at printer socat -t 0.5 - UDP4:$LAB_HOST:9 2>/dev/null || true; done
+        captured $id | grep -q 'udp port 9 unreachable'; touch /run/lab/enough");
+    let sent = lab.ok("captured $(cat /run/lab/slow)");
+    assert!(sent.lines().count() > 20, "the server has not gone on: {sent}");
+    let seen = lab.ok("captured $(cat /run/lab/id)");
+    assert!(!seen.contains("unreachable"), "by the fast router: {seen}");
+}
