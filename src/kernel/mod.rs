@@ -58,6 +58,8 @@ pub struct Kernel {
     inside: BTreeMap<Name, Inside>,
     /// Settings that namespaces did not take.
     refused: BTreeMap<String, String>,
+    /// What the host is tuned to. Many files, so they are read once: a run looks at the host several times.
+    tuning: Option<BTreeMap<String, String>>,
     _descriptors: limits::Descriptors,
 }
 
@@ -79,10 +81,17 @@ impl Kernel {
             .enable_time()
             .build()
             .what(|| "start")?;
-        let refused = BTreeMap::new();
         let host = runtime.block_on(async { Netlink::open() })?;
         let cookie = netns::cookie(&std::os::unix::net::UnixDatagram::unbound().what(|| "start")?);
-        Ok(Self { runtime, host, cookie, inside: BTreeMap::new(), refused, _descriptors: descriptors })
+        Ok(Self {
+            runtime,
+            host,
+            cookie,
+            inside: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            tuning: None,
+            _descriptors: descriptors,
+        })
     }
 
     /// Settings that namespaces did not take since this was asked last.

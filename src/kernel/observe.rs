@@ -47,13 +47,19 @@ fn host_sysctls<'a>(devices: impl Iterator<Item = &'a str>) -> BTreeMap<String, 
     sysctl::read_all(&keys)
 }
 
-/// What the host is tuned to.
-fn tuned(journal: &Journal) -> BTreeMap<String, String> {
+/// What the host is tuned to, as far as that matters to a namespace.
+fn tuned(journal: &Journal, host: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let noted = |key: &str| journal.inherited.contains_key(key) || journal.left_alone.contains_key(key);
-    let mut values = tuning::telling(noted, sysctl::read);
+    let mut values = tuning::telling(noted, |key| host.get(key).cloned());
     // What cannot be said in this user namespace is left as it is.
     values.retain(|key, value| key != tuning::PING_GROUPS || sysctl::are_groups_known(value));
     values
+}
+
+/// All settings of the host that namespaces may get.
+fn all_tuning() -> BTreeMap<String, String> {
+    let one = |(key, _): (&str, _)| Some((key.to_owned(), sysctl::read(key)?));
+    tuning::KEYS.into_iter().filter_map(one).collect()
 }
 
 /// How much is looked at.
@@ -76,7 +82,7 @@ impl Kernel {
             journal.members.iter().filter(|(name, _)| !seen(name)).map(|(_, m)| m.link.as_str()).collect();
         let devices = host.links.iter().map(|link| link.name.as_str());
         host.sysctls = host_sysctls(devices.filter(|dev| !unseen_links.contains(dev)));
-        let tuned = tuned(&journal);
+        let tuned = tuned(&journal, self.tuning.get_or_insert_with(all_tuning));
         let mut wanted: BTreeSet<Name> =
             names.iter().copied().chain(journal.members.keys()).cloned().collect();
         wanted.extend(host.links.iter().filter_map(|link| named_by(link.alias.as_deref())));

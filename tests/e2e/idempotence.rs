@@ -90,7 +90,7 @@ fn kernel_state(lab: &Lab) -> Snapshot {
     Snapshot::new(lab.ok("for in in '' '-n slow'; do
             ip $in rule; ip $in -6 rule; ip $in route show table all | grep -v ' fe80::.* table local'
         done | sort
-        nft -s list table inet nsnat; echo == mounts"))
+        nft -s list table inet nsnat | settled; echo == mounts"))
 }
 
 /// Tables of others come and go beside ours.

@@ -17,7 +17,7 @@ for family in -4 -6; do
 	ip -d $family route show table all
 done
 section "nft list ruleset"
-nft list ruleset
+nft list ruleset | settled
 
 # Connections come and go with whatever the lab's host sends; the rest are settings.
 section "net.* sysctls"
