@@ -7,6 +7,11 @@ use nsnat::error::{Error, Result, tell};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+/// In a static binary the default is musl's, which asks the kernel for pages and gives them back hundreds of times in
+/// one run of `up`.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     // `exec` first: before the command line's parser and before any runtime.
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
