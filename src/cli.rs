@@ -1,5 +1,6 @@
 //! The command line: types only. The man page and the completions are made from this.
 
+use crate::model::trace::{Goal, Protocol};
 use crate::model::{Name, dnsaddr};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnetwork::IpNetwork;
@@ -128,6 +129,15 @@ pub enum Command {
         /// What to do
         #[command(subcommand)]
         command: DnsCommand,
+    },
+    /// Follow one packet of a namespace through this host, and name what stops it or leads it elsewhere
+    Trace {
+        /// The namespace
+        name: Name,
+        /// Where to: ADDR:PORT by TCP, ADDR:PORT/udp, or ADDR alone by ICMP. It is not reached: the packet ends at the
+        /// gateway. Without it, TCP to ports 80 and 443, DNS and ICMP are tried
+        #[arg(value_name = "ADDR[:PORT][/udp]", value_parser = goal)]
+        goal: Option<Goal>,
     },
     /// Let a systemd unit run inside a namespace
     Systemd {
@@ -281,6 +291,20 @@ fn unit(text: &str) -> Result<String, String> {
     }
 }
 
+/// `ADDR[:PORT][/udp]`.
+fn goal(text: &str) -> Result<Goal, String> {
+    let (place, udp) = text.strip_suffix("/udp").map_or((text, false), |place| (place, true));
+    let bare = place.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = bare.parse() {
+        let protocol = if udp { Protocol::Udp(dnsaddr::PORT) } else { Protocol::Icmp };
+        return Ok(Goal { address, protocol });
+    }
+    let at: SocketAddr =
+        place.parse().map_err(|_| "is not ADDR, ADDR:PORT or ADDR:PORT/udp (IPv6: [ADDR]:PORT)")?;
+    let protocol = if udp { Protocol::Udp(at.port()) } else { Protocol::Tcp(at.port()) };
+    Ok(Goal { address: at.ip(), protocol })
+}
+
 /// `OLD=NEW`.
 fn rewrite(text: &str) -> Result<(SocketAddr, SocketAddr), String> {
     let (old, new) = text.split_once('=').ok_or("OLD=NEW is needed")?;
@@ -302,6 +326,22 @@ mod tests {
             ["", ".service", "../a.service", "a/b", "a b", "a.timer", "a\n", "..service", "-/.service"]
         {
             assert!(unit(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn goals_have_an_address() {
+        for (text, shown) in [
+            ("192.0.2.1", "192.0.2.1 (icmp)"),
+            ("192.0.2.1:80", "192.0.2.1:80 (tcp)"),
+            ("192.0.2.1/udp", "192.0.2.1:53 (udp)"),
+            ("[2001:db8::1]:443/udp", "[2001:db8::1]:443 (udp)"),
+            ("2001:db8::1", "2001:db8::1 (icmp)"),
+        ] {
+            assert_eq!(goal(text).map(|goal| goal.to_string()).as_deref(), Ok(shown));
+        }
+        for text in ["", "example.com:80", "192.0.2.1:99999", "192.0.2.1:80/tcp", ":80"] {
+            assert!(goal(text).is_err(), "{text}");
         }
     }
 

@@ -15,6 +15,7 @@ mod processes;
 mod status;
 mod systemd;
 mod throw_away;
+mod trace;
 mod traffic;
 mod up;
 
@@ -74,6 +75,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Ps { name } => processes::ps(context, name).map(done),
         Command::Which { pid } => processes::which(context, *pid),
         Command::Dns { name, command } => dns::run(context, name, command),
+        Command::Trace { name, goal } => trace::run(context, name, *goal),
         Command::Systemd { command } => systemd::run(context, command).map(done),
         Command::Skeleton => info::skeleton(context).map(done),
         Command::Completions { shell } => info::completions(*shell).map(done),

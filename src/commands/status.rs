@@ -33,7 +33,7 @@ pub(super) fn run(context: &Context<'_>, name: Option<&Name>) -> Result<()> {
 }
 
 /// What is, beside what should be.
-struct View<'a> {
+pub(super) struct View<'a> {
     config: &'a Config,
     observed: &'a Observed,
     /// As it is now: a device that went down or lost an address since is weather, and no repair helps.
@@ -47,7 +47,7 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(
+    pub(super) fn new(
         context: &Context<'_>,
         config: &'a Config,
         observed: &'a Observed,
@@ -69,7 +69,7 @@ impl<'a> View<'a> {
         Ok(Self { config, observed, missing: missing.collect(), refused, silent, journal })
     }
 
-    fn status(&self, name: &Name) -> Status {
+    pub(super) fn status(&self, name: &Name) -> Status {
         match self.observed.journal.members.get(name) {
             Some(member) => self.up(name, member),
             None => down(name, self.observed),

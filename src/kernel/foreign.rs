@@ -304,12 +304,12 @@ fn xt_name(data: &[u8]) -> Option<String> {
 }
 
 /// A text up to its zero byte.
-fn word(value: &[u8]) -> String {
+pub(super) fn word(value: &[u8]) -> String {
     let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(text).into_owned()
 }
 
 /// Numbers of nf_tables are in the network's byte order.
-fn number(value: &[u8]) -> Option<u32> {
+pub(super) fn number(value: &[u8]) -> Option<u32> {
     value.first_chunk().map(|value| u32::from_be_bytes(*value))
 }

@@ -29,9 +29,13 @@ mod perform;
 mod probe;
 mod processes;
 mod resolver;
+mod sample;
 mod sysctl;
 pub mod systemd;
 mod table;
+mod tap;
+mod trace;
+mod tracer;
 mod traffic;
 
 pub use neighbour::silent;
@@ -40,6 +44,7 @@ pub use observe::Depth;
 pub use perform::Step;
 pub use probe::probe;
 pub use processes::{Process, Running, members, netns_of, running};
+pub use trace::{rule_text, trace};
 pub use traffic::{Traffic, traffic};
 
 use crate::error::{Context, Result};

@@ -15,6 +15,9 @@ const NESTED: u16 = 0x8000;
 const KIND: u16 = 0x3fff;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
+/// NFNL_MSG_BATCH_BEGIN and its end.
+const BATCH_BEGIN: u16 = 0x10;
+const BATCH_END: u16 = 0x11;
 /// nlmsghdr and nfgenmsg.
 const HEADERS: usize = 20;
 /// A dump that was interrupted is tried again this often.
@@ -54,6 +57,56 @@ impl Nfnetlink {
             let (answer, _) = self.0.recv_from_full().what(|| "nfnetlink")?;
             if let Some(errno) = messages(&answer).find_map(|message| message.errno()) {
                 return Ok(errno);
+            }
+        }
+    }
+
+    /// Sends changes that are made all together or not at all; each is a type, flags, the family and the body. The
+    /// kernel acknowledges each of them, and tells the first error.
+    pub(super) fn change_all(&self, subsystem: u8, changes: &[(u16, u16, u8, Vec<u8>)]) -> Result<i32> {
+        let bound = |kind| {
+            let mut out = message(kind, REQUEST, 0, &[]);
+            // The subsystem stands in nfgenmsg, in network order.
+            out.splice(HEADERS - 1..HEADERS, [subsystem]);
+            out
+        };
+        let mut batch = bound(BATCH_BEGIN);
+        for (kind, flags, family, body) in changes {
+            batch.extend(message(*kind, REQUEST | ACK | flags, *family, body));
+        }
+        batch.extend(bound(BATCH_END));
+        self.0.send(&batch, 0).what(|| "nfnetlink")?;
+        let mut granted = 0;
+        while granted < changes.len() {
+            let (answer, _) = self.0.recv_from_full().what(|| "nfnetlink")?;
+            for errno in messages(&answer).filter_map(|message| message.errno()) {
+                if errno != 0 {
+                    return Ok(errno);
+                }
+                granted += 1;
+            }
+        }
+        Ok(0)
+    }
+
+    /// Makes it hear what the kernel tells a group of listeners; nothing that is heard is waited for.
+    pub(super) fn listen(&mut self, group: u32) -> Result<()> {
+        let what = || "nfnetlink";
+        self.0.add_membership(group).what(what)?;
+        self.0.set_non_blocking(true).what(what)
+    }
+
+    /// What was heard since: the family of each message, and its body.
+    pub(super) fn heard(&self, kind: u16) -> Result<Vec<Row>> {
+        let mut out = Vec::new();
+        loop {
+            match self.0.recv_from_full() {
+                Ok((bytes, _)) => {
+                    let told = messages(&bytes).filter(|message| message.kind == kind);
+                    out.extend(told.map(|message| message.row()));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(out),
+                Err(error) => return Err(Error::new("nfnetlink", error)),
             }
         }
     }
@@ -102,10 +155,7 @@ impl Nfnetlink {
                     (NLMSG_DONE, _) if whole => return Ok(Rows::All(rows)),
                     (NLMSG_DONE, _) | (_, Some(libc::EINTR)) => return Ok(Rows::Interrupted),
                     (_, Some(errno)) => return Ok(Rows::Refused(errno)),
-                    _ => {
-                        let family = message.body.first().copied().unwrap_or_default();
-                        rows.push((family, message.body.get(4..).unwrap_or_default().to_vec()));
-                    }
+                    _ => rows.push(message.row()),
                 }
             }
         }
@@ -133,6 +183,12 @@ impl Message<'_> {
     fn errno(&self) -> Option<i32> {
         let code = self.body.first_chunk().map(|code| i32::from_ne_bytes(*code))?;
         (self.kind == NLMSG_ERROR).then_some(-code)
+    }
+
+    /// The family, and what follows nfgenmsg.
+    fn row(&self) -> Row {
+        let family = self.body.first().copied().unwrap_or_default();
+        (family, self.body.get(4..).unwrap_or_default().to_vec())
     }
 }
 

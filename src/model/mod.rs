@@ -12,6 +12,7 @@ pub mod observed;
 pub mod probe;
 mod proxy;
 pub mod stack;
+pub mod trace;
 pub mod tuning;
 
 pub use account::Account;

@@ -29,6 +29,7 @@ mod reach;
 mod resolve;
 mod source;
 mod verdict;
+mod walk;
 mod way;
 
 pub use action::{Action, Flows, LinkChange, Place};
@@ -43,6 +44,7 @@ pub use precedence::{Shadow, shadows};
 pub use reach::neighbours;
 pub use resolve::{Selection, refreshed, resolve, tidy, with_dns, without};
 pub use verdict::{Verdict, judge};
+pub use walk::{Fault, Host, Suspect, Walk, walk};
 
 use crate::model::{Journal, Observed};
 

@@ -20,6 +20,7 @@ use crate::model::numbers::{self, preference};
 use crate::model::{Egress, Family, Journal, Observed, RouteKind, Rule, RuleAction};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// Blocks of preferences in which there are, or may be, rules of ours.
 pub(super) struct Blocks(BTreeSet<u32>);
@@ -126,6 +127,28 @@ pub fn shadows(journal: &Journal, egress: &Egress, observed: &Observed) -> Vec<S
         Some(Shadow { rule: rule.clone(), refuses })
     };
     observed.host.rules.iter().filter(before).filter_map(shadow).collect()
+}
+
+/// The rule that leads packets of an egress to a table, on their way to an address: the first one that matches them and
+/// names it.
+pub(super) fn leading<'a>(
+    table: u32,
+    to: IpAddr,
+    journal: &Journal,
+    egress: &Egress,
+    observed: &'a Observed,
+) -> Option<&'a Rule> {
+    let family = Family::of(to);
+    let mut sent = packets(family, journal, egress);
+    sent.retain(|packet| packet.from.is_some());
+    for packet in &mut sent {
+        packet.to = Some(to.into());
+    }
+    let leads = |rule: &&Rule| {
+        let matches = |packet: &Packet<'_>| packet.matches(rule) != Match::Never;
+        rule.family == family && rule.action == RuleAction::Lookup(table) && sent.iter().any(matches)
+    };
+    observed.host.rules.iter().filter(leads).min_by_key(|rule| rule.preference)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -33,6 +33,7 @@ mod proxy;
 mod scale;
 mod signals;
 mod strangers;
+mod trace;
 mod trust;
 mod tuned;
 mod weather;

@@ -1,0 +1,301 @@
+//! Which rules of nf_tables a packet meets (`meta nftrace`, include/uapi/linux/netfilter/nf_tables.h).
+//!
+//! A table of its own switches tracing on for one probe and for what answers it. The table has an owner: the kernel
+//! takes it away together with the socket that made it, also when nsnat is killed (NFT_TABLE_F_OWNER, Linux 5.12 and
+//! later).
+
+use super::foreign;
+use super::nfnetlink::{Nfnetlink, attribute, find, nested, text};
+use crate::error::{Error, Result};
+use crate::model::trace::{Done, Event, Header, Hook, Protocol, Spot};
+use std::collections::BTreeMap;
+
+const SUBSYSTEM: u8 = 10;
+const NFT: u16 = 10 << 8;
+const NEW_TABLE: u16 = NFT;
+const NEW_CHAIN: u16 = NFT | 0x03;
+const GET_CHAIN: u16 = NFT | 0x04;
+const NEW_RULE: u16 = NFT | 0x06;
+const TRACE: u16 = NFT | 0x11;
+/// NFNLGRP_NFTRACE.
+const GROUP: u32 = 9;
+const NLM_F_CREATE: u16 = 0x400;
+const NLM_F_APPEND: u16 = 0x800;
+const INET: u8 = 1;
+
+/// The table that is made; it is there for less than two seconds.
+const TABLE: &str = "nsnat-trace";
+const TABLE_OWNER: u32 = 2;
+
+/// Before everybody else's chains: the probe. After connection tracking (-200), which knows what an answer belongs to:
+/// the answers.
+const FIRST: i32 = -400;
+const TRACKED: i32 = -199;
+
+/// NFT_META_…, NFT_CT_…, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_1.
+const META_IIF: u32 = 4;
+const META_NFTRACE: u32 = 12;
+const META_L4PROTO: u32 = 16;
+const CT_DIRECTION: u32 = 1;
+const CT_PROTOCOL: u32 = 10;
+const CT_PROTO_SRC: u32 = 11;
+const TRANSPORT_HEADER: u32 = 2;
+const REGISTER: u32 = 1;
+
+/// NFTA_TRACE_….
+const TRACE_TABLE: u16 = 1;
+const TRACE_CHAIN: u16 = 2;
+const TRACE_RULE: u16 = 3;
+const TRACE_TYPE: u16 = 4;
+const TRACE_VERDICT: u16 = 5;
+const TRACE_ID: u16 = 6;
+const TRACE_NETWORK: u16 = 8;
+const TRACE_TRANSPORT: u16 = 9;
+const TRACE_OIF: u16 = 12;
+const TRACE_MARK: u16 = 14;
+const TRACE_POLICY: u16 = 16;
+/// NFT_TRACETYPE_RULE.
+const OF_RULE: u32 = 3;
+/// NF_DROP, NF_ACCEPT, NF_STOLEN, NF_QUEUE; a queue's number stands in the upper half.
+const DROP: u32 = 0;
+const ACCEPT: u32 = 1;
+const STOLEN: u32 = 2;
+const QUEUE: u32 = 3;
+
+/// The probe, as it can be told from all others where it enters the host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sign {
+    /// Index of the host end that it comes in by.
+    pub(super) iif: u32,
+    pub(super) protocol: Protocol,
+    pub(super) six: bool,
+    /// Source port; of an echo request the identifier.
+    pub(super) source: u16,
+}
+
+impl Sign {
+    fn number(self) -> u8 {
+        match self.protocol {
+            Protocol::Tcp(_) => 6,
+            Protocol::Udp(_) => 17,
+            Protocol::Icmp if self.six => 58,
+            Protocol::Icmp => 1,
+        }
+    }
+}
+
+/// Tracing, for as long as this lives.
+pub(super) struct Tracer {
+    monitor: Nfnetlink,
+    /// The table goes with it.
+    _owner: Nfnetlink,
+    bases: BTreeMap<(u8, String, String), Hook>,
+}
+
+impl Tracer {
+    /// From now on the probe, and what answers it, is traced.
+    pub(super) fn begin(sign: Sign) -> Result<Self> {
+        let mut monitor = Nfnetlink::open()?;
+        let bases = bases(&monitor)?;
+        monitor.listen(GROUP)?;
+        let owner = Nfnetlink::open()?;
+        match owner.change_all(SUBSYSTEM, &table(sign))? {
+            0 => Ok(Self { monitor, _owner: owner, bases }),
+            libc::EEXIST | libc::EPERM | libc::EBUSY => {
+                Err(Error::new("trace", "another nsnat traces a packet at this moment").hint("try again"))
+            }
+            libc::EOPNOTSUPP | libc::EINVAL => {
+                Err(Error::new("trace", "this kernel has no tables that go with their owner")
+                    .hint("Linux 5.12 or later is needed"))
+            }
+            errno => Err(Error::new("trace", std::io::Error::from_raw_os_error(errno))),
+        }
+    }
+
+    /// What happened since. `device` gives the name of an interface.
+    pub(super) fn events(&self, device: impl Fn(u32) -> Option<String>) -> Result<Vec<Event>> {
+        let rows = self.monitor.heard(TRACE)?;
+        let told = rows.iter().filter_map(|(family, row)| self.event(*family, row, &device));
+        Ok(told.filter(|event| event.spot.table != TABLE).collect())
+    }
+
+    fn event(&self, family: u8, row: &[u8], device: impl Fn(u32) -> Option<String>) -> Option<Event> {
+        let word = |kind| find(row, kind).map(foreign::word);
+        let number = |kind| find(row, kind).and_then(foreign::number);
+        let (table, chain) = (word(TRACE_TABLE)?, word(TRACE_CHAIN)?);
+        let by_rule = number(TRACE_TYPE) == Some(OF_RULE);
+        let verdict = find(row, TRACE_VERDICT).and_then(|nest| foreign::number(find(nest, 1)?));
+        let code = if by_rule { verdict } else { number(TRACE_POLICY).or(verdict) };
+        let rule = find(row, TRACE_RULE).and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)));
+        Some(Event {
+            packet: number(TRACE_ID)?,
+            rule: rule.filter(|_| by_rule),
+            done: done(code),
+            header: find(row, TRACE_NETWORK)
+                .and_then(|network| header(network, find(row, TRACE_TRANSPORT).unwrap_or_default())),
+            mark: number(TRACE_MARK).unwrap_or_default(),
+            oif: number(TRACE_OIF).and_then(device),
+            spot: Spot {
+                kind: kind(family),
+                hook: self.bases.get(&(family, table.clone(), chain.clone())).copied(),
+                table,
+                chain,
+            },
+        })
+    }
+}
+
+fn done(code: Option<u32>) -> Done {
+    match code.map(|code| (code, code & 0xff)) {
+        Some((DROP, _)) => Done::Dropped,
+        Some((ACCEPT, _)) => Done::Accepted,
+        Some((code, STOLEN | QUEUE)) if code < 0x8000_0000 => Done::Taken,
+        _ => Done::Passed,
+    }
+}
+
+/// NFPROTO_…, as nft(8) names tables.
+fn kind(family: u8) -> &'static str {
+    match i32::from(family) {
+        libc::NFPROTO_IPV4 => "ip",
+        libc::NFPROTO_IPV6 => "ip6",
+        libc::NFPROTO_ARP => "arp",
+        libc::NFPROTO_NETDEV => "netdev",
+        libc::NFPROTO_BRIDGE => "bridge",
+        _ => "inet",
+    }
+}
+
+/// Where base chains are called; those of bridges and devices have other hooks.
+fn bases(netlink: &Nfnetlink) -> Result<BTreeMap<(u8, String, String), Hook>> {
+    let rows = netlink.dump_of_any(GET_CHAIN, 0, &[])?.unwrap_or_default();
+    let base = |(family, row): &(u8, Vec<u8>)| {
+        ["ip", "ip6", "inet"].contains(&kind(*family)).then_some(())?;
+        let number = foreign::number(find(find(row, 4)?, 1)?)?;
+        let hook = Hook::ALL.get(usize::try_from(number).ok()?)?;
+        let name = |kind| find(row, kind).map(foreign::word);
+        Some(((*family, name(1)?, name(3)?), *hook))
+    };
+    Ok(rows.iter().filter_map(base).collect())
+}
+
+/// Addresses and ports out of the beginning of an IP packet, and of what it carries.
+pub(super) fn header(network: &[u8], transport: &[u8]) -> Option<Header> {
+    let four = |at: usize| Some(<[u8; 4]>::try_from(network.get(at..at + 4)?).ok()?.into());
+    let six = |at: usize| Some(<[u8; 16]>::try_from(network.get(at..at + 16)?).ok()?.into());
+    let (from, to, protocol) = match network.first()? >> 4 {
+        4 => (four(12)?, four(16)?, *network.get(9)?),
+        6 => (six(8)?, six(24)?, *network.get(6)?),
+        _ => return None,
+    };
+    let port = |at: usize| Some(u16::from_be_bytes(transport.get(at..at + 2)?.try_into().ok()?));
+    let ports = [6, 17].contains(&protocol).then(|| Some((port(0)?, port(2)?))).flatten();
+    Some(Header { from, to, protocol, ports })
+}
+
+/// The table that switches tracing on.
+fn table(sign: Sign) -> [(u16, u16, u8, Vec<u8>); 5] {
+    let create = NLM_F_CREATE;
+    let name = text(1, TABLE);
+    let chain = |chain: &str, priority: i32| {
+        let hook = [attribute(1, &[0; 4]), attribute(2, &priority.to_be_bytes())].concat();
+        [name.clone(), text(3, chain), nested(4, &hook), text(7, "filter")].concat()
+    };
+    let rule = |chain: &str, expressions: &[Vec<u8>]| {
+        [name.clone(), text(2, chain), nested(4, &expressions.concat())].concat()
+    };
+    let owned = [name.clone(), attribute(2, &TABLE_OWNER.to_be_bytes())].concat();
+    [
+        (NEW_TABLE, create, INET, owned),
+        (NEW_CHAIN, create, INET, chain("probe", FIRST)),
+        (NEW_CHAIN, create, INET, chain("answer", TRACKED)),
+        (NEW_RULE, create | NLM_F_APPEND, INET, rule("probe", &probe(sign))),
+        (NEW_RULE, create | NLM_F_APPEND, INET, rule("answer", &answer(sign))),
+    ]
+}
+
+/// `iif HOST-END meta l4proto PROTOCOL @th,0,16 PORT meta nftrace set 1`
+fn probe(sign: Sign) -> Vec<Vec<u8>> {
+    let at: u32 = if sign.protocol == Protocol::Icmp { 4 } else { 0 };
+    let load = [number(1, REGISTER), number(2, TRANSPORT_HEADER), number(3, at), number(4, 2)].concat();
+    vec![
+        meta(META_IIF),
+        compare(&sign.iif.to_ne_bytes()),
+        meta(META_L4PROTO),
+        compare(&[sign.number()]),
+        expression("payload", &load),
+        compare(&sign.source.to_be_bytes()),
+        one(),
+        switch_on(),
+    ]
+}
+
+/// `ct direction reply ct original protocol PROTOCOL ct original proto-src PORT meta nftrace set 1`
+fn answer(sign: Sign) -> Vec<Vec<u8>> {
+    let original =
+        |key| expression("ct", &[number(1, REGISTER), number(2, key), attribute(3, &[0])].concat());
+    vec![
+        expression("ct", &[number(1, REGISTER), number(2, CT_DIRECTION)].concat()),
+        compare(&[1]),
+        original(CT_PROTOCOL),
+        compare(&[sign.number()]),
+        original(CT_PROTO_SRC),
+        compare(&sign.source.to_be_bytes()),
+        one(),
+        switch_on(),
+    ]
+}
+
+fn number(kind: u16, value: u32) -> Vec<u8> {
+    attribute(kind, &value.to_be_bytes())
+}
+
+fn expression(name: &str, data: &[u8]) -> Vec<u8> {
+    nested(1, &[text(1, name), nested(2, data)].concat())
+}
+
+fn meta(key: u32) -> Vec<u8> {
+    expression("meta", &[number(2, key), number(1, REGISTER)].concat())
+}
+
+fn compare(value: &[u8]) -> Vec<u8> {
+    let equal = 0;
+    expression("cmp", &[number(1, REGISTER), number(2, equal), nested(3, &attribute(1, value))].concat())
+}
+
+fn one() -> Vec<u8> {
+    expression("immediate", &[number(1, REGISTER), nested(2, &attribute(1, &[1]))].concat())
+}
+
+fn switch_on() -> Vec<u8> {
+    expression("meta", &[number(2, META_NFTRACE), number(3, REGISTER)].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts() {
+        let cases = [(Some(0), Done::Dropped), (Some(1), Done::Accepted), (Some(0x0001_0003), Done::Taken)];
+        for (code, what) in cases {
+            assert_eq!(done(code), what);
+        }
+        // NFT_JUMP, NFT_CONTINUE, and none.
+        for code in [Some((-3_i32).cast_unsigned()), Some((-1_i32).cast_unsigned()), None] {
+            assert_eq!(done(code), Done::Passed);
+        }
+    }
+
+    #[test]
+    fn headers_that_are_cut_off_are_none() {
+        let network: Vec<u8> =
+            [&[0x45, 0, 0, 40, 0, 0, 0, 0, 2, 6, 0, 0][..], &[10, 0, 0, 1, 192, 0, 2, 1]].concat();
+        let whole = header(&network, &[0x12, 0x34, 0, 80]).unwrap();
+        assert_eq!((whole.ports, whole.to.to_string().as_str()), (Some((0x1234, 80)), "192.0.2.1"));
+        for end in 0..network.len() {
+            assert_eq!(header(&network[..end], &[]), None);
+        }
+        assert_eq!(header(&network, &[0x12]).unwrap().ports, None);
+    }
+}

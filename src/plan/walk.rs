@@ -1,0 +1,378 @@
+//! What became of a probe: the steps of its way as people read them, and what went wrong on it.
+//!
+//! # Theory of operation
+//!
+//! A packet of a namespace comes by the hooks prerouting, forward and postrouting, and leaves by the device of its way out.
+//! nsnat has chains in all three, so each hook that the probe reached is seen in the trace. Where the trace ends before the
+//! packet left, the last rule or policy that dropped it is the culprit; where none did, the place where it ends says
+//! which part of the kernel has it: between prerouting and forward is routing, after postrouting come IPsec, traffic
+//! control and the neighbour. For these, what observation knows of the host (`known`: the problems that `status` tells)
+//! names the cause.
+
+use super::desired;
+use super::line::rule_text;
+use super::precedence;
+use crate::model::trace::{Done, Event, Header, Heard, Hook, Spot, Trace};
+use crate::model::{Egress, Journal, Observed, Way};
+use serde::Serialize;
+use std::net::SocketAddr;
+
+/// Where a probe went, and whether that is right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Walk {
+    /// What is told of each part of the way: its name, and the facts.
+    pub steps: Vec<(&'static str, String)>,
+    /// What is wrong; none: it went where it should.
+    pub fault: Option<Fault>,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// What happened to the probe.
+    pub what: String,
+    /// The rule or the chain that did it.
+    pub culprit: Option<Suspect>,
+    /// What helps.
+    pub cure: String,
+}
+
+/// A rule or a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Suspect {
+    /// Where it is.
+    pub spot: Spot,
+    /// The rule's handle; none: the policy of the chain.
+    pub rule: Option<u64>,
+}
+
+/// What the host is, and what is wrong with it as far as that can be seen without a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Host<'a> {
+    /// What is up.
+    pub journal: &'a Journal,
+    /// The egress of the namespace.
+    pub egress: &'a Egress,
+    /// What is.
+    pub observed: &'a Observed,
+    /// Problems of the namespace, as `status` tells them.
+    pub known: &'a [String],
+}
+
+/// Follows a probe.
+pub fn walk(trace: &Trace, host: Host<'_>) -> Walk {
+    let first = trace.events.first().map(|event| event.packet);
+    let (own, answers): (Vec<&Event>, Vec<&Event>) =
+        trace.events.iter().partition(|event| Some(event.packet) == first);
+    let seen = Seen { trace, own, answers, host };
+    Walk { steps: seen.steps(), fault: seen.fault() }
+}
+
+struct Seen<'a> {
+    trace: &'a Trace,
+    /// What happened to the probe itself.
+    own: Vec<&'a Event>,
+    /// What happened to what answered it.
+    answers: Vec<&'a Event>,
+    host: Host<'a>,
+}
+
+impl Seen<'_> {
+    fn steps(&self) -> Vec<(&'static str, String)> {
+        let trace = self.trace;
+        let from = trace.source.map_or_else(String::new, |source| format!("{source} → "));
+        let mut out =
+            vec![("probe", format!("{from}{}, for two hops: no further than the gateway", trace.goal))];
+        if let Some(first) = self.headers().first()
+            && let Some(last) = self.headers().last()
+        {
+            if first.to != last.to || first.ports.map(|p| p.1) != last.ports.map(|p| p.1) {
+                out.push(("rewritten", format!("{} → {}", destination(first), destination(last))));
+            }
+            out.push(("mark", format!("{:#x}", desired::egress_mark(self.host.journal, self.host.egress))));
+        }
+        out.extend(self.routed());
+        for hook in [Hook::Prerouting, Hook::Input, Hook::Forward, Hook::Postrouting] {
+            out.extend(self.chains(hook).map(|chains| (name(hook), chains)));
+        }
+        if let Some(source) = self.new_source() {
+            out.push((
+                "source",
+                format!("{} → {source}", trace.source.map_or_else(String::new, |source| source.to_string())),
+            ));
+        }
+        if !trace.left.is_empty() {
+            out.push(("left by", trace.left.join(", ")));
+        }
+        if self.own.iter().any(|event| event.spot.hook == Some(Hook::Postrouting))
+            || trace.heard != Heard::Nothing
+        {
+            out.push(("answer", self.answer()));
+        }
+        out
+    }
+
+    fn headers(&self) -> Vec<&Header> {
+        self.own.iter().filter_map(|event| event.header.as_ref()).collect()
+    }
+
+    fn routed(&self) -> Vec<(&'static str, String)> {
+        let Some(route) = &self.trace.route else { return Vec::new() };
+        let Host { journal, egress, observed, .. } = self.host;
+        let to = self.headers().last().map_or(self.trace.goal.address, |header| header.to);
+        let rule = precedence::leading(route.table, to, journal, egress, observed);
+        let via = route.gateway.map_or_else(|| "directly".to_owned(), |gateway| format!("via {gateway}"));
+        let dev = route.dev.as_deref().unwrap_or("no device");
+        let mut out: Vec<_> = rule.map(|rule| ("rule", rule_text(rule))).into_iter().collect();
+        out.push(("route", format!("table {}: {via}, {dev}", route.table)));
+        out
+    }
+
+    /// The base chains of a hook that it came by, those of others by name.
+    fn chains(&self, hook: Hook) -> Option<String> {
+        let mut names: Vec<String> = Vec::new();
+        for event in self.own.iter().filter(|event| event.spot.hook == Some(hook)) {
+            let spot = &event.spot;
+            let name = if spot.is_ours() {
+                "nsnat".to_owned()
+            } else {
+                format!("{} {} {}", spot.kind, spot.table, spot.chain)
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
+    /// The source that it left with, where that is another than before.
+    fn new_source(&self) -> Option<std::net::IpAddr> {
+        let last = self.headers().last()?.from;
+        (Some(last) != self.trace.source).then_some(last)
+    }
+
+    fn answer(&self) -> String {
+        let by = self.trace.by.map_or_else(|| "an answer".to_owned(), |by| by.to_string());
+        match self.trace.heard {
+            Heard::Nothing => "none within 0.9 s".into(),
+            Heard::HopLimit => format!("{by}: the hop limit is used up; it got as far as it should"),
+            Heard::Answer => "the destination itself answers".into(),
+            Heard::Reset => "the connection was refused".into(),
+            Heard::Unreachable => format!("{by}: the destination cannot be reached"),
+        }
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        if let Some(why) = &self.trace.unsent {
+            return Some(self.known(
+                format!("the namespace cannot send it: {why}"),
+                "has it an address of that family? nsnat status",
+            ));
+        }
+        if let Some(event) = self.own.iter().rfind(|event| matches!(event.done, Done::Dropped | Done::Taken))
+        {
+            return Some(self.stopped(event, "the probe"));
+        }
+        let reached = |hook| self.own.iter().any(|event| event.spot.hook == Some(hook));
+        if reached(Hook::Input) {
+            return self.caught();
+        }
+        if self.own.is_empty() {
+            return Some(self.known(
+                "nothing of it came in by the host's end of the namespace".into(),
+                "look for tc(8) filters and netdev chains on that device",
+            ));
+        }
+        if !reached(Hook::Forward) {
+            let look = "look for rules that refuse (ip rule), and at rp_filter and log_martians";
+            // A packet that somebody gave to a socket (TPROXY) is never forwarded.
+            let culprit = self.by_others(Hook::Prerouting);
+            return Some(Fault { culprit, ..self.known("the host did not route it".into(), look) });
+        }
+        if !reached(Hook::Postrouting) {
+            return Some(self.known(
+                "it was lost after nsnat's guard let it through".into(),
+                "nft cannot see the rules of iptables-legacy: iptables-legacy -L FORWARD -v",
+            ));
+        }
+        self.outside()
+    }
+
+    /// It is past all that nf_tables sees.
+    fn outside(&self) -> Option<Fault> {
+        let way = self.host.egress.way.as_ref()?;
+        if self.trace.left.is_empty() {
+            return Some(self.known(
+                format!("nftables let it through, and it did not leave by {}", way.dev),
+                "look for IPsec policies (ip xfrm policy), tc(8) filters and netdev chains on that device",
+            ));
+        }
+        if let Some(dev) = self.trace.left.iter().find(|dev| **dev != way.dev) {
+            return Some(self.known(format!("it left by {dev}, and its way out is {}", way.dev), "nsnat up"));
+        }
+        if let Some(fault) = self.foreign_source(way) {
+            return Some(fault);
+        }
+        if self.trace.heard != Heard::Nothing {
+            return None;
+        }
+        if let Some(event) =
+            self.answers.iter().find(|event| matches!(event.done, Done::Dropped | Done::Taken))
+        {
+            return Some(self.stopped(event, "the answer"));
+        }
+        if self.trace.arrived.is_some() || !self.answers.is_empty() {
+            return Some(self.known(
+                "an answer arrived, and it did not reach the namespace".into(),
+                "look at rp_filter, tc(8) filters and netdev chains on the way back",
+            ));
+        }
+        // A router may keep silent about hop limits; one that does not even answer ARP is known.
+        (!self.host.known.is_empty()).then(|| self.known("nobody answered".into(), ""))
+    }
+
+    /// Its source was rewritten by others.
+    fn foreign_source(&self, way: &Way) -> Option<Fault> {
+        let source = self.new_source()?;
+        let on_device = |address: &crate::model::Address| address.net.ip() == source;
+        let known = way.sources.contains(&source) || self.host.observed.host.addresses.iter().any(on_device);
+        (!known).then(|| Fault {
+            what: format!("its source was rewritten to {source}, which is no address of this host"),
+            culprit: self.by_others(Hook::Postrouting),
+            cure: "leave what comes from nsn-* devices out of that rule".into(),
+        })
+    }
+
+    /// It was delivered to the host itself.
+    fn caught(&self) -> Option<Fault> {
+        let to = self.headers().last()?.to;
+        let of_host = |address: &crate::model::Address| address.net.ip() == to;
+        let local = to.is_loopback() || self.host.observed.host.addresses.iter().any(of_host);
+        if to == self.trace.goal.address && local {
+            return None;
+        }
+        let expected = |server: &SocketAddr| server.ip() == to;
+        if self.members().any(|member| {
+            member.dns.servers.iter().any(expected) || member.dns.rewrites.iter().any(|r| r.new.ip() == to)
+        }) {
+            return None;
+        }
+        Some(Fault {
+            what: format!("it was caught by a program on this host, and not sent to {}", self.trace.goal),
+            culprit: self.by_others(Hook::Prerouting),
+            cure: "leave what comes from nsn-* devices out of that rule".into(),
+        })
+    }
+
+    /// The last rule of others that took it in a hook.
+    fn by_others(&self, hook: Hook) -> Option<Suspect> {
+        let theirs =
+            |event: &&&Event| event.spot.hook == Some(hook) && event.rule.is_some() && !event.spot.is_ours();
+        self.own.iter().rfind(theirs).map(|event| suspect(event))
+    }
+
+    fn members(&self) -> impl Iterator<Item = &crate::model::Member> {
+        desired::members(self.host.journal, self.host.egress)
+    }
+
+    /// A rule or a policy ended it.
+    fn stopped(&self, event: &Event, whom: &str) -> Fault {
+        if event.spot.is_ours() {
+            return self.refused(event);
+        }
+        let how = match (event.done, event.rule) {
+            (Done::Taken, _) => "was handed to a program",
+            (_, Some(_)) => "was dropped by a rule",
+            (_, None) => "was dropped by the policy of a chain",
+        };
+        let cure = match self.host.known.first() {
+            Some(known) => known.clone(),
+            None => "let it accept what comes from, and goes to, devices of group 0x6e736e (nsn-*)".into(),
+        };
+        Fault { what: format!("{whom} {how} that is not nsnat's"), culprit: Some(suspect(event)), cure }
+    }
+
+    /// nsnat's own table refused it: which chain says why.
+    fn refused(&self, event: &Event) -> Fault {
+        let before = self
+            .own
+            .iter()
+            .rfind(|own| own.spot.is_ours() && !["refuse", "mark_out"].contains(&own.spot.chain.as_str()));
+        let chain = before.map_or(event.spot.chain.as_str(), |before| before.spot.chain.as_str());
+        let refused = REFUSALS.iter().find(|(name, ..)| *name == chain);
+        let (what, cure) =
+            refused.map_or(("nsnat's guard refused it", "nsnat status"), |(_, what, cure)| (what, cure));
+        let by = event.oif.as_ref().map_or_else(String::new, |oif| format!(" (it would have left by {oif})"));
+        let what = format!("{what}{by}");
+        match self.by_others(Hook::Prerouting).filter(|_| ["told", "arrivals"].contains(&chain)) {
+            Some(culprit) => Fault { what, culprit: Some(culprit), cure: cure.to_owned() },
+            None => self.known(what, cure),
+        }
+    }
+
+    /// What observation says about it, or else where to look.
+    fn known(&self, what: String, look: &str) -> Fault {
+        let cure = self.host.known.first().cloned().unwrap_or_else(|| look.to_owned());
+        Fault { what, culprit: None, cure }
+    }
+}
+
+/// Chains of nsnat's table that refuse: why, and what helps.
+const REFUSALS: [(&str, &str, &str); 7] = [
+    (
+        "dns_every",
+        "a DNS query that cannot be rewritten is refused, because this namespace asks its own servers only",
+        "nsnat dns NAME set with a server of that family",
+    ),
+    (
+        "dns_refuse",
+        "the configuration refuses this kind of DNS",
+        "take it out of block = [...] of this namespace, then: nsnat up",
+    ),
+    (
+        "no_route",
+        "there is no route by its way out at the moment",
+        "is the device up, and has it an address? nsnat status",
+    ),
+    (
+        "dead_end",
+        "there is no route by its way out at the moment",
+        "is the device up, and has it an address? nsnat status",
+    ),
+    (
+        "told",
+        "NAT of others led it elsewhere",
+        "leave what comes from nsn-* devices out of that rule, or load it at a later priority than -199",
+    ),
+    (
+        "arrivals",
+        "a program on this host would have caught it (TPROXY)",
+        "leave what comes from nsn-* devices out of that program's rules",
+    ),
+    (
+        "outwards",
+        "nsnat's guard refused it: that is no way out of this namespace",
+        "look for rules before nsnat's (ip rule), then: nsnat up",
+    ),
+];
+
+fn suspect(event: &Event) -> Suspect {
+    Suspect { spot: event.spot.clone(), rule: event.rule }
+}
+
+fn name(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Prerouting => "prerouting",
+        Hook::Input => "input",
+        Hook::Forward => "forward",
+        Hook::Output => "output",
+        Hook::Postrouting => "postrouting",
+    }
+}
+
+fn destination(header: &Header) -> String {
+    match header.ports {
+        Some((_, port)) => SocketAddr::new(header.to, port).to_string(),
+        None => header.to.to_string(),
+    }
+}

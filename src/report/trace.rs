@@ -1,0 +1,83 @@
+//! `nsnat trace`.
+
+use crate::model::Name;
+use crate::model::trace::{Heard, Trace};
+use crate::plan::{Fault, Suspect, Walk};
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// A probe, its way, and the text of the rule that stopped it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The namespace.
+    pub name: Name,
+    /// What was seen.
+    pub trace: Trace,
+    /// What it means.
+    pub walk: Walk,
+    /// The culprit's text, as nft lists it.
+    pub rule: Option<String>,
+}
+
+/// For programs.
+pub fn json(told: &Told) -> Value {
+    let steps = told.walk.steps.iter().map(|(name, text)| json!({ "step": name, "text": text }));
+    json!({
+        "version": 1,
+        "namespace": told.name,
+        "to": told.trace.goal.address,
+        "protocol": told.trace.goal.protocol,
+        "right": told.walk.fault.is_none(),
+        "steps": steps.collect::<Vec<_>>(),
+        "fault": told.walk.fault.as_ref().map(|fault| json!({
+            "what": fault.what,
+            "culprit": fault.culprit.as_ref().map(|suspect| place(suspect, told.rule.as_deref())),
+            "cure": fault.cure,
+        })),
+        "left_by": told.trace.left,
+        "heard": told.trace.heard,
+        "answered_by": told.trace.by,
+        "events": told.trace.events,
+    })
+}
+
+/// For people.
+pub fn text(told: &Told, colour: bool) -> String {
+    let mut out = String::new();
+    let width = told.walk.steps.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    for (name, text) in &told.walk.steps {
+        let _ = writeln!(out, "{name:width$}  {text}");
+    }
+    out.push_str(&verdict(told, colour));
+    out
+}
+
+fn verdict(told: &Told, colour: bool) -> String {
+    let paint = |shade: AnsiColor, text: &str| {
+        let style = if colour { Style::new().fg_color(Some(shade.into())) } else { Style::new() };
+        format!("{style}{text}{style:#}")
+    };
+    let Some(Fault { what, culprit, cure }) = &told.walk.fault else {
+        let silent = told.trace.heard == Heard::Nothing && !told.trace.left.is_empty();
+        let more = if silent { "; nobody answered, as routers may do" } else { "" };
+        return format!("{}{more}\n", paint(AnsiColor::Green, "it went where it should"));
+    };
+    let mut out = format!("{}\n", paint(AnsiColor::Red, what));
+    if let Some(suspect) = culprit {
+        let _ = writeln!(out, "  by {}", place(suspect, told.rule.as_deref()));
+    }
+    if !cure.is_empty() {
+        let _ = writeln!(out, "  {cure}");
+    }
+    out
+}
+
+fn place(suspect: &Suspect, text: Option<&str>) -> String {
+    let spot = &suspect.spot;
+    match (text, suspect.rule) {
+        (Some(text), _) => format!("{spot}: {text}"),
+        (None, Some(handle)) => format!("{spot}, rule {handle}"),
+        (None, None) => format!("the policy of {spot}"),
+    }
+}

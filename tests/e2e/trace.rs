@@ -1,0 +1,202 @@
+//! `nsnat trace` names what stops a packet, or leads it elsewhere; and nothing of it stays.
+
+use crate::lab::Lab;
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.declare(
+        "[namespace.slow]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]\ndns = [\"$LAB_NEW\", \"$LAB_NEW6\"]",
+    );
+    lab.ok("nsnat up -q");
+    lab
+}
+
+/// The trace is wrong, and its text has all of these.
+#[track_caller]
+fn names(lab: &Lab, goal: &str, all: &[&str]) {
+    let output = lab.sh(&format!("nsnat trace slow {goal}"));
+    assert_eq!(output.status, 1, "{output}");
+    for text in all {
+        assert!(output.stdout.contains(text), "{text}: {output}");
+    }
+    assert!(output.stdout.lines().count() <= 18, "{output}");
+}
+
+/// It gets out; whoever answers.
+#[track_caller]
+fn is_right(lab: &Lab, goal: &str) {
+    let output = lab.sh(&format!("nsnat trace slow {goal}"));
+    assert!(output.status == 0 && output.stdout.contains("it went where it should"), "{output}");
+}
+
+#[test]
+fn a_host_on_which_nothing_is_wrong() {
+    let lab = lab();
+    let before = lab.ok("settled");
+    let output = lab.sh("nsnat trace slow");
+    assert_eq!(output.status, 0, "{output}");
+    assert!(output.stdout.lines().count() <= 15, "{output}");
+    let table = "lookup 213001";
+    for text in
+        [table, "via 192.168.1.254, eth0", "left by      eth0", "192.168.1.254: the hop limit is used up"]
+    {
+        assert!(output.stdout.contains(text), "{text}: {output}");
+    }
+    for goal in ["[2001:db8::1]:443", "2001:db8::1", "198.51.100.80:80", "8.8.8.8/udp", "192.0.2.1"] {
+        is_right(&lab, goal);
+    }
+    let rewritten = lab.ok("nsnat trace slow 8.8.8.8:53");
+    assert!(rewritten.contains("8.8.8.8:53 → 198.51.100.53:53"), "{rewritten}");
+    lab.says(
+        "nsnat trace slow 192.0.2.1:80 -o json | jq -r '.version, .right, .left_by[], .fault'",
+        "1\ntrue\neth0\nnull",
+    );
+    lab.says("settled", &before);
+    lab.fails(1, "nsnat trace nothing");
+    lab.fails(2, "nsnat trace slow example.com");
+}
+
+/// The wire agrees: the probe reaches the slow router, and nothing of it the internet.
+#[test]
+fn the_probe_ends_at_the_gateway() {
+    let lab = lab();
+    lab.ok("capture slow \"tcp dst port 81 or tcp dst port 80\" >/run/lab/id; capture inet \"dst host 198.51.100.80\" >/run/lab/far");
+    is_right(&lab, "198.51.100.80:81");
+    lab.ok("nsnat exec slow whoami4");
+    let (near, far) = (lab.ok("captured $(cat /run/lab/id)"), lab.ok("captured $(cat /run/lab/far)"));
+    assert!(near.contains("198.51.100.80.81"), "{near}");
+    assert!(far.contains("198.51.100.80.80") && !far.contains("198.51.100.80.81"), "{far}");
+}
+
+/// Chains of others, in both families, with and without a policy.
+#[test]
+fn rules_that_drop() {
+    let lab = lab();
+    for (family, goal) in [("ip", "192.0.2.1:80"), ("ip6", "[2001:db8::1]:80"), ("inet", "")] {
+        for (hook, priority) in [("forward", 5), ("prerouting", -150), ("postrouting", 0)] {
+            lab.ok(&format!(
+                "nft -f - <<'END'
+table {family} theirs {{
+chain a {{ type filter hook {hook} priority {priority}; jump b; }}
+chain b {{ tcp dport 80 drop comment \"no web\"; }}
+}}
+END"
+            ));
+            names(
+                &lab,
+                goal,
+                &[
+                    "dropped by a rule that is not nsnat's",
+                    &format!("table {family} theirs, chain b: tcp dport 80 drop comment \"no web\""),
+                ],
+            );
+            lab.ok(&format!("nft delete table {family} theirs"));
+        }
+    }
+    lab.ok("nft 'table ip theirs { chain a { type filter hook postrouting priority 0; policy drop; udp dport 7 accept; icmp type time-exceeded accept; }; }'");
+    names(&lab, "192.0.2.1:80", &["the policy of table ip theirs, chain a"]);
+    is_right(&lab, "192.0.2.1:7/udp");
+    lab.ok("nft delete table ip theirs");
+    lab.ok("iptables -w -I FORWARD -p tcp --dport 80 -j REJECT");
+    names(&lab, "", &["table ip filter, chain FORWARD: ", "reject"]);
+    is_right(&lab, "[2001:db8::1]:80");
+    lab.ok("iptables -w -F");
+    is_right(&lab, "192.0.2.1:80");
+}
+
+/// What comes back is followed, too.
+#[test]
+fn rules_that_drop_answers() {
+    let lab = lab();
+    lab.ok("nft 'table inet theirs { chain a { type filter hook forward priority 5; icmp type time-exceeded drop; icmpv6 type time-exceeded drop; }; }'");
+    for goal in ["192.0.2.1:80", "[2001:db8::1]:80"] {
+        names(
+            &lab,
+            goal,
+            &["the answer was dropped by a rule", "table inet theirs, chain a: icmp", "time-exceeded drop"],
+        );
+    }
+}
+
+#[test]
+fn nat_of_others() {
+    let lab = lab();
+    // As early as nsnat's, and loaded later.
+    lab.ok("nft 'table ip theirs { chain a { type nat hook prerouting priority -199; tcp dport 80 redirect to :8080; }; }'");
+    names(
+        &lab,
+        "",
+        &["NAT of others led it elsewhere", "table ip theirs, chain a: tcp dport 80 redirect to :8080"],
+    );
+    is_right(&lab, "192.0.2.1:81");
+    lab.ok("nft delete table ip theirs; nft 'table ip theirs { chain a { type nat hook prerouting priority -199; tcp dport 80 dnat to 192.168.1.20; }; }'");
+    names(&lab, "192.0.2.1:80", &["NAT of others led it elsewhere", "dnat to 192.168.1.20"]);
+    lab.ok("nft delete table ip theirs; nft 'table ip theirs { chain a { type nat hook postrouting priority -199; oifname eth0 snat to 192.168.1.99; }; }'");
+    names(
+        &lab,
+        "192.0.2.1:80",
+        &["its source was rewritten to 192.168.1.99", "table ip theirs, chain a: ", "snat to 192.168.1.99"],
+    );
+    // Later than nsnat's, none of it matters.
+    lab.ok("nft delete table ip theirs; nft 'table ip theirs { chain a { type nat hook prerouting priority -100; tcp dport 80 redirect to :8080; }; }'");
+    is_right(&lab, "192.0.2.1:80");
+}
+
+/// A program that takes packets for others.
+#[test]
+fn tproxy() {
+    let lab = lab();
+    lab.ok("socat TCP4-LISTEN:8080,reuseaddr,fork,ip-transparent SYSTEM:'echo proxy' >/dev/null 2>&1 &
+        until (($(ss -Hlnt 'sport = :8080' | wc -l))); do sleep 0.02; done
+        nft 'table ip theirs { chain a { type filter hook prerouting priority mangle; tcp dport 80 tproxy to :8080; }; }'");
+    names(&lab, "", &["did not route it", "table ip theirs, chain a: ", "tproxy to :8080"]);
+}
+
+#[test]
+fn rules_of_routing() {
+    let lab = lab();
+    lab.ok("ip route add default via $LAB_FAST dev eth0 table 77; ip rule add pref 3 iif nsn-slow lookup 77");
+    names(&lab, "192.0.2.1:80", &["guard refused it", "lookup 77; give it"]);
+    lab.ok("ip rule del pref 3; ip rule add pref 3 iif nsn-slow prohibit");
+    names(&lab, "192.0.2.1:80", &["prohibit"]);
+    lab.ok("ip rule del pref 3");
+    is_right(&lab, "192.0.2.1:80");
+    lab.ok("ip link set eth0 down");
+    names(&lab, "192.0.2.1:80", &["no route", "eth0 is down"]);
+}
+
+/// Past what nf_tables sees, and before it.
+#[test]
+fn devices() {
+    let lab = lab();
+    for (dev, hook, told) in [
+        ("eth0", "egress", "table netdev theirs, chain a: tcp dport 80 drop"),
+        ("nsn-slow", "ingress", "nothing of it came in"),
+        ("eth0", "ingress", "an answer arrived"),
+    ] {
+        lab.ok(&format!("nft 'table netdev theirs {{ chain a {{ type filter hook {hook} device {dev} priority 0; tcp dport 80 drop; icmp type time-exceeded drop; }}; }}'"));
+        names(&lab, "192.0.2.1:80", &[told]);
+        lab.ok("nft delete table netdev theirs");
+        is_right(&lab, "192.0.2.1:80");
+    }
+}
+
+#[test]
+fn a_gateway_that_is_not_there() {
+    let lab = Lab::new();
+    lab.ok("nsnat -q add slow --gateway 192.168.1.77 2>/dev/null");
+    names(&lab, "192.0.2.1:80", &["did not leave by eth0", "the gateway 192.168.1.77 does not answer"]);
+}
+
+/// Killed at work, it leaves no table: that goes with its owner.
+#[test]
+fn killed_it_leaves_nothing() {
+    let lab = Lab::new();
+    lab.ok("nsnat -q add slow --gateway 192.168.1.77 2>/dev/null");
+    let before = lab.ok("settled");
+    lab.ok("nsnat trace slow 192.0.2.1:80 >/dev/null 2>&1 & id=$!
+        until nft list tables | grep -q nsnat-trace; do kill -0 $id; done
+        kill -KILL $id; wait $id || true
+        while nft list tables | grep -q nsnat-trace; do sleep 0.02; done");
+    lab.says("settled", &before);
+}
