@@ -15,6 +15,29 @@ use crate::model::{Egress, Journal, Member, Name, Netns, Observed, Pass, Target}
 use crate::plan::{self, Action, Place};
 use std::collections::BTreeSet;
 
+/// What is, without a lock and without a trace of the look. Where another nsnat changed something meanwhile, it is looked
+/// at again.
+pub(super) fn look(context: &Context<'_>, names: &[&Name], depth: Depth) -> Result<Observed> {
+    const TRIES: usize = 5;
+    let mut kernel = Kernel::open_to_look()?;
+    for _ in 0..TRIES {
+        let mut observed = kernel.observe(names, depth)?;
+        if let Some(namespace) = observed.elsewhere() {
+            return Err(elsewhere(namespace));
+        }
+        if observed.journal == files::read_journal()? {
+            if files::is_locked() {
+                context
+                    .note("another nsnat changes something at this moment; what follows may be half of it");
+            }
+            observed.note_numbers();
+            plan::recall(&mut observed);
+            return Ok(observed);
+        }
+    }
+    Err(Error::new("look", "what is up changes faster than it can be read").hint("try again"))
+}
+
 /// Access to the kernel, alone.
 pub(super) struct Session<'a> {
     context: &'a Context<'a>,

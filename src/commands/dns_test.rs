@@ -1,9 +1,9 @@
 //! `nsnat dns NAME test`: who answers, over every path.
 
-use super::{Context, apply::Session};
+use super::{Context, apply};
 use crate::enter::{self, View};
 use crate::error::{Error, Result};
-use crate::kernel;
+use crate::kernel::{self, Depth};
 use crate::model::{DnsMode, Name, Probe, Transport, dnsaddr};
 use crate::plan;
 use crate::report::dns::{self as report, Socket, Tests, Tried};
@@ -29,7 +29,8 @@ const HARD_CODED: [IpAddr; 2] = [
 const PRIVATE_PORT: u16 = 853;
 
 pub(super) fn run(context: &Context<'_>, name: &Name, host: &str) -> Result<ExitCode> {
-    let observed = Session::begin(context, "dns test")?.observe(&[name])?;
+    super::need_root("dns test")?;
+    let observed = apply::look(context, &[name], Depth::All)?;
     let member = observed.journal.members.get(name).ok_or_else(|| {
         Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}"))
     })?;

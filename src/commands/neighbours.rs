@@ -7,6 +7,7 @@ use crate::plan;
 use std::collections::BTreeSet;
 
 /// Those of the next hops of some namespaces that do not answer.
+#[derive(Default)]
 pub(super) struct Silent(BTreeSet<Neighbour>);
 
 impl Silent {

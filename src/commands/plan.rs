@@ -1,7 +1,8 @@
 //! `nsnat plan`.
 
-use super::{Context, apply::Session, config};
+use super::{Context, apply, config};
 use crate::error::Result;
+use crate::kernel::Depth;
 use crate::model::Name;
 use crate::plan;
 use serde_json::{Value, json};
@@ -12,7 +13,8 @@ const SOMETHING: u8 = 2;
 
 pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<ExitCode> {
     let config = config::open(context)?;
-    let observed = Session::begin(context, "plan")?.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
+    super::need_root("plan")?;
+    let observed = apply::look(context, &config.namespaces.keys().collect::<Vec<_>>(), Depth::All)?;
     let goal = config::goal(context, &config, names, &observed)?;
     let actions = plan::actions(&goal, &observed);
     if context.json() {

@@ -1,10 +1,10 @@
 //! `nsnat status`.
 
 use super::neighbours::Silent;
-use super::{Context, apply::Session, config};
+use super::{Context, apply, config};
 use crate::config::Config;
 use crate::error::Result;
-use crate::kernel::{members, netns};
+use crate::kernel::{Depth, crowds, netns};
 use crate::model::{DnsMode, Journal, Link, Member, Name, Netns, Observed, Way};
 use crate::plan;
 use crate::report::{self, State, Status};
@@ -12,15 +12,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn run(context: &Context<'_>, name: Option<&Name>) -> Result<()> {
     let config = config::open(context)?;
-    let observed =
-        Session::begin(context, "status")?.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
+    let root = nix::unistd::geteuid().is_root();
+    let depth = if root { Depth::All } else { Depth::Outside };
+    let observed = apply::look(context, &config.namespaces.keys().collect::<Vec<_>>(), depth)?;
     let up = observed.journal.members.keys().chain(observed.orphans());
     let known: BTreeSet<&Name> = config.namespaces.keys().chain(up).collect();
     if let Some(name) = name.filter(|name| !known.contains(name)) {
         return Err(super::unknown(name, known.into_iter()));
     }
     let wanted: Vec<_> = known.into_iter().filter(|known| name.is_none_or(|name| name == *known)).collect();
-    let view = View::new(context, &config, &observed, &wanted)?;
+    let view = if root {
+        View::new(context, &config, &observed, &wanted)?
+    } else {
+        context.note("as root, status also looks into the namespaces, at nftables and at the gateways");
+        View::from_outside(&config, &observed)
+    };
     let all: Vec<Status> = wanted.into_iter().map(|name| view.status(name)).collect();
     if context.json() {
         return super::print_json(&report::json(&all));
@@ -44,6 +50,12 @@ pub(super) struct View<'a> {
     refused: BTreeMap<Name, Vec<String>>,
     /// Next hops that do not answer.
     silent: Silent,
+    /// Processes in each network namespace.
+    crowds: BTreeMap<(u64, u64), usize>,
+    /// What stops the packets of all namespaces, in chains of others.
+    stopped: Vec<String>,
+    /// Rules of others before ours, of each egress.
+    shadows: BTreeMap<String, Vec<String>>,
 }
 
 impl<'a> View<'a> {
@@ -65,8 +77,29 @@ impl<'a> View<'a> {
         };
         let goal = goal.as_ref().unwrap_or(&journal);
         let actions = plan::actions(goal, observed);
-        let missing = actions.iter().map(|action| (super::apply::owner(action, goal), action.to_string()));
-        Ok(Self { config, observed, missing: missing.collect(), refused, silent, journal })
+        let missing = actions.iter().map(|action| (apply::owner(action, goal), action.to_string()));
+        let missing = missing.collect();
+        let stopped = plan::stopped(&journal, observed);
+        let told =
+            |egress| plan::shadows(&journal, egress, observed).iter().map(plan::Shadow::problem).collect();
+        let shadows = journal.egresses.iter().map(|(key, egress)| (key.clone(), told(egress))).collect();
+        let outside = Self::from_outside(config, observed);
+        Ok(Self { missing, refused, silent, stopped, shadows, journal, ..outside })
+    }
+
+    /// Without what only root may see.
+    fn from_outside(config: &'a Config, observed: &'a Observed) -> Self {
+        Self {
+            config,
+            observed,
+            journal: plan::refreshed(observed),
+            missing: Vec::new(),
+            refused: BTreeMap::new(),
+            silent: Silent::default(),
+            crowds: crowds(),
+            stopped: Vec::new(),
+            shadows: BTreeMap::new(),
+        }
     }
 
     pub(super) fn status(&self, name: &Name) -> Status {
@@ -104,7 +137,7 @@ impl<'a> View<'a> {
             dns: dns(&member.dns),
             rx_bytes,
             tx_bytes,
-            processes: identity.map_or(0, |identity| members(identity).len()),
+            processes: identity.and_then(|identity| self.crowds.get(&identity)).copied().unwrap_or_default(),
             problems,
             ..empty(name)
         }
@@ -123,8 +156,8 @@ impl<'a> View<'a> {
                 "another namespace has its name, and its processes run on: ip netns del {name}, then nsnat up gives it back"
             ));
         }
-        out.extend(shadows(member, &self.journal, self.observed).map(|shadow| shadow.problem()));
-        out.extend(plan::stopped(&self.journal, self.observed));
+        out.extend(self.shadows.get(&member.egress).into_iter().flatten().cloned());
+        out.extend(self.stopped.iter().cloned());
         let refused = self.refused.get(name).into_iter().flatten();
         out.extend(refused.map(|why| format!("not what is declared, and nsnat up refuses: {why}")));
         out.extend(self.missing(name));

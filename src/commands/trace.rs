@@ -1,9 +1,9 @@
 //! `nsnat trace`.
 
 use super::status::View;
-use super::{Context, apply::Session, config};
+use super::{Context, apply, config};
 use crate::error::{Error, Result};
-use crate::kernel;
+use crate::kernel::{self, Depth};
 use crate::model::trace::{Goal, Protocol};
 use crate::model::{Member, Name, Observed, dnsaddr};
 use crate::plan;
@@ -22,8 +22,8 @@ const USUAL: [Protocol; 4] =
 
 pub(super) fn run(context: &Context<'_>, name: &Name, goal: Option<Goal>) -> Result<ExitCode> {
     let config = config::open(context)?;
-    let observed =
-        Session::begin(context, "trace")?.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
+    super::need_root("trace")?;
+    let observed = apply::look(context, &config.namespaces.keys().collect::<Vec<_>>(), Depth::All)?;
     let Some(member) = observed.journal.members.get(name) else {
         let error = Error::new(format!("namespace {name}"), "it is not up");
         return Err(error.hint(format!("nsnat up {name}")));

@@ -7,6 +7,7 @@ use crate::error::{Context, Error, Result};
 use crate::model::{Journal, Name, Target};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
+use nix::sys::stat::{major, minor};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -70,6 +71,15 @@ fn wait(mut file: File, waiting: &mut Option<impl FnOnce()>) -> Result<Flock<Fil
     }
 }
 
+/// Whether another nsnat holds the lock at this moment, as `/proc/locks` tells everybody (proc(5)).
+pub fn is_locked() -> bool {
+    let Ok(lock) = std::fs::metadata(LOCK) else { return false };
+    let here = format!("{:02x}:{:02x}:{}", major(lock.dev()), minor(lock.dev()), lock.ino());
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    // A line with an arrow is somebody who waits.
+    locks.lines().any(|line| !line.contains("->") && line.split_whitespace().any(|word| word == here))
+}
+
 /// Only one nsnat changes declarations at a time: a file is read, changed and replaced. A lock of its own, taken
 /// before the other one; on a directory that every host has, so that nothing is left of it.
 pub fn lock_declarations() -> Result<Lock> {
@@ -104,7 +114,7 @@ pub fn read_journal() -> Result<Journal> {
 /// Replaces the journal in one step.
 pub fn write_journal(journal: &Journal) -> Result<()> {
     let text = serde_json::to_string_pretty(journal).what(|| JOURNAL)?;
-    replace(Path::new(JOURNAL), &text, 0o600)
+    replace(Path::new(JOURNAL), &text, 0o644)
 }
 
 /// Fails unless there is room for the journal once as it is written, once beside it as it is replaced, and for what

@@ -43,7 +43,7 @@ pub use nix::sys::signal::Signal;
 pub use observe::Depth;
 pub use perform::Step;
 pub use probe::probe;
-pub use processes::{Process, Running, members, netns_of, running};
+pub use processes::{Process, Running, crowds, members, netns_of, running};
 pub use trace::{rule_text, trace};
 pub use traffic::{Traffic, traffic};
 
@@ -77,9 +77,14 @@ struct Inside {
 }
 
 impl Kernel {
-    /// Opens the host's stack: that of the calling thread.
+    /// Opens the host's stack (that of the calling thread), to change it.
     pub fn open() -> Result<Self> {
         nft::check()?;
+        Self::open_to_look()
+    }
+
+    /// Opens it to look only, which takes neither root nor nft(8).
+    pub fn open_to_look() -> Result<Self> {
         let descriptors = limits::Descriptors::raise();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()

@@ -5,7 +5,9 @@ use super::netlink::Netlink;
 use super::nexthop::NextHops;
 use super::{Inside, Kernel, files, gates, netns, resolver, sysctl, table};
 use crate::error::{Context, Result};
-use crate::model::{Journal, Member, Name, Netns, Observed, Stack, numbers, observed::Features, tuning};
+use crate::model::{
+    Gates, Journal, Member, Name, Netns, Observed, Stack, Table, numbers, observed::Features, tuning,
+};
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::route::{RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType};
@@ -69,6 +71,8 @@ pub enum Depth {
     All,
     /// Only those that are named: with hundreds of namespaces, one more costs what the first did.
     Named,
+    /// What everybody may see: neither the namespaces nor nf_tables are looked into.
+    Outside,
 }
 
 impl Kernel {
@@ -77,7 +81,11 @@ impl Kernel {
     pub fn observe(&mut self, names: &[&Name], depth: Depth) -> Result<Observed> {
         let (mut host, names_by_index) = self.runtime.block_on(stack(&self.host, Some(NextHops::dump)))?;
         let journal = files::read_journal()?;
-        let seen = |name: &Name| depth == Depth::All || names.contains(&name);
+        let seen = |name: &Name| match depth {
+            Depth::All => true,
+            Depth::Named => names.contains(&name),
+            Depth::Outside => false,
+        };
         let unseen_links: BTreeSet<&str> =
             journal.members.iter().filter(|(name, _)| !seen(name)).map(|(_, m)| m.link.as_str()).collect();
         let devices = host.links.iter().map(|link| link.name.as_str());
@@ -94,13 +102,16 @@ impl Kernel {
         host.sysctls.extend(tuned);
         let abandoned = abandoned(&journal)?;
         let (nameservers, upstreams) = (resolver::nameservers(), resolver::upstreams(&names_by_index));
-        let gates = gates::observe(&journal)?;
+        let (gates, table) = match depth {
+            Depth::Outside => (Gates::default(), Table::default()),
+            Depth::All | Depth::Named => (gates::observe(&journal)?, table::observe()?),
+        };
         Ok(Observed {
             host,
             gates,
             cookie: self.cookie,
             namespaces,
-            table: table::observe()?,
+            table,
             abandoned,
             journal,
             features: features(),

@@ -1,6 +1,7 @@
 //! Which processes are in which network namespace.
 
 use crate::error::{Context, Result};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -30,6 +31,16 @@ pub fn members(netns: (u64, u64)) -> Vec<Process> {
     let mut members: Vec<Process> = pids().filter(inside).filter_map(describe).collect();
     members.sort_by_key(|process| process.pid);
     members
+}
+
+/// How many processes are in each network namespace, by device and inode number, in one walk. Those that the caller may
+/// not look at are not counted.
+pub fn crowds() -> BTreeMap<(u64, u64), usize> {
+    let mut out = BTreeMap::new();
+    for found in pids().filter_map(|pid| identity(&pid.to_string()).ok()) {
+        *out.entry(found).or_default() += 1;
+    }
+    out
 }
 
 /// A process, as one that somebody else may have to do with.

@@ -27,6 +27,7 @@ mod idempotence;
 mod job;
 mod kill;
 mod leaks;
+mod looking;
 mod neighbours;
 mod plan_lines;
 mod proxy;

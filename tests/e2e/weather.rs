@@ -278,7 +278,7 @@ fn whatever_the_umask_is() {
     let lab = Lab::new();
     lab.ok("umask 077; nsnat add slow --gateway $LAB_SLOW");
     lab.says("stat -c '%a %n' /run/netns /run/nsnat /run/nsnat/ns /etc/nsnat /etc/nsnat/conf.d /etc/nsnat/conf.d/slow.toml /run/nsnat/journal.json",
-        "755 /run/netns\n755 /run/nsnat\n755 /run/nsnat/ns\n755 /etc/nsnat\n755 /etc/nsnat/conf.d\n644 /etc/nsnat/conf.d/slow.toml\n600 /run/nsnat/journal.json");
+        "755 /run/netns\n755 /run/nsnat\n755 /run/nsnat/ns\n755 /etc/nsnat\n755 /etc/nsnat/conf.d\n644 /etc/nsnat/conf.d/slow.toml\n644 /run/nsnat/journal.json");
     lab.says(
         "install -m 755 $(type -P nsnat) /run/lab/bin/; cd /; setpriv --reuid 65534 --clear-groups /run/lab/bin/nsnat list
             nsnat exec slow -u nobody /run/lab/bin/nsnat which",
