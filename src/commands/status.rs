@@ -84,7 +84,7 @@ impl<'a> View<'a> {
             |egress| plan::shadows(&journal, egress, observed).iter().map(plan::Shadow::problem).collect();
         let shadows = journal.egresses.iter().map(|(key, egress)| (key.clone(), told(egress))).collect();
         let outside = Self::from_outside(config, observed);
-        Ok(Self { missing, refused, silent, stopped, shadows, journal, ..outside })
+        Ok(Self { journal, missing, refused, silent, stopped, shadows, ..outside })
     }
 
     /// Without what only root may see.
