@@ -36,6 +36,12 @@ fn router_since(key: &str, now: &BTreeMap<String, String>) -> bool {
         && now.get(ALL4).is_some_and(|value| value == "1")
 }
 
+/// Whether a device forwards IPv6 without a switch of its own, because the host is a router: what is not switched on for
+/// our sake is not kept from others either.
+fn forwarded_by_the_host(key: &str, observed: &Observed) -> bool {
+    key.ends_with("/force_forwarding") && observed.host.sysctls.get(ALL6).is_some_and(|value| value == "1")
+}
+
 /// Devices that forward a family for our sake only: the guard lets nobody else use that.
 pub(super) fn opened(journal: &Journal) -> impl Iterator<Item = (Family, &str)> {
     journal.sysctls.iter().filter(|(_, held)| held.before == "0").filter_map(|(key, _)| forwards(key))
@@ -121,6 +127,7 @@ pub(super) fn note(journal: &mut Journal, observed: &Observed) {
     wanted.extend(uplinks(journal, observed.features).into_iter().map(|key| (key, "1")));
     wanted.extend(towards_servers(journal, observed).map(|key| (key, "1")));
     wanted.extend(marks_that_count(journal, observed).into_iter().map(|key| (key, "1")));
+    wanted.retain(|key, _| !forwarded_by_the_host(key, observed));
     if wanted.contains_key(ALL6) && before(ALL6).as_deref() == Some("0") {
         wanted.extend(listeners(observed, &before));
         wanted.extend(routers(&noted, observed));
