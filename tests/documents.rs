@@ -186,6 +186,8 @@ fn install_and_remove() {
         "644 etc/systemd/system/nsnat.service\n",
         "644 etc/systemd/system/nsnat-heal@.service\n",
         "777 etc/systemd/system/docker.service.wants/nsnat-heal@docker.service\n",
+        "644 etc/systemd/system/nsnat-stopped@.service\n",
+        "777 etc/systemd/system/firewalld.service.wants/nsnat-stopped@firewalld.service\n",
         "644 etc/systemd/network/00-00-nsnat.network\n",
         "755 etc/NetworkManager/dispatcher.d/90-nsnat\n",
         "644 usr/local/share/man/man1/nsnat.1\n",

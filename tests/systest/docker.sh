@@ -22,3 +22,4 @@ started() {
 
 boot
 cycle docker 'systemctl reload docker'
+stopped docker.socket docker

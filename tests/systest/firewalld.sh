@@ -30,3 +30,4 @@ check "panic mode: status says why" 'broken panic' host \
 host 'firewall-cmd -q --panic-off; nsnat up >/dev/null'
 all_well "after panic mode"
 check "nsnat down" '' host 'nsnat -q down'
+stopped firewalld

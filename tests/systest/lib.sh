@@ -306,6 +306,25 @@ cycle() {
 	same "after nsnat down" without after
 }
 
+# stopped UNIT..: while nsnat is up; jobs go on by their ways.
+stopped() {
+	host 'nsnat up >/dev/null'
+	watch_jobs
+	all_well "$* before its stop"
+	host "systemctl stop $*"
+	all_well "$* stopped"
+	unwatch_jobs
+	check "nsnat down" '' host 'nsnat -q down'
+}
+
+# power_off FILE: and what its journal has to say since then.
+power_off() {
+	host 'journalctl --sync; date "+%F %T.%6N" >/var/log/off; systemctl poweroff' >/dev/null 2>&1 || true
+	wait "$nspawn" || true
+	leader='' nspawn=''
+	journalctl -D "$disk/var/log/journal" --no-pager -o cat --since "$(<"$disk/var/log/off")" >"$work/$1"
+}
+
 # Of the scenario: a check of the program's own things, and what is to be done after its first start.
 own() { :; }
 started() { :; }

@@ -3,6 +3,7 @@
 # not let anything be forwarded.
 
 prepare() {
+	mkdir -p "$disk/var/log/journal"
 	put /etc/nftables.conf 755 <<-'END2'
 		#!/usr/sbin/nft -f
 		flush ruleset
@@ -25,3 +26,12 @@ own() {
 
 boot
 cycle nftables 'systemctl reload nftables'
+stopped nftables
+
+# The stop that comes with a shutdown is none that calls for a repair.
+host 'nsnat up >/dev/null; systemctl start nftables'
+all_well "before the shutdown"
+power_off journal
+check "its stop was noticed" 1 grep -c '^Stopped.*after nftables has stopped' "$work/journal"
+check "a repair is refused then" '' grep -q 'nsnat-heal.service.*destructive' "$work/journal"
+check "and there was none" ' (exit status 1)' grep -E '^(Starting|Reloading|Finished|Reloaded) nsnat-heal' "$work/journal"

@@ -23,3 +23,4 @@ all_well "disabled"
 host 'ufw --force enable >/dev/null'
 all_well "enabled by hand"
 check "nsnat down" '' host 'nsnat -q down'
+stopped ufw
