@@ -41,3 +41,22 @@ own() {
 boot
 host 'systemctl start systemd-resolved'
 cycle systemd-networkd 'networkctl reload && networkctl reconfigure eth0 eth1'
+
+# networkd-dispatcher alone repairs: all else that does is stopped.
+host 'systemctl stop nsnat-changed.path nsnat-heal@systemd-networkd; systemctl start networkd-dispatcher; nsnat up >/dev/null'
+all_well "networkd-dispatcher runs"
+watch_jobs
+host 'networkctl down eth1; networkctl up eth1'
+all_well "a link went and came"
+host 'networkctl reconfigure eth0 eth1'
+all_well "reconfigured"
+unwatch_jobs
+
+# udev does not run where it may not write to /sys. Told to look at a device, it says what its rules make of it.
+marks() {
+	host "udevadm test /sys/class/net/$1 2>/dev/null | grep -E '^(NM_UNMANAGED|ID_NET_MANAGED_BY)=' | sort"
+}
+link=$(host "ip -o link | sed -n 's/.*: \\(nsn-[^:@]*\\).*/\\1/p' | head -n 1")
+check "udev leaves $link to nsnat" $'ID_NET_MANAGED_BY=nsnat\nNM_UNMANAGED=1' marks "$link"
+check "and eth0 to whoever has it" '' marks eth0
+check "nsnat down" '' host 'nsnat -q down'
