@@ -48,6 +48,11 @@ fn nftables() {
 }
 
 #[test]
+fn proxies() {
+    run("proxies");
+}
+
+#[test]
 fn router() {
     run("router");
 }
