@@ -281,8 +281,9 @@ asked_by() {
 
 # ---- the programs
 
-readonly flush='for tables in iptables ip6tables; do for table in nat mangle raw; do
-	$tables -t $table -F; $tables -t $table -X; done; done'
+# Whole tables, so that the next start makes them anew, in the same order.
+readonly flush='for family in ip ip6; do for table in nat mangle raw; do
+	nft delete table $family $table 2>/dev/null || true; done; done'
 readonly unload='nft delete table inet proxy 2>/dev/null || nft delete table ip proxy'
 
 redsocks() {
@@ -315,7 +316,8 @@ sshuttle() {
 			--listen='0.0.0.0:0,[::]:0' --ns-hosts=$LAB_OLD,$LAB_OLD6 --to-ns=$LAB_OLD \
 			-r root@$LAB_INET 0/0 ::/0 </dev/null >/dev/null 2>&1
 			until [[ \$(ip netns exec guest socat -u -T 1 TCP4:$LAB_SERVICE:80 - 2>&1) == $LAB_SERVICE ]]; do sleep 0.1; done" \
-			'kill $(cat /run/sshuttle.pid); until ! nft list ruleset 2>/dev/null | grep -q sshuttle; do sleep 0.1; done'
+			'kill $(cat /run/sshuttle.pid); until ! nft list ruleset 2>/dev/null | grep -q sshuttle; do sleep 0.1; done
+			'"$flush"
 	done
 }
 
