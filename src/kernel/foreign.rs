@@ -1,12 +1,13 @@
 //! Chains of others as they read back from nf_tables (include/uapi/linux/netfilter/nf_tables.h), as far as it takes to
 //! know whether they stop everything that they do not know.
 //!
-//! All chains are dumped once, and of the rules only those of base chains on hook forward and of what these jump to
-//! without a condition. Sets are not read: a host may have some of a hundred thousand elements.
+//! All chains are dumped once, and of the rules only those of base chains and of what these jump to without a condition.
+//! Sets are not read: a host may have some of a hundred thousand elements.
 
+use super::accepts::{self, Accepts};
 use super::nfnetlink::{Nfnetlink, Row, attributes, find, text};
 use crate::error::Result;
-use crate::model::gate::{COMMENT, DOCKER_USER, Direction, Stop};
+use crate::model::gate::{DOCKER_USER, Direction, Hook, Stop};
 use crate::model::{nft, numbers};
 
 const NFT: u16 = 10 << 8;
@@ -37,6 +38,9 @@ const META_KEY: u16 = 2;
 const CMP_OP: u16 = 2;
 const CMP_DATA: u16 = 3;
 const DATA_VALUE: u16 = 1;
+/// NFTA_LOOKUP_DREG, NFT_REG_VERDICT.
+const LOOKUP_DREG: u16 = 3;
+const VERDICT_REGISTER: u32 = 0;
 /// NFTA_MATCH_NAME and NFTA_TARGET_NAME; NFTA_MATCH_INFO.
 const XT_NAME: u16 = 1;
 const XT_INFO: u16 = 3;
@@ -55,14 +59,6 @@ const RETURN: i32 = -5;
 /// Jumps without a condition are followed so far.
 const DEPTH: u8 = 8;
 
-/// Where the kernel calls a base chain (NF_INET_…); others see packets of the host's own only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hook {
-    Prerouting,
-    Forward,
-    Postrouting,
-}
-
 /// A base chain of somebody else.
 #[derive(Clone, Debug)]
 pub(super) struct Base {
@@ -71,7 +67,7 @@ pub(super) struct Base {
     pub(super) name: String,
     pub(super) hook: Hook,
     /// Its policy is to drop.
-    pub(super) drops: bool,
+    drops: bool,
 }
 
 /// What a rule does with what it matches.
@@ -83,6 +79,8 @@ pub(super) enum Verdict {
     Return,
     Jump(String),
     Goto(String),
+    /// What a map says.
+    Map,
 }
 
 /// A rule of somebody else, or one of ours among theirs.
@@ -97,6 +95,8 @@ pub(super) struct Rule {
     pub(super) xtables: bool,
     /// It is ours.
     pub(super) pass: Option<Direction>,
+    /// What of it we know that it accepts.
+    pub(super) accepts: Option<Accepts>,
 }
 
 /// What becomes of a packet that no rule with a condition takes.
@@ -163,7 +163,7 @@ impl Foreign {
                         end => return Ok(end),
                     }
                 }
-                Verdict::Next | Verdict::Jump(_) | Verdict::Goto(_) => {}
+                Verdict::Next | Verdict::Jump(_) | Verdict::Goto(_) | Verdict::Map => {}
             }
         }
         Ok(End::Return)
@@ -174,7 +174,9 @@ impl Foreign {
 /// nothing on a host without it.
 pub(super) fn is_of_iptables(base: &Base, rules: &[Rule], is_here: impl Fn() -> bool) -> bool {
     let family = [libc::NFPROTO_IPV4, libc::NFPROTO_IPV6].contains(&i32::from(base.family));
-    let named = ["filter", "mangle", "security"].contains(&base.table.as_str()) && base.name == "FORWARD";
+    let tables = ["filter", "mangle", "security", "raw", "nat"];
+    let chains = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
+    let named = tables.contains(&base.table.as_str()) && chains.contains(&base.name.as_str());
     let counted = || rules.iter().all(|rule| rule.counts) && is_here();
     family && named && (rules.iter().any(|rule| rule.xtables) || counted())
 }
@@ -188,7 +190,9 @@ fn base(family: u8, row: &[u8]) -> Option<Base> {
     let kinds = [libc::NFPROTO_INET, libc::NFPROTO_IPV4, libc::NFPROTO_IPV6];
     let hook = match number(find(find(row, CHAIN_HOOK)?, HOOK_NUMBER)?)? {
         0 => Hook::Prerouting,
+        1 => Hook::Input,
         2 => Hook::Forward,
+        3 => Hook::Output,
         4 => Hook::Postrouting,
         _ => return None,
     };
@@ -210,8 +214,10 @@ fn rule(row: &[u8]) -> Rule {
         .collect();
     let mut verdicts = expressions.iter().filter_map(|(name, data)| verdict(name, data));
     let verdict = verdicts.next_back().unwrap_or(Verdict::Next);
-    let noted = find(row, RULE_USERDATA).is_some_and(is_commented) || expressions.iter().any(is_comment);
-    let direction = || direction(&expressions).filter(|_| noted && verdict == Verdict::Accept);
+    let comment =
+        find(row, RULE_USERDATA).and_then(comment).or_else(|| expressions.iter().find_map(xt_comment));
+    let accepts = verdict == Verdict::Accept;
+    let direction = || direction(&expressions, &comment?).filter(|_| accepts);
     Rule {
         handle: find(row, RULE_HANDLE)
             .and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)))
@@ -220,13 +226,14 @@ fn rule(row: &[u8]) -> Rule {
         counts: expressions.iter().any(|(name, _)| name == "counter"),
         xtables: expressions.iter().any(|(name, _)| ["match", "target"].contains(&name.as_str())),
         pass: direction(),
+        accepts: if accepts { accepts::read(&expressions) } else { None },
         verdict,
     }
 }
 
-type Expression<'a> = (String, &'a [u8]);
+pub(super) type Expression<'a> = (String, &'a [u8]);
 
-fn is_no_condition(expression: &Expression<'_>) -> bool {
+pub(super) fn is_no_condition(expression: &Expression<'_>) -> bool {
     let (name, data) = expression;
     let harmless = ["counter", "log", "immediate", "reject", "target"].contains(&name.as_str());
     harmless || (name == "match" && xt_name(data).as_deref() == Some("comment"))
@@ -235,6 +242,7 @@ fn is_no_condition(expression: &Expression<'_>) -> bool {
 fn verdict(name: &str, data: &[u8]) -> Option<Verdict> {
     match name {
         "reject" => Some(Verdict::Stop),
+        "lookup" => (number(find(data, LOOKUP_DREG)?)? == VERDICT_REGISTER).then_some(Verdict::Map),
         "target" => {
             xt_name(data).filter(|name| ["REJECT", "DROP"].contains(&name.as_str())).map(|_| Verdict::Stop)
         }
@@ -254,25 +262,40 @@ fn verdict(name: &str, data: &[u8]) -> Option<Verdict> {
     }
 }
 
-/// Whether a rule matches our link group, in nft's way or in that of iptables, and nothing else.
-fn direction(expressions: &[Expression<'_>]) -> Option<Direction> {
-    let conditions: Vec<_> = expressions.iter().filter(|one| !is_no_condition(one)).collect();
-    match conditions[..] {
+/// Which of our passes a rule is: by its comment, and by our link group in nft's way or in that of iptables.
+fn direction(expressions: &[Expression<'_>], comment: &str) -> Option<Direction> {
+    let of_group = group(expressions)?;
+    let is = |direction: &Direction| {
+        (*direction == Direction::In) == (of_group == Direction::In) && direction.comment() == comment
+    };
+    Direction::ALL.into_iter().find(is)
+}
+
+/// Whether a rule matches only what is from our links, or to them. iptables writes a protocol before that.
+fn group(expressions: &[Expression<'_>]) -> Option<Direction> {
+    let pair = |pair: &[Expression<'_>]| match pair {
         [(meta, key), (cmp, group)] if meta == "meta" && cmp == "cmp" => {
-            let equal = number(find(group, CMP_OP)?)? == 0;
-            let value = find(find(group, CMP_DATA)?, DATA_VALUE)?.first_chunk()?;
-            let ours = equal && u32::from_ne_bytes(*value) == numbers::LINK_GROUP;
+            let value = compared(group).and_then(|value| Some(u32::from_ne_bytes(*value.first_chunk()?)));
+            value.filter(|group| *group == numbers::LINK_GROUP)?;
             match number(find(key, META_KEY)?)? {
-                META_IIFGROUP => ours.then_some(Direction::Out),
-                META_OIFGROUP => ours.then_some(Direction::In),
+                META_IIFGROUP => Some(Direction::Out),
+                META_OIFGROUP => Some(Direction::In),
                 _ => None,
             }
         }
-        [(name, data)] if name == "match" && xt_name(data).as_deref() == Some("devgroup") => {
-            devgroup(find(data, XT_INFO)?)
-        }
         _ => None,
-    }
+    };
+    let xt = |(name, data): &Expression<'_>| {
+        let is = name == "match" && xt_name(data).as_deref() == Some("devgroup");
+        if is { devgroup(find(data, XT_INFO)?) } else { None }
+    };
+    expressions.windows(2).find_map(pair).or_else(|| expressions.iter().find_map(xt))
+}
+
+/// What a comparison for equality compares with.
+pub(super) fn compared(data: &[u8]) -> Option<&[u8]> {
+    number(find(data, CMP_OP)?).filter(|operator| *operator == 0)?;
+    find(find(data, CMP_DATA)?, DATA_VALUE)
 }
 
 /// struct xt_devgroup_info: flags, and group and mask of the incoming and of the outgoing device
@@ -289,14 +312,14 @@ fn devgroup(info: &[u8]) -> Option<Direction> {
 }
 
 /// nft's comment: type 0, length, text with its zero byte (NFTNL_UDATA_RULE_COMMENT of libnftnl).
-fn is_commented(userdata: &[u8]) -> bool {
-    userdata.starts_with(&[0]) && userdata.get(2..).is_some_and(|text| word(text) == COMMENT)
+fn comment(userdata: &[u8]) -> Option<String> {
+    userdata.starts_with(&[0]).then(|| userdata.get(2..).map(word))?
 }
 
-fn is_comment(expression: &Expression<'_>) -> bool {
+fn xt_comment(expression: &Expression<'_>) -> Option<String> {
     let (name, data) = expression;
     let is = name == "match" && xt_name(data).as_deref() == Some("comment");
-    is && find(data, XT_INFO).is_some_and(|info| word(info) == COMMENT)
+    if is { find(data, XT_INFO).map(word) } else { None }
 }
 
 fn xt_name(data: &[u8]) -> Option<String> {

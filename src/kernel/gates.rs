@@ -3,10 +3,14 @@
 //! Which program a rule takes depends on who made the chain, not on which is installed: a native rule in a table of
 //! iptables makes iptables refuse that table, and with it breaks Docker and ufw.
 
-use super::foreign::{self, Base, Foreign, Hook};
+use super::accepts::Accepts;
+use super::decode::Names;
+use super::foreign::{self, Base, Foreign, Verdict};
 use super::nft;
 use crate::error::{Error, Result};
-use crate::model::gate::{COMMENT, Chain, Closed, DOCKER_USER, Direction, Found, Gate, Keeper, Kind, Stop};
+use crate::model::gate::{
+    COMMENT, Chain, Closed, DOCKER_USER, Direction, Found, Gate, Hook, Keeper, Kind, Split, Stop,
+};
 use crate::model::{Gates, Journal, Pass, numbers};
 use crate::plan::{pass_arguments, pass_program, pass_text};
 use std::collections::BTreeSet;
@@ -14,16 +18,18 @@ use std::collections::BTreeSet;
 /// The table that firewalld makes for as long as it is to let nothing through, in panic mode and while it reloads.
 const PANIC: &str = "firewalld_policy_drop";
 
-/// The gates of this host, and our rules in them.
-pub(super) fn observe(journal: &Journal) -> Result<Gates> {
+/// The table of Mullvad's kill switch. It is loaded anew with each change of the tunnel, and our rules in it are gone then;
+/// a connection mark that it accepts is not.
+const SPLIT: &str = "mullvad";
+
+/// The gates of this host, and our rules in them. `names`: its devices, by number.
+pub(super) fn observe(journal: &Journal, names: &Names) -> Result<Gates> {
     let foreign = Foreign::open()?;
     let mut out = Gates::default();
     let mut looked = BTreeSet::new();
     for base in foreign.bases()? {
         let Some(kind) = kind(base.family) else { continue };
-        if base.hook == Hook::Forward || base.drops {
-            look(&foreign, kind, &base, &mut out, &mut looked)?;
-        }
+        look(&foreign, kind, &base, names, &mut out, &mut looked)?;
     }
     // Where there was a gate once, there may be a rule of ours still.
     let noted = journal.passes.iter().map(|pass| &pass.chain);
@@ -43,6 +49,7 @@ fn look(
     foreign: &Foreign,
     kind: Kind,
     base: &Base,
+    names: &Names,
     out: &mut Gates,
     looked: &mut BTreeSet<Chain>,
 ) -> Result<()> {
@@ -50,33 +57,77 @@ fn look(
     let iptables = foreign::is_of_iptables(base, &rules, || nft::find("iptables-nft").is_some());
     let keeper = if iptables { Keeper::IptablesNft } else { Keeper::Nft };
     let chain = Chain { keeper, kind, table: base.table.clone(), name: base.name.clone() };
-    if base.hook != Hook::Forward || base.table == PANIC {
-        // What stops only some before or after is not for us to judge.
-        let everything = rules.is_empty() || base.table == PANIC;
-        out.all.extend(everything.then(|| closed(chain, Closed::Everything)));
-        return Ok(());
-    }
     out.passes.extend(found(&chain, &rules));
     let mut place = base.name.clone();
-    if iptables && foreign::asks_docker_user(&rules) {
+    if base.hook == Hook::Forward && iptables && foreign::asks_docker_user(&rules) {
         place = DOCKER_USER.into();
         let docker = Chain { name: place.clone(), ..chain.clone() };
         out.passes.extend(found(&docker, &foreign.rules(base.family, &base.table, &place)?));
         looked.insert(docker);
     }
     looked.insert(chain.clone());
-    if let Some(stop) = foreign.stop(base, &rules)? {
-        let closed = why_closed(foreign, base, &chain, &place)?;
-        out.all.insert(Gate { chain, stop, place, closed });
-    }
+    let Some(stop) = foreign.stop(base, &rules)? else { return Ok(()) };
+    let closed = why_closed(foreign, base, &chain, &place, &rules)?;
+    let split = (base.hook == Hook::Forward && kind == Kind::Inet && base.table == SPLIT)
+        .then(|| split(&rules, names));
+    let no_neighbours = keeper == Keeper::Nft && has_no_neighbours(base.hook, &rules);
+    out.all.insert(Gate {
+        chain,
+        stop,
+        place,
+        closed,
+        hook: base.hook,
+        no_neighbours,
+        split: split.flatten(),
+    });
     Ok(())
 }
 
-fn closed(chain: Chain, why: Closed) -> Gate {
-    Gate { place: chain.name.clone(), chain, stop: Stop::Policy, closed: Some(why) }
+/// The mark of what a kill switch lets through, and the devices by which it does not.
+fn split(rules: &[foreign::Rule], names: &Names) -> Option<Split> {
+    let accepted = || rules.iter().filter_map(|rule| rule.accepts.as_ref());
+    let mark = accepted()
+        .find_map(|accepts| if let Accepts::CtMark(mark) = accepts { Some(*mark) } else { None })?;
+    let tunnel = |accepts: &Accepts| {
+        if let Accepts::LeavingBy(index) = accepts { names.get(index).cloned() } else { None }
+    };
+    Some(Split { mark, tunnels: accepted().filter_map(tunnel).collect() })
 }
 
-fn why_closed(foreign: &Foreign, base: &Base, chain: &Chain, place: &str) -> Result<Option<Closed>> {
+/// Whether neighbour discovery by a namespace is stopped, too. What is in chains that it jumps to is not known.
+fn has_no_neighbours(hook: Hook, rules: &[foreign::Rule]) -> bool {
+    let asks = [Hook::Prerouting, Hook::Input].contains(&hook);
+    let accepts = |rule: &foreign::Rule| rule.accepts == Some(Accepts::Neighbours);
+    asks && !rules.iter().any(|rule| leads_elsewhere(rule) || accepts(rule))
+}
+
+/// Whether answers to the host are accepted, as far as the rules say.
+fn has_answers(rules: &[foreign::Rule]) -> bool {
+    rules.iter().any(|rule| leads_elsewhere(rule) || rule.accepts == Some(Accepts::Answers))
+}
+
+fn leads_elsewhere(rule: &foreign::Rule) -> bool {
+    matches!(rule.verdict, Verdict::Jump(_) | Verdict::Goto(_) | Verdict::Map)
+}
+
+fn why_closed(
+    foreign: &Foreign,
+    base: &Base,
+    chain: &Chain,
+    place: &str,
+    rules: &[foreign::Rule],
+) -> Result<Option<Closed>> {
+    let around = [Hook::Prerouting, Hook::Postrouting].contains(&base.hook);
+    // What stops everything before routing or after it is meant to.
+    if around && rules.is_empty() || base.table == PANIC {
+        return Ok(Some(Closed::Everything));
+    }
+    if around && chain.keeper != Keeper::Nft {
+        return Ok(Some(Closed::Early));
+    }
+    if base.hook == Hook::Prerouting && !has_answers(rules) {
+        return Ok(Some(Closed::Answers));
+    }
     if foreign.is_owned(base.family, &base.table)? {
         return Ok(Some(Closed::Owned));
     }
@@ -133,7 +184,16 @@ fn legacy(kind: Kind, out: &mut Gates) {
         out.passes.extend(legacy_passes(&docker, &list(&docker).unwrap_or_default()));
     }
     if let Some(stop) = legacy_stop(&rules) {
-        out.all.insert(Gate { chain: forward, stop, place, closed: None });
+        let hook = Hook::Forward;
+        out.all.insert(Gate {
+            chain: forward,
+            stop,
+            place,
+            closed: None,
+            hook,
+            no_neighbours: false,
+            split: None,
+        });
     }
 }
 

@@ -9,6 +9,7 @@
 //!
 //! [`Kernel::observe`] and [`Kernel::perform`] are inverse to each other: what was performed is observed.
 
+mod accepts;
 mod conntrack;
 pub mod declarations;
 mod decode;

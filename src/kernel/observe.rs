@@ -104,7 +104,7 @@ impl Kernel {
         let (nameservers, upstreams) = (resolver::nameservers(), resolver::upstreams(&names_by_index));
         let (gates, table) = match depth {
             Depth::Outside => (Gates::default(), Table::default()),
-            Depth::All | Depth::Named => (gates::observe(&journal)?, table::observe()?),
+            Depth::All | Depth::Named => (gates::observe(&journal, &names_by_index)?, table::observe()?),
         };
         Ok(Observed {
             host,

@@ -3,6 +3,7 @@
 //!
 //! An accept in our chain is not final for the chains of others: each of them has to accept a packet itself.
 
+use super::journal::Egress;
 use super::stack::Family;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -81,6 +82,30 @@ impl fmt::Display for Chain {
     }
 }
 
+/// Where the kernel calls a base chain (NF_INET_…).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hook {
+    /// What comes in, before it is routed.
+    Prerouting,
+    /// What is for the host itself: questions to its own resolver, and neighbour discovery.
+    Input,
+    /// What is routed.
+    #[default]
+    Forward,
+    /// What the host itself sends: answers of its resolver, errors of our guard.
+    Output,
+    /// What goes out, after it was routed.
+    Postrouting,
+}
+
+impl Hook {
+    /// The usual one is not written down.
+    pub fn is_forward(&self) -> bool {
+        *self == Self::Forward
+    }
+}
+
 /// Which packets a pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -89,11 +114,34 @@ pub enum Direction {
     Out,
     /// To namespaces: only answers get so far, see chain `inwards` of the skeleton.
     In,
+    /// From namespaces to elsewhere: what is for the host itself is left to the chain.
+    Onward,
+    /// Neighbour discovery of IPv6 by namespaces.
+    Neighbours,
+    /// Questions of namespaces over udp.
+    Udp,
+    /// Questions of namespaces over tcp.
+    Tcp,
 }
 
 impl Direction {
-    /// Both.
+    /// What is forwarded.
     pub const BOTH: [Self; 2] = [Self::Out, Self::In];
+    /// Questions to the host's own resolver.
+    pub const NAMES: [Self; 2] = [Self::Udp, Self::Tcp];
+    /// All there are.
+    pub const ALL: [Self; 6] = [Self::Out, Self::In, Self::Onward, Self::Neighbours, Self::Udp, Self::Tcp];
+
+    /// What such a rule carries as its comment.
+    pub fn comment(self) -> &'static str {
+        match self {
+            Self::Out | Self::In => COMMENT,
+            Self::Onward => "nsnat onward",
+            Self::Neighbours => "nsnat neighbours",
+            Self::Udp => "nsnat udp",
+            Self::Tcp => "nsnat tcp",
+        }
+    }
 }
 
 /// A rule of ours in a chain of somebody else: what is from our links, or to them, is accepted.
@@ -142,6 +190,10 @@ pub enum Closed {
     Everything,
     /// Its name is none that nft can read.
     Unnamable,
+    /// It is before routing and takes no answers: there it is not known yet whom they are for.
+    Answers,
+    /// It is before or after routing, and kept by iptables.
+    Early,
 }
 
 /// A base chain of somebody else that stops what it does not know.
@@ -156,14 +208,39 @@ pub struct Gate {
     /// Why it cannot be passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Closed>,
+    /// Where the kernel calls it.
+    #[serde(default, skip_serializing_if = "Hook::is_forward")]
+    pub hook: Hook,
+    /// No rule of it accepts neighbour discovery from everybody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_neighbours: bool,
+    /// It is of a kill switch that lets through what it does not tunnel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+}
+
+/// A kill switch whose chains accept flows of a connection mark, whatever else they drop.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// The connection mark.
+    pub mark: u32,
+    /// Its tunnels, where it drops these flows.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tunnels: BTreeSet<String>,
+}
+
+impl Split {
+    /// Whether an egress leaves by one of the tunnels.
+    pub fn tunnels(&self, egress: &Egress) -> bool {
+        egress.way.as_ref().is_some_and(|way| self.tunnels.contains(&way.dev))
+    }
 }
 
 impl Gate {
-    /// The rules that let namespaces through.
-    pub fn passes(&self) -> impl Iterator<Item = Pass> {
-        let chain = Chain { name: self.place.clone(), ..self.chain.clone() };
-        let both = if self.closed.is_none() { &Direction::BOTH[..] } else { &[] };
-        both.iter().map(move |direction| Pass { chain: chain.clone(), direction: *direction })
+    /// A rule in it that lets packets of namespaces through.
+    pub fn pass(&self, direction: Direction) -> Pass {
+        Pass { chain: Chain { name: self.place.clone(), ..self.chain.clone() }, direction }
     }
 }
 

@@ -14,7 +14,7 @@
 //! It is written *before* anything is changed (as the union of old and new), so that a kill at any moment
 //! leaves nothing that is not in it.
 
-use super::gate::Pass;
+use super::gate::{Pass, Split};
 use super::name::Name;
 use super::proxy::Proxy;
 use super::stack::Family;
@@ -47,6 +47,9 @@ pub struct Journal {
     /// Rules of ours in chains of others.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub passes: BTreeSet<Pass>,
+    /// A kill switch that lets flows of a connection mark through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
     /// `/run/netns` did not exist before.
     pub made_netns_dir: bool,
     /// Digest of the skeleton's rules as they read back after loading.
@@ -81,6 +84,7 @@ impl Default for Journal {
             earlier: BTreeSet::new(),
             bridges: BTreeSet::new(),
             passes: BTreeSet::new(),
+            split: None,
         }
     }
 }

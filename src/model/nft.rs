@@ -120,6 +120,8 @@ sets! {
     ToldOld4 = "told_old4": [Device, Address, Port] => [];
     /// IPv6 servers whose questions go to another one.
     ToldOld6 = "told_old6": [Device, Address, Port] => [];
+    /// The connection mark that a kill switch lets through.
+    SplitMark = "split_mark": [Device] => [Mark];
     /// Where a query to one server goes instead, IPv4.
     DnsOne4 = "dns_one4": [Device, Address, Port] => [Address, Port];
     /// Where a query to one server goes instead, IPv6.

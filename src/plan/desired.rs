@@ -50,6 +50,7 @@ pub fn desired(journal: &Journal, features: Features) -> Desired {
         out.inside.insert(name.clone(), inside);
         out.elements.extend(marks(&member.link, egress_mark(journal, egress), &net));
         out.elements.extend(dns::elements(&member.link, &member.dns));
+        out.elements.extend(split_mark(journal, member, egress));
     }
     out
 }
@@ -72,6 +73,13 @@ fn marks(link: &str, mark: u32, net: &Addresses) -> Vec<Element> {
         out.push(Element { set: inside, key, value: Vec::new() });
     }
     out
+}
+
+/// A kill switch drops flows of its mark in its own tunnel.
+fn split_mark(journal: &Journal, member: &Member, egress: &Egress) -> Option<Element> {
+    let split = journal.split.as_ref().filter(|split| !split.tunnels(egress))?;
+    let key = vec![Datum::Device(member.link.clone())];
+    Some(Element { set: Set::SplitMark, key, value: vec![Datum::Mark(split.mark)] })
 }
 
 /// The mark of an egress: its number in our bits.

@@ -2,21 +2,58 @@
 
 use super::action::Action;
 use super::desired;
-use crate::model::gate::{COMMENT, Chain, Closed, Direction, Found, Gate, Keeper, Kind, Stop};
-use crate::model::{Family, Journal, Observed, Pass, numbers};
+use crate::model::gate::{Chain, Closed, Direction, Found, Gate, Hook, Keeper, Kind, Split, Stop};
+use crate::model::{Family, Journal, Member, Observed, Pass, numbers};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-/// Notes in the journal which passes it takes.
+/// Notes in the journal which passes it takes, and what a kill switch lets through.
 pub(super) fn note(journal: &mut Journal, observed: &Observed) {
-    journal.passes = concerned(journal, observed).flat_map(Gate::passes).collect();
+    let split = observed.gates.all.iter().find_map(|gate| gate.split.clone());
+    journal.split = split.filter(|_| !journal.members.is_empty());
+    let needed = observed.gates.all.iter().filter(|gate| gate.closed.is_none());
+    journal.passes = needed.flat_map(|gate| passes(gate, journal, observed)).collect();
 }
 
-/// The gates that packets of what is up come by.
-fn concerned<'a>(journal: &Journal, observed: &'a Observed) -> impl Iterator<Item = &'a Gate> {
+/// The passes that packets of what is up take in a gate.
+fn passes(gate: &Gate, journal: &Journal, observed: &Observed) -> Vec<Pass> {
     let addresses = desired::inside_addresses(journal, observed.features);
     let families: BTreeSet<Family> =
         addresses.values().flatten().map(|address| Family::of(*address)).collect();
-    observed.gates.all.iter().filter(move |gate| families.iter().any(|family| gate.chain.kind.sees(*family)))
+    if !families.iter().any(|family| gate.chain.kind.sees(*family)) {
+        return Vec::new();
+    }
+    let discovery = gate.no_neighbours && gate.chain.kind.sees(Family::V6) && families.contains(&Family::V6);
+    let discovery = if discovery { &[Direction::Neighbours][..] } else { &[] };
+    let names = if asks_here(journal, observed) { &Direction::NAMES[..] } else { &[] };
+    let directions = match gate.hook {
+        Hook::Prerouting => [&[Direction::Onward][..], discovery, names].concat(),
+        Hook::Input => [discovery, names].concat(),
+        Hook::Forward if is_split(gate, journal) => Vec::new(),
+        Hook::Forward | Hook::Postrouting => Direction::BOTH.to_vec(),
+        Hook::Output => vec![Direction::In],
+    };
+    directions.into_iter().map(|direction| gate.pass(direction)).collect()
+}
+
+/// Whether all flows of namespaces have the mark that a kill switch lets through.
+fn is_split(gate: &Gate, journal: &Journal) -> bool {
+    let egress = |member: &Member| journal.egresses.get(&member.egress);
+    let marked =
+        |split: &Split| !journal.members.values().filter_map(egress).any(|egress| split.tunnels(egress));
+    gate.split.as_ref().is_some_and(marked)
+}
+
+/// Whether a namespace asks a resolver on the host itself.
+fn asks_here(journal: &Journal, observed: &Observed) -> bool {
+    let own = |server: &IpAddr| observed.host.addresses.iter().any(|address| address.net.ip() == *server);
+    let mut servers = journal.members.values().filter_map(|member| member.dns.host.as_ref()).flatten();
+    servers.any(|server| server.is_loopback() || own(server))
+}
+
+/// The gates that packets of what is up come by.
+fn concerned<'a>(journal: &'a Journal, observed: &'a Observed) -> impl Iterator<Item = &'a Gate> {
+    observed.gates.all.iter().filter(|gate| !passes(gate, journal, observed).is_empty())
 }
 
 /// What is missing is added; what is there and not wanted, or there twice, goes.
@@ -34,7 +71,9 @@ pub(super) fn diff(out: &mut Vec<Action>, journal: &Journal, observed: &Observed
 /// What on this host stops packets of what is up, each with what helps.
 pub fn stopped(journal: &Journal, observed: &Observed) -> Vec<String> {
     let there: BTreeSet<&Pass> = observed.gates.passes.iter().map(|found| &found.pass).collect();
-    let open = |gate: &&Gate| gate.closed.is_none() && gate.passes().all(|pass| there.contains(&pass));
+    let open = |gate: &&Gate| {
+        gate.closed.is_none() && passes(gate, journal, observed).iter().all(|pass| there.contains(pass))
+    };
     concerned(journal, observed).filter(|gate| !open(gate)).map(told).collect()
 }
 
@@ -73,6 +112,11 @@ fn cure(chain: &Chain, closed: &Closed) -> String {
         Closed::Without(program) => {
             format!("{program} is not on this host; install the package iptables, then: nsnat up")
         }
+        Closed::Answers => format!(
+            "it takes no answers: nft insert rule {} {} {} ct state established accept",
+            chain.kind, chain.table, chain.name
+        ),
+        Closed::Early => "let it accept what is from nsn-*, and the answers".into(),
         Closed::Unnamable => "nft cannot read its name; let it accept what is from and to nsn-*".into(),
     }
 }
@@ -91,19 +135,34 @@ pub fn pass_program(chain: &Chain) -> &'static str {
 /// What iptables is told; `verb`: `-I` or `-D`.
 pub fn pass_arguments(pass: &Pass, verb: &str) -> Vec<String> {
     let group = numbers::LINK_GROUP.to_string();
-    let flag = if pass.direction == Direction::Out { "--src-group" } else { "--dst-group" };
+    let flag = if pass.direction == Direction::In { "--dst-group" } else { "--src-group" };
     let table = (pass.chain.table != "filter").then_some(["-t", &pass.chain.table]);
     let rule = [verb, &pass.chain.name, "-m", "devgroup", flag, &group];
-    let rest = ["-m", "comment", "--comment", COMMENT, "-j", "ACCEPT"];
-    let words = ["-w"].into_iter().chain(table.into_iter().flatten()).chain(rule).chain(rest);
-    words.map(str::to_owned).collect()
+    let only: &[&str] = match pass.direction {
+        Direction::Out | Direction::In => &[],
+        Direction::Onward => &["-m", "addrtype", "!", "--dst-type", "LOCAL"],
+        Direction::Neighbours => &["-p", "icmpv6", "--icmpv6-type", "neighbour-solicitation"],
+        Direction::Udp => &["-p", "udp", "--dport", "53"],
+        Direction::Tcp => &["-p", "tcp", "--dport", "53"],
+    };
+    let words = ["-w"].into_iter().chain(table.into_iter().flatten()).chain(rule).chain(only.iter().copied());
+    let rest = ["-m", "comment", "--comment", pass.direction.comment(), "-j", "ACCEPT"];
+    words.chain(rest).map(str::to_owned).collect()
 }
 
 /// What nft is told.
 pub fn pass_text(pass: &Pass) -> String {
     let Chain { kind, table, name, .. } = &pass.chain;
-    let key = if pass.direction == Direction::Out { "iifgroup" } else { "oifgroup" };
-    format!("insert rule {kind} {table} {name} {key} {} accept comment \"{COMMENT}\"", numbers::LINK_GROUP)
+    let key = if pass.direction == Direction::In { "oifgroup" } else { "iifgroup" };
+    let only = match pass.direction {
+        Direction::Out | Direction::In => "",
+        Direction::Onward => " fib daddr type != local",
+        Direction::Neighbours => " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }",
+        Direction::Udp => " udp dport 53",
+        Direction::Tcp => " tcp dport 53",
+    };
+    let (group, comment) = (numbers::LINK_GROUP, pass.direction.comment());
+    format!("insert rule {kind} {table} {name} {key} {group}{only} accept comment \"{comment}\"")
 }
 
 /// The shell line that adds a pass.
@@ -124,5 +183,7 @@ pub(super) fn remove_line(pass: &Pass, handle: u64) -> String {
 }
 
 fn iptables(pass: &Pass, verb: &str) -> String {
-    format!("{} {}", pass_program(&pass.chain), pass_arguments(pass, verb).join(" "))
+    let quoted = |word: String| if word.contains(' ') { format!("'{word}'") } else { word };
+    let arguments: Vec<String> = pass_arguments(pass, verb).into_iter().map(quoted).collect();
+    format!("{} {}", pass_program(&pass.chain), arguments.join(" "))
 }

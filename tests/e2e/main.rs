@@ -26,6 +26,7 @@ mod hosts;
 mod idempotence;
 mod job;
 mod kill;
+mod killswitch;
 mod leaks;
 mod looking;
 mod neighbours;

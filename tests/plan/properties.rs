@@ -4,7 +4,7 @@
 use super::golden::host;
 use super::world::World;
 use nsnat::config::{Config, Source, load};
-use nsnat::model::gate::{Chain, Gate, Keeper, Kind, Stop};
+use nsnat::model::gate::{Chain, Direction, Gate, Hook, Keeper, Kind, Split, Stop};
 use nsnat::model::{
     Address, Family, Journal, Name, Netns, Observed, Route, Rule, RuleAction, Stack, Table, numbers,
 };
@@ -121,7 +121,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any().prop_map(Step::NamespaceGone),
         1 => any().prop_map(Step::NamespaceReplaced),
         1 => (0..4usize).prop_map(Step::Foreign),
-        2 => (0..4usize).prop_map(Step::Gate),
+        2 => (0..GATES.len()).prop_map(Step::Gate),
     ]
 }
 
@@ -190,7 +190,7 @@ impl Walk {
             if !gates.all.remove(&gate) {
                 gates.all.insert(gate.clone());
             } else if which.is_multiple_of(2) {
-                gates.passes.retain(|found| !gate.passes().any(|pass| pass == found.pass));
+                gates.passes.retain(|found| !Direction::ALL.iter().any(|way| gate.pass(*way) == found.pass));
             }
         }
     }
@@ -335,11 +335,23 @@ fn pick<T: Ord + Clone>(from: &mut BTreeSet<T>, at: Index, ours: impl Fn(&T) -> 
     }
 }
 
+const GATES: [(Kind, Keeper, Hook, &str); 8] = [
+    (Kind::Inet, Keeper::Nft, Hook::Forward, "FORWARD"),
+    (Kind::Ip, Keeper::IptablesNft, Hook::Forward, "FORWARD"),
+    (Kind::Ip, Keeper::IptablesLegacy, Hook::Forward, "FORWARD"),
+    (Kind::Ip6, Keeper::IptablesNft, Hook::Forward, "FORWARD"),
+    (Kind::Inet, Keeper::Nft, Hook::Prerouting, "before"),
+    (Kind::Inet, Keeper::Nft, Hook::Input, "in"),
+    (Kind::Ip, Keeper::IptablesNft, Hook::Output, "OUTPUT"),
+    (Kind::Inet, Keeper::Nft, Hook::Forward, "mullvad"),
+];
+
 fn gate(which: usize) -> Gate {
-    let kind = [Kind::Inet, Kind::Ip, Kind::Ip, Kind::Ip6][which];
-    let keeper = [Keeper::Nft, Keeper::IptablesNft, Keeper::IptablesLegacy, Keeper::IptablesNft][which];
-    let chain = Chain { keeper, kind, table: "filter".into(), name: "FORWARD".into() };
-    Gate { chain, stop: Stop::Policy, place: "FORWARD".into(), closed: None }
+    let (kind, keeper, hook, name) = GATES[which];
+    let chain = Chain { keeper, kind, table: "filter".into(), name: name.into() };
+    let split = (name == "mullvad").then(|| Split { mark: 0xf41, tunnels: BTreeSet::from(["eth1".into()]) });
+    let no_neighbours = hook == Hook::Input;
+    Gate { chain, stop: Stop::Policy, place: name.into(), closed: None, hook, no_neighbours, split }
 }
 
 fn foreign(host: &mut Stack, which: usize) {

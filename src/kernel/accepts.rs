@@ -1,0 +1,92 @@
+//! What a rule of somebody else accepts, as far as it matters to a namespace and can be told from the rule alone.
+
+use super::foreign::{Expression, compared, is_no_condition, number};
+use super::nfnetlink::find;
+
+/// NFTA_META_KEY and NFTA_CT_KEY; NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_OFFSET.
+const META_KEY: u16 = 2;
+const CT_KEY: u16 = 2;
+const PAYLOAD_BASE: u16 = 2;
+const PAYLOAD_OFFSET: u16 = 3;
+/// NFT_META_IIF to NFT_META_OIFNAME; NFT_META_NFPROTO, NFT_META_L4PROTO.
+const META_DEVICES: std::ops::RangeInclusive<u32> = 4..=7;
+const META_OIF: u32 = 5;
+const META_NFPROTO: u32 = 15;
+const META_L4PROTO: u32 = 16;
+/// NFT_CT_STATE, NFT_CT_DIRECTION, NFT_CT_MARK.
+const CT_STATE: u32 = 0;
+const CT_DIRECTION: u32 = 1;
+const CT_MARK: u32 = 3;
+/// NFT_PAYLOAD_TRANSPORT_HEADER.
+const TRANSPORT: u32 = 2;
+/// ICMPv6 is a protocol, and a question for a neighbour one of its types.
+const ICMPV6: u8 = 58;
+const SOLICITATION: u8 = 135;
+
+/// What a rule accepts, whoever sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Accepts {
+    /// Flows of a connection mark.
+    CtMark(u32),
+    /// What leaves by a device of that number.
+    LeavingBy(u32),
+    /// Answers, or all that comes in by some devices.
+    Answers,
+    /// Neighbour discovery.
+    Neighbours,
+}
+
+/// What is loaded, and what it is compared with; nothing where it is looked up in a set, or as a range.
+type Condition<'a> = (&'a str, &'a [u8], Option<&'a [u8]>);
+
+/// What the expressions of a rule that accepts say.
+pub(super) fn read(expressions: &[Expression<'_>]) -> Option<Accepts> {
+    let conditions = conditions(expressions)?;
+    let key = |(_, data, _): &Condition<'_>, kind| find(data, kind).and_then(number);
+    if let [one @ (name, _, value)] = &conditions[..] {
+        let value = value.and_then(|value| Some(u32::from_ne_bytes(*value.first_chunk()?)));
+        match (*name, key(one, META_KEY), value) {
+            ("ct", Some(CT_MARK), Some(mark)) => return Some(Accepts::CtMark(mark)),
+            ("meta", Some(META_OIF), Some(index)) => return Some(Accepts::LeavingBy(index)),
+            _ => {}
+        }
+    }
+    let answers = |one: &Condition<'_>| match one.0 {
+        "ct" => key(one, CT_KEY).is_some_and(|key| [CT_STATE, CT_DIRECTION].contains(&key)),
+        "meta" => key(one, META_KEY).is_some_and(|key| META_DEVICES.contains(&key)),
+        _ => false,
+    };
+    if conditions.iter().all(answers) {
+        return Some(Accepts::Answers);
+    }
+    conditions.iter().all(lets_neighbours).then_some(Accepts::Neighbours)
+}
+
+/// Whether a question for a neighbour fulfils a condition, whoever asks. What is in a set is not known.
+fn lets_neighbours(condition: &Condition<'_>) -> bool {
+    let (name, data, value) = condition;
+    let key = |kind| find(data, kind).and_then(number);
+    let is = |wanted| value.is_none_or(|value| value.first() == Some(&wanted));
+    match *name {
+        "meta" if key(META_KEY) == Some(META_L4PROTO) => is(ICMPV6),
+        "meta" if key(META_KEY) == Some(META_NFPROTO) => true,
+        "payload" if key(PAYLOAD_BASE) == Some(TRANSPORT) && key(PAYLOAD_OFFSET) == Some(0) => {
+            is(SOLICITATION)
+        }
+        _ => false,
+    }
+}
+
+/// Loads, each with its comparison. None where there is something else.
+fn conditions<'a>(expressions: &'a [Expression<'a>]) -> Option<Vec<Condition<'a>>> {
+    let mut out: Vec<Condition<'a>> = Vec::new();
+    for (name, data) in expressions.iter().filter(|one| !is_no_condition(one)) {
+        match name.as_str() {
+            "meta" | "ct" | "payload" => out.push((name, data, None)),
+            "cmp" => out.last_mut()?.2 = compared(data),
+            "lookup" | "bitwise" | "range" => {}
+            _ => return None,
+        }
+    }
+    Some(out)
+}
