@@ -243,7 +243,9 @@ impl<'a> Session<'a> {
         }
         files::write_journal(&Journal { made_netns_dir: made_dir, ..journal.clone() })?;
         let stopped = plan::stopped(journal, observed).into_iter().next();
-        let write = |(name, member)| files::write_target(name, &target(member, stopped.clone()));
+        let tapped = |member| plan::tapped(member, journal, observed).into_iter().next();
+        let stops = |member| stopped.clone().or_else(|| tapped(member));
+        let write = |(name, member)| files::write_target(name, &target(member, stops(member)));
         journal.members.iter().try_for_each(write)
     }
 

@@ -128,6 +128,7 @@ impl<'a> View<'a> {
         if unreachable.is_none() {
             problems.extend(unresolvable(name, member, way, observed));
         }
+        problems.extend(plan::doubts(member, &self.journal, observed));
         Status {
             state,
             uplink: way.and_then(|way| way.uplink.clone()),
@@ -158,6 +159,7 @@ impl<'a> View<'a> {
         }
         out.extend(self.shadows.get(&member.egress).into_iter().flatten().cloned());
         out.extend(self.stopped.iter().cloned());
+        out.extend(plan::tapped(member, &self.journal, self.observed));
         let refused = self.refused.get(name).into_iter().flatten();
         out.extend(refused.map(|why| format!("not what is declared, and nsnat up refuses: {why}")));
         out.extend(self.missing(name));

@@ -59,7 +59,9 @@ fn tell_all(context: &Context<'_>, config: &Config, observed: &Observed, goal: &
     report(context, observed, goal, done);
     tell_silent(context, observed, goal);
     let unusual = plan::unusual_blocks(&observed.journal, goal, config, observed);
-    for note in plan::closed(goal, observed).into_iter().chain(unusual) {
+    let tapped: BTreeSet<_> =
+        goal.members.values().flat_map(|member| plan::tapped(member, goal, observed)).collect();
+    for note in plan::closed(goal, observed).into_iter().chain(tapped).chain(unusual) {
         context.note(note);
     }
 }

@@ -8,12 +8,15 @@ use super::accepts::{self, Accepts};
 use super::nfnetlink::{Nfnetlink, Row, attributes, find, text};
 use crate::error::Result;
 use crate::model::gate::{DOCKER_USER, Direction, Hook, Stop};
+use crate::model::tap::{Layer, Side, Tap};
 use crate::model::{nft, numbers};
+use std::collections::BTreeSet;
 
 const NFT: u16 = 10 << 8;
 const GET_TABLE: u16 = NFT | 0x01;
 const GET_CHAIN: u16 = NFT | 0x04;
 const GET_RULE: u16 = NFT | 0x07;
+const GET_FLOWTABLE: u16 = NFT | 0x17;
 
 /// NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE: all the same.
 const TABLE: u16 = 1;
@@ -22,6 +25,14 @@ const CHAIN_NAME: u16 = 3;
 const CHAIN_HOOK: u16 = 4;
 const CHAIN_POLICY: u16 = 5;
 const HOOK_NUMBER: u16 = 1;
+/// NFTA_HOOK_DEV, NFTA_HOOK_DEVS, NFTA_DEVICE_PREFIX.
+const HOOK_DEVICE: u16 = 3;
+const HOOK_DEVICES: u16 = 4;
+const DEVICE_PREFIX: u16 = 2;
+/// NFTA_FLOWTABLE_NAME, NFTA_FLOWTABLE_HOOK, NFTA_FLOWTABLE_HOOK_DEVS.
+const FLOWTABLE_NAME: u16 = 2;
+const FLOWTABLE_HOOK: u16 = 3;
+const FLOWTABLE_DEVICES: u16 = 3;
 const RULE_CHAIN: u16 = 2;
 const RULE_HANDLE: u16 = 3;
 const RULE_EXPRESSIONS: u16 = 4;
@@ -116,11 +127,15 @@ impl Foreign {
         Nfnetlink::open().map(Self)
     }
 
-    /// Base chains of others that packets from and to namespaces come by.
-    pub(super) fn bases(&self) -> Result<Vec<Base>> {
-        let rows = self.0.dump_of_any(GET_CHAIN, 0, &[])?.unwrap_or_default();
-        let base = |(family, row): &Row| base(*family, row);
-        Ok(rows.iter().filter_map(base).collect())
+    /// All chains of all families.
+    pub(super) fn chains(&self) -> Result<Vec<Row>> {
+        Ok(self.0.dump_of_any(GET_CHAIN, 0, &[])?.unwrap_or_default())
+    }
+
+    /// Tables of flows that pass from device to device without any chain. A kernel without that has none.
+    pub(super) fn flowtables(&self) -> Vec<Tap> {
+        let rows = self.0.dump_of_any(GET_FLOWTABLE, 0, &[]).ok().flatten().unwrap_or_default();
+        rows.iter().filter_map(|(family, row)| flowtable(*family, row)).collect()
     }
 
     /// The rules of a chain; none where there is no such chain.
@@ -186,7 +201,64 @@ pub(super) fn asks_docker_user(rules: &[Rule]) -> bool {
     rules.iter().any(|rule| rule.always && rule.verdict == Verdict::Jump(DOCKER_USER.into()))
 }
 
-fn base(family: u8, row: &[u8]) -> Option<Base> {
+/// A chain on a device, or of frames.
+#[derive(Clone, Debug)]
+pub(super) struct Edge {
+    pub(super) family: u8,
+    pub(super) layer: Layer,
+    pub(super) table: String,
+    pub(super) name: String,
+    pub(super) side: Side,
+    /// None where all are meant.
+    pub(super) devices: BTreeSet<String>,
+    /// Its policy is to drop.
+    pub(super) drops: bool,
+}
+
+/// A chain on a device, or of frames that the host itself sends or gets.
+pub(super) fn edge((family, row): &Row) -> Option<Edge> {
+    let hook = find(row, CHAIN_HOOK)?;
+    let (layer, side) = match (i32::from(*family), number(find(hook, HOOK_NUMBER)?)?) {
+        (libc::NFPROTO_NETDEV, 0) => (Layer::Netdev, Side::Ingress),
+        (libc::NFPROTO_NETDEV, 1) => (Layer::Netdev, Side::Egress),
+        (libc::NFPROTO_INET, 5) => (Layer::Inet, Side::Ingress),
+        (libc::NFPROTO_ARP, 0) => (Layer::Arp, Side::Ingress),
+        (libc::NFPROTO_ARP, 1) => (Layer::Arp, Side::Egress),
+        (libc::NFPROTO_BRIDGE, 0 | 1) => (Layer::Bridge, Side::Ingress),
+        (libc::NFPROTO_BRIDGE, 3 | 4) => (Layer::Bridge, Side::Egress),
+        _ => return None,
+    };
+    let drops = find(row, CHAIN_POLICY).and_then(number) == Some(0);
+    let (table, name) = (word(find(row, TABLE)?), word(find(row, CHAIN_NAME)?));
+    Some(Edge { family: *family, layer, table, name, side, devices: devices(hook), drops })
+}
+
+/// The devices of a hook: one, or a list, in which a name may be the beginning of some.
+fn devices(hook: &[u8]) -> BTreeSet<String> {
+    let one = find(hook, HOOK_DEVICE).map(word);
+    let listed = attributes(find(hook, HOOK_DEVICES).unwrap_or_default());
+    let listed = listed.map(|(kind, name)| if kind == DEVICE_PREFIX { word(name) + "*" } else { word(name) });
+    one.into_iter().chain(listed).collect()
+}
+
+fn flowtable(family: u8, row: &[u8]) -> Option<Tap> {
+    let family = match i32::from(family) {
+        libc::NFPROTO_INET => "inet",
+        libc::NFPROTO_IPV4 => "ip",
+        libc::NFPROTO_IPV6 => "ip6",
+        _ => return None,
+    };
+    let listed = attributes(find(find(row, FLOWTABLE_HOOK)?, FLOWTABLE_DEVICES)?);
+    Some(Tap::Flowtable {
+        family: family.into(),
+        table: word(find(row, TABLE)?),
+        name: word(find(row, FLOWTABLE_NAME)?),
+        devices: listed.map(|(_, name)| word(name)).collect(),
+    })
+}
+
+pub(super) fn base((family, row): &Row) -> Option<Base> {
+    let family = *family;
     let kinds = [libc::NFPROTO_INET, libc::NFPROTO_IPV4, libc::NFPROTO_IPV6];
     let hook = match number(find(find(row, CHAIN_HOOK)?, HOOK_NUMBER)?)? {
         0 => Hook::Prerouting,
@@ -335,4 +407,23 @@ pub(super) fn word(value: &[u8]) -> String {
 /// Numbers of nf_tables are in the network's byte order.
 pub(super) fn number(value: &[u8]) -> Option<u32> {
     value.first_chunk().map(|value| u32::from_be_bytes(*value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::nfnetlink::nested;
+    use super::*;
+
+    /// As nf_tables_fill_flowtable_info (net/netfilter/nf_tables_api.c) writes one.
+    #[test]
+    fn a_table_of_flows() {
+        let devices = nested(FLOWTABLE_DEVICES, &[text(1, "enp3s0"), text(1, "br0")].concat());
+        let hook = nested(FLOWTABLE_HOOK, &[text(1, "\0\0\0"), devices].concat());
+        let row = [text(TABLE, "fast"), text(FLOWTABLE_NAME, "f"), hook].concat();
+        let inet = u8::try_from(libc::NFPROTO_INET).unwrap();
+        let read = flowtable(inet, &row);
+        let devices = BTreeSet::from(["br0".into(), "enp3s0".into()]);
+        let (family, table, name) = ("inet".into(), "fast".into(), "f".into());
+        assert_eq!(read, Some(Tap::Flowtable { family, table, name, devices }));
+    }
 }

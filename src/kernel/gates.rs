@@ -6,7 +6,7 @@
 use super::accepts::Accepts;
 use super::decode::Names;
 use super::foreign::{self, Base, Foreign, Verdict};
-use super::nft;
+use super::{nft, taps};
 use crate::error::{Error, Result};
 use crate::model::gate::{
     COMMENT, Chain, Closed, DOCKER_USER, Direction, Found, Gate, Hook, Keeper, Kind, Split, Stop,
@@ -27,7 +27,9 @@ pub(super) fn observe(journal: &Journal, names: &Names) -> Result<Gates> {
     let foreign = Foreign::open()?;
     let mut out = Gates::default();
     let mut looked = BTreeSet::new();
-    for base in foreign.bases()? {
+    let chains = foreign.chains()?;
+    out.taps = taps::observe(&foreign, chains.iter().filter_map(foreign::edge), journal, names)?;
+    for base in chains.iter().filter_map(foreign::base) {
         let Some(kind) = kind(base.family) else { continue };
         look(&foreign, kind, &base, names, &mut out, &mut looked)?;
     }

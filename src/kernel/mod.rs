@@ -34,10 +34,12 @@ mod sample;
 mod sysctl;
 pub mod systemd;
 mod table;
-mod tap;
+mod taps;
+mod tc;
 mod trace;
 mod tracer;
 mod traffic;
+mod wire;
 
 pub use neighbour::silent;
 pub use nix::sys::signal::Signal;

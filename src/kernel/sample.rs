@@ -1,7 +1,7 @@
 //! The probe itself: one packet out of a namespace, which gets no further than the next hop (hop limit 2), and what the
 //! namespace hears of it.
 
-use super::tap::{inner, split};
+use super::wire::{inner, split};
 use crate::model::trace::{Goal, Heard, Protocol};
 use nix::errno::Errno;
 use nix::sys::socket::{

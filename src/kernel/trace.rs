@@ -1,12 +1,12 @@
 //! One probe out of a namespace, and all that can be seen of it on its way through the host.
 //!
 //! Four witnesses tell what no single one of them knows: nf_tables, which rules the packet met (`tracer`); a packet
-//! socket, what really left, by which device (`tap`); the namespace, what it heard (`sample`); and the routing table,
+//! socket, what really left, by which device (`wire`); the namespace, what it heard (`sample`); and the routing table,
 //! by what route. Nothing of it lasts: sockets close, and what they made goes with them.
 
 use super::nfnetlink::{Nfnetlink, attribute, find};
 use super::sample::Sample;
-use super::tap::{Seen, Tap};
+use super::wire::{Seen, Wire};
 use super::tracer::{Sign, Tracer};
 use super::{netns, nft};
 use crate::error::{Context, Error, Result};
@@ -49,14 +49,14 @@ pub fn trace(name: &Name, link: &str, mark: u32, goal: Goal) -> Result<Trace> {
         };
     let source = sample.source;
     let sign = Sign { iif, protocol: goal.protocol, six: goal.address.is_ipv6(), source: source.port() };
-    let (tracer, tap) = (Tracer::begin(sign)?, Tap::open()?);
+    let (tracer, wire) = (Tracer::begin(sign)?, Wire::open()?);
     if let Err(error) = sample.send() {
         return Ok(unsent(goal, Some(source), &error));
     }
     let (heard, by) = wait(&sample);
     let events = tracer.events(device)?;
     let to = sent_to(&events, source, goal);
-    let seen = tap.seen();
+    let seen = wire.seen();
     let leaving = seen.iter().filter(|seen| seen.outgoing && !seen.error && is_about(seen, to));
     let arriving = seen.iter().find(|seen| !seen.outgoing && seen.error && is_about(seen, to));
     let mut left: Vec<String> = leaving.filter_map(|seen| name_of(seen.device)).collect();

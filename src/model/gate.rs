@@ -5,6 +5,7 @@
 
 use super::journal::Egress;
 use super::stack::Family;
+use super::tap::Tap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -253,11 +254,14 @@ pub struct Gates {
     /// Rules that carry our comment: in base chains of others on hook forward, in [`DOCKER_USER`] and where the
     /// journal says.
     pub passes: BTreeSet<Found>,
+    /// What others hang on devices.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub taps: BTreeSet<Tap>,
 }
 
 impl Gates {
     /// Nothing of the kind.
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty() && self.passes.is_empty()
+        self.all.is_empty() && self.passes.is_empty() && self.taps.is_empty()
     }
 }

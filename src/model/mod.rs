@@ -12,6 +12,7 @@ pub mod observed;
 pub mod probe;
 mod proxy;
 pub mod stack;
+pub mod tap;
 pub mod trace;
 pub mod tuning;
 

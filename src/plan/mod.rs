@@ -28,6 +28,7 @@ mod precedence;
 mod reach;
 mod resolve;
 mod source;
+mod taps;
 mod verdict;
 mod walk;
 mod way;
@@ -43,6 +44,7 @@ pub use names::{unreachable, unresolvable};
 pub use precedence::{Shadow, shadows};
 pub use reach::neighbours;
 pub use resolve::{Selection, refreshed, resolve, tidy, with_dns, without};
+pub use taps::{doubts, tapped};
 pub use verdict::{Verdict, judge};
 pub use walk::{Fault, Host, Suspect, Walk, walk};
 

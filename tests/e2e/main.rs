@@ -22,6 +22,7 @@ mod crowd;
 mod down;
 mod faults;
 mod gates;
+mod hooks;
 mod hosts;
 mod idempotence;
 mod job;

@@ -185,6 +185,7 @@ fn merge(into: &mut Observed, more: &Observed) {
     into.namespaces.extend(more.namespaces.clone());
     into.gates.all.extend(more.gates.all.clone());
     into.gates.passes.extend(more.gates.passes.clone());
+    into.gates.taps.extend(more.gates.taps.clone());
     into.nameservers.extend(&more.nameservers);
 }
 

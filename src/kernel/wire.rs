@@ -52,9 +52,9 @@ pub(super) struct Seen {
     pub(super) error: bool,
 }
 
-pub(super) struct Tap(OwnedFd);
+pub(super) struct Wire(OwnedFd);
 
-impl Tap {
+impl Wire {
     /// From now on.
     pub(super) fn open() -> Result<Self> {
         let what = || "packet socket";

@@ -1,0 +1,93 @@
+//! Filters and queueing disciplines of devices, as tc(8) makes them (include/uapi/linux/rtnetlink.h, pkt_cls.h).
+//!
+//! All disciplines are dumped once; filters only of devices that have something for them to hang on.
+
+use super::decode::Names;
+use super::nfnetlink::{Nfnetlink, attributes, find};
+use crate::error::Result;
+use crate::model::tap::{Deed, Side, Tap};
+
+const GET_QDISC: u16 = 38;
+const GET_FILTER: u16 = 46;
+/// TCA_KIND, TCA_OPTIONS.
+const KIND: u16 = 1;
+const OPTIONS: u16 = 2;
+/// Of struct tcmsg, after the family: device, handle, parent, info.
+const TCMSG: usize = 16;
+/// TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), TC_H_MIN_EGRESS.
+const SIDES: [(Side, u32); 2] = [(Side::Ingress, 0xffff_fff2), (Side::Egress, 0xffff_fff3)];
+/// Those for filters only; those that the kernel itself gives to devices, without a handle.
+const HOLDERS: [&str; 2] = ["clsact", "ingress"];
+
+/// TCA_ACT_KIND, TCA_ACT_OPTIONS; TCA_GACT_PARMS and TCA_MIRRED_PARMS.
+const ACT_KIND: u16 = 1;
+const ACT_OPTIONS: u16 = 2;
+const PARAMETERS: u16 = 2;
+/// Kinds of filters, and where their actions are (TCA_U32_ACT and others).
+const ACTIONS: [(&str, u16); 6] =
+    [("u32", 7), ("flower", 3), ("matchall", 2), ("basic", 3), ("fw", 4), ("bpf", 1)];
+/// TC_ACT_SHOT; TCA_EGRESS_REDIR and TCA_INGRESS_REDIR.
+const SHOT: u32 = 2;
+const REDIRECTIONS: [u32; 2] = [1, 3];
+/// TCA_U32_SEL: struct tc_u32_sel, 16 bytes, then keys of 16 bytes, which begin with a mask.
+const U32_SELECTION: u16 = 5;
+
+/// What may take packets; and the queues of the devices that are `ours`.
+pub(super) fn observe(names: &Names, ours: impl Fn(&str) -> bool) -> Result<Vec<Tap>> {
+    let netlink = Nfnetlink::routing()?;
+    // (A kernel without disciplines refuses.)
+    let disciplines = netlink.dump(GET_QDISC, 0, &[0; TCMSG]).ok().flatten().unwrap_or_default();
+    let mut out = Vec::new();
+    for row in disciplines {
+        let Some(device) = word_at(&row, 0).and_then(|index| names.get(&index)) else { continue };
+        let (kind, index) = (kind(&row), row.get(..4).unwrap_or_default());
+        if HOLDERS.contains(&kind.as_str()) {
+            for (side, parent) in SIDES {
+                let of = [index, &[0; 4], &parent.to_ne_bytes()[..], &[0; 4]].concat();
+                let rows = netlink.dump(GET_FILTER, 0, &of).ok().flatten().unwrap_or_default();
+                out.extend(rows.iter().filter_map(|row| filter(row, device, side)));
+            }
+        } else if ours(device) && word_at(&row, 1).is_some_and(|handle| handle != 0) {
+            out.push(Tap::Queue { device: device.clone(), kind });
+        }
+    }
+    Ok(out)
+}
+
+fn filter(row: &[u8], device: &str, side: Side) -> Option<Tap> {
+    let kind = kind(row);
+    let options = find(row.get(TCMSG..)?, OPTIONS)?;
+    let (_, actions) = ACTIONS.iter().find(|(name, _)| *name == kind)?;
+    let deed = attributes(find(options, *actions)?).find_map(|(_, action)| deed(action))?;
+    let preference = u16::try_from(word_at(row, 3)? >> 16).ok()?;
+    let all = kind == "matchall" || (kind == "u32" && find(options, U32_SELECTION).is_some_and(takes_all));
+    Some(Tap::Filter { device: device.into(), side, preference, kind, deed, all })
+}
+
+fn deed(action: &[u8]) -> Option<Deed> {
+    let parameters = || find(find(action, ACT_OPTIONS)?, PARAMETERS);
+    match name(find(action, ACT_KIND)?).as_str() {
+        "gact" => (word_at(parameters()?, 2)? == SHOT).then_some(Deed::Drops),
+        "mirred" => REDIRECTIONS.contains(&word_at(parameters()?, 5)?).then_some(Deed::Redirects),
+        _ => None,
+    }
+}
+
+/// No bit of any key matters.
+fn takes_all(selection: &[u8]) -> bool {
+    let keys = selection.get(16..).unwrap_or_default();
+    keys.chunks_exact(16).all(|key| key.starts_with(&[0; 4]))
+}
+
+fn kind(row: &[u8]) -> String {
+    row.get(TCMSG..).and_then(|attributes| find(attributes, KIND)).map(name).unwrap_or_default()
+}
+
+fn name(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
+}
+
+/// The word at a place, counted in words; tc has them in the host's byte order.
+fn word_at(bytes: &[u8], place: usize) -> Option<u32> {
+    bytes.get(place * 4..)?.first_chunk().map(|word| u32::from_ne_bytes(*word))
+}
