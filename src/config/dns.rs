@@ -16,7 +16,8 @@ const MOST_SERVERS: usize = 3;
 const WORDS: [&str; 2] = ["auto", "host"];
 
 /// What can be blocked.
-const BLOCKS: [(&str, Block); 3] = [("dot", Block::Dot), ("doq", Block::Doq), ("foreign", Block::Foreign)];
+const BLOCKS: [(&str, Block); 4] =
+    [("dot", Block::Dot), ("doq", Block::Doq), ("doh", Block::Doh), ("foreign", Block::Foreign)];
 
 /// OLD and NEW.
 type Rewrite = (Located<SocketAddr>, Located<SocketAddr>);
@@ -65,7 +66,7 @@ fn block(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Block> {
         known.ok_or_else(|| {
             let near =
                 nearest(text, BLOCKS.map(|(word, _)| word)).map(|word| format!("did you mean \"{word}\"?"));
-            let all = || "\"dot\", \"doq\" and \"foreign\" can be blocked".to_owned();
+            let all = || "\"dot\", \"doq\", \"doh\" and \"foreign\" can be blocked".to_owned();
             (format!("{} cannot be blocked", quoted(text)), Some(near.unwrap_or_else(all)))
         })
     };

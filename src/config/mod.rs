@@ -207,6 +207,8 @@ pub enum Block {
     Dot,
     /// DNS over QUIC: udp port 853 (RFC 9250).
     Doq,
+    /// DNS over HTTPS: port 443 of well-known resolvers (RFC 8484).
+    Doh,
     /// Port 53 to whatever is not rewritten.
     Foreign,
 }

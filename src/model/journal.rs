@@ -248,6 +248,9 @@ pub struct DnsMode {
     pub only: bool,
     /// Refused: IP protocol and port.
     pub refused: Vec<(u8, u16)>,
+    /// DNS over HTTPS of well-known resolvers is refused, and browsers are told not to use it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_doh: bool,
     /// The host's own servers are asked, by the host's own way.
     pub host: Option<Vec<IpAddr>>,
     /// Servers of a resolv.conf of its own, where the host's names none that can be asked inside.

@@ -2,6 +2,7 @@
 
 mod account;
 pub mod dnsaddr;
+pub mod doh;
 pub mod gate;
 pub mod journal;
 pub mod name;

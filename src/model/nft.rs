@@ -159,6 +159,12 @@ sets! {
     DnsHost6 = "dns_host6": [Device, Address] => [];
     /// Refused: protocol and port.
     DnsRefused = "dns_refused": [Device, Protocol, Port] => [];
+    /// DNS over HTTPS is refused.
+    NoDoh = "no_doh": [Device] => [];
+    /// IPv4 addresses of resolvers that answer it.
+    Doh4 = "doh4": [Address] => [];
+    /// IPv6 addresses of resolvers that answer it.
+    Doh6 = "doh6": [Address] => [];
 }
 
 /// An element of one of our sets or maps.

@@ -2,7 +2,9 @@
 
 use super::names::{Names, never_leaves};
 use crate::config::{self, Block, Located, Namespace, Problem};
-use crate::model::{Datum, DnsMode, Element, Family, Name, Port, Rewrite, Rule, RuleAction, Set, numbers};
+use crate::model::{
+    Datum, DnsMode, Element, Family, Name, Port, Rewrite, Rule, RuleAction, Set, doh, numbers,
+};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -46,6 +48,7 @@ pub(super) fn rewriting(
         // Where every query is rewritten, one that cannot be (of the other family) is refused.
         only: !servers.is_empty() || block.contains(&Block::Foreign),
         refused: block.iter().filter_map(|block| refused(*block)).collect(),
+        no_doh: block.contains(&Block::Doh),
         ..DnsMode::default()
     }
 }
@@ -54,7 +57,7 @@ fn refused(block: Block) -> Option<(u8, u16)> {
     match block {
         Block::Dot => Some((TCP, PRIVATE_PORT)),
         Block::Doq => Some((UDP, PRIVATE_PORT)),
-        Block::Foreign => None,
+        Block::Doh | Block::Foreign => None,
     }
 }
 
@@ -135,9 +138,19 @@ pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
     if dns.only {
         out.push(element(Set::DnsOnly, &[], &[]));
     }
+    if dns.no_doh {
+        out.push(element(Set::NoDoh, &[], &[]));
+        out.extend(doh::addresses().map(resolver));
+    }
     let refused = |(protocol, port): &(u8, u16)| [Datum::Protocol(*protocol), Datum::Port(*port)];
     out.extend(dns.refused.iter().map(|what| element(Set::DnsRefused, &refused(what), &[])));
     out
+}
+
+/// A resolver that answers DNS over HTTPS; the same for all namespaces.
+fn resolver(address: IpAddr) -> Element {
+    let set = by_family(address, Set::Doh4, Set::Doh6);
+    Element { set, key: vec![Datum::Address(address)], value: Vec::new() }
 }
 
 /// What the guard holds questions against: where they may go, and which servers' questions go elsewhere.

@@ -84,6 +84,63 @@ fn dns_over_https_is_not_dns_to_the_kernel() {
     lab.finish();
 }
 
+/// Well-known resolvers, over tcp and udp (HTTP/3), in both families; everybody else's web pages are read as before.
+#[test]
+fn dns_over_https_of_well_known_resolvers() {
+    let lab = Watched::new();
+    let ask = |server: &str| {
+        let (four, server) =
+            if server.contains(':') { ("6", format!("[{server}]")) } else { ("4", server.to_owned()) };
+        (
+            format!("socat -u -T 2 TCP{four}:{server}:443,connect-timeout=2 -"),
+            format!("bash -c 'echo x | socat -T 2 - UDP{four}:{server}:443'"),
+        )
+    };
+    lab.slow("dns = { servers = [\"$LAB_NEW\", \"$LAB_NEW6\"], block = [\"doh\"] }");
+    for server in ["8.8.8.8", "2001:4860:4860::8888"] {
+        let (tcp, udp) = ask(server);
+        refused(&lab, &tcp);
+        refused(&lab, &udp);
+    }
+    // Port 53 of the same is rewritten as ever, and 443 of others is theirs.
+    lab.inside("ask 8.8.8.8 to-new.doh.example.test", "192.0.2.53");
+    lab.inside("whoami4 443", "203.0.113.254");
+    lab.inside("whoami6 443 udp", "2001:db8:f::fe");
+    // Without it they are read, by the namespace's own way.
+    lab.slow("dns = [\"$LAB_NEW\", \"$LAB_NEW6\"]");
+    for (server, answer) in [("8.8.8.8", "203.0.113.254"), ("2001:4860:4860::8888", "2001:db8:f::fe")] {
+        let (tcp, udp) = ask(server);
+        lab.inside(&tcp, answer);
+        lab.inside(&udp, answer);
+    }
+    lab.finish();
+}
+
+/// Firefox asks a name whether it may use DNS over HTTPS, by the resolver of the system: getaddrinfo must not find it. That
+/// says nothing about the server, and other names like it are found.
+#[test]
+fn the_name_that_allows_dns_over_https() {
+    const LOOK: &str = "getent ahosts use-application-dns.net";
+    let lab = Watched::new();
+    lab.slow("dns = [\"$LAB_NEW\", \"$LAB_SECOND\"]");
+    lab.sh(&format!("nsnat exec slow -- {LOOK}"));
+    let before = lab.queries("new", "use-application-dns.net");
+    assert!(before > 0, "the control: without it the question arrives");
+    lab.slow("dns = { servers = [\"$LAB_NEW\", \"$LAB_SECOND\"], block = [\"doh\"] }");
+    refused(&lab, "dig +time=5 +tries=1 use-application-dns.net @8.8.8.8");
+    let found = lab.sh(&format!("nsnat exec slow -- timeout 10 {LOOK}"));
+    assert_eq!(found.status, 2, "getent's word for a name that is not found, and at once\n{found}");
+    for name in ["to-new.use-application-dns.example.test", "to-new.after.example.test"] {
+        lab.inside(&format!("ask 8.8.8.8 {name}"), "192.0.2.53");
+    }
+    // Again after more than a resolver's patience: the first server is still the one that is asked.
+    lab.sh(&format!("nsnat exec slow -- {LOOK}; sleep 2; nsnat exec slow -- {LOOK}"));
+    lab.inside("ask 8.8.8.8 to-new.later.example.test", "192.0.2.53");
+    assert_eq!(lab.queries("new", "use-application-dns.net"), before);
+    assert_eq!(lab.queries("second", "use-application-dns.net"), 0);
+    lab.finish();
+}
+
 /// Servers of a family that there is no way out for: told before anything is changed; once it is up, it is weather.
 #[test]
 fn servers_that_can_never_be_asked() {
