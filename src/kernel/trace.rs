@@ -6,8 +6,8 @@
 
 use super::nfnetlink::{Nfnetlink, attribute, find};
 use super::sample::Sample;
-use super::wire::{Seen, Wire};
 use super::tracer::{Sign, Tracer};
+use super::wire::{Seen, Wire};
 use super::{netns, nft};
 use crate::error::{Context, Error, Result};
 use crate::model::Name;
