@@ -104,6 +104,9 @@ pub enum Command {
     Status {
         /// One namespace; all when it is not named
         name: Option<Name>,
+        /// Also send packets (as `trace` does) and see whether they get out
+        #[arg(long)]
+        check: bool,
     },
     /// List the names of the declared namespaces, one a line
     List,

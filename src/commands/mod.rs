@@ -7,6 +7,7 @@ mod dns;
 mod dns_test;
 mod down;
 mod exec;
+mod follow;
 mod info;
 mod list;
 mod neighbours;
@@ -69,7 +70,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Remove { name, kill } => declare::remove(context, name, *kill).map(done),
         Command::Exec(exec) => exec::run(context, exec),
         Command::Shell { name } => exec::shell(context, name),
-        Command::Status { name } => status::run(context, name.as_ref()).map(done),
+        Command::Status { name, check } => status::run(context, name.as_ref(), *check).map(done),
         Command::List => list::run(context).map(done),
         Command::Plan { names } => plan::run(context, names),
         Command::Ps { name } => processes::ps(context, name).map(done),

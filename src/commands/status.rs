@@ -1,5 +1,6 @@
 //! `nsnat status`.
 
+use super::follow::{follow, goals};
 use super::neighbours::Silent;
 use super::{Context, apply, config};
 use crate::config::Config;
@@ -10,7 +11,10 @@ use crate::plan;
 use crate::report::{self, State, Status};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn run(context: &Context<'_>, name: Option<&Name>) -> Result<()> {
+pub(super) fn run(context: &Context<'_>, name: Option<&Name>, check: bool) -> Result<()> {
+    if check {
+        super::need_root("status --check")?;
+    }
     let config = config::open(context)?;
     let root = nix::unistd::geteuid().is_root();
     let depth = if root { Depth::All } else { Depth::Outside };
@@ -27,7 +31,10 @@ pub(super) fn run(context: &Context<'_>, name: Option<&Name>) -> Result<()> {
         context.note("as root, status also looks into the namespaces, at nftables and at the gateways");
         View::from_outside(&config, &observed)
     };
-    let all: Vec<Status> = wanted.into_iter().map(|name| view.status(name)).collect();
+    let mut all: Vec<Status> = wanted.into_iter().map(|name| view.status(name)).collect();
+    if check {
+        all.iter_mut().try_for_each(|status| view.check(status))?;
+    }
     if context.json() {
         return super::print_json(&report::json(&all));
     }
@@ -107,6 +114,18 @@ impl<'a> View<'a> {
             Some(member) => self.up(name, member),
             None => down(name, self.observed),
         }
+    }
+
+    /// What only packets tell of a namespace that looks well.
+    fn check(&self, status: &mut Status) -> Result<()> {
+        let member = self.journal.members.get(&status.name).filter(|_| status.state == State::Up);
+        let Some(member) = member else { return Ok(()) };
+        let told = follow(&status.name, member, &goals(member, None), (&self.journal, self.observed), &[])?;
+        if let Some(problem) = report::trace::problem(&told) {
+            status.state = State::Broken;
+            status.problems.push(problem);
+        }
+        Ok(())
     }
 
     fn up(&self, name: &Name, member: &Member) -> Status {

@@ -73,6 +73,14 @@ fn verdict(told: &Told, colour: bool) -> String {
     out
 }
 
+/// What is wrong, in one line; none where nothing is.
+pub fn problem(told: &Told) -> Option<String> {
+    let Fault { what, culprit, cure } = told.walk.fault.as_ref()?;
+    let by = culprit.as_ref().map(|suspect| format!(" by {}", place(suspect, told.rule.as_deref())));
+    let cure = if cure.is_empty() { String::new() } else { format!("; {cure}") };
+    Some(format!("a packet to {}: {what}{}{cure}", told.trace.goal, by.unwrap_or_default()))
+}
+
 fn place(suspect: &Suspect, text: Option<&str>) -> String {
     let spot = &suspect.spot;
     match (text, suspect.rule) {

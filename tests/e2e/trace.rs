@@ -93,6 +93,15 @@ END"
             lab.ok(&format!("nft delete table {family} theirs"));
         }
     }
+    // status sees no packet, unless it is told to send one.
+    lab.ok("nft 'table ip theirs { chain a { type filter hook forward priority 5; udp dport 53 drop; }; }'");
+    let state = "-o json | jq -r '.namespaces[] | .state, .problems[]'";
+    lab.says(&format!("nsnat status {state}"), "up");
+    let told = lab.ok(&format!("nsnat status --check {state}"));
+    let named = "table ip theirs, chain a: udp dport 53 drop";
+    assert!(told.starts_with("broken\na packet to 192.0.2.1:53 (udp): ") && told.contains(named), "{told}");
+    lab.ok("nft delete table ip theirs");
+    lab.says(&format!("nsnat status --check {state}"), "up");
     lab.ok("nft 'table ip theirs { chain a { type filter hook postrouting priority 0; policy drop; udp dport 7 accept; icmp type time-exceeded accept; }; }'");
     names(&lab, "192.0.2.1:80", &["the policy of table ip theirs, chain a"]);
     is_right(&lab, "192.0.2.1:7/udp");

@@ -27,7 +27,8 @@ fn not_root() {
     // A copy where nobody may read it.
     lab.ok("mkdir -m 755 /run/lab/nobody; install -m 755 $(type -P nsnat) /run/lab/nobody/");
     let as_nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups /run/lab/nobody/nsnat";
-    for command in ["up", "down", "plan", "status", "add more --gateway 192.168.1.254", "remove slow"] {
+    for command in ["up", "down", "plan", "status --check", "add more --gateway 192.168.1.254", "remove slow"]
+    {
         let output =
             refused(&lab, &format!("{as_nobody} {command}"), 1, &["root", &format!("sudo nsnat {command}")]);
         assert!(output.stderr.lines().count() <= 2, "one line, and the hint: {output}");
