@@ -4,7 +4,7 @@
 
 use super::interrupt;
 use crate::error::{Context, Error, Result};
-use crate::model::{Journal, Name, Target};
+use crate::model::{Journal, Name, Target, journal};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 use nix::sys::stat::{major, minor};
@@ -103,10 +103,9 @@ pub fn read_journal() -> Result<Journal> {
     match std::fs::read_to_string(JOURNAL) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Journal::default()),
         Err(error) => Err(Error::new(format!("read {JOURNAL}"), error)),
-        Ok(text) => serde_json::from_str(&text).map_err(|error| {
-            Error::new(format!("read {JOURNAL}"), error).hint(format!(
-                "it is damaged, or of another version; rm {JOURNAL}, then: nsnat up, or nsnat down"
-            ))
+        Ok(text) => journal::upgrade(&text).map_err(|error| {
+            Error::new(format!("read {JOURNAL}"), error)
+                .hint(format!("it is damaged; rm {JOURNAL}, then: nsnat up, or nsnat down, which find what is nsnat's without it"))
         }),
     }
 }

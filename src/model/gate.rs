@@ -64,7 +64,6 @@ impl fmt::Display for Kind {
 
 /// A chain of somebody else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Chain {
     /// Who keeps it.
     pub keeper: Keeper,
@@ -147,7 +146,6 @@ impl Direction {
 
 /// A rule of ours in a chain of somebody else: what is from our links, or to them, is accepted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Pass {
     /// Where it stands.
     pub chain: Chain,
@@ -222,7 +220,6 @@ pub struct Gate {
 
 /// A kill switch whose chains accept flows of a connection mark, whatever else they drop.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Split {
     /// The connection mark.
     pub mark: u32,

@@ -20,13 +20,39 @@ use super::proxy::Proxy;
 use super::stack::Family;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+/// The form of the journal that is written. It changes where a conversion is needed
+/// ([`upgrade`]): a field that is new has a default, and one that went is passed over.
+pub const VERSION: u32 = 1;
+
+/// What makes the next version's form out of each version's.
+type Conversion = fn(&mut Map<String, Value>);
+const CONVERSIONS: [Conversion; 1] = [
+    // Before there were versions, fields came and went, and none changed its meaning.
+    |_| {},
+];
+
+/// The journal in its present form, out of what an older nsnat wrote; or a newer one, as far as this one knows it. An error:
+/// it is no journal.
+pub fn upgrade(text: &str) -> serde_json::Result<Journal> {
+    let mut fields: Map<String, Value> = serde_json::from_str(text)?;
+    let version = fields.get("version").and_then(Value::as_u64).unwrap_or_default();
+    for convert in CONVERSIONS.iter().skip(usize::try_from(version).unwrap_or(usize::MAX)) {
+        convert(&mut fields);
+    }
+    let journal: Journal = serde_json::from_value(fields.into())?;
+    Ok(Journal { version: VERSION, ..journal })
+}
+
 /// All that is up, resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Journal {
+    /// [`VERSION`] of the nsnat that wrote it.
+    pub version: u32,
     /// Mask of our bits in a packet's mark.
     pub mask: u32,
     /// Cookie ([`Member::cookie`]) of the network namespace that is the host.
@@ -71,6 +97,7 @@ fn usual_first() -> u32 {
 impl Default for Journal {
     fn default() -> Self {
         Self {
+            version: VERSION,
             mask: 0,
             host: None,
             inherited: BTreeMap::new(),
@@ -98,7 +125,6 @@ impl Journal {
 
 /// A sysctl that we set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Held {
     /// What it was before, and will be again.
     pub before: String,
@@ -111,7 +137,6 @@ pub struct Held {
 
 /// What several namespaces share: a mark, a table, slices of the pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Egress {
     /// 1 to 255; mark and table are made of it.
     pub number: u32,
@@ -128,7 +153,6 @@ pub struct Egress {
 
 /// A way out, resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Way {
     /// The uplink's name, where it has one.
     #[serde(default)]
@@ -180,7 +204,6 @@ impl Way {
 
 /// A namespace that is up (or on its way up or down).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Member {
     /// Key of its egress.
     pub egress: String,
@@ -238,7 +261,7 @@ impl Allowed {
 
 /// What happens to a namespace's DNS queries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct DnsMode {
     /// Every query goes to these, in this order.
     pub servers: Vec<SocketAddr>,
@@ -284,7 +307,6 @@ impl DnsMode {
 
 /// A DNS destination that is replaced by another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Rewrite {
     /// The destination that programs use.
     pub old: SocketAddr,
@@ -294,7 +316,6 @@ pub struct Rewrite {
 
 /// A process, told from a later one of the same number by its start time (proc(5), stat field 22).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Owner {
     /// Process number.
     pub pid: i32,

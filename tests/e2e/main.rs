@@ -39,4 +39,5 @@ mod strangers;
 mod trace;
 mod trust;
 mod tuned;
+mod upgrade;
 mod weather;
