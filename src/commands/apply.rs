@@ -365,6 +365,8 @@ fn concerns(action: &Action, owner: impl Fn(&str) -> Option<Name>) -> Option<Nam
         | Action::Elements { .. }
         | Action::AddPass { .. }
         | Action::RemovePass { .. }
+        | Action::AddPolicy { .. }
+        | Action::RemovePolicy { .. }
         | Action::ForgetFlows { .. } => None,
     }
 }
@@ -387,6 +389,7 @@ fn is_addition(action: &Action) -> bool {
             | Action::AddRoute { .. }
             | Action::AddRule { .. }
             | Action::AddPass { .. }
+            | Action::AddPolicy { .. }
     )
 }
 

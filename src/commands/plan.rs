@@ -17,6 +17,9 @@ pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<ExitCode> {
     let observed = apply::look(context, &config.namespaces.keys().collect::<Vec<_>>(), Depth::All)?;
     let goal = config::goal(context, &config, names, &observed)?;
     let actions = plan::actions(&goal, &observed);
+    for problem in super::status::not_preceded(&goal, &observed) {
+        context.note(problem);
+    }
     if context.json() {
         let one = |action: &plan::Action| json!({ "command": action.to_string(), "action": action });
         let actions: Vec<Value> = actions.iter().map(one).collect();

@@ -61,7 +61,7 @@ pub(super) struct View<'a> {
     crowds: BTreeMap<(u64, u64), usize>,
     /// What stops the packets of all namespaces, in chains of others.
     stopped: Vec<String>,
-    /// Rules of others before ours, of each egress.
+    /// Rules and IPsec policies of others before ours, of each egress.
     shadows: BTreeMap<String, Vec<String>>,
 }
 
@@ -87,8 +87,12 @@ impl<'a> View<'a> {
         let missing = actions.iter().map(|action| (apply::owner(action, goal), action.to_string()));
         let missing = missing.collect();
         let stopped = plan::stopped(&journal, observed);
-        let told =
-            |egress| plan::shadows(&journal, egress, observed).iter().map(plan::Shadow::problem).collect();
+        let told = |egress| {
+            let rules = plan::shadows(&journal, egress, observed);
+            let policies = plan::catches(&journal, egress, observed);
+            let rules = rules.iter().map(plan::Shadow::problem);
+            rules.chain(policies.iter().map(plan::Catch::problem)).collect()
+        };
         let shadows = journal.egresses.iter().map(|(key, egress)| (key.clone(), told(egress))).collect();
         let outside = Self::from_outside(config, observed);
         Ok(Self { journal, missing, refused, silent, stopped, shadows, ..outside })
@@ -215,6 +219,27 @@ pub(super) fn shadows(
 ) -> impl Iterator<Item = plan::Shadow> {
     let egress = journal.egresses.get(&member.egress);
     egress.into_iter().flat_map(|egress| plan::shadows(journal, egress, observed))
+}
+
+/// IPsec policies of others that none of ours comes before.
+pub(super) fn catches(
+    member: &Member,
+    journal: &Journal,
+    observed: &Observed,
+) -> impl Iterator<Item = plan::Catch> {
+    let egress = journal.egresses.get(&member.egress);
+    egress.into_iter().flat_map(|egress| plan::catches(journal, egress, observed))
+}
+
+/// What of others comes first, and goes on to when a plan is done: for each namespace that is up then.
+pub(super) fn not_preceded(journal: &Journal, observed: &Observed) -> Vec<String> {
+    let one = |(name, member): (&Name, &Member)| {
+        let rules = shadows(member, journal, observed).filter(|rule| !rule.is_passed_by_plan());
+        let policies = catches(member, journal, observed).filter(|policy| !policy.is_passed_by_plan());
+        let told = rules.map(|rule| rule.problem()).chain(policies.map(|policy| policy.problem()));
+        told.map(|problem| format!("{name}: {problem}")).collect::<Vec<_>>()
+    };
+    journal.members.iter().flat_map(one).collect()
 }
 
 fn down(name: &Name, observed: &Observed) -> Status {

@@ -84,10 +84,8 @@ pub(super) fn make(
 /// Says what changed, and where that is not enough to resolve names.
 pub(super) fn report(context: &Context<'_>, observed: &Observed, after: &Journal, done: usize) {
     let before = &observed.journal;
-    for (name, member) in &after.members {
-        for shadow in super::status::shadows(member, after, observed).filter(|s| !s.is_passed_by_plan()) {
-            context.note(format!("{name}: {}", shadow.problem()));
-        }
+    for problem in super::status::not_preceded(after, observed) {
+        context.note(problem);
     }
     if done == 0 {
         return context.say("nothing to do");

@@ -18,6 +18,7 @@ pub mod files;
 mod foreign;
 mod gates;
 pub mod interrupt;
+mod ipsec;
 mod limits;
 mod neighbour;
 mod netlink;

@@ -4,7 +4,7 @@
 //! not change with the version of a tool.
 
 use crate::error::{Context, Error, Result};
-use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
+use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_XFRM};
 use netlink_sys::{Socket, SocketAddr};
 
 const REQUEST: u16 = 1;
@@ -18,8 +18,8 @@ const NLMSG_DONE: u16 = 3;
 /// NFNL_MSG_BATCH_BEGIN and its end.
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
-/// nlmsghdr and nfgenmsg.
-const HEADERS: usize = 20;
+/// nfgenmsg, with which bodies begin.
+const HEADER: usize = 4;
 /// A dump that was interrupted is tried again this often.
 const TRIES: usize = 10;
 
@@ -37,9 +37,21 @@ impl Nfnetlink {
         Self::of(NETLINK_ROUTE)
     }
 
+    /// For IPsec, whose messages have no such header; none where the kernel knows no IPsec.
+    pub(super) fn ipsec() -> Result<Option<Self>> {
+        match Socket::new(NETLINK_XFRM) {
+            Ok(socket) => Self::connected(socket).map(Some),
+            Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => Ok(None),
+            Err(error) => Err(error).what(|| "netlink"),
+        }
+    }
+
     fn of(protocol: isize) -> Result<Self> {
+        Self::connected(Socket::new(protocol).what(|| "netlink")?)
+    }
+
+    fn connected(mut socket: Socket) -> Result<Self> {
         let what = || "netlink";
-        let mut socket = Socket::new(protocol).what(what)?;
         socket.bind_auto().what(what)?;
         socket.connect(&SocketAddr::new(0, 0)).what(what)?;
         Ok(Self(socket))
@@ -52,7 +64,12 @@ impl Nfnetlink {
 
     /// The same, with further flags.
     pub(super) fn change(&self, kind: u16, flags: u16, family: u8, body: &[u8]) -> Result<i32> {
-        self.0.send(&message(kind, REQUEST | ACK | flags, family, body), 0).what(|| "nfnetlink")?;
+        self.ask_whole(kind, flags, &with_header(family, body))
+    }
+
+    /// The same for a message whose body begins with no such header.
+    pub(super) fn ask_whole(&self, kind: u16, flags: u16, body: &[u8]) -> Result<i32> {
+        self.0.send(&message(kind, REQUEST | ACK | flags, body), 0).what(|| "nfnetlink")?;
         loop {
             let (answer, _) = self.0.recv_from_full().what(|| "nfnetlink")?;
             if let Some(errno) = messages(&answer).find_map(|message| message.errno()) {
@@ -65,14 +82,12 @@ impl Nfnetlink {
     /// kernel acknowledges each of them, and tells the first error.
     pub(super) fn change_all(&self, subsystem: u8, changes: &[(u16, u16, u8, Vec<u8>)]) -> Result<i32> {
         let bound = |kind| {
-            let mut out = message(kind, REQUEST, 0, &[]);
             // The subsystem stands in nfgenmsg, in network order.
-            out.splice(HEADERS - 1..HEADERS, [subsystem]);
-            out
+            message(kind, REQUEST, &[0, 0, 0, subsystem])
         };
         let mut batch = bound(BATCH_BEGIN);
         for (kind, flags, family, body) in changes {
-            batch.extend(message(*kind, REQUEST | ACK | flags, *family, body));
+            batch.extend(message(*kind, REQUEST | ACK | flags, &with_header(*family, body)));
         }
         batch.extend(bound(BATCH_END));
         self.0.send(&batch, 0).what(|| "nfnetlink")?;
@@ -103,7 +118,7 @@ impl Nfnetlink {
             match self.0.recv_from_full() {
                 Ok((bytes, _)) => {
                     let told = messages(&bytes).filter(|message| message.kind == kind);
-                    out.extend(told.map(|message| message.row()));
+                    out.extend(told.map(|message| split(message.body)));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(out),
                 Err(error) => return Err(Error::new("nfnetlink", error)),
@@ -113,14 +128,22 @@ impl Nfnetlink {
 
     /// The body of one object; none where there is none.
     pub(super) fn get(&self, kind: u16, family: u8, body: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.0.send(&message(kind, REQUEST, family, body), 0).what(|| "nfnetlink")?;
+        match self.get_whole(kind, &with_header(family, body))? {
+            Ok(body) => Ok(body.get(HEADER..).map(<[u8]>::to_vec)),
+            Err(libc::ENOENT) => Ok(None),
+            Err(errno) => Err(Error::new("nfnetlink", std::io::Error::from_raw_os_error(errno))),
+        }
+    }
+
+    /// The same for a message whose body begins with no such header; or the errno.
+    pub(super) fn get_whole(&self, kind: u16, body: &[u8]) -> Result<std::result::Result<Vec<u8>, i32>> {
+        self.0.send(&message(kind, REQUEST, body), 0).what(|| "nfnetlink")?;
         let (answer, _) = self.0.recv_from_full().what(|| "nfnetlink")?;
         let first = messages(&answer).next();
-        match first.as_ref().and_then(Message::errno) {
-            None => Ok(first.and_then(|object| object.body.get(4..).map(<[u8]>::to_vec))),
-            Some(libc::ENOENT) => Ok(None),
-            Some(errno) => Err(Error::new("nfnetlink", std::io::Error::from_raw_os_error(errno))),
-        }
+        Ok(match first.as_ref().and_then(Message::errno) {
+            None => Ok(first.map(|object| object.body.to_vec()).unwrap_or_default()),
+            Some(errno) => Err(errno),
+        })
     }
 
     /// The bodies of all objects of a kind; none where there is no such table.
@@ -131,8 +154,14 @@ impl Nfnetlink {
 
     /// The same, each with its family, which in the question may be 0 for all.
     pub(super) fn dump_of_any(&self, kind: u16, family: u8, body: &[u8]) -> Result<Option<Vec<Row>>> {
+        let rows = self.dump_whole(kind, &with_header(family, body))?;
+        Ok(rows.map(|rows| rows.iter().map(|row| split(row)).collect()))
+    }
+
+    /// The same for messages whose bodies begin with no such header.
+    pub(super) fn dump_whole(&self, kind: u16, body: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
         for _ in 0..TRIES {
-            self.0.send(&message(kind, REQUEST | DUMP, family, body), 0).what(|| "nfnetlink")?;
+            self.0.send(&message(kind, REQUEST | DUMP, body), 0).what(|| "nfnetlink")?;
             match self.rows()? {
                 Rows::All(rows) => return Ok(Some(rows)),
                 Rows::Refused(libc::ENOENT) => return Ok(None),
@@ -155,7 +184,7 @@ impl Nfnetlink {
                     (NLMSG_DONE, _) if whole => return Ok(Rows::All(rows)),
                     (NLMSG_DONE, _) | (_, Some(libc::EINTR)) => return Ok(Rows::Interrupted),
                     (_, Some(errno)) => return Ok(Rows::Refused(errno)),
-                    _ => rows.push(message.row()),
+                    _ => rows.push(message.body.to_vec()),
                 }
             }
         }
@@ -165,8 +194,13 @@ impl Nfnetlink {
 /// An object's family and its body.
 pub(super) type Row = (u8, Vec<u8>);
 
+/// The family, and what follows nfgenmsg.
+fn split(body: &[u8]) -> Row {
+    (body.first().copied().unwrap_or_default(), body.get(HEADER..).unwrap_or_default().to_vec())
+}
+
 enum Rows {
-    All(Vec<Row>),
+    All(Vec<Vec<u8>>),
     Interrupted,
     Refused(i32),
 }
@@ -184,12 +218,6 @@ impl Message<'_> {
         let code = self.body.first_chunk().map(|code| i32::from_ne_bytes(*code))?;
         (self.kind == NLMSG_ERROR).then_some(-code)
     }
-
-    /// The family, and what follows nfgenmsg.
-    fn row(&self) -> Row {
-        let family = self.body.first().copied().unwrap_or_default();
-        (family, self.body.get(4..).unwrap_or_default().to_vec())
-    }
 }
 
 fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
@@ -204,13 +232,17 @@ fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     })
 }
 
-fn message(kind: u16, flags: u16, family: u8, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(HEADERS + body.len()).unwrap_or(0);
+/// A body after nfgenmsg.
+fn with_header(family: u8, body: &[u8]) -> Vec<u8> {
+    [&[family, 0, 0, 0], body].concat()
+}
+
+fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(16 + body.len()).unwrap_or(0);
     let mut out = length.to_ne_bytes().to_vec();
     out.extend(kind.to_ne_bytes());
     out.extend(flags.to_ne_bytes());
     out.extend([0; 8]);
-    out.extend([family, 0, 0, 0]);
     out.extend(body);
     out
 }

@@ -3,7 +3,7 @@
 use super::decode::{self, Names};
 use super::netlink::Netlink;
 use super::nexthop::NextHops;
-use super::{Inside, Kernel, files, gates, netns, resolver, sysctl, table};
+use super::{Inside, Kernel, files, gates, ipsec, netns, resolver, sysctl, table};
 use crate::error::{Context, Result};
 use crate::model::{
     Gates, Journal, Member, Name, Netns, Observed, Stack, Table, numbers, observed::Features, tuning,
@@ -102,13 +102,16 @@ impl Kernel {
         host.sysctls.extend(tuned);
         let abandoned = abandoned(&journal)?;
         let (nameservers, upstreams) = (resolver::nameservers(), resolver::upstreams(&names_by_index));
-        let (gates, table) = match depth {
-            Depth::Outside => (Gates::default(), Table::default()),
-            Depth::All | Depth::Named => (gates::observe(&journal, &names_by_index)?, table::observe()?),
+        let (gates, policies, table) = match depth {
+            Depth::Outside => (Gates::default(), Vec::new(), Table::default()),
+            Depth::All | Depth::Named => {
+                (gates::observe(&journal, &names_by_index)?, ipsec::observe()?, table::observe()?)
+            }
         };
         Ok(Observed {
             host,
             gates,
+            policies,
             cookie: self.cookie,
             namespaces,
             table,

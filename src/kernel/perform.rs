@@ -1,7 +1,7 @@
 //! Performing actions.
 
 use super::netlink::{Netlink, Refused};
-use super::{Kernel, conntrack, encode, gates, netns, nft, sysctl};
+use super::{Kernel, conntrack, encode, gates, ipsec, netns, nft, sysctl};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, numbers};
 use crate::plan::{Action, LinkChange, Place};
@@ -73,6 +73,8 @@ impl Kernel {
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value).map_err(said),
             Action::AddPass { pass } => gates::add(pass).map_err(said),
             Action::RemovePass { pass, handle } => gates::remove(pass, *handle).map_err(said),
+            Action::AddPolicy { policy } => ipsec::add(policy).map_err(said),
+            Action::RemovePolicy { policy } => ipsec::remove(policy).map_err(said),
             Action::Tune { name, values } => self.tune(name, values).map_err(said),
             _ => self.netlink(action),
         }

@@ -4,6 +4,7 @@ mod account;
 pub mod dnsaddr;
 pub mod doh;
 pub mod gate;
+pub mod ipsec;
 pub mod journal;
 pub mod name;
 mod neighbour;
@@ -19,6 +20,7 @@ pub mod tuning;
 
 pub use account::Account;
 pub use gate::{Gates, Pass};
+pub use ipsec::Policy;
 pub use journal::{Allowed, DnsMode, Egress, Held, Journal, Member, Owner, Rewrite, Target, Way};
 pub use name::Name;
 pub use neighbour::Neighbour;

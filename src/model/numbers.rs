@@ -70,6 +70,13 @@ pub const MAX_EGRESS: u32 = 255;
 /// else" (systemd uses it too); a real route always has a lower one.
 pub const FLOOR_METRIC: u32 = 4_278_198_272;
 
+/// Indexes of our IPsec policies begin with this byte ("n"): the ownership tag, which the message that adds a policy sets.
+/// The kernel counts its own up from 8, by 8, and would get there after 230 million policies.
+pub const POLICY_INDEX: u32 = 0x6e00_0000;
+
+/// Priority of our IPsec policies: the first. Of two that have it the kernel takes the older one.
+pub const POLICY_PRIORITY: u32 = 0;
+
 /// Smallest MTU of a device that IPv6 works on (RFC 8200 §5).
 pub const LEAST_MTU6: u32 = 1280;
 

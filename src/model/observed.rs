@@ -31,6 +31,9 @@ pub struct Observed {
     /// Chains of others that stop what they do not know.
     #[serde(skip_serializing_if = "super::Gates::is_empty")]
     pub gates: super::Gates,
+    /// IPsec policies, the newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<super::Policy>,
     /// Nameservers of the host's resolv.conf.
     pub nameservers: Vec<std::net::IpAddr>,
 }

@@ -1,6 +1,6 @@
 //! The actions: what can be done to the kernel, one system object each.
 
-use crate::model::{Address, Element, Name, Pass, Route, Rule};
+use crate::model::{Address, Element, Name, Pass, Policy, Route, Rule};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -191,5 +191,15 @@ pub enum Action {
         pass: Pass,
         /// Its handle, where rules have one.
         handle: u64,
+    },
+    /// Lets namespaces by the IPsec policies of somebody else.
+    AddPolicy {
+        /// The policy.
+        policy: Policy,
+    },
+    /// Takes such a policy away again.
+    RemovePolicy {
+        /// The policy.
+        policy: Policy,
     },
 }

@@ -171,7 +171,12 @@ pub(super) fn members<'a>(journal: &'a Journal, egress: &'a Egress) -> impl Iter
 }
 
 /// Where an egress's packets come from, as far as the host has that family.
-fn sources(journal: &Journal, egress: &Egress, family: Family, features: Features) -> Vec<IpNetwork> {
+pub(super) fn sources(
+    journal: &Journal,
+    egress: &Egress,
+    family: Family,
+    features: Features,
+) -> Vec<IpNetwork> {
     if family == Family::V6 && !features.ipv6 { Vec::new() } else { all_sources(journal, egress, family) }
 }
 

@@ -10,7 +10,7 @@
 use super::action::{Action, Flows, LinkChange, Place};
 use super::desired::{self, Desired};
 use super::precedence::{Blocks, is_our_table};
-use super::{gates, hold, source};
+use super::{gates, hold, ipsec, source};
 use crate::model::{
     Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set,
     Stack, dnsaddr, numbers, tuning,
@@ -33,6 +33,7 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     out.extend(source::stale_flows(journal, observed));
     stale_servers(&mut out, observed);
     gates::diff(&mut out, journal, observed);
+    ipsec::diff(&mut out, journal, observed);
     gone_namespaces(&mut out, desired, observed);
     leave_to_the_kernel(&mut out);
     out.sort_by_key(|action| rank(action, &back));
@@ -63,8 +64,9 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::RemoveLink { .. } => 2,
         Action::LoadSkeleton { .. } => 0,
         Action::Elements { add, .. } if !add.is_empty() => 1,
-        Action::MakeNetns { .. } | Action::AttachNetns { .. } => 3,
-        Action::AddRule { place: Place::Host, .. } => 4,
+        // One that goes may be in the way of one that comes, by its selectors.
+        Action::MakeNetns { .. } | Action::AttachNetns { .. } | Action::RemovePolicy { .. } => 3,
+        Action::AddRule { place: Place::Host, .. } | Action::AddPolicy { .. } => 4,
         Action::AddRoute { place: Place::Host, route, .. } if route.kind == RouteKind::Unreachable => 4,
         Action::AddVeth { .. } => 5,
         Action::SetLink {

@@ -1,7 +1,7 @@
 //! Every action as the shell line that it equals.
 
 use super::action::{Action, Flows, LinkChange, Place};
-use super::gates;
+use super::{gates, ipsec};
 use crate::model::{Datum, Element, Family, Name, Route, RouteKind, Rule, RuleAction, nft, numbers};
 use std::fmt::{self, Write as _};
 
@@ -62,6 +62,8 @@ fn line(action: &Action) -> String {
         Action::RemoveRule { place, rule: r } => {
             format!("{} rule del {}", ip(place, Some(r.family)), rule(r))
         }
+        Action::AddPolicy { policy } => ipsec::add_line(policy),
+        Action::RemovePolicy { policy } => ipsec::remove_line(policy),
         Action::AddPass { pass } => gates::add_line(pass),
         Action::RemovePass { pass, handle } => gates::remove_line(pass, *handle),
     }

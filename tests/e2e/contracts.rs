@@ -5,9 +5,10 @@
 use crate::lab::{self, Lab};
 use ipnetwork::IpNetwork;
 use nsnat::kernel::{Depth, Kernel, Step};
+use nsnat::model::ipsec::{Direction, Effect};
 use nsnat::model::{
-    Address, Datum, Element, Family, Link, Name, Netns, Observed, Port, Route, RouteKind, Rule, RuleAction,
-    Set, Stack, numbers,
+    Address, Datum, Element, Family, Link, Name, Netns, Observed, Policy, Port, Route, RouteKind, Rule,
+    RuleAction, Set, Stack, numbers,
 };
 use nsnat::plan::{Action, LinkChange, Place};
 use std::net::IpAddr;
@@ -47,6 +48,7 @@ fn what_was_performed_is_observed_and_its_inverse_takes_it_away() {
         sysctls(&mut kernel, &place);
     }
     nft(&mut kernel);
+    policies(&mut kernel);
 }
 
 struct Contract {
@@ -238,6 +240,27 @@ fn nft(kernel: &mut Contract) {
     assert_eq!(kernel.observe().table, with);
     kernel.perform(&Action::RemoveTable);
     assert!(!kernel.observe().table.exists);
+}
+
+fn policies(kernel: &mut Contract) {
+    for (place, direction) in Direction::ALL.into_iter().enumerate() {
+        for (slot, from, to, mark) in [
+            (0, "0.0.0.0/0", "0.0.0.0/0", Some((0x0700_0000, MASK))),
+            (1, "::/0", "::/0", Some((0x0700_0000, MASK))),
+            (2, "0.0.0.0/0", "10.213.0.0/24", None),
+            (3, "::/0", "fd6e:736e:6174::/64", None),
+        ] {
+            let index = numbers::POLICY_INDEX | 7 << 16 | slot << 3 | u32::try_from(place).unwrap();
+            let (from, to, priority) = (net(from), net(to), numbers::POLICY_PRIORITY);
+            let effect = Effect::Allow;
+            let policy = Policy { direction, from, to, mark, priority, index, effect, sub: false };
+            let (add, remove) = (
+                Action::AddPolicy { policy: policy.clone() },
+                Action::RemovePolicy { policy: policy.clone() },
+            );
+            kernel.holds(add, |o| o.policies.contains(&policy), remove);
+        }
+    }
 }
 
 /// One of each set; a device name that nft has to quote.

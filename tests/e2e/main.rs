@@ -25,6 +25,7 @@ mod gates;
 mod hooks;
 mod hosts;
 mod idempotence;
+mod ipsec;
 mod job;
 mod kill;
 mod killswitch;

@@ -16,6 +16,9 @@ for family in -4 -6; do
 	section "ip $family route show table all"
 	ip -d $family route show table all
 done
+section "ip xfrm policy"
+ip xfrm policy
+ip xfrm policy getdefault
 section "nft list ruleset"
 nft list ruleset | settled
 

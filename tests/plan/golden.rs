@@ -187,6 +187,7 @@ fn merge(into: &mut Observed, more: &Observed) {
     into.gates.passes.extend(more.gates.passes.clone());
     into.gates.taps.extend(more.gates.taps.clone());
     into.nameservers.extend(&more.nameservers);
+    into.policies.splice(0..0, more.policies.clone());
 }
 
 fn happens(kernel: &mut Model, event: &Event) -> Result<(), String> {

@@ -5,8 +5,8 @@
 
 use nsnat::model::gate::Found;
 use nsnat::model::{
-    Address, Datum, Element, Family, Link, Name, Netns, Observed, Pass, Route, RouteKind, Rule, RuleAction,
-    Stack, Table, numbers, tuning,
+    Address, Datum, Element, Family, Link, Name, Netns, Observed, Pass, Policy, Route, RouteKind, Rule,
+    RuleAction, Stack, Table, numbers, tuning,
 };
 use nsnat::plan::{Action, LinkChange, Place};
 use nsnat::skeleton;
@@ -112,6 +112,12 @@ impl Model {
                 Ok(())
             }
             Action::AddPass { pass } => self.add_pass(pass),
+            Action::AddPolicy { policy } => self.add_policy(policy),
+            Action::RemovePolicy { policy } => {
+                let before = self.state.policies.len();
+                self.state.policies.retain(|other| other != policy);
+                if self.state.policies.len() < before { Ok(()) } else { no("no such policy") }
+            }
             Action::RemovePass { pass, handle } => {
                 let found = Found { pass: pass.clone(), handle: *handle };
                 let there = self.state.gates.passes.remove(&found);
@@ -128,6 +134,20 @@ impl Model {
                 _ => Err(format!("no namespace {name}")),
             },
         }
+    }
+
+    /// One for each selector and mark, and the newest first, as the kernel tells them.
+    fn add_policy(&mut self, policy: &Policy) -> Result {
+        let policies = &mut self.state.policies;
+        let place = |one: &Policy| (one.direction, one.from, one.to, one.mark, one.sub);
+        if policies.iter().any(|other| place(other) == place(policy)) {
+            return no("File exists");
+        }
+        if policies.iter().any(|other| other.index == policy.index) {
+            return no("the kernel would choose another index");
+        }
+        policies.insert(0, policy.clone());
+        Ok(())
     }
 
     /// Whoever adds a rule to a chain is not asked whether it is there already.

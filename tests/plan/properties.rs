@@ -4,9 +4,10 @@
 use super::golden::host;
 use super::world::World;
 use nsnat::config::{Config, Source, load};
-use nsnat::model::gate::{Chain, Direction, Gate, Hook, Keeper, Kind, Split, Stop};
+use nsnat::model::gate::{Chain, Gate, Hook, Keeper, Kind, Split, Stop};
+use nsnat::model::ipsec::{Direction, Effect};
 use nsnat::model::{
-    Address, Family, Journal, Name, Netns, Observed, Route, Rule, RuleAction, Stack, Table, numbers,
+    Address, Family, Journal, Name, Netns, Observed, Policy, Route, Rule, RuleAction, Stack, Table, numbers,
 };
 use nsnat::plan::{self, Action, Place, Selection};
 use proptest::prelude::*;
@@ -43,6 +44,22 @@ const EXTRAS: [&str; 8] = [
 const SUBNETS: [&str; 4] = ["10.213.0.0/30", "10.213.0.64/29", "10.213.1.128/30", "10.5.0.0/30"];
 
 const LEASES: [&str; 4] = ["192.168.1.10/24", "192.168.1.77/16", "10.20.0.10/24", "172.31.9.9/20"];
+
+/// IPsec policies of others.
+const POLICIES: [(Direction, &str, &str); 5] = [
+    (Direction::Out, "192.168.1.10/32", "0.0.0.0/0"),
+    (Direction::Out, "0.0.0.0/0", "10.0.0.0/8"),
+    (Direction::Fwd, "0.0.0.0/0", "10.20.0.10/32"),
+    (Direction::In, "10.0.0.0/8", "0.0.0.0/0"),
+    (Direction::Out, "::/0", "::/0"),
+];
+
+fn policy(which: usize) -> Policy {
+    let (direction, from, to) = POLICIES[which];
+    let index = u32::try_from(8 * (which + 1)).unwrap() | direction as u32;
+    let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
+    Policy { direction, from, to, mark: None, priority: 0, index, effect: Effect::Protect, sub: false }
+}
 
 /// A namespace: its way, an extra, perhaps a subnet.
 type Declared = (usize, usize, Option<usize>);
@@ -96,6 +113,9 @@ enum Step {
     Foreign(usize),
     /// A chain of others begins to stop what it does not know, or ends with it.
     Gate(usize),
+    /// An IPsec policy of others comes or goes, or all policies do.
+    Policy(usize),
+    PoliciesGone,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -122,6 +142,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any().prop_map(Step::NamespaceReplaced),
         1 => (0..4usize).prop_map(Step::Foreign),
         2 => (0..GATES.len()).prop_map(Step::Gate),
+        2 => (0..POLICIES.len()).prop_map(Step::Policy),
+        1 => Just(Step::PoliciesGone),
     ]
 }
 
@@ -162,6 +184,15 @@ impl Walk {
                 self.gate(*which);
                 Ok(())
             }
+            Step::Policy(which) => {
+                self.policy(*which);
+                Ok(())
+            }
+            Step::PoliciesGone => {
+                self.world.kernel.state.policies.clear();
+                self.bare.kernel.state.policies.clear();
+                Ok(())
+            }
             Step::LinkDown(dev) => {
                 self.bare.kernel.link_down(&Place::Host, DEVICES[*dev])?;
                 self.world.kernel.link_down(&Place::Host, DEVICES[*dev])
@@ -190,7 +221,20 @@ impl Walk {
             if !gates.all.remove(&gate) {
                 gates.all.insert(gate.clone());
             } else if which.is_multiple_of(2) {
-                gates.passes.retain(|found| !Direction::ALL.iter().any(|way| gate.pass(*way) == found.pass));
+                gates.passes.retain(|found| {
+                    !nsnat::model::gate::Direction::ALL.iter().any(|way| gate.pass(*way) == found.pass)
+                });
+            }
+        }
+    }
+
+    fn policy(&mut self, which: usize) {
+        let policy = policy(which);
+        for policies in [&mut self.world.kernel.state.policies, &mut self.bare.kernel.state.policies] {
+            let before = policies.len();
+            policies.retain(|other| *other != policy);
+            if policies.len() == before {
+                policies.insert(0, policy.clone());
             }
         }
     }
@@ -307,6 +351,9 @@ impl Walk {
         }
         if is.gates != should.gates {
             return Err(format!("after down: {:?} instead of {:?}", is.gates, should.gates));
+        }
+        if is.policies != should.policies {
+            return Err(format!("after down: {:?} instead of {:?}", is.policies, should.policies));
         }
         if is.journal != Journal::default() {
             return Err(format!("remembered: {:?}", is.journal));
