@@ -86,9 +86,8 @@ make_node() {
 
 lay_wires() {
 	local net=/run/lab/net
+	# The host's own last: older kernels (Linux 6.1) take its names for taken in the others, too.
 	ip -batch - <<-END
-		link add eth0 type veth peer name host netns $net/lan
-		link add eth1 type veth peer name lan0 netns $net/third
 		link add lan0 netns $net/fast type veth peer name fast netns $net/lan
 		link add lan0 netns $net/slow type veth peer name slow netns $net/lan
 		link add eth0 netns $net/printer type veth peer name printer netns $net/lan
@@ -96,6 +95,8 @@ lay_wires() {
 		link add wan0 netns $net/slow type veth peer name slow netns $net/wan
 		link add wan0 netns $net/third type veth peer name third netns $net/wan
 		link add eth0 netns $net/inet type veth peer name inet netns $net/wan
+		link add eth0 type veth peer name host netns $net/lan
+		link add eth1 type veth peer name lan0 netns $net/third
 	END
 }
 

@@ -116,6 +116,15 @@ fn is_ours(policy: &Policy) -> bool {
         && !policy.sub
 }
 
+/// Whether what has this address is to go through a tunnel.
+pub(super) fn is_of_a_tunnel(source: IpAddr, observed: &Observed) -> bool {
+    let only = IpNetwork::from(source);
+    let of = |policy: &Policy| {
+        policy.direction == Direction::Out && policy.effect == Effect::Protect && policy.from == only
+    };
+    observed.policies.iter().any(of)
+}
+
 /// What is missing is added; what is ours and not wanted goes.
 pub(super) fn diff(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
     let needed = |pass: &Pass| observed.policies.iter().any(|other| pass.is_for(other));

@@ -5,9 +5,9 @@
 //! follow that address when it changes; what is named here does not, so flows of an address that went are forgotten.
 
 use super::action::{Action, Flows};
-use super::desired;
 use super::reach::is_usable_source;
 use super::way::is_ours;
+use super::{desired, ipsec};
 use crate::model::{Datum, Egress, Element, Family, Journal, Member, Observed, Route, RouteKind, Set, Way};
 use std::net::IpAddr;
 
@@ -21,7 +21,8 @@ pub(super) fn preferred(way: &Way, observed: &Observed) -> Vec<IpAddr> {
 }
 
 /// The source that the host's route by the way names: first one by that very next hop, then the device's default; of
-/// equals main's, for other tables hold what somebody selects by rules of their own.
+/// equals main's, for other tables hold what somebody selects by rules of their own. An address that is for a tunnel is
+/// nobody's outside of it: strongSwan's table 220 has such routes, by any router that it found in any table.
 fn by_route(way: &Way, family: Family, observed: &Observed) -> Option<IpAddr> {
     let main = |route: &Route| route.table == u32::from(libc::RT_TABLE_MAIN);
     let same_hop = |route: &Route| route.via == way.gateway(family);
@@ -33,7 +34,8 @@ fn by_route(way: &Way, family: Family, observed: &Observed) -> Option<IpAddr> {
         } else {
             default(route) && same_hop(route)
         };
-        of_device && by_way && route.kind == RouteKind::Unicast && !is_ours(route)
+        let inside_a_tunnel = route.src.is_some_and(|source| ipsec::is_of_a_tunnel(source, observed));
+        of_device && by_way && route.kind == RouteKind::Unicast && !is_ours(route) && !inside_a_tunnel
     };
     let routes = observed.host.routes.iter().filter(leads);
     routes.min_by_key(|route| (!same_hop(route), !main(route), !default(route), route.metric))?.src
