@@ -119,7 +119,6 @@ end() {
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
 trap end EXIT
 mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /tmp 2>/dev/null
 mkdir -p /dev/pts /etc/nsnat
 mount -t devpts devpts /dev/pts
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
