@@ -4,5 +4,6 @@
 
 mod golden;
 mod model;
+mod others;
 mod properties;
 mod world;

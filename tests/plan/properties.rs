@@ -2,13 +2,10 @@
 //! does. The kernel is the model's.
 
 use super::golden::host;
+use super::others::{GATES, POLICIES, foreign, gate, policy};
 use super::world::World;
 use nsnat::config::{Config, Source, load};
-use nsnat::model::gate::{Chain, Gate, Hook, Keeper, Kind, Split, Stop};
-use nsnat::model::ipsec::{Direction, Effect};
-use nsnat::model::{
-    Address, Family, Journal, Name, Netns, Observed, Policy, Route, Rule, RuleAction, Stack, Table, numbers,
-};
+use nsnat::model::{Address, Family, Journal, Name, Netns, Observed, Route, Rule, Table, numbers};
 use nsnat::plan::{self, Action, Place, Selection};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -44,22 +41,6 @@ const EXTRAS: [&str; 8] = [
 const SUBNETS: [&str; 4] = ["10.213.0.0/30", "10.213.0.64/29", "10.213.1.128/30", "10.5.0.0/30"];
 
 const LEASES: [&str; 4] = ["192.168.1.10/24", "192.168.1.77/16", "10.20.0.10/24", "172.31.9.9/20"];
-
-/// IPsec policies of others.
-const POLICIES: [(Direction, &str, &str); 5] = [
-    (Direction::Out, "192.168.1.10/32", "0.0.0.0/0"),
-    (Direction::Out, "0.0.0.0/0", "10.0.0.0/8"),
-    (Direction::Fwd, "0.0.0.0/0", "10.20.0.10/32"),
-    (Direction::In, "10.0.0.0/8", "0.0.0.0/0"),
-    (Direction::Out, "::/0", "::/0"),
-];
-
-fn policy(which: usize) -> Policy {
-    let (direction, from, to) = POLICIES[which];
-    let index = u32::try_from(8 * (which + 1)).unwrap() | direction as u32;
-    let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
-    Policy { direction, from, to, mark: None, priority: 0, index, effect: Effect::Protect, sub: false }
-}
 
 /// A namespace: its way, an extra, perhaps a subnet.
 type Declared = (usize, usize, Option<usize>);
@@ -379,42 +360,6 @@ fn pick<T: Ord + Clone>(from: &mut BTreeSet<T>, at: Index, ours: impl Fn(&T) -> 
     let all: Vec<T> = from.iter().filter(|one| ours(one)).cloned().collect();
     if !all.is_empty() {
         from.remove(at.get(&all));
-    }
-}
-
-const GATES: [(Kind, Keeper, Hook, &str); 8] = [
-    (Kind::Inet, Keeper::Nft, Hook::Forward, "FORWARD"),
-    (Kind::Ip, Keeper::IptablesNft, Hook::Forward, "FORWARD"),
-    (Kind::Ip, Keeper::IptablesLegacy, Hook::Forward, "FORWARD"),
-    (Kind::Ip6, Keeper::IptablesNft, Hook::Forward, "FORWARD"),
-    (Kind::Inet, Keeper::Nft, Hook::Prerouting, "before"),
-    (Kind::Inet, Keeper::Nft, Hook::Input, "in"),
-    (Kind::Ip, Keeper::IptablesNft, Hook::Output, "OUTPUT"),
-    (Kind::Inet, Keeper::Nft, Hook::Forward, "mullvad"),
-];
-
-fn gate(which: usize) -> Gate {
-    let (kind, keeper, hook, name) = GATES[which];
-    let chain = Chain { keeper, kind, table: "filter".into(), name: name.into() };
-    let split = (name == "mullvad").then(|| Split { mark: 0xf41, tunnels: BTreeSet::from(["eth1".into()]) });
-    let no_neighbours = hook == Hook::Input;
-    Gate { chain, stop: Stop::Policy, place: name.into(), closed: None, hook, no_neighbours, split }
-}
-
-fn foreign(host: &mut Stack, which: usize) {
-    let rule = |preference, protocol| Rule {
-        mark: Some((0x0200_0000, 0xff00_0000)),
-        ..Rule::new(Family::V4, preference, RuleAction::Lookup(213_003), protocol)
-    };
-    let route = |table, to: &str| Route {
-        kind: nsnat::model::RouteKind::Unreachable,
-        ..Route::new(table, to.parse().unwrap(), 4)
-    };
-    match which {
-        0 => _ = host.rules.insert(rule(numbers::preference::FIRST + numbers::preference::MARK, 4)),
-        1 => _ = host.rules.insert(rule(99, 2)),
-        2 => _ = host.routes.insert(route(213_001, "10.0.0.0/8")),
-        _ => _ = host.routes.insert(route(254, "10.213.2.0/23")),
     }
 }
 
