@@ -70,6 +70,10 @@ pub const MAX_EGRESS: u32 = 255;
 /// else" (systemd uses it too); a real route always has a lower one.
 pub const FLOOR_METRIC: u32 = 4_278_198_272;
 
+/// Metric of the routes that lead out by an egress: just before that. Programs that look for their way in all tables,
+/// whatever the rules say (strongSwan for its peer), compare metrics, and have to find the host's own route first.
+pub const WAY_METRIC: u32 = FLOOR_METRIC - 1;
+
 /// Indexes of our IPsec policies begin with this byte ("n"): the ownership tag, which the message that adds a policy sets.
 /// The kernel counts its own up from 8, by 8, and would get there after 230 million policies.
 pub const POLICY_INDEX: u32 = 0x6e00_0000;

@@ -215,8 +215,7 @@ fn rules(first: u32, mark: (u32, u32), table: u32, family: Family, sources: &[Ip
 
 /// The default route by the way, its on-link subnets, and the floor under them.
 fn table_routes(egress: &Egress, table: u32, family: Family) -> Vec<Route> {
-    let metric = metric(family);
-    let route = |to| Route { metric, ..Route::new(table, to, numbers::HOST_PROTOCOL) };
+    let route = |to| Route { metric: numbers::WAY_METRIC, ..Route::new(table, to, numbers::HOST_PROTOCOL) };
     let mut out = vec![Route {
         kind: RouteKind::Unreachable,
         metric: numbers::FLOOR_METRIC,

@@ -6,11 +6,10 @@
 printf '[namespace.slow]\ngateway = ["192.168.1.254", "2001:db8:1::254"]\n' >/etc/nsnat/nsnat.toml
 mkdir /run/vpn
 
-# strongSwan looks for its way to the peer in all tables of the host; nsnat's is not for it.
+# strongSwan looks for its way to the peer in all tables of the host, nsnat's too: nothing tells it to leave those out.
 for end in host peer; do
 	cat >/run/vpn/$end.conf <<-END
 		charon {
-			ignore_routing_tables = 213001
 			plugins {
 				include /etc/strongswan.d/charon/*.conf
 			}
