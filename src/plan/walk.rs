@@ -318,7 +318,7 @@ impl Seen<'_> {
 }
 
 /// Chains of nsnat's table that refuse: why, and what helps.
-const REFUSALS: [(&str, &str, &str); 7] = [
+const REFUSALS: [(&str, &str, &str); 6] = [
     (
         "dns_every",
         "a DNS query that cannot be rewritten is refused, because this namespace asks its own servers only",
@@ -331,11 +331,6 @@ const REFUSALS: [(&str, &str, &str); 7] = [
     ),
     (
         "no_route",
-        "there is no route by its way out at the moment",
-        "is the device up, and has it an address? nsnat status",
-    ),
-    (
-        "dead_end",
         "there is no route by its way out at the moment",
         "is the device up, and has it an address? nsnat status",
     ),
