@@ -1,4 +1,5 @@
-//! nsnat beside the real programs, in a Debian that boots: the scenarios of `tests/systest`, by `scripts/systest`.
+//! nsnat beside the real programs, in a Debian that boots: the scenarios of `tests/systest`, by `scripts/systest`; and on
+//! Debian's own kernel, in a machine that QEMU boots: those of `tests/vm`, by `scripts/vm`.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "this is all tests")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
@@ -8,8 +9,12 @@ use std::process::Command;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 fn run(name: &str) {
+    run_by("systest", name);
+}
+
+fn run_by(script: &str, name: &str) {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let mut command = Command::new(Path::new(ROOT).join("scripts/systest"));
+    let mut command = Command::new(Path::new(ROOT).join("scripts").join(script));
     command.arg(name).env("NSNAT", env!("CARGO_BIN_EXE_nsnat")).env("CARGO_TARGET_DIR", target);
     let output = command.env("LC_ALL", "C.UTF-8").output().unwrap();
     let said = [output.stdout, output.stderr].concat();
@@ -55,6 +60,12 @@ fn proxies() {
 #[test]
 fn router() {
     run("router");
+}
+
+/// A road warrior with a virtual address, and a tunnel for all that has the host's own.
+#[test]
+fn strongswan() {
+    run_by("vm", "strongswan");
 }
 
 #[test]
