@@ -1,7 +1,7 @@
 //! Errors with what, why and what to do next, and the exit status each ends in.
 //!
-//! Every failure of nsnat is one [`Error`]: printed as `nsnat: WHAT: WHY`, then `hint: …` where a next step
-//! is known. The exit statuses are those of the command-line contract.
+//! Every failure of nsnat is one [`Error`]: printed as `nsnat: WHAT: WHY`, then a line `hint: …` for each next step that is
+//! known. The exit statuses are those of the command-line contract.
 
 use std::fmt;
 use std::io::Write;
@@ -42,14 +42,14 @@ impl Class {
 pub struct Error {
     what: String,
     why: String,
-    hint: Option<String>,
+    hints: Vec<String>,
     class: Class,
 }
 
 impl Error {
     /// `what` names the thing that was tried ("namespace slow", "add route default"), `why` the reason.
     pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
-        Self { what: what.to_string(), why: why.to_string(), hint: None, class: Class::Failed }
+        Self { what: what.to_string(), why: why.to_string(), hints: Vec::new(), class: Class::Failed }
     }
 
     /// The same for bad usage or configuration: exit status 2.
@@ -57,10 +57,16 @@ impl Error {
         Self { class: Class::Usage, ..Self::new(what, why) }
     }
 
-    /// Adds the next step for the person who reads it.
+    /// Adds a next step for the person who reads it, after those that are there.
     #[must_use]
-    pub fn hint(self, hint: impl fmt::Display) -> Self {
-        Self { hint: Some(hint.to_string()), ..self }
+    pub fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hints.push(hint.to_string());
+        self
+    }
+
+    /// What failed, and why, in one line: for a sentence of another error.
+    pub fn reason(&self) -> String {
+        if self.why.is_empty() { self.what.clone() } else { format!("{}: {}", self.what, self.why) }
     }
 
     /// Ends in another exit status.
@@ -78,15 +84,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A problem report of the configuration is already whole lines of its own.
-        if self.why.is_empty() {
-            write!(f, "{}", self.what)?;
-        } else {
-            write!(f, "nsnat: {}: {}", self.what, self.why)?;
-        }
-        if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {hint}")?;
-        }
-        Ok(())
+        let prefix = if self.why.is_empty() { "" } else { "nsnat: " };
+        write!(f, "{prefix}{}", self.reason())?;
+        self.hints.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
     }
 }
 
@@ -106,5 +106,27 @@ pub trait Context<T> {
 impl<T, E: fmt::Display> Context<T> for std::result::Result<T, E> {
     fn what<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T> {
         self.map_err(|why| Error::new(what(), why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_hint_is_a_line_and_none_takes_the_place_of_another() {
+        let first =
+            Error::new("the kernel's state", "a rule is missing").hint("does another program change it?");
+        let second = Error::new("go back", "a link is missing").hint("nsnat down");
+        let both = first.hint(format!("going back failed, too ({})", second.reason())).to_string();
+        let lines: Vec<&str> = both.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "nsnat: the kernel's state: a rule is missing",
+                "hint: does another program change it?",
+                "hint: going back failed, too (go back: a link is missing)"
+            ]
+        );
     }
 }

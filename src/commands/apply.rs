@@ -260,7 +260,8 @@ impl<'a> Session<'a> {
             Ok(left) if left.is_empty() => error.hint("everything is as it was before"),
             Ok(left) => error.hint(format!("complete: {}; everything else is as it was before", names(&left))),
             Err(second) => error.hint(format!(
-                "going back failed, too ({second}); nsnat plan shows what is missing, nsnat up or nsnat down completes it"
+                "going back failed, too ({}); nsnat plan shows what is missing, nsnat up or nsnat down completes it",
+                second.reason()
             )),
         }
         .class(Class::Failed)
@@ -433,6 +434,12 @@ fn target(member: &Member, stopped: Option<String>) -> Target {
     }
 }
 
+/// Names in a sentence; of many, the first ones.
 fn names(names: &[Name]) -> String {
-    names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+    const MANY: usize = 10;
+    let first = names.iter().take(MANY).map(Name::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MANY) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
