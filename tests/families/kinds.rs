@@ -210,7 +210,9 @@ fn names_that_nft_cannot_say() {
     for name in ["a\"b", "back\\slash", "eth*", "@set"] {
         let lab = Lab::new();
         lab.ok(&format!(
-            "ip link set eth1 down; ip link set dev eth1 name '{name}'; ip link set dev '{name}' up"
+            "ip link set eth1 down; ip link set dev eth1 name '{name}'; ip link set dev '{name}' up
+            until ip -br link show dev '{name}' | grep -q ' UP '; do sleep 0.02; done
+            until ip -6 addr show dev '{name}' | grep -q fe80:; do sleep 0.02; done"
         ));
         let before = lab.snapshot();
         let said = lab.fails(2, &format!("nsnat add third --dev '{name}' --gateway $LAB_THIRD"));
