@@ -68,7 +68,8 @@ fn only_the_namespace_is_chosen() {
     refused("as_member $X --config /tmp/x x -- echo entered", 2, "");
     refused("as_member $X x", 2, "");
     refused("as_member $X", 2, "");
-    refused("as_member $N status", 1, "needs root");
+    refused("as_member $N plan", 1, "needs root");
+    refused("as_member $N status --check", 1, "needs root");
 }
 
 /// What sudo said to whoever gave up root since is not a wish to become anybody.
