@@ -318,7 +318,8 @@ impl Seen<'_> {
 }
 
 /// Chains of nsnat's table that refuse: why, and what helps.
-const REFUSALS: [(&str, &str, &str); 6] = [
+const REFUSALS: [(&str, &str, &str); 7] = [
+    ("strayed", "it would have left through a tunnel, or by a device that is not its own", "nsnat up"),
     (
         "dns_every",
         "a DNS query that cannot be rewritten is refused, because this namespace asks its own servers only",

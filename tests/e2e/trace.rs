@@ -190,6 +190,45 @@ fn devices() {
     }
 }
 
+/// What has neither a chain nor a rule of routing, and is known by observation.
+#[test]
+fn ipsec() {
+    let lab = lab();
+    lab.ok("for end in \"$LAB_HOST 0.0.0.0/0\" \"$LAB_HOST6 2000::/3\"; do
+        set -- $end; ip xfrm policy add dir out src $1 dst $2 priority 99 tmpl src $1 dst $1 proto esp reqid 7 mode tunnel; done");
+    for goal in ["192.0.2.1:80", "[2001:db8::1]:80", ""] {
+        names(&lab, goal, &["an IPsec policy that is not nsnat's takes its packets"]);
+    }
+    lab.ok("nsnat up -q");
+    is_right(&lab, "192.0.2.1:80");
+    is_right(&lab, "[2001:db8::1]:80");
+}
+
+/// Filters of tc, and rules of the older iptables, which no chain of nftables shows.
+#[test]
+fn what_nftables_does_not_show() {
+    let lab = lab();
+    lab.ok("tc qdisc add dev eth0 clsact
+        tc filter add dev eth0 egress protocol all u32 match u32 0 0 action mirred egress redirect dev lo");
+    names(&lab, "192.0.2.1:80", &["its way out is eth0", "a filter of tc on eth0 (egress"]);
+    lab.ok("tc qdisc del dev eth0 clsact");
+    is_right(&lab, "192.0.2.1:80");
+    lab.ok("iptables-legacy -w -A FORWARD -p tcp --dport 80 -j DROP");
+    names(&lab, "", &["it was lost after nsnat's guard let it through", "iptables-legacy -L FORWARD -v"]);
+    lab.ok("iptables-legacy -w -F");
+    is_right(&lab, "192.0.2.1:80");
+}
+
+/// One that comes after nsnat: named, with what helps.
+#[test]
+fn a_kill_switch() {
+    let lab = lab();
+    lab.ok("nft 'table inet guard { chain f { type filter hook forward priority 0; policy drop; ct mark 0xf41 accept; }; }'");
+    names(&lab, "192.0.2.1:80", &["the policy of table inet guard, chain f", "nsnat up lets them through"]);
+    lab.ok("nsnat up -q");
+    is_right(&lab, "192.0.2.1:80");
+}
+
 #[test]
 fn a_gateway_that_is_not_there() {
     let lab = Lab::new();
