@@ -2,31 +2,7 @@
 //!
 //! No key is ever agreed on, so what a policy catches goes nowhere: that it is caught is all that is asked here.
 
-use crate::lab::Lab;
-
-/// Two namespaces, by a router of the host's LAN and by a second device, both families, with names.
-fn two() -> Lab {
-    let lab = Lab::new();
-    lab.declare(
-        "[namespace.slow]
-        gateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]
-        dns = [\"$LAB_NEW\", \"$LAB_NEW6\"]
-        [namespace.third]
-        gateway = [\"$LAB_THIRD\", \"$LAB_THIRD6\"]
-        dns = [\"$LAB_NEW\", \"$LAB_NEW6\"]",
-    );
-    lab
-}
-
-const JOBS: &str = r"
-    for name in slow third; do
-        nsnat exec $name whoami4; nsnat exec $name whoami6; nsnat exec $name whoami4 80 udp
-        nsnat exec $name -- dig +short +timeout=2 a.example.test
-        nsnat exec $name -- dig +short +timeout=2 +tcp a.example.test @$LAB_OLD
-    done";
-
-const WELL: &str = "203.0.113.254\n2001:db8:f::fe\n203.0.113.254\n192.0.2.53\n192.0.2.53\n\
-    203.0.113.3\n2001:db8:f::3\n203.0.113.3\n192.0.2.53\n192.0.2.53";
+use crate::neighbours::{JOBS, WELL, two};
 
 const STATES: &str = "nsnat status -o json | jq -r .namespaces[].state";
 

@@ -3,7 +3,7 @@
 use crate::lab::Lab;
 
 /// Two namespaces, one by a second router of the LAN and one by a second device, both families, with names.
-fn two() -> Lab {
+pub(crate) fn two() -> Lab {
     let lab = Lab::new();
     lab.declare(
         "[namespace.slow]
@@ -17,14 +17,14 @@ fn two() -> Lab {
 }
 
 /// Which router each of them leaves by, in both families and by both transports, and which server answers.
-const JOBS: &str = r"
+pub(crate) const JOBS: &str = r"
     for name in slow third; do
         nsnat exec $name whoami4; nsnat exec $name whoami6; nsnat exec $name whoami4 80 udp
         nsnat exec $name -- dig +short +timeout=2 a.example.test
         nsnat exec $name -- dig +short +timeout=2 +tcp a.example.test @$LAB_OLD
     done";
 
-const WELL: &str = "203.0.113.254\n2001:db8:f::fe\n203.0.113.254\n192.0.2.53\n192.0.2.53\n\
+pub(crate) const WELL: &str = "203.0.113.254\n2001:db8:f::fe\n203.0.113.254\n192.0.2.53\n192.0.2.53\n\
     203.0.113.3\n2001:db8:f::3\n203.0.113.3\n192.0.2.53\n192.0.2.53";
 
 /// A rule of somebody that takes everything to the fast router, in both families.
