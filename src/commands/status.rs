@@ -6,7 +6,7 @@ use super::{Context, apply, config};
 use crate::config::Config;
 use crate::error::Result;
 use crate::kernel::{Depth, crowds, netns};
-use crate::model::{DnsMode, Journal, Link, Member, Name, Netns, Observed, Way};
+use crate::model::{DnsMode, Egress, Journal, Link, Member, Name, Netns, Observed, Way};
 use crate::plan;
 use crate::report::{self, State, Status};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context<'_>, name: Option<&Name>, check: bool) -> Re
         View::new(context, &config, &observed, &wanted)?
     } else {
         context.note("as root, status also looks into the namespaces, at nftables and at the gateways");
-        View::from_outside(&config, &observed)
+        View::from_outside(&config, &observed, plan::refreshed(&observed))
     };
     let mut all: Vec<Status> = wanted.into_iter().map(|name| view.status(name)).collect();
     if check {
@@ -50,7 +50,7 @@ pub(super) struct View<'a> {
     config: &'a Config,
     observed: &'a Observed,
     /// As it is now: a device that went down or lost an address since is weather, and no repair helps.
-    journal: Journal,
+    pub(super) journal: Journal,
     /// What `up` would do for the namespaces that are up, and for which; none: for something that several share.
     missing: Vec<(Option<Name>, String)>,
     /// Why `up` would refuse a namespace.
@@ -87,23 +87,19 @@ impl<'a> View<'a> {
         let missing = actions.iter().map(|action| (apply::owner(action, goal), action.to_string()));
         let missing = missing.collect();
         let stopped = plan::stopped(&journal, observed);
-        let told = |egress| {
-            let rules = plan::shadows(&journal, egress, observed);
-            let policies = plan::catches(&journal, egress, observed);
-            let rules = rules.iter().map(plan::Shadow::problem);
-            rules.chain(policies.iter().map(plan::Catch::problem)).collect()
-        };
+        let told =
+            |egress| preceding(&journal, egress, observed).into_iter().map(|(problem, _)| problem).collect();
         let shadows = journal.egresses.iter().map(|(key, egress)| (key.clone(), told(egress))).collect();
-        let outside = Self::from_outside(config, observed);
-        Ok(Self { journal, missing, refused, silent, stopped, shadows, ..outside })
+        let outside = Self::from_outside(config, observed, journal);
+        Ok(Self { missing, refused, silent, stopped, shadows, ..outside })
     }
 
     /// Without what only root may see.
-    fn from_outside(config: &'a Config, observed: &'a Observed) -> Self {
+    fn from_outside(config: &'a Config, observed: &'a Observed, journal: Journal) -> Self {
         Self {
             config,
             observed,
-            journal: plan::refreshed(observed),
+            journal,
             missing: Vec::new(),
             refused: BTreeMap::new(),
             silent: Silent::default(),
@@ -211,35 +207,25 @@ fn keeping_dns(mut goal: Journal, journal: &Journal) -> Journal {
     goal
 }
 
-/// Rules of others that stand before ours.
-pub(super) fn shadows(
-    member: &Member,
-    journal: &Journal,
-    observed: &Observed,
-) -> impl Iterator<Item = plan::Shadow> {
-    let egress = journal.egresses.get(&member.egress);
-    egress.into_iter().flat_map(|egress| plan::shadows(journal, egress, observed))
-}
-
-/// IPsec policies of others that none of ours comes before.
-pub(super) fn catches(
-    member: &Member,
-    journal: &Journal,
-    observed: &Observed,
-) -> impl Iterator<Item = plan::Catch> {
-    let egress = journal.egresses.get(&member.egress);
-    egress.into_iter().flat_map(|egress| plan::catches(journal, egress, observed))
+/// Rules and IPsec policies of others that come before ours, as problems; and whether the next plan goes before them.
+fn preceding(journal: &Journal, egress: &Egress, observed: &Observed) -> Vec<(String, bool)> {
+    let rules = plan::shadows(journal, egress, observed);
+    let policies = plan::catches(journal, egress, observed);
+    let rules = rules.iter().map(|rule| (rule.problem(), rule.is_passed_by_plan()));
+    rules.chain(policies.iter().map(|policy| (policy.problem(), policy.is_passed_by_plan()))).collect()
 }
 
 /// What of others comes first, and goes on to when a plan is done: for each namespace that is up then.
 pub(super) fn not_preceded(journal: &Journal, observed: &Observed) -> Vec<String> {
-    let one = |(name, member): (&Name, &Member)| {
-        let rules = shadows(member, journal, observed).filter(|rule| !rule.is_passed_by_plan());
-        let policies = catches(member, journal, observed).filter(|policy| !policy.is_passed_by_plan());
-        let told = rules.map(|rule| rule.problem()).chain(policies.map(|policy| policy.problem()));
-        told.map(|problem| format!("{name}: {problem}")).collect::<Vec<_>>()
-    };
-    journal.members.iter().flat_map(one).collect()
+    let of_egress = |egress| preceding(journal, egress, observed);
+    let by_egress: BTreeMap<&String, _> =
+        journal.egresses.iter().map(|(key, egress)| (key, of_egress(egress))).collect();
+    let mut out = Vec::new();
+    for (name, member) in &journal.members {
+        let lasting = by_egress.get(&member.egress).into_iter().flatten().filter(|(_, passed)| !passed);
+        out.extend(lasting.map(|(problem, _)| format!("{name}: {problem}")));
+    }
+    out
 }
 
 fn down(name: &Name, observed: &Observed) -> Status {

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::kernel::Depth;
 use crate::model::Name;
 use crate::model::trace::Goal;
-use crate::plan;
 use crate::report::State;
 use crate::report::trace as report;
 use std::process::ExitCode;
@@ -20,9 +19,10 @@ pub(super) fn run(context: &Context<'_>, name: &Name, goal: Option<Goal>) -> Res
         let error = Error::new(format!("namespace {name}"), "it is not up");
         return Err(error.hint(format!("nsnat up {name}")));
     };
-    let status = View::new(context, &config, &observed, &[name])?.status(name);
+    let view = View::new(context, &config, &observed, &[name])?;
+    let status = view.status(name);
     let known = if status.state == State::Broken { status.problems } else { Vec::new() };
-    let told = follow(name, member, &goals(member, goal), (&plan::refreshed(&observed), &observed), &known)?;
+    let told = follow(name, member, &goals(member, goal), (&view.journal, &observed), &known)?;
     if context.json() {
         super::print_json(&report::json(&told))?;
     } else {

@@ -1,24 +1,14 @@
 //! What a rule of somebody else accepts, as far as it matters to a namespace and can be told from the rule alone.
 
 use super::foreign::{Expression, compared, is_no_condition, number};
+use super::nf_tables::{
+    CT_DIRECTION, CT_KEY, CT_MARK, CT_STATE, META_KEY, META_L4PROTO, META_NFPROTO, META_OIF, PAYLOAD_BASE,
+    PAYLOAD_OFFSET, TRANSPORT_HEADER,
+};
 use super::nfnetlink::find;
 
-/// NFTA_META_KEY and NFTA_CT_KEY; NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_OFFSET.
-const META_KEY: u16 = 2;
-const CT_KEY: u16 = 2;
-const PAYLOAD_BASE: u16 = 2;
-const PAYLOAD_OFFSET: u16 = 3;
-/// NFT_META_IIF to NFT_META_OIFNAME; NFT_META_NFPROTO, NFT_META_L4PROTO.
+/// NFT_META_IIF to NFT_META_OIFNAME.
 const META_DEVICES: std::ops::RangeInclusive<u32> = 4..=7;
-const META_OIF: u32 = 5;
-const META_NFPROTO: u32 = 15;
-const META_L4PROTO: u32 = 16;
-/// NFT_CT_STATE, NFT_CT_DIRECTION, NFT_CT_MARK.
-const CT_STATE: u32 = 0;
-const CT_DIRECTION: u32 = 1;
-const CT_MARK: u32 = 3;
-/// NFT_PAYLOAD_TRANSPORT_HEADER.
-const TRANSPORT: u32 = 2;
 /// ICMPv6 is a protocol, and a question for a neighbour one of its types.
 const ICMPV6: u8 = 58;
 const SOLICITATION: u8 = 135;
@@ -70,7 +60,7 @@ fn lets_neighbours(condition: &Condition<'_>) -> bool {
     match *name {
         "meta" if key(META_KEY) == Some(META_L4PROTO) => is(ICMPV6),
         "meta" if key(META_KEY) == Some(META_NFPROTO) => true,
-        "payload" if key(PAYLOAD_BASE) == Some(TRANSPORT) && key(PAYLOAD_OFFSET) == Some(0) => {
+        "payload" if key(PAYLOAD_BASE) == Some(TRANSPORT_HEADER) && key(PAYLOAD_OFFSET) == Some(0) => {
             is(SOLICITATION)
         }
         _ => false,

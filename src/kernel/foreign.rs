@@ -5,6 +5,11 @@
 //! Sets are not read: a host may have some of a hundred thousand elements.
 
 use super::accepts::{self, Accepts};
+use super::nf_tables::{
+    CHAIN_HOOK, CHAIN_NAME, CMP_DATA, CMP_OP, DATA_VALUE, EXPRESSION_DATA, EXPRESSION_NAME, GET_CHAIN,
+    GET_FLOWTABLE, GET_RULE, GET_TABLE, HOOK_NUMBER, IMMEDIATE_DATA, META_IIFGROUP, META_KEY, META_OIFGROUP,
+    RULE_CHAIN, RULE_EXPRESSIONS, TABLE_FLAGS, TABLE_NAME, TABLE_OWNER, VERDICT_CODE,
+};
 use super::nfnetlink::{Nfnetlink, Row, attributes, find, text};
 use crate::error::Result;
 use crate::model::gate::{DOCKER_USER, Direction, Hook, Stop};
@@ -12,19 +17,8 @@ use crate::model::tap::{Layer, Side, Tap};
 use crate::model::{nft, numbers};
 use std::collections::BTreeSet;
 
-const NFT: u16 = 10 << 8;
-const GET_TABLE: u16 = NFT | 0x01;
-const GET_CHAIN: u16 = NFT | 0x04;
-const GET_RULE: u16 = NFT | 0x07;
-const GET_FLOWTABLE: u16 = NFT | 0x17;
-
-/// NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE: all the same.
-const TABLE: u16 = 1;
-const TABLE_FLAGS: u16 = 2;
-const CHAIN_NAME: u16 = 3;
-const CHAIN_HOOK: u16 = 4;
+/// NFTA_CHAIN_POLICY.
 const CHAIN_POLICY: u16 = 5;
-const HOOK_NUMBER: u16 = 1;
 /// NFTA_HOOK_DEV, NFTA_HOOK_DEVS, NFTA_DEVICE_PREFIX.
 const HOOK_DEVICE: u16 = 3;
 const HOOK_DEVICES: u16 = 4;
@@ -33,32 +27,18 @@ const DEVICE_PREFIX: u16 = 2;
 const FLOWTABLE_NAME: u16 = 2;
 const FLOWTABLE_HOOK: u16 = 3;
 const FLOWTABLE_DEVICES: u16 = 3;
-const RULE_CHAIN: u16 = 2;
+/// NFTA_RULE_HANDLE, NFTA_RULE_USERDATA.
 const RULE_HANDLE: u16 = 3;
-const RULE_EXPRESSIONS: u16 = 4;
 const RULE_USERDATA: u16 = 7;
-const EXPRESSION_NAME: u16 = 1;
-const EXPRESSION_DATA: u16 = 2;
-/// NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CODE, NFTA_VERDICT_CHAIN.
-const IMMEDIATE_DATA: u16 = 2;
+/// NFTA_DATA_VERDICT, NFTA_VERDICT_CHAIN.
 const VERDICT: u16 = 2;
-const VERDICT_CODE: u16 = 1;
 const VERDICT_CHAIN: u16 = 2;
-/// NFTA_META_KEY, NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE.
-const META_KEY: u16 = 2;
-const CMP_OP: u16 = 2;
-const CMP_DATA: u16 = 3;
-const DATA_VALUE: u16 = 1;
 /// NFTA_LOOKUP_DREG, NFT_REG_VERDICT.
 const LOOKUP_DREG: u16 = 3;
 const VERDICT_REGISTER: u32 = 0;
 /// NFTA_MATCH_NAME and NFTA_TARGET_NAME; NFTA_MATCH_INFO.
 const XT_NAME: u16 = 1;
 const XT_INFO: u16 = 3;
-
-const TABLE_HAS_OWNER: u32 = 2;
-const META_IIFGROUP: u32 = 21;
-const META_OIFGROUP: u32 = 22;
 
 /// NF_DROP, NF_ACCEPT, NFT_JUMP, NFT_GOTO, NFT_RETURN.
 const DROP: i32 = 0;
@@ -140,19 +120,19 @@ impl Foreign {
 
     /// The rules of a chain; none where there is no such chain.
     pub(super) fn rules(&self, family: u8, table: &str, chain: &str) -> Result<Vec<Rule>> {
-        let of = [text(TABLE, table), text(RULE_CHAIN, chain)].concat();
+        let of = [text(TABLE_NAME, table), text(RULE_CHAIN, chain)].concat();
         let rows = self.0.dump(GET_RULE, family, &of)?.unwrap_or_default();
         // The kernel selects; one that does not know how gives the rules of all chains.
         let named = |row: &&Vec<u8>, kind, name| find(row, kind).map(word).as_deref() == Some(name);
-        let mine = rows.iter().filter(|row| named(row, TABLE, table) && named(row, RULE_CHAIN, chain));
+        let mine = rows.iter().filter(|row| named(row, TABLE_NAME, table) && named(row, RULE_CHAIN, chain));
         Ok(mine.map(|row| rule(row)).collect())
     }
 
     /// Whether only the program that made the table may change it.
     pub(super) fn is_owned(&self, family: u8, table: &str) -> Result<bool> {
-        let row = self.0.get(GET_TABLE, family, &text(TABLE, table))?;
+        let row = self.0.get(GET_TABLE, family, &text(TABLE_NAME, table))?;
         let flags = row.as_deref().and_then(|row| number(find(row, TABLE_FLAGS)?));
-        Ok(flags.is_some_and(|flags| flags & TABLE_HAS_OWNER != 0))
+        Ok(flags.is_some_and(|flags| flags & TABLE_OWNER != 0))
     }
 
     /// What stops everything that a base chain does not know, if anything does.
@@ -229,7 +209,7 @@ pub(super) fn edge((family, row): &Row) -> Option<Edge> {
         _ => return None,
     };
     let drops = find(row, CHAIN_POLICY).and_then(number) == Some(0);
-    let (table, name) = (word(find(row, TABLE)?), word(find(row, CHAIN_NAME)?));
+    let (table, name) = (word(find(row, TABLE_NAME)?), word(find(row, CHAIN_NAME)?));
     Some(Edge { family: *family, layer, table, name, side, devices: devices(hook), drops })
 }
 
@@ -251,7 +231,7 @@ fn flowtable(family: u8, row: &[u8]) -> Option<Tap> {
     let listed = attributes(find(find(row, FLOWTABLE_HOOK)?, FLOWTABLE_DEVICES)?);
     Some(Tap::Flowtable {
         family: family.into(),
-        table: word(find(row, TABLE)?),
+        table: word(find(row, TABLE_NAME)?),
         name: word(find(row, FLOWTABLE_NAME)?),
         devices: listed.map(|(_, name)| word(name)).collect(),
     })
@@ -268,7 +248,7 @@ pub(super) fn base((family, row): &Row) -> Option<Base> {
         4 => Hook::Postrouting,
         _ => return None,
     };
-    let table = word(find(row, TABLE)?);
+    let table = word(find(row, TABLE_NAME)?);
     let ours = i32::from(family) == libc::NFPROTO_INET && table == nft::TABLE;
     if ours || !kinds.contains(&i32::from(family)) {
         return None;
@@ -419,7 +399,7 @@ mod tests {
     fn a_table_of_flows() {
         let devices = nested(FLOWTABLE_DEVICES, &[text(1, "enp3s0"), text(1, "br0")].concat());
         let hook = nested(FLOWTABLE_HOOK, &[text(1, "\0\0\0"), devices].concat());
-        let row = [text(TABLE, "fast"), text(FLOWTABLE_NAME, "f"), hook].concat();
+        let row = [text(TABLE_NAME, "fast"), text(FLOWTABLE_NAME, "f"), hook].concat();
         let inet = u8::try_from(libc::NFPROTO_INET).unwrap();
         let read = flowtable(inet, &row);
         let devices = BTreeSet::from(["br0".into(), "enp3s0".into()]);

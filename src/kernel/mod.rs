@@ -24,6 +24,7 @@ mod neighbour;
 mod netlink;
 pub mod netns;
 mod nexthop;
+mod nf_tables;
 mod nfnetlink;
 mod nft;
 mod observe;

@@ -47,7 +47,7 @@ fn one(file: &File, probe: Probe, message: Vec<u8>) -> io::Result<Outcome> {
 }
 
 /// A socket whose time is up says that it would block, or that it is still connecting (socket(7), SO_SNDTIMEO).
-fn words(error: &io::Error) -> String {
+pub(super) fn words(error: &io::Error) -> String {
     let late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind())
         || error.raw_os_error() == Some(libc::EINPROGRESS);
     let described = || error.raw_os_error().map(|errno| Errno::from_raw(errno).desc().to_owned());
@@ -80,7 +80,7 @@ fn by_udp(server: SocketAddr, message: &[u8], source: &mut Option<SocketAddr>) -
 }
 
 /// A socket that knows from which address it would send there.
-fn udp_to(server: SocketAddr) -> io::Result<UdpSocket> {
+pub(super) fn udp_to(server: SocketAddr) -> io::Result<UdpSocket> {
     let any: SocketAddr =
         if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let socket = UdpSocket::bind(any)?;

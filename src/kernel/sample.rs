@@ -1,6 +1,7 @@
 //! The probe itself: one packet out of a namespace, which gets no further than the next hop (hop limit 2), and what the
 //! namespace hears of it.
 
+use super::probe::udp_to;
 use super::wire::{inner, split};
 use crate::model::trace::{Goal, Heard, Protocol};
 use nix::errno::Errno;
@@ -8,7 +9,7 @@ use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, setsockopt, sockopt,
 };
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// The host is the first hop; the second is the next hop of the way out.
@@ -35,12 +36,7 @@ impl Sample {
     /// Only inside. An error: there is no address, or no route.
     pub(super) fn new(goal: Goal) -> io::Result<Self> {
         let to = SocketAddr::new(goal.address, port(goal.protocol).unwrap_or(9));
-        let any: IpAddr =
-            if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        // Which address it would be sent from; this sends nothing.
-        let finder = UdpSocket::bind((any, 0))?;
-        finder.connect(to)?;
-        let from = finder.local_addr()?;
+        let from = udp_to(to)?.local_addr()?;
         let icmp = icmp_socket(to)?;
         let (kind, protocol) = match goal.protocol {
             Protocol::Tcp(_) => (SockType::Stream, SockProtocol::Tcp),

@@ -4,6 +4,7 @@
 //! Elements are: a key or a value is its data one after the other, each padded to four bytes, as they lie in the
 //! registers of the kernel's virtual machine (net/netfilter/nft_set_pipapo.c, `nft_data` of concatenations).
 
+use super::nf_tables::{DATA_VALUE, GET_CHAIN, GET_ELEMENTS, GET_RULE, GET_SET, GET_TABLE, INET, TABLE_NAME};
 use super::nfnetlink::{Nfnetlink, attributes, find, text};
 use crate::error::Result;
 use crate::model::{Datum, Element, Set, Table, nft};
@@ -11,23 +12,13 @@ use crate::skeleton;
 use ipnetwork::IpNetwork;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-const NFPROTO_INET: u8 = 1;
-const NFT: u16 = 10 << 8;
-const GET_TABLE: u16 = NFT | 0x01;
-const GET_CHAIN: u16 = NFT | 0x04;
-const GET_RULE: u16 = NFT | 0x07;
-const GET_SET: u16 = NFT | 0x0a;
-const GET_ELEMENTS: u16 = NFT | 0x0d;
-
-/// NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE, NFTA_SET_ELEM_LIST_TABLE: all the same.
-const TABLE_NAME: u16 = 1;
+/// NFTA_SET_NAME, and what lists of elements are made of.
 const SET_NAME: u16 = 2;
 const LIST_SET: u16 = 2;
 const LIST_ELEMENTS: u16 = 3;
 const ELEMENT_KEY: u16 = 1;
 const ELEMENT_DATA: u16 = 2;
 const ELEMENT_KEY_END: u16 = 10;
-const DATA_VALUE: u16 = 1;
 /// NFTA_CHAIN_NAME, _HOOK, _POLICY, _TYPE: what of a chain does not change by itself.
 const CHAIN_PARTS: [u16; 4] = [3, 4, 5, 7];
 /// NFTA_RULE_CHAIN, _EXPRESSIONS.
@@ -37,10 +28,10 @@ const RULE_PARTS: [u16; 2] = [2, 4];
 pub(super) fn observe() -> Result<Table> {
     let netlink = Nfnetlink::open()?;
     let ours = text(TABLE_NAME, nft::TABLE);
-    if netlink.ask(GET_TABLE, NFPROTO_INET, &ours)? == libc::ENOENT {
+    if netlink.ask(GET_TABLE, INET, &ours)? == libc::ENOENT {
         return Ok(Table::default());
     }
-    let dump = |kind, body: &[u8]| netlink.dump(kind, NFPROTO_INET, body).map(Option::unwrap_or_default);
+    let dump = |kind, body: &[u8]| netlink.dump(kind, INET, body).map(Option::unwrap_or_default);
     let mut out = Table { exists: true, ..Table::default() };
     for set in dump(GET_SET, &ours)? {
         let name = find(&set, SET_NAME).map(name).unwrap_or_default();

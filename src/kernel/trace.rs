@@ -5,6 +5,7 @@
 //! by what route. Nothing of it lasts: sockets close, and what they made goes with them.
 
 use super::nfnetlink::{Nfnetlink, attribute, find};
+use super::probe::words;
 use super::sample::Sample;
 use super::tracer::{Sign, Tracer};
 use super::wire::{Seen, Wire};
@@ -12,7 +13,6 @@ use super::{netns, nft};
 use crate::error::{Context, Error, Result};
 use crate::model::Name;
 use crate::model::trace::{Chosen, Event, Goal, Header, Heard, Spot, Trace};
-use nix::errno::Errno;
 use nix::net::if_::{if_indextoname, if_nametoindex};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -84,11 +84,10 @@ pub fn rule_text(spot: &Spot, handle: u64) -> Option<String> {
 }
 
 fn unsent(goal: Goal, source: Option<SocketAddr>, error: &std::io::Error) -> Trace {
-    let words = error.raw_os_error().map(|errno| Errno::from_raw(errno).desc().to_owned());
     Trace {
         goal,
         source: source.map(|source| source.ip()),
-        unsent: Some(words.unwrap_or_else(|| error.to_string())),
+        unsent: Some(words(error)),
         events: Vec::new(),
         route: None,
         left: Vec::new(),

@@ -5,42 +5,39 @@
 //! later).
 
 use super::foreign;
+use super::nf_tables::{
+    CHAIN_HOOK, CHAIN_NAME, CHAIN_TYPE, CMP_DATA, CMP_OP, CT_DIRECTION, CT_KEY, CT_PROTO_SRC, CT_PROTOCOL,
+    DATA_VALUE, EXPRESSION_DATA, EXPRESSION_NAME, GET_CHAIN, HOOK_NUMBER, HOOK_PRIORITY, IMMEDIATE_DATA,
+    INET, LIST_ELEMENT, META_IIF, META_KEY, META_L4PROTO, META_NFTRACE, NEW_CHAIN, NEW_RULE, NEW_TABLE,
+    PAYLOAD_BASE, PAYLOAD_OFFSET, RULE_CHAIN, RULE_EXPRESSIONS, SUBSYSTEM, TABLE_FLAGS, TABLE_NAME,
+    TABLE_OWNER, TRACE, TRANSPORT_HEADER, VERDICT_CODE,
+};
 use super::nfnetlink::{Nfnetlink, attribute, find, nested, text};
 use crate::error::{Error, Result};
-use crate::model::trace::{Done, Event, Header, Hook, Protocol, Spot};
+use crate::model::gate::Hook;
+use crate::model::trace::{Done, Event, Header, Protocol, Spot};
 use std::collections::BTreeMap;
 
-const SUBSYSTEM: u8 = 10;
-const NFT: u16 = 10 << 8;
-const NEW_TABLE: u16 = NFT;
-const NEW_CHAIN: u16 = NFT | 0x03;
-const GET_CHAIN: u16 = NFT | 0x04;
-const NEW_RULE: u16 = NFT | 0x06;
-const TRACE: u16 = NFT | 0x11;
 /// NFNLGRP_NFTRACE.
 const GROUP: u32 = 9;
 const NLM_F_CREATE: u16 = 0x400;
 const NLM_F_APPEND: u16 = 0x800;
-const INET: u8 = 1;
 
 /// The table that is made; it is there for less than two seconds.
 const TABLE: &str = "nsnat-trace";
-const TABLE_OWNER: u32 = 2;
 
 /// Before everybody else's chains: the probe. After connection tracking (-200), which knows what an answer belongs to:
 /// the answers.
 const FIRST: i32 = -400;
 const TRACKED: i32 = -199;
 
-/// NFT_META_…, NFT_CT_…, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_1.
-const META_IIF: u32 = 4;
-const META_NFTRACE: u32 = 12;
-const META_L4PROTO: u32 = 16;
-const CT_DIRECTION: u32 = 1;
-const CT_PROTOCOL: u32 = 10;
-const CT_PROTO_SRC: u32 = 11;
-const TRANSPORT_HEADER: u32 = 2;
+/// NFT_REG_1, which all expressions here use; each says so by an attribute of its own (NFTA_META_DREG, NFTA_CMP_SREG, …).
 const REGISTER: u32 = 1;
+const IN_REGISTER: u16 = 1;
+/// NFTA_META_SREG; NFTA_CT_DIRECTION; NFTA_PAYLOAD_LEN.
+const META_SOURCE: u16 = 3;
+const CT_OF: u16 = 3;
+const PAYLOAD_LENGTH: u16 = 4;
 
 /// NFTA_TRACE_….
 const TRACE_TABLE: u16 = 1;
@@ -124,7 +121,7 @@ impl Tracer {
         let number = |kind| find(row, kind).and_then(foreign::number);
         let (table, chain) = (word(TRACE_TABLE)?, word(TRACE_CHAIN)?);
         let by_rule = number(TRACE_TYPE) == Some(OF_RULE);
-        let verdict = find(row, TRACE_VERDICT).and_then(|nest| foreign::number(find(nest, 1)?));
+        let verdict = find(row, TRACE_VERDICT).and_then(|nest| foreign::number(find(nest, VERDICT_CODE)?));
         let code = if by_rule { verdict } else { number(TRACE_POLICY).or(verdict) };
         let rule = find(row, TRACE_RULE).and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)));
         Some(Event {
@@ -171,10 +168,10 @@ fn bases(netlink: &Nfnetlink) -> Result<BTreeMap<(u8, String, String), Hook>> {
     let rows = netlink.dump_of_any(GET_CHAIN, 0, &[])?.unwrap_or_default();
     let base = |(family, row): &(u8, Vec<u8>)| {
         ["ip", "ip6", "inet"].contains(&kind(*family)).then_some(())?;
-        let number = foreign::number(find(find(row, 4)?, 1)?)?;
+        let number = foreign::number(find(find(row, CHAIN_HOOK)?, HOOK_NUMBER)?)?;
         let hook = Hook::ALL.get(usize::try_from(number).ok()?)?;
         let name = |kind| find(row, kind).map(foreign::word);
-        Some(((*family, name(1)?, name(3)?), *hook))
+        Some(((*family, name(TABLE_NAME)?, name(CHAIN_NAME)?), *hook))
     };
     Ok(rows.iter().filter_map(base).collect())
 }
@@ -196,15 +193,16 @@ pub(super) fn header(network: &[u8], transport: &[u8]) -> Option<Header> {
 /// The table that switches tracing on.
 fn table(sign: Sign) -> [(u16, u16, u8, Vec<u8>); 5] {
     let create = NLM_F_CREATE;
-    let name = text(1, TABLE);
+    let name = text(TABLE_NAME, TABLE);
     let chain = |chain: &str, priority: i32| {
-        let hook = [attribute(1, &[0; 4]), attribute(2, &priority.to_be_bytes())].concat();
-        [name.clone(), text(3, chain), nested(4, &hook), text(7, "filter")].concat()
+        let hook = [number(HOOK_NUMBER, 0), attribute(HOOK_PRIORITY, &priority.to_be_bytes())].concat();
+        [name.clone(), text(CHAIN_NAME, chain), nested(CHAIN_HOOK, &hook), text(CHAIN_TYPE, "filter")]
+            .concat()
     };
     let rule = |chain: &str, expressions: &[Vec<u8>]| {
-        [name.clone(), text(2, chain), nested(4, &expressions.concat())].concat()
+        [name.clone(), text(RULE_CHAIN, chain), nested(RULE_EXPRESSIONS, &expressions.concat())].concat()
     };
-    let owned = [name.clone(), attribute(2, &TABLE_OWNER.to_be_bytes())].concat();
+    let owned = [name.clone(), number(TABLE_FLAGS, TABLE_OWNER)].concat();
     [
         (NEW_TABLE, create, INET, owned),
         (NEW_CHAIN, create, INET, chain("probe", FIRST)),
@@ -217,7 +215,13 @@ fn table(sign: Sign) -> [(u16, u16, u8, Vec<u8>); 5] {
 /// `iif HOST-END meta l4proto PROTOCOL @th,0,16 PORT meta nftrace set 1`
 fn probe(sign: Sign) -> Vec<Vec<u8>> {
     let at: u32 = if sign.protocol == Protocol::Icmp { 4 } else { 0 };
-    let load = [number(1, REGISTER), number(2, TRANSPORT_HEADER), number(3, at), number(4, 2)].concat();
+    let load = [
+        number(IN_REGISTER, REGISTER),
+        number(PAYLOAD_BASE, TRANSPORT_HEADER),
+        number(PAYLOAD_OFFSET, at),
+        number(PAYLOAD_LENGTH, 2),
+    ]
+    .concat();
     vec![
         meta(META_IIF),
         compare(&sign.iif.to_ne_bytes()),
@@ -232,10 +236,14 @@ fn probe(sign: Sign) -> Vec<Vec<u8>> {
 
 /// `ct direction reply ct original protocol PROTOCOL ct original proto-src PORT meta nftrace set 1`
 fn answer(sign: Sign) -> Vec<Vec<u8>> {
-    let original =
-        |key| expression("ct", &[number(1, REGISTER), number(2, key), attribute(3, &[0])].concat());
+    let original = |key| {
+        expression(
+            "ct",
+            &[number(IN_REGISTER, REGISTER), number(CT_KEY, key), attribute(CT_OF, &[0])].concat(),
+        )
+    };
     vec![
-        expression("ct", &[number(1, REGISTER), number(2, CT_DIRECTION)].concat()),
+        expression("ct", &[number(IN_REGISTER, REGISTER), number(CT_KEY, CT_DIRECTION)].concat()),
         compare(&[1]),
         original(CT_PROTOCOL),
         compare(&[sign.number()]),
@@ -251,24 +259,35 @@ fn number(kind: u16, value: u32) -> Vec<u8> {
 }
 
 fn expression(name: &str, data: &[u8]) -> Vec<u8> {
-    nested(1, &[text(1, name), nested(2, data)].concat())
+    nested(LIST_ELEMENT, &[text(EXPRESSION_NAME, name), nested(EXPRESSION_DATA, data)].concat())
 }
 
 fn meta(key: u32) -> Vec<u8> {
-    expression("meta", &[number(2, key), number(1, REGISTER)].concat())
+    expression("meta", &[number(META_KEY, key), number(IN_REGISTER, REGISTER)].concat())
 }
 
 fn compare(value: &[u8]) -> Vec<u8> {
     let equal = 0;
-    expression("cmp", &[number(1, REGISTER), number(2, equal), nested(3, &attribute(1, value))].concat())
+    expression(
+        "cmp",
+        &[
+            number(IN_REGISTER, REGISTER),
+            number(CMP_OP, equal),
+            nested(CMP_DATA, &attribute(DATA_VALUE, value)),
+        ]
+        .concat(),
+    )
 }
 
 fn one() -> Vec<u8> {
-    expression("immediate", &[number(1, REGISTER), nested(2, &attribute(1, &[1]))].concat())
+    expression(
+        "immediate",
+        &[number(IN_REGISTER, REGISTER), nested(IMMEDIATE_DATA, &attribute(DATA_VALUE, &[1]))].concat(),
+    )
 }
 
 fn switch_on() -> Vec<u8> {
-    expression("meta", &[number(2, META_NFTRACE), number(3, REGISTER)].concat())
+    expression("meta", &[number(META_KEY, META_NFTRACE), number(META_SOURCE, REGISTER)].concat())
 }
 
 #[cfg(test)]

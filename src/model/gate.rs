@@ -82,7 +82,7 @@ impl fmt::Display for Chain {
     }
 }
 
-/// Where the kernel calls a base chain (NF_INET_…).
+/// Where the kernel calls a base chain (NF_INET_… in include/uapi/linux/netfilter.h), in the order of their numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hook {
@@ -100,6 +100,10 @@ pub enum Hook {
 }
 
 impl Hook {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Prerouting, Self::Input, Self::Forward, Self::Output, Self::Postrouting];
+
     /// The usual one is not written down.
     pub fn is_forward(&self) -> bool {
         *self == Self::Forward

@@ -1,5 +1,6 @@
 //! One probe, and what was seen of its way through the host.
 
+use super::gate::Hook;
 use serde::Serialize;
 use std::fmt;
 use std::net::IpAddr;
@@ -34,29 +35,6 @@ impl fmt::Display for Goal {
             Protocol::Icmp => write!(f, "{} (icmp)", self.address),
         }
     }
-}
-
-/// The hooks of netfilter that a base chain may be called from (NF_INET_… in include/uapi/linux/netfilter.h), in the
-/// order of their numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Hook {
-    /// Before the packet is routed.
-    Prerouting,
-    /// It is for the host itself.
-    Input,
-    /// The host passes it on.
-    Forward,
-    /// The host sent it.
-    Output,
-    /// Before it leaves.
-    Postrouting,
-}
-
-impl Hook {
-    /// All, in the order of their numbers.
-    pub const ALL: [Self; 5] =
-        [Self::Prerouting, Self::Input, Self::Forward, Self::Output, Self::Postrouting];
 }
 
 /// A chain that the packet came by.

@@ -12,7 +12,8 @@
 use super::desired;
 use super::line::rule_text;
 use super::precedence;
-use crate::model::trace::{Done, Event, Header, Heard, Hook, Spot, Trace};
+use crate::model::gate::Hook;
+use crate::model::trace::{Done, Event, Header, Heard, Spot, Trace};
 use crate::model::{Egress, Journal, Observed, Way};
 use serde::Serialize;
 use std::net::SocketAddr;
