@@ -151,6 +151,8 @@ sets! {
     DnsBut4 = "dns_but4": [Device, Address] => [];
     /// A server that is rewritten by itself where there are several, IPv6.
     DnsBut6 = "dns_but6": [Device, Address] => [];
+    /// Ports that any of the sets about DNS is about.
+    WatchedPorts = "watched_ports": [Port] => [];
     /// Queries that are not rewritten are refused.
     DnsOnly = "dns_only": [Device] => [];
     /// Servers of the host's that are asked by the host's own way, IPv4.

@@ -3,7 +3,7 @@
 use super::names::{Names, never_leaves};
 use crate::config::{self, Block, Located, Namespace, Problem};
 use crate::model::{
-    Datum, DnsMode, Element, Family, Name, Port, Rewrite, Rule, RuleAction, Set, doh, numbers,
+    Datum, DnsMode, Element, Family, Name, Port, Rewrite, Rule, RuleAction, Set, dnsaddr, doh, numbers,
 };
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
@@ -14,6 +14,9 @@ const UDP: u8 = 17;
 
 /// DNS over TLS and over QUIC.
 const PRIVATE_PORT: u16 = 853;
+
+/// DNS over HTTPS goes by the port of the web.
+const HTTPS_PORT: u16 = 443;
 
 /// Maps for the first, second and third server, by family.
 const SERVERS: [(Set, Set); 3] =
@@ -105,7 +108,7 @@ fn host(name: &Name, namespace: &Namespace, names: Names<'_>) -> Result<DnsMode,
 }
 
 fn dns(ip: IpAddr) -> SocketAddr {
-    SocketAddr::new(ip, crate::model::dnsaddr::PORT)
+    SocketAddr::new(ip, dnsaddr::PORT)
 }
 
 /// Elements of the DNS maps for the namespace behind `link`.
@@ -126,7 +129,7 @@ pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
         }
     }
     let several = |ip| dns.servers_of(Family::of(ip)).count() > 1;
-    let among = |old: &&SocketAddr| old.port() == crate::model::dnsaddr::PORT && several(old.ip());
+    let among = |old: &&SocketAddr| old.port() == dnsaddr::PORT && several(old.ip());
     for old in dns.rewrites.iter().map(|rewrite| &rewrite.old).filter(among) {
         let set = by_family(old.ip(), Set::DnsBut4, Set::DnsBut6);
         out.push(element(set, &[Datum::Address(old.ip())], &[]));
@@ -144,7 +147,21 @@ pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
     }
     let refused = |(protocol, port): &(u8, u16)| [Datum::Protocol(*protocol), Datum::Port(*port)];
     out.extend(dns.refused.iter().map(|what| element(Set::DnsRefused, &refused(what), &[])));
+    out.extend(watched_ports(dns).into_iter().map(watched));
     out
+}
+
+/// The ports whose packets the guard holds against the sets above; all others are let by before.
+fn watched_ports(dns: &DnsMode) -> BTreeSet<u16> {
+    let questions = (dns.only || dns.no_doh).then_some(dnsaddr::PORT);
+    let https = dns.no_doh.then_some(HTTPS_PORT);
+    let old = dns.rewrites.iter().map(|rewrite| rewrite.old.port());
+    let refused = dns.refused.iter().map(|(_, port)| *port);
+    questions.into_iter().chain(https).chain(old).chain(refused).collect()
+}
+
+fn watched(port: u16) -> Element {
+    Element { set: Set::WatchedPorts, key: vec![Datum::Port(port)], value: Vec::new() }
 }
 
 /// A resolver that answers DNS over HTTPS; the same for all namespaces.
@@ -179,7 +196,7 @@ pub(super) fn rules(
         let from = subnets.iter().copied().find(|net| Family::of_net(*net) == family)?;
         let preference = first + numbers::preference::HOST_DNS;
         let rule = Rule::new(family, preference, main, numbers::HOST_PROTOCOL);
-        let port = Some(Port { protocol, port: crate::model::dnsaddr::PORT });
+        let port = Some(Port { protocol, port: dnsaddr::PORT });
         let (from, to) = (Some(from), Some(IpNetwork::from(server)));
         Some(Rule { from, to, port, mark: Some(mark), ..rule })
     };

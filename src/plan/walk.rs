@@ -295,17 +295,14 @@ impl Seen<'_> {
 
     /// nsnat's own table refused it: which chain says why.
     fn refused(&self, event: &Event) -> Fault {
-        let before = self
-            .own
-            .iter()
-            .rfind(|own| own.spot.is_ours() && !["refuse", "mark_out"].contains(&own.spot.chain.as_str()));
+        let before = self.own.iter().rfind(|own| own.spot.is_ours() && own.spot.chain != "refuse");
         let chain = before.map_or(event.spot.chain.as_str(), |before| before.spot.chain.as_str());
         let refused = REFUSALS.iter().find(|(name, ..)| *name == chain);
         let (what, cure) =
             refused.map_or(("nsnat's guard refused it", "nsnat status"), |(_, what, cure)| (what, cure));
         let by = event.oif.as_ref().map_or_else(String::new, |oif| format!(" (it would have left by {oif})"));
         let what = format!("{what}{by}");
-        match self.by_others(Hook::Prerouting).filter(|_| ["told", "arrivals"].contains(&chain)) {
+        match self.by_others(Hook::Prerouting).filter(|_| ["told_mapped", "arrivals"].contains(&chain)) {
             Some(culprit) => Fault { what, culprit: Some(culprit), cure: cure.to_owned() },
             None => self.known(what, cure),
         }
@@ -319,7 +316,7 @@ impl Seen<'_> {
 }
 
 /// Chains of nsnat's table that refuse: why, and what helps.
-const REFUSALS: [(&str, &str, &str); 7] = [
+const REFUSALS: [(&str, &str, &str); 9] = [
     ("strayed", "it would have left through a tunnel, or by a device that is not its own", "nsnat up"),
     (
         "dns_every",
@@ -327,9 +324,14 @@ const REFUSALS: [(&str, &str, &str); 7] = [
         "nsnat dns NAME set with a server of that family",
     ),
     (
-        "dns_refuse",
+        "watched",
         "the configuration refuses this kind of DNS",
         "take it out of block = [...] of this namespace, then: nsnat up",
+    ),
+    (
+        "refuse_doh",
+        "the configuration refuses DNS over HTTPS",
+        "take \"doh\" out of block = [...] of this namespace, then: nsnat up",
     ),
     (
         "no_route",
@@ -337,9 +339,14 @@ const REFUSALS: [(&str, &str, &str); 7] = [
         "is the device up, and has it an address? nsnat status",
     ),
     (
-        "told",
+        "told_mapped",
         "NAT of others led it elsewhere",
         "leave what comes from nsn-* devices out of that rule, or load it at a later priority than -199",
+    ),
+    (
+        "told_question",
+        "a DNS query that was not rewritten is refused, because this namespace asks its own servers only",
+        "nsnat up",
     ),
     (
         "arrivals",
@@ -371,5 +378,18 @@ fn destination(header: &Header) -> String {
     match header.ports {
         Some((_, port)) => SocketAddr::new(header.to, port).to_string(),
         None => header.to.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_chain_that_refuses_is_in_the_skeleton() {
+        let text = crate::skeleton::text(0xff00_0000);
+        for (chain, ..) in REFUSALS {
+            assert!(text.contains(&format!("\tchain {chain} {{")), "{chain}");
+        }
     }
 }

@@ -255,6 +255,7 @@ END
     lab.ok("nft -f - <<END
 add element inet nsnat told_to4 { \"nsn-slow\" . 198.51.100.53 . 53 }
 add element inet nsnat dns_only { \"nsn-slow\" }
+add element inet nsnat watched_ports { 53 }
 END
         capture slow 'udp and dst host 8.8.8.8' >/run/lab/id
         : >/run/lab/asker.out; until (($(grep -c error /run/lab/asker.out) >= 5)); do sleep 0.02; done
