@@ -3,7 +3,7 @@
 use crate::lab::Lab;
 
 /// How many, unless `NSNAT_JOBS` says otherwise. They take turns at the lock, so this is mostly waiting.
-const JOBS: &str = "500";
+const JOBS: &str = "250";
 
 /// Every third is killed at a random moment of its life; each asks who it is, by one of two uplinks.
 const CROWD: &str = r#"
