@@ -1,7 +1,8 @@
 //! Errors with what, why and what to do next, and the exit status each ends in.
 //!
-//! Every failure of nsnat is one [`Error`]: printed as `nsnat: WHAT: WHY`, then a line `hint: …` for each next step that is
-//! known. The exit statuses are those of the command-line contract.
+//! Every failure of nsnat is one [`Error`]: printed once, by `main`, as `nsnat: WHAT: WHY`, a further such line for what
+//! failed in consequence, and a line `hint: …` for each next step that is known. The exit statuses are those of the
+//! command-line contract.
 
 use std::fmt;
 use std::io::Write;
@@ -42,6 +43,8 @@ impl Class {
 pub struct Error {
     what: String,
     why: String,
+    /// What failed in consequence.
+    then: Option<Box<Error>>,
     hints: Vec<String>,
     class: Class,
 }
@@ -49,7 +52,8 @@ pub struct Error {
 impl Error {
     /// `what` names the thing that was tried ("namespace slow", "add route default"), `why` the reason.
     pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
-        Self { what: what.to_string(), why: why.to_string(), hints: Vec::new(), class: Class::Failed }
+        let (what, why) = (what.to_string(), why.to_string());
+        Self { what, why, then: None, hints: Vec::new(), class: Class::Failed }
     }
 
     /// The same for bad usage or configuration: exit status 2.
@@ -64,7 +68,20 @@ impl Error {
         self
     }
 
-    /// What failed, and why, in one line: for a sentence of another error.
+    /// The same as the reason why something larger could not be done.
+    #[must_use]
+    pub fn within(self, what: impl fmt::Display) -> Self {
+        Self { what: what.to_string(), why: self.reason(), ..self }
+    }
+
+    /// Adds what failed in consequence; its hints come after the present ones.
+    #[must_use]
+    pub fn and_then(mut self, mut second: Self) -> Self {
+        self.hints.append(&mut second.hints);
+        Self { then: Some(Box::new(second)), ..self }
+    }
+
+    /// What failed, and why, in one line.
     pub fn reason(&self) -> String {
         if self.why.is_empty() { self.what.clone() } else { format!("{}: {}", self.what, self.why) }
     }
@@ -86,6 +103,7 @@ impl fmt::Display for Error {
         // A problem report of the configuration is already whole lines of its own.
         let prefix = if self.why.is_empty() { "" } else { "nsnat: " };
         write!(f, "{prefix}{}", self.reason())?;
+        self.then.iter().try_for_each(|second| write!(f, "\n{second}"))?;
         self.hints.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
     }
 }
@@ -114,18 +132,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_hint_is_a_line_and_none_takes_the_place_of_another() {
+    fn each_hint_is_a_line_and_no_message_is_inside_of_another() {
         let first =
             Error::new("the kernel's state", "a rule is missing").hint("does another program change it?");
-        let second = Error::new("go back", "a link is missing").hint("nsnat down");
-        let both = first.hint(format!("going back failed, too ({})", second.reason())).to_string();
+        let second = Error::new("remove link nsn-a", "out of memory").hint("close something");
+        let both = first.and_then(second.within("going back failed, too")).hint("nsnat down").to_string();
         let lines: Vec<&str> = both.lines().collect();
         assert_eq!(
             lines,
             [
                 "nsnat: the kernel's state: a rule is missing",
+                "nsnat: going back failed, too: remove link nsn-a: out of memory",
                 "hint: does another program change it?",
-                "hint: going back failed, too (go back: a link is missing)"
+                "hint: close something",
+                "hint: nsnat down",
             ]
         );
     }

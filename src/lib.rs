@@ -8,8 +8,9 @@
 //! packet all the way.
 //!
 //! The configuration and what is observed become a journal (every number and device found), the journal what the kernel
-//! should hold, and the difference to what it does hold an ordered list of actions. That is pure; performing them and
-//! observing again must leave nothing to do.
+//! should hold, and the difference to what it does hold an ordered list of actions. That is pure. Everything that changes
+//! the host goes through one circle ([`reconcile`]): the actions are performed, observing again must leave nothing to do,
+//! and what cannot be finished is rolled back.
 //!
 //! # The rooms
 //!
@@ -18,7 +19,8 @@
 //! | [`model`] | plain data: names, numbers and why these, kernel objects, journal | |
 //! | [`config`] | files → a checked configuration, or every problem at once with its place | `model` |
 //! | [`plan`] | pure: configuration and observation → journal → actions | `config`, `model` |
-//! | [`kernel`] | effects on the host: observe, perform, files | `model`, the actions of `plan` |
+//! | [`reconcile`] | the circle: observe, plan, record the intent, perform, verify, commit, roll back | `plan`, `model` |
+//! | [`kernel`] | effects on the host: observe, perform, files | `model`, the actions of `plan`, the traits of `reconcile` |
 //! | [`enter`] | becoming a process inside | `model`, `kernel` for files and handles |
 //! | [`report`] | text and JSON, view only | `plan`, `model` |
 //! | [`commands`] | one file a verb, glue only | all of them |
@@ -32,5 +34,6 @@ pub mod error;
 pub mod kernel;
 pub mod model;
 pub mod plan;
+pub mod reconcile;
 pub mod report;
 pub mod skeleton;

@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and those that it may use besides itself and `error`.
-const MAY: [(&str, &[&str]); 6] = [
+const MAY: [(&str, &[&str]); 7] = [
     ("model", &[]),
     ("config", &["model"]),
     ("plan", &["config", "model", "skeleton"]),
-    ("kernel", &["model", "plan", "skeleton"]),
+    ("reconcile", &["model", "plan"]),
+    ("kernel", &["model", "plan", "reconcile", "skeleton"]),
     ("enter", &["model", "kernel", "cli"]),
     ("report", &["model", "plan"]),
 ];

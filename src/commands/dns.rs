@@ -1,11 +1,12 @@
 //! `nsnat dns`: where a namespace's queries go, changed while it is up.
 
-use super::{Context, apply::Session, config};
+use super::{Context, config, session::Session};
 use crate::cli::DnsCommand;
 use crate::config::{Dns, NewNamespace};
 use crate::error::{Error, Result};
-use crate::model::Name;
+use crate::model::{Journal, Name, Observed};
 use crate::plan;
+use crate::reconcile::Policy;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -41,11 +42,21 @@ fn wanted(
 /// The declaration stays as it is: `up` goes back to it.
 fn change(context: &Context<'_>, name: &Name, dns: &Dns) -> Result<()> {
     let mut session = Session::begin(context, "dns")?;
-    let observed = session.observe(&[name])?;
+    let outcome = session.reconcile(Policy::default(), &[name], |observed| goal(name, dns, observed))?;
+    context.say(if outcome.done.is_empty() {
+        "nothing to do".into()
+    } else {
+        format!("{name}: changed, until the next nsnat up")
+    });
+    Ok(())
+}
+
+/// The journal in which a namespace's queries go where `dns` says.
+fn goal(name: &Name, dns: &Dns, observed: &Observed) -> Result<Journal> {
     if !observed.journal.members.contains_key(name) {
         return Err(Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}")));
     }
-    let goal = plan::with_dns(&observed, name, dns);
+    let goal = plan::with_dns(observed, name, dns);
     let asked = goal.members.get(name).and_then(|member| {
         let way = goal.way(member);
         plan::unreachable(&member.dns.servers, member.ipv6, way)
@@ -53,11 +64,5 @@ fn change(context: &Context<'_>, name: &Name, dns: &Dns) -> Result<()> {
     if let Some(why) = asked {
         return Err(Error::usage(format!("namespace {name}"), why).hint("name a server of the other family"));
     }
-    let done = session.apply(&goal, &observed)?;
-    context.say(if done == 0 {
-        "nothing to do".into()
-    } else {
-        format!("{name}: changed, until the next nsnat up")
-    });
-    Ok(())
+    Ok(goal)
 }

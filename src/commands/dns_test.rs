@@ -1,10 +1,10 @@
 //! `nsnat dns NAME test`: who answers, over every path.
 
-use super::{Context, apply};
+use super::{Context, session};
 use crate::enter::{self, View};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Depth};
-use crate::model::{DnsMode, Name, Probe, Transport, dnsaddr};
+use crate::kernel;
+use crate::model::{Depth, DnsMode, Name, Probe, Transport, dnsaddr};
 use crate::plan;
 use crate::report::dns::{self as report, Socket, Tests, Tried};
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ const PRIVATE_PORT: u16 = 853;
 
 pub(super) fn run(context: &Context<'_>, name: &Name, host: &str) -> Result<ExitCode> {
     super::need_root("dns test")?;
-    let observed = apply::look(context, &[name], Depth::All)?;
+    let observed = session::look(context, &[name], Depth::All)?;
     let member = observed.journal.members.get(name).ok_or_else(|| {
         Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}"))
     })?;

@@ -1,10 +1,11 @@
 //! `nsnat down`.
 
-use super::{Context, apply::Session, up};
+use super::{Context, session::Session, up};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Process, members, netns};
-use crate::model::{Name, Observed};
+use crate::model::{Journal, Name, Observed};
 use crate::plan;
+use crate::reconcile::Policy;
 use std::time::{Duration, Instant};
 
 /// How long processes may take to end after SIGTERM, and then after SIGKILL.
@@ -12,9 +13,17 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn run(context: &Context<'_>, names: &[Name], kill: bool) -> Result<()> {
     let mut session = Session::begin(context, "down")?;
-    let observed = session.observe(&names.iter().collect::<Vec<_>>())?;
-    if let Some(name) = names.iter().find(|name| !is_up(name, &observed)) {
-        return Err(not_up(name, &observed));
+    let asked: Vec<&Name> = names.iter().collect();
+    let outcome =
+        session.reconcile(Policy::default(), &asked, |observed| goal(context, names, kill, observed))?;
+    up::report(context, &outcome);
+    Ok(())
+}
+
+/// The journal without these namespaces (all, when none is named), in which nobody is any more.
+fn goal(context: &Context<'_>, names: &[Name], kill: bool, observed: &Observed) -> Result<Journal> {
+    if let Some(name) = names.iter().find(|name| !is_up(name, observed)) {
+        return Err(not_up(name, observed));
     }
     let gone = |name: &Name| names.is_empty() || names.contains(name);
     let members =
@@ -22,10 +31,7 @@ pub(super) fn run(context: &Context<'_>, names: &[Name], kill: bool) -> Result<(
     for (name, _) in members {
         empty(context, name, kill)?;
     }
-    let goal = plan::without(&observed, gone);
-    let done = session.apply(&goal, &observed)?;
-    up::report(context, &observed, &goal, done);
-    Ok(())
+    Ok(plan::without(observed, gone))
 }
 
 fn is_up(name: &Name, observed: &Observed) -> bool {

@@ -1,11 +1,12 @@
 //! `nsnat exec` where the fast path did not serve, and `nsnat shell`.
 
-use super::{Context, apply::Session, config, throw_away, traffic, up};
+use super::{Context, config, session::Session, throw_away, traffic, up};
 use crate::cli;
 use crate::enter::{self, Proxies, Request, Who};
 use crate::error::{Class, Error, Result, tell};
 use crate::kernel::interrupt;
 use crate::model::Name;
+use crate::reconcile::Policy;
 use crate::report;
 use std::process::ExitCode;
 
@@ -62,5 +63,6 @@ fn bring_up(context: &Context<'_>, name: &Name) -> Result<()> {
     if !config.namespaces.contains_key(name) {
         return Err(super::unknown(name, config.namespaces.keys()));
     }
-    up::make(Session::begin(context, "up")?, context, &config, std::slice::from_ref(name), false).map(drop)
+    let session = Session::begin(context, "up")?;
+    up::make(session, context, &config, std::slice::from_ref(name), false, Policy::default()).map(drop)
 }

@@ -1,6 +1,5 @@
 //! One file a command, glue only.
 
-mod apply;
 mod config;
 mod declare;
 mod dns;
@@ -13,6 +12,7 @@ mod list;
 mod neighbours;
 mod plan;
 mod processes;
+mod session;
 mod status;
 mod systemd;
 mod throw_away;

@@ -1,9 +1,8 @@
 //! `nsnat plan`.
 
-use super::{Context, apply, config};
+use super::{Context, config, session};
 use crate::error::Result;
-use crate::kernel::Depth;
-use crate::model::Name;
+use crate::model::{Depth, Name};
 use crate::plan;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -14,7 +13,7 @@ const SOMETHING: u8 = 2;
 pub(super) fn run(context: &Context<'_>, names: &[Name]) -> Result<ExitCode> {
     let config = config::open(context)?;
     super::need_root("plan")?;
-    let observed = apply::look(context, &config.namespaces.keys().collect::<Vec<_>>(), Depth::All)?;
+    let observed = session::look(context, &config.namespaces.keys().collect::<Vec<_>>(), Depth::All)?;
     let goal = config::goal(context, &config, names, &observed)?;
     let actions = plan::actions(&goal, &observed);
     for problem in super::status::not_preceded(&goal, &observed) {

@@ -2,12 +2,12 @@
 
 use super::follow::{follow, goals};
 use super::neighbours::Silent;
-use super::{Context, apply, config};
+use super::{Context, config, session};
 use crate::config::Config;
 use crate::error::Result;
-use crate::kernel::{Depth, crowds, netns};
-use crate::model::{DnsMode, Egress, Journal, Link, Member, Name, Netns, Observed, Way};
-use crate::plan;
+use crate::kernel::{crowds, netns};
+use crate::model::{Depth, DnsMode, Egress, Journal, Link, Member, Name, Netns, Observed, Way};
+use crate::plan::{self, Owners};
 use crate::report::{self, State, Status};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context<'_>, name: Option<&Name>, check: bool) -> Re
     let config = config::open(context)?;
     let root = nix::unistd::geteuid().is_root();
     let depth = if root { Depth::All } else { Depth::Outside };
-    let observed = apply::look(context, &config.namespaces.keys().collect::<Vec<_>>(), depth)?;
+    let observed = session::look(context, &config.namespaces.keys().collect::<Vec<_>>(), depth)?;
     let up = observed.journal.members.keys().chain(observed.orphans());
     let known: BTreeSet<&Name> = config.namespaces.keys().chain(up).collect();
     if let Some(name) = name.filter(|name| !known.contains(name)) {
@@ -84,7 +84,8 @@ impl<'a> View<'a> {
         };
         let goal = goal.as_ref().unwrap_or(&journal);
         let actions = plan::actions(goal, observed);
-        let missing = actions.iter().map(|action| (apply::owner(action, goal), action.to_string()));
+        let owners = Owners::new(goal);
+        let missing = actions.iter().map(|action| (owners.of(action).cloned(), action.to_string()));
         let missing = missing.collect();
         let stopped = plan::stopped(&journal, observed);
         let told =

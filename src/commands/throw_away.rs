@@ -4,14 +4,15 @@
 //! behind the command, and takes the namespace down when that ended. When nsnat itself is killed, the next one that
 //! changes anything finds an owner that ended and nobody inside, and takes it down.
 
-use super::{Context, apply::Session, config, declare, exec, traffic::Start};
+use super::{Context, config, declare, exec, session::Session, traffic::Start};
 use crate::cli;
 use crate::config::NewNamespace;
 use crate::enter::{self, Request};
 use crate::error::{Class, Error, Result, tell};
 use crate::kernel::{self, interrupt, members, netns};
-use crate::model::{Name, Owner};
+use crate::model::{Name, Observed, Owner};
 use crate::plan::{self, Selection, resolve};
+use crate::reconcile::Policy;
 use crate::report::Scope;
 use std::process::ExitCode;
 
@@ -44,18 +45,20 @@ fn name(owner: Owner) -> Result<Name> {
 
 fn set_up(context: &Context<'_>, name: &Name, namespace: &NewNamespace, owner: Owner) -> Result<()> {
     let config = config::with(context, name, namespace)?;
-    let mut session = Session::begin(context, "exec --gateway")?.narrow().or_nothing();
-    let observed = session.observe(&[name])?;
-    let goal = resolve(&config, Selection::ThrowAway(name, owner), &observed)
-        .map_err(|problems| crate::config::report(&problems, &config.sources, context.colour))?;
-    session.apply(&goal, &observed).map(|_| ())
+    let mut session = Session::begin(context, "exec --gateway")?;
+    let policy = Policy { narrow: true, all_or_nothing: true, unstoppable: false };
+    let goal = |observed: &Observed| {
+        resolve(&config, Selection::ThrowAway(name, owner), observed)
+            .map_err(|problems| crate::config::report(&problems, &config.sources, context.colour))
+    };
+    session.reconcile(policy, &[name], goal).map(drop)
 }
 
 /// What the command left running keeps its way out. What interrupted the command or the setting up is dealt with;
 /// what comes from now on can end the wait for the lock, and nothing else.
 fn take_down(context: &Context<'_>, name: &Name) -> Result<()> {
     interrupt::forget();
-    let mut session = Session::begin(context, "exec --gateway")?.narrow().unstoppable();
+    let mut session = Session::begin(context, "exec --gateway")?;
     let left = netns::identity(name)?.map(members).unwrap_or_default();
     if let Some(process) = left.first() {
         return Err(Error::new(
@@ -64,9 +67,10 @@ fn take_down(context: &Context<'_>, name: &Name) -> Result<()> {
         )
         .hint(format!("nsnat down {name} --kill ends it now")));
     }
-    let observed = session.observe(&[name])?;
-    let goal = plan::without(&observed, |other| other == name);
-    session.apply(&goal, &observed).map(|_| ())
+    let policy = Policy { narrow: true, unstoppable: true, all_or_nothing: false };
+    session
+        .reconcile(policy, &[name], |observed| Ok(plan::without(observed, |other| other == name)))
+        .map(drop)
 }
 
 fn no_way() -> Error {

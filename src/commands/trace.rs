@@ -2,11 +2,10 @@
 
 use super::follow::{follow, goals};
 use super::status::View;
-use super::{Context, apply, config};
+use super::{Context, config, session};
 use crate::error::{Error, Result};
-use crate::kernel::Depth;
-use crate::model::Name;
 use crate::model::trace::Goal;
+use crate::model::{Depth, Name};
 use crate::report::State;
 use crate::report::trace as report;
 use std::process::ExitCode;
@@ -14,7 +13,7 @@ use std::process::ExitCode;
 pub(super) fn run(context: &Context<'_>, name: &Name, goal: Option<Goal>) -> Result<ExitCode> {
     let config = config::open(context)?;
     super::need_root("trace")?;
-    let observed = apply::look(context, &config.namespaces.keys().collect::<Vec<_>>(), Depth::All)?;
+    let observed = session::look(context, &config.namespaces.keys().collect::<Vec<_>>(), Depth::All)?;
     let Some(member) = observed.journal.members.get(name) else {
         let error = Error::new(format!("namespace {name}"), "it is not up");
         return Err(error.hint(format!("nsnat up {name}")));

@@ -1,19 +1,20 @@
 //! `nsnat up`.
 
 use super::neighbours::Silent;
-use super::{Context, apply::Session, config};
+use super::{Context, config, session::Session};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Journal, Member, Name, Observed};
 use crate::plan;
+use crate::reconcile::{Outcome, Policy};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn run(context: &Context<'_>, names: &[Name], repair: bool) -> Result<()> {
     let config = config::open(context)?;
     let session = Session::begin(context, "up")?;
-    let (observed, goal, done) = make(session, context, &config, names, repair)?;
-    tell_all(context, &config, &observed, &goal, done);
-    let forgotten = observed.journal.members.iter().filter(|(name, member)| {
+    let outcome = make(session, context, &config, names, repair, Policy::default())?;
+    tell_all(context, &config, &outcome);
+    let forgotten = outcome.before.journal.members.iter().filter(|(name, member)| {
         member.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
     });
     for (name, _) in forgotten {
@@ -48,15 +49,17 @@ fn tell_silent(context: &Context<'_>, observed: &Observed, after: &Journal) {
 /// What was declared just now comes up, or is not declared either.
 pub(super) fn add(context: &Context<'_>, name: &Name) -> Result<()> {
     let config = config::open(context)?;
-    let session = Session::begin(context, "add")?.or_nothing();
-    let (observed, goal, done) = make(session, context, &config, std::slice::from_ref(name), false)?;
-    tell_all(context, &config, &observed, &goal, done);
+    let session = Session::begin(context, "add")?;
+    let policy = Policy { all_or_nothing: true, ..Policy::default() };
+    let outcome = make(session, context, &config, std::slice::from_ref(name), false, policy)?;
+    tell_all(context, &config, &outcome);
     Ok(())
 }
 
 /// Says what changed, and what about the host may keep a job from getting out.
-fn tell_all(context: &Context<'_>, config: &Config, observed: &Observed, goal: &Journal, done: usize) {
-    report(context, observed, goal, done);
+fn tell_all(context: &Context<'_>, config: &Config, outcome: &Outcome) {
+    let (observed, goal) = (&outcome.before, &outcome.goal);
+    report(context, outcome);
     tell_silent(context, observed, goal);
     let unusual = plan::unusual_blocks(&observed.journal, goal, config, observed);
     let tapped: BTreeSet<_> =
@@ -66,23 +69,23 @@ fn tell_all(context: &Context<'_>, config: &Config, observed: &Observed, goal: &
     }
 }
 
-/// Makes it so; what was before, the journal after, and how many actions that took.
+/// Makes it so.
 pub(super) fn make(
     mut session: Session<'_>,
     context: &Context<'_>,
     config: &Config,
     names: &[Name],
     repair: bool,
-) -> Result<(Observed, Journal, usize)> {
-    let observed = session.observe(&config.namespaces.keys().collect::<Vec<_>>())?;
+    policy: Policy,
+) -> Result<Outcome> {
     let goal = if repair { config::goal_of_repair } else { config::goal };
-    let goal = goal(context, config, names, &observed)?;
-    let done = session.apply(&goal, &observed)?;
-    Ok((observed, goal, done))
+    let declared: Vec<&Name> = config.namespaces.keys().collect();
+    session.reconcile(policy, &declared, |observed| goal(context, config, names, observed))
 }
 
 /// Says what changed, and where that is not enough to resolve names.
-pub(super) fn report(context: &Context<'_>, observed: &Observed, after: &Journal, done: usize) {
+pub(super) fn report(context: &Context<'_>, outcome: &Outcome) {
+    let (observed, after, done) = (&outcome.before, &outcome.goal, outcome.done.len());
     let before = &observed.journal;
     for problem in super::status::not_preceded(after, observed) {
         context.note(problem);

@@ -13,8 +13,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Everything of ours that a reboot forgets.
-pub const RUN: &str = "/run/nsnat";
+pub use journal::RUN;
 
 /// What `exec` reads, a file a namespace.
 pub const TARGETS: &str = "/run/nsnat/ns";

@@ -7,7 +7,8 @@
 //! the socket and hands it back; nothing else ever moves. Such a socket keeps its namespace alive: it is dropped
 //! before the namespace is removed.
 //!
-//! [`Kernel::observe`] and [`Kernel::perform`] are inverse to each other: what was performed is observed.
+//! To observe and to perform, which [`Host`](crate::reconcile::Host) asks for, are inverse to each other: what was
+//! performed is observed.
 
 mod accepts;
 mod conntrack;
@@ -17,6 +18,7 @@ mod encode;
 pub mod files;
 mod foreign;
 mod gates;
+mod host;
 pub mod interrupt;
 mod ipsec;
 mod limits;
@@ -43,10 +45,9 @@ mod tracer;
 mod traffic;
 mod wire;
 
+pub use host::Files;
 pub use neighbour::silent;
 pub use nix::sys::signal::Signal;
-pub use observe::Depth;
-pub use perform::Step;
 pub use probe::probe;
 pub use processes::{Process, Running, crowds, members, netns_of, running};
 pub use trace::{rule_text, trace};
@@ -107,18 +108,6 @@ impl Kernel {
             tuning: None,
             _descriptors: descriptors,
         })
-    }
-
-    /// Settings that namespaces did not take since this was asked last.
-    pub fn refused(&mut self) -> BTreeMap<String, String> {
-        std::mem::take(&mut self.refused)
-    }
-
-    /// Opens everything anew: a request that could not be sent was the last one of its socket.
-    pub fn reopen(&mut self) -> Result<()> {
-        self.inside.clear();
-        self.host = self.runtime.block_on(async { Netlink::open() })?;
-        Ok(())
     }
 }
 

@@ -3,10 +3,10 @@
 use super::decode::{self, Names};
 use super::netlink::Netlink;
 use super::nexthop::NextHops;
-use super::{Inside, Kernel, files, gates, ipsec, netns, resolver, sysctl, table};
+use super::{Inside, Kernel, gates, ipsec, netns, resolver, sysctl, table};
 use crate::error::{Context, Result};
 use crate::model::{
-    Gates, Journal, Member, Name, Netns, Observed, Stack, Table, numbers, observed::Features, tuning,
+    Depth, Gates, Journal, Member, Name, Netns, Observed, Stack, Table, numbers, observed::Features, tuning,
 };
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -64,23 +64,11 @@ fn all_tuning() -> BTreeMap<String, String> {
     tuning::KEYS.into_iter().filter_map(one).collect()
 }
 
-/// How much is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// Every namespace of ours.
-    All,
-    /// Only those that are named: with hundreds of namespaces, one more costs what the first did.
-    Named,
-    /// What everybody may see: neither the namespaces nor nf_tables are looked into.
-    Outside,
-}
-
 impl Kernel {
-    /// Observes the host, our namespaces and those that `names` asks for; with [`Depth::Named`], those that are not
-    /// named are not looked into.
-    pub fn observe(&mut self, names: &[&Name], depth: Depth) -> Result<Observed> {
+    /// Observes the host, the namespaces of `journal` and those that `names` asks for; with [`Depth::Named`], those that
+    /// are not named are not looked into.
+    pub(super) fn look(&mut self, journal: &Journal, names: &[&Name], depth: Depth) -> Result<Observed> {
         let (mut host, names_by_index) = self.runtime.block_on(stack(&self.host, Some(NextHops::dump)))?;
-        let journal = files::read_journal()?;
         let seen = |name: &Name| match depth {
             Depth::All => true,
             Depth::Named => names.contains(&name),
@@ -90,22 +78,22 @@ impl Kernel {
             journal.members.iter().filter(|(name, _)| !seen(name)).map(|(_, m)| m.link.as_str()).collect();
         let devices = host.links.iter().map(|link| link.name.as_str());
         host.sysctls = host_sysctls(devices.filter(|dev| !unseen_links.contains(dev)));
-        let tuned = tuned(&journal, self.tuning.get_or_insert_with(all_tuning));
+        let tuned = tuned(journal, self.tuning.get_or_insert_with(all_tuning));
         let mut wanted: BTreeSet<Name> =
             names.iter().copied().chain(journal.members.keys()).cloned().collect();
         wanted.extend(host.links.iter().filter_map(|link| named_by(link.alias.as_deref())));
         let mut namespaces = BTreeMap::new();
         for name in wanted {
-            let found = if seen(&name) { self.namespace(&name, &tuned)? } else { unseen(&name, &journal)? };
+            let found = if seen(&name) { self.namespace(&name, &tuned)? } else { unseen(&name, journal)? };
             namespaces.extend(found.map(|found| (name, found)));
         }
         host.sysctls.extend(tuned);
-        let abandoned = abandoned(&journal)?;
+        let abandoned = abandoned(journal)?;
         let (nameservers, upstreams) = (resolver::nameservers(), resolver::upstreams(&names_by_index));
         let (gates, policies, table) = match depth {
             Depth::Outside => (Gates::default(), Vec::new(), Table::default()),
             Depth::All | Depth::Named => {
-                (gates::observe(&journal, &names_by_index)?, ipsec::observe()?, table::observe()?)
+                (gates::observe(journal, &names_by_index)?, ipsec::observe()?, table::observe()?)
             }
         };
         Ok(Observed {
@@ -116,7 +104,7 @@ impl Kernel {
             namespaces,
             table,
             abandoned,
-            journal,
+            journal: journal.clone(),
             features: features(),
             nameservers,
             upstreams,

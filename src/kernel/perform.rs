@@ -5,6 +5,7 @@ use super::{Kernel, conntrack, encode, gates, ipsec, netns, nft, sysctl};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, numbers};
 use crate::plan::{Action, LinkChange, Place};
+use crate::reconcile::Step;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::RouteNetlinkMessage as Message;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
@@ -18,66 +19,57 @@ const CREATE: u16 = NLM_F_CREATE | NLM_F_EXCL;
 /// that the kernel took IPv6 off because its MTU became too small.
 const GONE: [i32; 5] = [libc::ESRCH, libc::ENOENT, libc::ENODEV, libc::EADDRNOTAVAIL, libc::ENXIO];
 
-/// What happens while actions are performed.
-#[derive(Debug)]
-pub enum Step<'a> {
-    /// This one is next.
-    Before(&'a Action),
-    /// It failed.
-    Failed(Error),
-}
-
 impl Kernel {
-    /// Performs actions in order; `step` is asked before each one and told of each failure, and says whether to
-    /// go on.
-    pub fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
+    /// Performs actions in order; `step` is told of each, and says whether to go on.
+    pub(super) fn perform_in_order(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
         let mut rest = actions;
         let mut table = TableRemoval::new(actions);
-        while let Some(action) = rest.first() {
-            if !step(Step::Before(action)) {
+        while !rest.is_empty() {
+            let doomed = leading_links(rest);
+            let (next, later) = rest.split_at(doomed.len().max(1));
+            if !step(Step::Before(next)) {
                 return;
             }
-            let doomed = leading_links(rest);
             if !doomed.is_empty() {
                 table.begin();
             }
-            let result = match action {
-                Action::RemoveTable => table.end(),
-                _ if doomed.len() > 1 => self.remove_links(&doomed),
-                _ => self.one(action),
+            let result = match next {
+                [Action::RemoveTable] => table.end().map_err(|error| error.within(&Action::RemoveTable)),
+                [action] => self.one(action),
+                _ => self.remove_links(&doomed),
             };
-            if let Err(why) = result
-                && !step(Step::Failed(Error::new(action, why)))
-            {
+            let goes_on = match result {
+                Ok(()) => step(Step::Done(next)),
+                Err(error) => step(Step::Failed(next, error)),
+            };
+            if !goes_on {
                 return;
             }
-            rest = rest.get(doomed.len().max(1)..).unwrap_or_default();
+            rest = later;
         }
     }
 
-    fn one(&mut self, action: &Action) -> std::result::Result<(), String> {
-        let said = |error: Error| error.to_string().trim_start_matches("nsnat: ").to_owned();
-        match action {
-            Action::MakeNetns { name, stale } => netns::make(name, *stale).map_err(said),
-            Action::AttachNetns { name, stale, .. } => self.attach(name, *stale).map_err(said),
+    fn one(&mut self, action: &Action) -> Result<()> {
+        let done = match action {
+            Action::MakeNetns { name, stale } => netns::make(name, *stale),
+            Action::AttachNetns { name, stale, .. } => self.attach(name, *stale),
             Action::RemoveNetns { name } => {
                 self.inside.remove(name);
-                netns::remove(name).map_err(said)
+                netns::remove(name)
             }
-            Action::LoadSkeleton { mask, replace, elements } => {
-                nft::load(*mask, *replace, elements).map_err(said)
-            }
-            Action::Elements { remove, add } => nft::change(remove, add).map_err(said),
-            Action::ForgetFlows { source, which } => conntrack::forget(*source, *which).map_err(said),
-            Action::ForgetServers { link } => nft::forget_servers(link).map_err(said),
-            Action::Sysctl { place, key, value } => self.sysctl(place, key, value).map_err(said),
-            Action::AddPass { pass } => gates::add(pass).map_err(said),
-            Action::RemovePass { pass, handle } => gates::remove(pass, *handle).map_err(said),
-            Action::AddPolicy { policy } => ipsec::add(policy).map_err(said),
-            Action::RemovePolicy { policy } => ipsec::remove(policy).map_err(said),
-            Action::Tune { name, values } => self.tune(name, values).map_err(said),
-            _ => self.netlink(action),
-        }
+            Action::LoadSkeleton { mask, replace, elements } => nft::load(*mask, *replace, elements),
+            Action::Elements { remove, add } => nft::change(remove, add),
+            Action::ForgetFlows { source, which } => conntrack::forget(*source, *which),
+            Action::ForgetServers { link } => nft::forget_servers(link),
+            Action::Sysctl { place, key, value } => self.sysctl(place, key, value),
+            Action::AddPass { pass } => gates::add(pass),
+            Action::RemovePass { pass, handle } => gates::remove(pass, *handle),
+            Action::AddPolicy { policy } => ipsec::add(policy),
+            Action::RemovePolicy { policy } => ipsec::remove(policy),
+            Action::Tune { name, values } => self.tune(name, values),
+            _ => return self.netlink(action).what(|| action),
+        };
+        done.map_err(|error| error.within(action))
     }
 
     fn attach(&mut self, name: &Name, stale: bool) -> Result<()> {
@@ -128,10 +120,10 @@ impl Kernel {
     /// What goes over rtnetlink.
     fn netlink(&mut self, action: &Action) -> std::result::Result<(), String> {
         if let Some(Place::Inside(name)) = place(action) {
-            self.open_inside(name).map_err(|error| error.to_string())?;
+            self.open_inside(name).map_err(|error| error.reason())?;
         }
         if let Action::AddVeth { name, .. } = action {
-            self.open_inside(name).map_err(|error| error.to_string())?;
+            self.open_inside(name).map_err(|error| error.reason())?;
         }
         let index = |dev: &str| self.index(place(action), dev);
         let (message, flags) = match action {
@@ -182,7 +174,7 @@ impl Kernel {
         }
         let netlink = self.connection(place)?;
         let rows = self.runtime.block_on(netlink.dump(Message::GetLink(LinkMessage::default())));
-        let rows = rows.map_err(|error| error.to_string())?;
+        let rows = rows.map_err(|error| error.reason())?;
         let mut links = rows.iter().filter_map(super::decode::link);
         links
             .find(|(_, link)| link.name == dev)
@@ -192,16 +184,16 @@ impl Kernel {
 
     /// Removes many links at once: they are moved to a group of their own, and the group is deleted by one
     /// message. One by one each waits for an RCU grace period.
-    fn remove_links(&mut self, links: &[&str]) -> std::result::Result<(), String> {
+    fn remove_links(&mut self, links: &[&str]) -> Result<()> {
         for link in links {
             let message = changed(link, &LinkChange::Group(numbers::DOOMED_GROUP));
             let answer = self.runtime.block_on(self.host.send(Message::NewLink(message), 0));
-            gone_is_fine(answer).map_err(|refused| format!("{link}: {refused}"))?;
+            gone_is_fine(answer).what(|| Action::RemoveLink { link: (*link).to_owned() })?;
         }
         let mut group = LinkMessage::default();
         group.attributes.push(LinkAttribute::Group(numbers::DOOMED_GROUP));
         let answer = self.runtime.block_on(self.host.send(Message::DelLink(group), 0));
-        gone_is_fine(answer).map_err(|refused| refused.to_string())
+        gone_is_fine(answer).what(|| format!("ip link del group {}", numbers::DOOMED_GROUP))
     }
 }
 
@@ -223,14 +215,13 @@ impl TableRemoval {
         }
     }
 
-    fn end(&mut self) -> std::result::Result<(), String> {
-        let done = match self.thread.take() {
+    fn end(&mut self) -> Result<()> {
+        match self.thread.take() {
             Some(thread) => {
                 thread.join().unwrap_or_else(|_| Err(Error::new("nft", "the thread ended early")))
             }
             None => nft::remove(),
-        };
-        done.map_err(|error| error.to_string())
+        }
     }
 }
 

@@ -24,6 +24,9 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+/// The directory of everything of ours that a reboot forgets.
+pub const RUN: &str = "/run/nsnat";
+
 /// The form of the journal that is written. It changes where a conversion is needed
 /// ([`upgrade`]): a field that is new has a default, and one that went is passed over.
 pub const VERSION: u32 = 1;

@@ -25,7 +25,7 @@ pub use journal::{Allowed, DnsMode, Egress, Held, Journal, Member, Owner, Rewrit
 pub use name::Name;
 pub use neighbour::Neighbour;
 pub use nft::{Datum, Element, Set};
-pub use observed::{Adrift, Netns, Observed, Table};
+pub use observed::{Adrift, Depth, Netns, Observed, Table};
 pub use probe::{Outcome, Probe, Transport};
 pub use proxy::Proxy;
 pub use stack::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction, Stack};

@@ -4,13 +4,14 @@
 
 use crate::lab::{self, Lab};
 use ipnetwork::IpNetwork;
-use nsnat::kernel::{Depth, Kernel, Step};
+use nsnat::kernel::Kernel;
 use nsnat::model::ipsec::{Direction, Effect};
 use nsnat::model::{
-    Address, Datum, Element, Family, Link, Name, Netns, Observed, Policy, Port, Route, RouteKind, Rule,
-    RuleAction, Set, Stack, numbers,
+    Address, Datum, Depth, Element, Family, Journal, Link, Name, Netns, Observed, Policy, Port, Route,
+    RouteKind, Rule, RuleAction, Set, Stack, numbers,
 };
 use nsnat::plan::{Action, LinkChange, Place};
+use nsnat::reconcile::{Host, Step};
 use std::net::IpAddr;
 
 const MASK: u32 = numbers::FWMARK_MASK;
@@ -58,7 +59,7 @@ struct Contract {
 
 impl Contract {
     fn observe(&mut self) -> Observed {
-        let mut observed = self.kernel.observe(&[&self.name], Depth::All).unwrap();
+        let mut observed = self.kernel.observe(&Journal::default(), &[&self.name], Depth::All).unwrap();
         quiet(&mut observed.host);
         for netns in observed.namespaces.values_mut() {
             if let Netns::Alive { stack, .. } = netns {
@@ -72,7 +73,7 @@ impl Contract {
     fn perform(&mut self, action: &Action) {
         let mut failed = None;
         self.kernel.perform(std::slice::from_ref(action), &mut |step| {
-            if let Step::Failed(error) = step {
+            if let Step::Failed(_, error) = step {
                 failed = Some(error.to_string());
             }
             true

@@ -1,0 +1,89 @@
+//! The host, for commands: looked at by everybody, changed by one command at a time.
+
+use super::Context;
+use crate::error::{Error, Result};
+use crate::kernel::{Files, Kernel, declarations, files, interrupt};
+use crate::model::{Depth, Journal, Name, Observed};
+use crate::plan::Action;
+use crate::reconcile::{Host, Outcome, Policy, Progress, Reconciler, prepare};
+
+/// What is, without a lock and without a trace of the look. Where another nsnat changed something meanwhile, it is looked
+/// at again.
+pub(super) fn look(context: &Context<'_>, names: &[&Name], depth: Depth) -> Result<Observed> {
+    const TRIES: usize = 5;
+    let mut kernel = Kernel::open_to_look()?;
+    for _ in 0..TRIES {
+        let journal = files::read_journal()?;
+        let observed = kernel.observe(&journal, names, depth)?;
+        if journal == files::read_journal()? {
+            if files::is_locked() {
+                context
+                    .note("another nsnat changes something at this moment; what follows may be half of it");
+            }
+            return prepare(observed);
+        }
+    }
+    Err(Error::new("look", "what is up changes faster than it can be read").hint("try again"))
+}
+
+/// Access to the host, alone.
+pub(super) struct Session<'a> {
+    context: &'a Context<'a>,
+    files: Files,
+    kernel: Kernel,
+    /// Later than the lock: who is stopped holds nobody up.
+    _no_stop: interrupt::Mask,
+}
+
+impl<'a> Session<'a> {
+    /// Takes the lock; waits for another nsnat to finish.
+    pub(super) fn begin(context: &'a Context<'a>, what: &str) -> Result<Self> {
+        super::need_root(what)?;
+        interrupt::catch();
+        let kernel = Kernel::open()?;
+        let lock = files::lock(|| context.note("waiting for another nsnat to finish"))?;
+        let no_stop = interrupt::hold_stop();
+        let files = Files::open(lock)?;
+        declarations::sweep_unless_busy()?;
+        Ok(Self { context, files, kernel, _no_stop: no_stop })
+    }
+
+    /// Makes true what `goal` makes of what is; see [`Reconciler::run`].
+    pub(super) fn reconcile(
+        &mut self,
+        policy: Policy,
+        names: &[&Name],
+        goal: impl FnOnce(&Observed) -> Result<Journal>,
+    ) -> Result<Outcome> {
+        let progress = &mut Told(self.context);
+        let mut reconciler = Reconciler { host: &mut self.kernel, store: &mut self.files, policy, progress };
+        Ok(reconciler.run(names, goal)?)
+    }
+}
+
+impl Drop for Session<'_> {
+    /// Where nothing is up, nothing of ours stays below `/run`, not even the lock, whatever came of it.
+    fn drop(&mut self) {
+        // What cannot be removed is an empty file; the error that matters is told already.
+        let _ = self.files.clear_unless_up();
+    }
+}
+
+/// Progress as the command line tells it.
+struct Told<'a>(&'a Context<'a>);
+
+impl Progress for Told<'_> {
+    fn before(&mut self, action: &Action) {
+        if self.0.global.verbose > 0 {
+            self.0.say(action);
+        }
+    }
+
+    fn without(&mut self, refused: &Error) {
+        self.0.note(refused.reason());
+    }
+
+    fn is_interrupted(&mut self) -> bool {
+        interrupt::caught().is_some()
+    }
+}

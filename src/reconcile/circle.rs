@@ -1,0 +1,216 @@
+//! The circle itself.
+
+use super::intent::{forget_loaded, intent};
+use super::rollback::{Rollback, plan_rollback};
+use super::{Aftermath, Failure, Host, Outcome, Policy, Progress, Step, Store};
+use crate::error::{Error, Result};
+use crate::model::{Depth, Journal, Member, Name, Netns, Observed, Pass, Target, journal};
+use crate::plan::{self, Action};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Makes a goal true, or leaves whole namespaces.
+pub struct Reconciler<'a, H, S> {
+    /// What is changed.
+    pub host: &'a mut H,
+    /// What is remembered.
+    pub store: &'a mut S,
+    /// How to go about it.
+    pub policy: Policy,
+    /// Is told what happens.
+    pub progress: &'a mut dyn Progress,
+}
+
+impl<H: Host, S: Store> Reconciler<'_, H, S> {
+    /// Makes true what `goal` makes of what is observed. `names`: namespaces that are looked for besides those that are
+    /// up. An error of `goal` ends the run before anything was changed.
+    pub fn run(
+        &mut self,
+        names: &[&Name],
+        goal: impl FnOnce(&Observed) -> Result<Journal>,
+    ) -> std::result::Result<Outcome, Failure> {
+        let journal = self.store.read()?;
+        let before = prepare(self.host.observe(&journal, names, self.policy.depth())?)?;
+        let goal = goal(&before)?;
+        let actions = plan::actions(&goal, &before);
+        if actions.is_empty() && goal == before.journal {
+            self.store.commit(&goal, &targets(&goal, &before))?;
+            return Ok(Outcome { before, goal, done: Vec::new() });
+        }
+        let gone = before.journal.members.keys().filter(|name| !goal.members.contains_key(*name)).collect();
+        self.store.record_intent(&intent(&goal, &before.journal, &actions), &gone)?;
+        let mut run = Run {
+            names: names.iter().copied().cloned().collect(),
+            stoppable: !self.policy.unstoppable,
+            refused: BTreeSet::new(),
+            done: Vec::new(),
+            circle: self,
+        };
+        match run.reach(&goal, &actions) {
+            Ok(()) => Ok(Outcome { done: run.done, before, goal }),
+            Err(error) => {
+                let aftermath = match run.roll_back(&goal, &before.journal) {
+                    Ok(complete) => Aftermath::RolledBack { complete },
+                    Err(second) => Aftermath::Unfinished(Box::new(second)),
+                };
+                Err(Failure { error, aftermath })
+            }
+        }
+    }
+}
+
+/// A run that has begun.
+struct Run<'a, 'b, H, S> {
+    circle: &'a mut Reconciler<'b, H, S>,
+    /// The namespaces that were asked for.
+    names: BTreeSet<Name>,
+    /// Interrupts are looked at.
+    stoppable: bool,
+    /// Passes that others' programs refused. The namespaces are complete without them; status tells.
+    refused: BTreeSet<Pass>,
+    /// What was performed.
+    done: Vec<Action>,
+}
+
+impl<H: Host, S: Store> Run<'_, '_, H, S> {
+    /// Performs, observes, and commits what came of it.
+    fn reach(&mut self, goal: &Journal, actions: &[Action]) -> Result<()> {
+        self.perform(actions)?;
+        let mut goal = forget_loaded(self.as_accepted(goal.clone()), actions);
+        let mut rest = self.verify(&goal)?;
+        // What a new namespace begins with is known once it is there.
+        if !rest.is_empty() && rest.iter().all(|action| matches!(action, Action::Tune { .. })) {
+            self.perform(&rest)?;
+            goal = self.as_accepted(goal);
+            rest = self.verify(&goal)?;
+        }
+        let Some(first) = rest.first() else { return Ok(()) };
+        let why = format!("still to do after everything was done: {first}");
+        Err(Error::new("the kernel's state is not what it should be", why)
+            .hint("does another program change the network at this moment? try again, or see: nsnat plan"))
+    }
+
+    /// Removing goes on after an error; adding stops at the first.
+    fn perform(&mut self, actions: &[Action]) -> Result<()> {
+        let removing = !actions.iter().any(Action::is_addition);
+        let Self { circle, stoppable, refused, done, .. } = self;
+        let progress = &mut *circle.progress;
+        let mut first = None;
+        circle.host.perform(actions, &mut |step| match step {
+            Step::Before(next) => {
+                for action in next {
+                    progress.before(action);
+                }
+                !(*stoppable && progress.is_interrupted())
+            }
+            Step::Done(actions) => {
+                done.extend_from_slice(actions);
+                true
+            }
+            Step::Failed([Action::AddPass { pass }], error) => {
+                progress.without(&error);
+                refused.insert(pass.clone());
+                true
+            }
+            Step::Failed(_, error) => {
+                first.get_or_insert(error);
+                removing
+            }
+        });
+        match first {
+            Some(error) => Err(error),
+            None if *stoppable && !actions.is_empty() && progress.is_interrupted() => {
+                Err(Error::new("interrupted", "stopped before everything was done"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The goal without what namespaces did not take of the host's settings.
+    fn as_accepted(&mut self, mut goal: Journal) -> Journal {
+        let refused = self.circle.host.take_refused();
+        goal.inherited.retain(|key, _| !refused.contains_key(key));
+        goal.left_alone.extend(refused);
+        goal
+    }
+
+    /// What is, of the namespaces of both journals as far as they are looked into.
+    fn observe_again(&mut self, goal: &Journal, before: &Journal) -> Result<Observed> {
+        let depth = self.circle.policy.depth();
+        let seen = |name: &&Name| depth == Depth::All || self.names.contains(*name);
+        let names: Vec<&Name> = goal.members.keys().chain(before.members.keys()).filter(seen).collect();
+        let journal = self.circle.store.read()?;
+        self.circle.host.observe(&journal, &names, depth)
+    }
+
+    /// Observing again must leave nothing to do; then the result is committed. Says what is left.
+    fn verify(&mut self, goal: &Journal) -> Result<Vec<Action>> {
+        let observed = Observed { journal: goal.clone(), ..self.observe_again(goal, goal)? };
+        let mut rest = plan::actions(goal, &observed);
+        rest.retain(|action| !matches!(action, Action::AddPass { pass } if self.refused.contains(pass)));
+        if rest.is_empty() {
+            let noted = as_observed(goal.clone(), &observed);
+            self.circle.store.commit(&noted, &targets(&noted, &observed))?;
+        }
+        Ok(rest)
+    }
+
+    /// After a failure: complete namespaces stay, and are named; the others go back.
+    fn roll_back(&mut self, goal: &Journal, before: &Journal) -> Result<Vec<Name>> {
+        self.stoppable = false;
+        self.circle.host.reopen()?;
+        let observed = self.observe_again(goal, before)?;
+        let all_or_nothing = self.circle.policy.all_or_nothing;
+        let Rollback { journal, complete } = plan_rollback(goal, before, &observed, all_or_nothing);
+        self.reach(&journal, &plan::actions(&journal, &observed))?;
+        Ok(complete)
+    }
+}
+
+/// What was observed, made ready to be planned from. An error where that is not the host.
+pub fn prepare(mut observed: Observed) -> Result<Observed> {
+    if let Some(namespace) = observed.elsewhere() {
+        return Err(elsewhere(namespace));
+    }
+    observed.note_numbers();
+    plan::recall(&mut observed);
+    Ok(observed)
+}
+
+/// nsnat changes the host; from inside of a namespace that would be what it takes for one.
+fn elsewhere(namespace: Option<&Name>) -> Error {
+    match namespace {
+        Some(name) => Error::new("not here", format!("this is inside of namespace {name}, and not the host"))
+            .hint("leave it first (exit), or: sudo nsenter -t 1 -n nsnat …"),
+        None => Error::new("not here", "this is another network namespace than the host of what is up")
+            .hint(format!("run it there; if that one is gone: rm -r {}", journal::RUN)),
+    }
+}
+
+/// The journal with what only the kernel knows: the numbers of namespaces, and how the skeleton reads back.
+fn as_observed(mut journal: Journal, observed: &Observed) -> Journal {
+    journal.skeleton.clone_from(&observed.table.rules);
+    journal.earlier.clear();
+    for (name, member) in &mut journal.members {
+        if let Some(Netns::Alive { inode, cookie, .. }) = observed.namespaces.get(name) {
+            member.inode = Some(*inode);
+            member.cookie = *cookie;
+        }
+    }
+    journal
+}
+
+/// What `exec` reads of each namespace.
+fn targets<'a>(journal: &'a Journal, observed: &Observed) -> BTreeMap<&'a Name, Target> {
+    let stopped = plan::stopped(journal, observed).into_iter().next();
+    let tapped = |member: &Member| plan::tapped(member, journal, observed).into_iter().next();
+    let target = |member: &Member| Target {
+        hide_resolvers: member.dns.host.is_none(),
+        inode: member.inode,
+        cookie: member.cookie,
+        nameservers: member.dns.nameservers.clone(),
+        allowed: member.allowed.clone(),
+        stopped: stopped.clone().or_else(|| tapped(member)),
+        proxy: member.proxy,
+    };
+    journal.members.iter().map(|(name, member)| (name, target(member))).collect()
+}

@@ -1,0 +1,40 @@
+//! How a run goes about its goal, and what it tells on the way.
+
+use crate::error::Error;
+use crate::model::Depth;
+use crate::plan::Action;
+
+/// How a run goes about its goal; the default is what `up` and `down` do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Only the namespaces that are named are looked into: with hundreds of them, one more costs what the first did.
+    pub narrow: bool,
+    /// After a failure everything is rolled back, complete namespaces as well.
+    pub all_or_nothing: bool,
+    /// Nothing but SIGKILL stops it.
+    pub unstoppable: bool,
+}
+
+impl Policy {
+    /// How much is looked at.
+    pub fn depth(self) -> Depth {
+        if self.narrow { Depth::Named } else { Depth::All }
+    }
+}
+
+/// Is told what happens while it happens.
+pub trait Progress {
+    /// An action comes next.
+    fn before(&mut self, _action: &Action) {}
+
+    /// An action was refused, and the run goes on without it.
+    fn without(&mut self, _refused: &Error) {}
+
+    /// Whether somebody wants the run to stop; asked between two actions.
+    fn is_interrupted(&mut self) -> bool {
+        false
+    }
+}
+
+/// Nobody listens.
+impl Progress for () {}
