@@ -31,6 +31,10 @@ const TABLE: &str = "nsnat-trace";
 const FIRST: i32 = -400;
 const TRACKED: i32 = -199;
 
+/// Where an echo request has its identifier, and what an ICMP error has before the packet that it quotes.
+const ECHO_ID: u32 = 4;
+const ICMP_HEADER: u32 = 8;
+
 /// NFT_REG_1, which all expressions here use; each says so by an attribute of its own (NFTA_META_DREG, NFTA_CMP_SREG, …).
 const REGISTER: u32 = 1;
 const IN_REGISTER: u16 = 1;
@@ -86,8 +90,11 @@ pub(super) struct Tracer {
     monitor: Nfnetlink,
     /// The table goes with it.
     _owner: Nfnetlink,
-    bases: BTreeMap<(u8, String, String), Hook>,
+    bases: Bases,
 }
+
+/// Base chains by family, table and name: the hook, and the priority there.
+type Bases = BTreeMap<(u8, String, String), (Hook, i32)>;
 
 impl Tracer {
     /// From now on the probe, and what answers it, is traced.
@@ -124,6 +131,7 @@ impl Tracer {
         let verdict = find(row, TRACE_VERDICT).and_then(|nest| foreign::number(find(nest, VERDICT_CODE)?));
         let code = if by_rule { verdict } else { number(TRACE_POLICY).or(verdict) };
         let rule = find(row, TRACE_RULE).and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)));
+        let base = self.bases.get(&(family, table.clone(), chain.clone()));
         Some(Event {
             packet: number(TRACE_ID)?,
             rule: rule.filter(|_| by_rule),
@@ -134,7 +142,8 @@ impl Tracer {
             oif: number(TRACE_OIF).and_then(device),
             spot: Spot {
                 kind: kind(family),
-                hook: self.bases.get(&(family, table.clone(), chain.clone())).copied(),
+                hook: base.map(|(hook, _)| *hook),
+                priority: base.map(|(_, priority)| *priority),
                 table,
                 chain,
             },
@@ -164,14 +173,16 @@ fn kind(family: u8) -> &'static str {
 }
 
 /// Where base chains are called; those of bridges and devices have other hooks.
-fn bases(netlink: &Nfnetlink) -> Result<BTreeMap<(u8, String, String), Hook>> {
+fn bases(netlink: &Nfnetlink) -> Result<Bases> {
     let rows = netlink.dump_of_any(GET_CHAIN, 0, &[])?.unwrap_or_default();
     let base = |(family, row): &(u8, Vec<u8>)| {
         ["ip", "ip6", "inet"].contains(&kind(*family)).then_some(())?;
-        let number = foreign::number(find(find(row, CHAIN_HOOK)?, HOOK_NUMBER)?)?;
-        let hook = Hook::ALL.get(usize::try_from(number).ok()?)?;
+        let hook = find(row, CHAIN_HOOK)?;
+        let number = |kind| foreign::number(find(hook, kind)?);
+        let of = Hook::ALL.get(usize::try_from(number(HOOK_NUMBER)?).ok()?)?;
         let name = |kind| find(row, kind).map(foreign::word);
-        Some(((*family, name(TABLE_NAME)?, name(CHAIN_NAME)?), *hook))
+        let priority = number(HOOK_PRIORITY)?.cast_signed();
+        Some(((*family, name(TABLE_NAME)?, name(CHAIN_NAME)?), (*of, priority)))
     };
     Ok(rows.iter().filter_map(base).collect())
 }
@@ -191,7 +202,7 @@ pub(super) fn header(network: &[u8], transport: &[u8]) -> Option<Header> {
 }
 
 /// The table that switches tracing on.
-fn table(sign: Sign) -> [(u16, u16, u8, Vec<u8>); 5] {
+fn table(sign: Sign) -> [(u16, u16, u8, Vec<u8>); 7] {
     let create = NLM_F_CREATE;
     let name = text(TABLE_NAME, TABLE);
     let chain = |chain: &str, priority: i32| {
@@ -208,30 +219,52 @@ fn table(sign: Sign) -> [(u16, u16, u8, Vec<u8>); 5] {
         (NEW_CHAIN, create, INET, chain("probe", FIRST)),
         (NEW_CHAIN, create, INET, chain("answer", TRACKED)),
         (NEW_RULE, create | NLM_F_APPEND, INET, rule("probe", &probe(sign))),
+        (NEW_RULE, create | NLM_F_APPEND, INET, rule("probe", &error(sign))),
+        (NEW_RULE, create | NLM_F_APPEND, INET, rule("probe", &untracked(sign))),
         (NEW_RULE, create | NLM_F_APPEND, INET, rule("answer", &answer(sign))),
     ]
 }
 
 /// `iif HOST-END meta l4proto PROTOCOL @th,0,16 PORT meta nftrace set 1`
 fn probe(sign: Sign) -> Vec<Vec<u8>> {
-    let at: u32 = if sign.protocol == Protocol::Icmp { 4 } else { 0 };
+    let at = if sign.protocol == Protocol::Icmp { ECHO_ID } else { 0 };
+    [vec![meta(META_IIF), compare(&sign.iif.to_ne_bytes())], carries(sign.number(), &[at_port(at, sign)])]
+        .concat()
+}
+
+/// An ICMP error about it, which quotes its header: seen before anybody can keep it from connection tracking.
+fn error(sign: Sign) -> Vec<Vec<u8>> {
+    let (icmp, protocol, header) = if sign.six { (58, 6, 40) } else { (1, 9, 20) };
+    let port = if sign.protocol == Protocol::Icmp { ECHO_ID } else { 0 };
+    let about = [payload(ICMP_HEADER + protocol, 1), compare(&[sign.number()])].concat();
+    carries(icmp, &[about, at_port(ICMP_HEADER + header + port, sign)])
+}
+
+/// What the destination itself answers, as early.
+fn untracked(sign: Sign) -> Vec<Vec<u8>> {
+    let at = if sign.protocol == Protocol::Icmp { ECHO_ID } else { 2 };
+    carries(sign.number(), &[at_port(at, sign)])
+}
+
+/// `meta l4proto PROTOCOL … meta nftrace set 1`
+fn carries(protocol: u8, what: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    [&[meta(META_L4PROTO), compare(&[protocol])], what, &[one(), switch_on()]].concat()
+}
+
+/// `@th,AT,16 PORT`
+fn at_port(at: u32, sign: Sign) -> Vec<u8> {
+    [payload(at, 2), compare(&sign.source.to_be_bytes())].concat()
+}
+
+/// Loads bytes of what the IP packet carries.
+fn payload(at: u32, length: u32) -> Vec<u8> {
     let load = [
         number(IN_REGISTER, REGISTER),
         number(PAYLOAD_BASE, TRANSPORT_HEADER),
         number(PAYLOAD_OFFSET, at),
-        number(PAYLOAD_LENGTH, 2),
-    ]
-    .concat();
-    vec![
-        meta(META_IIF),
-        compare(&sign.iif.to_ne_bytes()),
-        meta(META_L4PROTO),
-        compare(&[sign.number()]),
-        expression("payload", &load),
-        compare(&sign.source.to_be_bytes()),
-        one(),
-        switch_on(),
-    ]
+        number(PAYLOAD_LENGTH, length),
+    ];
+    expression("payload", &load.concat())
 }
 
 /// `ct direction reply ct original protocol PROTOCOL ct original proto-src PORT meta nftrace set 1`

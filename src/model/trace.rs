@@ -49,6 +49,9 @@ pub struct Spot {
     /// Where the kernel calls it, of a base chain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hook: Option<Hook>,
+    /// Its priority there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
 }
 
 impl Spot {

@@ -222,6 +222,9 @@ impl Seen<'_> {
         {
             return Some(self.stopped(event, "the answer"));
         }
+        if let Some(fault) = self.untracked() {
+            return Some(fault);
+        }
         if self.trace.arrived.is_some() || !self.answers.is_empty() {
             return Some(self.known(
                 "an answer arrived, and it did not reach the namespace".into(),
@@ -230,6 +233,23 @@ impl Seen<'_> {
         }
         // A router may keep silent about hop limits; one that does not even answer ARP is known.
         (!self.host.known.is_empty()).then(|| self.known("nobody answered".into(), ""))
+    }
+
+    /// The host took the answer for one to itself, and a rule of others saw it before connection tracking, which would
+    /// have known that it is for the namespace.
+    fn untracked(&self) -> Option<Fault> {
+        let early = |event: &&&Event| {
+            let spot = &event.spot;
+            let before = spot.priority.is_some_and(|priority| priority < CONNTRACK);
+            event.rule.is_some() && !spot.is_ours() && spot.hook == Some(Hook::Prerouting) && before
+        };
+        self.answers.iter().find(|event| event.spot.hook == Some(Hook::Input))?;
+        let culprit = suspect(self.answers.iter().rfind(early)?);
+        Some(Fault {
+            what: "an answer arrived, and connection tracking does not know it (notrack)".into(),
+            culprit: Some(culprit),
+            cure: "let it leave out what comes in by the device that the probe left by".into(),
+        })
     }
 
     /// Its source was rewritten by others.
@@ -314,6 +334,9 @@ impl Seen<'_> {
         Fault { what, culprit: None, cure }
     }
 }
+
+/// NF_IP_PRI_CONNTRACK: a packet is looked up in connection tracking; `notrack` has to come before.
+const CONNTRACK: i32 = -200;
 
 /// Chains of nsnat's table that refuse: why, and what helps.
 const REFUSALS: [(&str, &str, &str); 9] = [

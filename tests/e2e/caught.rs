@@ -142,3 +142,28 @@ END
     let seen = lab.ok("captured $(cat /run/lab/id)");
     assert!(seen.contains("192.168.1.10") && !seen.contains("UDP, length 1"), "by the fast router: {seen}");
 }
+
+/// The same by IPv6: a routing header (RFC 8200, section 4.4). To the fast router itself, which is a neighbour and may be
+/// sent to without one.
+#[test]
+fn routing_headers_are_refused() {
+    let lab = lab();
+    lab.ok(r"capture fast 'ip6 and (ip6[6] == 43 or udp port 7)' >/run/lab/id
+        cat >/run/lab/routed.py <<'END'
+import os, socket
+fast, service = (os.environ[name] for name in ('LAB_FAST6', 'LAB_SERVICE6'))
+for kind in (0, 2, 4):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 43)
+    s.sendto(bytes([253, 2, kind, 1, 0, 0, 0, 0]) + socket.inet_pton(socket.AF_INET6, service) + bytes(8), (fast, 0))
+END
+        nsnat exec slow -- python3 /run/lab/routed.py; nsnat exec slow -- bash -c 'echo x >/dev/udp/$LAB_FAST6/7'");
+    let routed = |seen: &str| seen.lines().filter(|line| !line.contains(".7: UDP")).count();
+    let seen = lab.ok("captured $(cat /run/lab/id)");
+    assert!(seen.contains(".7: UDP") && routed(&seen) == 0, "{seen}");
+    // The control: without that rule they arrive.
+    lab.ok(r"capture fast 'ip6 and (ip6[6] == 43 or udp port 7)' >/run/lab/id
+        nft -a list chain inet nsnat outwards | sed -n 's/.*rt exists.* # handle //p' | xargs nft delete rule inet nsnat outwards handle
+        nsnat exec slow -- python3 /run/lab/routed.py; nsnat exec slow -- bash -c 'echo x >/dev/udp/$LAB_FAST6/7'");
+    let seen = lab.ok("captured $(cat /run/lab/id)");
+    assert!(routed(&seen) > 0, "{seen}");
+}

@@ -125,6 +125,11 @@ fn rules_that_drop_answers() {
             &["the answer was dropped by a rule", "table inet theirs, chain a: icmp", "time-exceeded drop"],
         );
     }
+    // Before connection tracking knows what it belongs to.
+    lab.ok("nft delete table inet theirs; nft 'table inet theirs { chain a { type filter hook prerouting priority raw; icmp type time-exceeded drop; icmpv6 type time-exceeded drop; }; }'");
+    for goal in ["192.0.2.1:80", "[2001:db8::1]:80", "192.0.2.1", "2001:db8::1"] {
+        names(&lab, goal, &["the answer was dropped by a rule", "table inet theirs, chain a: icmp"]);
+    }
 }
 
 #[test]
@@ -149,6 +154,61 @@ fn nat_of_others() {
     // Later than nsnat's, none of it matters.
     lab.ok("nft delete table ip theirs; nft 'table ip theirs { chain a { type nat hook prerouting priority -100; tcp dport 80 redirect to :8080; }; }'");
     is_right(&lab, "192.0.2.1:80");
+}
+
+/// What leaves the namespace is tracked whatever others say, and gets out. An answer that is not, nobody can give back.
+#[test]
+fn notrack() {
+    let lab = lab();
+    // A router that answers each probe, and not one in a second.
+    lab.ok("at slow sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0");
+    let load = |family: &str, priority: &str, rule: &str| {
+        lab.ok(&format!(
+            "nft 'table {family} theirs {{ chain a {{ type filter hook prerouting priority {priority}; {rule}; }}; }}'"
+        ));
+    };
+    let goals = ["192.0.2.1:80", "192.0.2.1/udp", "192.0.2.1", "[2001:db8::1]:80", "2001:db8::1"];
+    // Before nsnat's chains, and after them.
+    for (family, priority) in
+        [("ip", "raw"), ("ip", "-400"), ("ip6", "raw"), ("ip6", "-400"), ("inet", "-302")]
+    {
+        load(family, priority, "meta l4proto { tcp, udp } th dport 53 notrack");
+        is_right(&lab, "");
+        is_right(&lab, "8.8.8.8:53/udp");
+        is_right(&lab, "[2001:4860:4860::8888]:53");
+        lab.ok(&format!("nft delete table {family} theirs"));
+        load(family, priority, "notrack comment \"all of it\"");
+        for goal in goals.iter().filter(|goal| family == "inet" || goal.contains("::") == (family == "ip6")) {
+            names(
+                &lab,
+                goal,
+                &[
+                    "an answer arrived, and connection tracking does not know it",
+                    &format!("table {family} theirs, chain a: notrack comment \"all of it\""),
+                ],
+            );
+        }
+        lab.ok(&format!("nft delete table {family} theirs"));
+    }
+    // What the gateway itself answers.
+    lab.ok("for family in 4 6; do at slow socat UDP$family-LISTEN:5300,fork EXEC:cat </dev/null >/dev/null 2>&1 & done
+        until (($(at slow ss -Hlnu 'sport = :5300' | wc -l) == 2)); do sleep 0.02; done");
+    for (goal, family) in [("$LAB_SLOW:5300/udp", "ip"), ("[$LAB_SLOW6]:5300/udp", "ip6")] {
+        is_right(&lab, goal);
+        load(family, "raw", "iifname eth0 udp sport 5300 notrack");
+        names(&lab, goal, &[&format!("table {family} theirs, chain a: ")]);
+        lab.ok(&format!("nft delete table {family} theirs"));
+    }
+    for (tables, family, goal) in
+        [("iptables", "ip", "192.0.2.1:80"), ("ip6tables", "ip6", "[2001:db8::1]:80")]
+    {
+        lab.ok(&format!("{tables} -w -t raw -A PREROUTING -p udp --dport 53 -j CT --notrack"));
+        is_right(&lab, "");
+        lab.ok(&format!("{tables} -w -t raw -A PREROUTING -j CT --notrack"));
+        names(&lab, goal, &[&format!("table {family} raw, chain PREROUTING: ")]);
+        lab.ok(&format!("{tables} -w -t raw -F"));
+        is_right(&lab, goal);
+    }
 }
 
 /// A program that takes packets for others.
