@@ -149,6 +149,7 @@ impl<'a> View<'a> {
             problems.extend(unresolvable(name, member, way, observed));
         }
         problems.extend(plan::doubts(member, &self.journal, observed));
+        problems.extend(plan::cut_off(member, &self.journal, observed));
         Status {
             state,
             uplink: way.and_then(|way| way.uplink.clone()),

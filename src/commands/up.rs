@@ -64,7 +64,9 @@ fn tell_all(context: &Context<'_>, config: &Config, outcome: &Outcome) {
     let unusual = plan::unusual_blocks(&observed.journal, goal, config, observed);
     let tapped: BTreeSet<_> =
         goal.members.values().flat_map(|member| plan::tapped(member, goal, observed)).collect();
-    for note in plan::closed(goal, observed).into_iter().chain(tapped).chain(unusual) {
+    let cut_off: BTreeSet<_> =
+        goal.members.values().filter_map(|member| plan::cut_off(member, goal, observed)).collect();
+    for note in plan::closed(goal, observed).into_iter().chain(tapped).chain(cut_off).chain(unusual) {
         context.note(note);
     }
 }

@@ -157,7 +157,7 @@ fn marks_that_count(journal: &Journal, observed: &Observed) -> Vec<String> {
 }
 
 /// The sysctl that makes the check of the reverse path know a packet's mark.
-fn valid_mark(dev: &str) -> String {
+pub(super) fn valid_mark(dev: &str) -> String {
     format!("net/ipv4/conf/{dev}/src_valid_mark")
 }
 

@@ -31,6 +31,7 @@ mod reach;
 mod resolve;
 mod source;
 mod taps;
+mod transparent;
 mod verdict;
 mod walk;
 mod way;
@@ -49,6 +50,7 @@ pub use precedence::{Shadow, shadows};
 pub use reach::neighbours;
 pub use resolve::{Selection, refreshed, resolve, tidy, with_dns, without};
 pub use taps::{doubts, tapped};
+pub use transparent::cut_off;
 pub use verdict::{Verdict, judge};
 pub use walk::{Fault, Host, Suspect, Walk, walk};
 

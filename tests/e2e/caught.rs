@@ -90,6 +90,37 @@ fn a_transparent_proxy_gets_no_job() {
     lab.says("at guest timeout 4 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=3 -", "proxy");
 }
 
+/// A proxy that sends as its clients (Squid's `tproxy`): with rp_filter it hears nothing, which nobody but the host's owner
+/// can change. So it is said, with what helps.
+#[test]
+fn a_proxy_that_sends_as_its_clients_is_named() {
+    let lab = lab();
+    lab.ok("nsnat -q down; ip rule add pref 20000 fwmark 0x1 lookup 100; ip route add local default dev lo table 100");
+    load(
+        &lab,
+        "chain a { type filter hook prerouting priority mangle; meta l4proto tcp socket transparent 1 meta mark set 1 accept; }",
+    );
+    let ask = "timeout 4 socat -u TCP4:$LAB_SERVICE:80,bind=10.9.0.2,ip-transparent,connect-timeout=2 -";
+    lab.says(ask, "203.0.113.1");
+    let named = "sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0, then nsnat up";
+    for _ in 0..2 {
+        let up = lab.sh("nsnat up");
+        assert!(up.status == 0 && up.stderr.contains("lookup 100") && up.stderr.contains(named), "{up}");
+    }
+    let problems = "nsnat status -o json | jq -r '.namespaces[] | .state, .problems[]'";
+    let told = lab.ok(problems);
+    assert!(told.starts_with("up\n") && told.contains(named), "{told}");
+    lab.fails(1, ask);
+    lab.says(JOB, WELL);
+    // What it says, helps.
+    lab.ok("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0");
+    let up = lab.sh("nsnat up");
+    assert!(up.status == 0 && up.stderr.is_empty(), "{up}");
+    lab.says(problems, "up");
+    lab.says(ask, "203.0.113.1");
+    lab.says(JOB, WELL);
+}
+
 /// Source NAT of others at an earlier priority.
 #[test]
 fn a_job_leaves_with_its_own_masquerade() {
