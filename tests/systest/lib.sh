@@ -29,7 +29,7 @@ run_scenario() {
 	mount -t overlay -o "lowerdir=$root,upperdir=$work/up,workdir=$work/work" overlay "$work/disk"
 	disk=$work/disk
 	# shellcheck source=/dev/null # the scenario
-	source "$project/tests/systest/$1.sh"
+	source "$(scenario "$1")"
 	if ((failures || !checks)); then
 		echo "FAILED $1 ($failures of $checks checks, $((SECONDS - started)) s)"
 		exit 1
