@@ -375,7 +375,7 @@ tproxy() {
 	}
 	local -r ways='for family in -4 -6; do ip $family rule add pref 20000 fwmark 1 lookup 100; ip $family route add local default dev lo table 100; done'
 	local -r no_ways='for family in -4 -6; do ip $family rule del pref 20000; ip $family route flush table 100; done'
-	host 'sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0'
+	host 'sysctl -qw net.ipv4.conf.{all,eth0,eth1}.rp_filter=0'
 	for kind in iptables nft; do
 		case $kind in
 		iptables)
