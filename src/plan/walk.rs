@@ -322,7 +322,10 @@ impl Seen<'_> {
             refused.map_or(("nsnat's guard refused it", "nsnat status"), |(_, what, cure)| (what, cure));
         let by = event.oif.as_ref().map_or_else(String::new, |oif| format!(" (it would have left by {oif})"));
         let what = format!("{what}{by}");
-        match self.by_others(Hook::Prerouting).filter(|_| ["told_mapped", "arrivals"].contains(&chain)) {
+        match self
+            .by_others(Hook::Prerouting)
+            .filter(|_| ["told_mapped", "arrivals", "mark_question"].contains(&chain))
+        {
             Some(culprit) => Fault { what, culprit: Some(culprit), cure: cure.to_owned() },
             None => self.known(what, cure),
         }
@@ -338,8 +341,11 @@ impl Seen<'_> {
 /// NF_IP_PRI_CONNTRACK: a packet is looked up in connection tracking; `notrack` has to come before.
 const CONNTRACK: i32 = -200;
 
+/// A program of others has a socket for it.
+const CAUGHT: &str = "a program on this host would have caught it (TPROXY)";
+
 /// Chains of nsnat's table that refuse: why, and what helps.
-const REFUSALS: [(&str, &str, &str); 9] = [
+const REFUSALS: [(&str, &str, &str); 10] = [
     ("strayed", "it would have left through a tunnel, or by a device that is not its own", "nsnat up"),
     (
         "dns_every",
@@ -371,11 +377,8 @@ const REFUSALS: [(&str, &str, &str); 9] = [
         "a DNS query that was not rewritten is refused, because this namespace asks its own servers only",
         "nsnat up",
     ),
-    (
-        "arrivals",
-        "a program on this host would have caught it (TPROXY)",
-        "leave what comes from nsn-* devices out of that program's rules",
-    ),
+    ("arrivals", CAUGHT, "leave what comes from nsn-* devices out of that program's rules"),
+    ("mark_question", CAUGHT, "leave what comes from nsn-* devices out of that program's rules"),
     (
         "outwards",
         "nsnat's guard refused it: that is no way out of this namespace",

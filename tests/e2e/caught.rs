@@ -74,19 +74,30 @@ fn a_redirect_before_ours_gets_nothing() {
     assert!(!seen.is_empty() && seen.lines().all(of_host) && !seen.contains("10.213"), "{seen}");
 }
 
-/// The kernel gives a packet to the socket that TPROXY names, and forwards it no more.
+/// The kernel gives a packet to the socket that TPROXY names, and forwards it no more. The job hears that at once.
 #[test]
 fn a_transparent_proxy_gets_no_job() {
     let lab = lab();
-    lab.ok(r"ip rule add fwmark 0x1 lookup 100; ip route add local default dev lo table 100
-        socat TCP4-LISTEN:7777,ip-transparent,reuseaddr,fork SYSTEM:'echo proxy' >/dev/null 2>&1 &
-        until (($(ss -Hlnt 'sport = :7777' | wc -l))); do sleep 0.02; done");
+    lab.ok(r"for family in 4 6; do
+            ip -$family rule add fwmark 0x1 lookup 100; ip -$family route add local default dev lo table 100
+        done
+        for listen in TCP4-LISTEN:7777 TCP6-LISTEN:7777,ipv6only UDP4-RECVFROM:7777 UDP6-RECVFROM:7777,ipv6only; do
+            socat $listen,ip-transparent,reuseaddr,fork SYSTEM:'echo proxy' >/dev/null 2>&1 &
+        done
+        until (($(ss -Hlntu 'sport = :7777' | wc -l) == 4)); do sleep 0.02; done");
     load(
         &lab,
-        "chain a { type filter hook prerouting priority mangle; tcp dport 80 tproxy to 127.0.0.1:7777 meta mark set 1 accept; }",
+        "chain a { type filter hook prerouting priority mangle; meta l4proto { tcp, udp } th dport 80 tproxy to 127.0.0.1:7777 meta mark set 1 accept; }",
     );
-    let output = lab.sh("nsnat exec slow timeout 4 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=3 -");
-    assert!(!output.stdout.contains("proxy"), "{output}");
+    lab.ok("nft -f - <<'END'\ntable ip6 theirs {\nchain a { type filter hook prerouting priority mangle; meta l4proto { tcp, udp } th dport 80 tproxy to [::1]:7777 meta mark set 1 accept; }\n}\nEND");
+    for to in ["$LAB_SERVICE", "[$LAB_SERVICE6]"] {
+        let tcp = lab.sh(&format!("nsnat exec slow timeout 4 socat -u TCP:{to}:80,connect-timeout=3 -"));
+        assert!(tcp.stdout.is_empty() && tcp.stderr.contains("Connection refused"), "{tcp}");
+        let udp = lab.sh(&format!("echo x | nsnat exec slow timeout 4 socat -T 3 - UDP:{to}:80"));
+        assert!(udp.stdout.is_empty() && udp.status == 1, "an error, and not silence: {udp}");
+    }
+    // What it does not take, goes on; and what is not of a namespace it gets.
+    lab.says("nsnat exec slow whoami4 443; nsnat exec slow whoami6 443", "203.0.113.254\n2001:db8:f::fe");
     lab.says("at guest timeout 4 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=3 -", "proxy");
 }
 

@@ -218,7 +218,7 @@ fn tproxy() {
     lab.ok("socat TCP4-LISTEN:8080,reuseaddr,fork,ip-transparent SYSTEM:'echo proxy' >/dev/null 2>&1 &
         until (($(ss -Hlnt 'sport = :8080' | wc -l))); do sleep 0.02; done
         nft 'table ip theirs { chain a { type filter hook prerouting priority mangle; tcp dport 80 tproxy to :8080; }; }'");
-    names(&lab, "", &["did not route it", "table ip theirs, chain a: ", "tproxy to :8080"]);
+    names(&lab, "", &["would have caught it (TPROXY)", "table ip theirs, chain a: ", "tproxy to :8080"]);
 }
 
 #[test]

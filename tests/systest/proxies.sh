@@ -365,7 +365,7 @@ squid() {
 	beside "squid, nft" "$squid; nft -f /root/squid.nft" "$unload"
 }
 
-# TPROXY gives packets to the proxy's socket, and the kernel forwards those no more: jobs get no answer, until their links
+# TPROXY gives packets to the proxy's socket, and the kernel forwards those no more: jobs get an error, until their links
 # are left out. As squid's manual says, the reverse path is not checked: with rp_filter, nsnat would have the check look at
 # the proxy's mark as well, which leads to the host itself.
 tproxy() {
@@ -393,7 +393,7 @@ tproxy() {
 		host 'nsnat up >/dev/null'
 		watch_jobs
 		host "$start"
-		check "squid, TPROXY by $kind: jobs get no answer" "$unanswered" on_host probe slow
+		check "squid, TPROXY by $kind: jobs get an error at once" "$refused" on_host probe slow
 		caught "squid, TPROXY by $kind"
 		unwatch_jobs
 		host "$stop; nsnat -q down"
@@ -401,8 +401,8 @@ tproxy() {
 	done
 }
 
-readonly unanswered='slow 4 nothing (Connection timed out)
-slow 6 nothing (Connection timed out)'
+readonly refused='slow 4 nothing (Connection refused)
+slow 6 nothing (Connection refused)'
 
 unbound() {
 	caught() {
