@@ -3,6 +3,8 @@
 //! What nft reads is not what it prints, and what it prints changes between versions. So rules are never
 //! compared with the text: the table holds an empty set whose name is the digest of the text it was loaded from.
 
+use crate::model;
+
 /// The skeleton, as a person would write it.
 const TEXT: &str = include_str!("../nft/host.nft");
 
@@ -12,23 +14,16 @@ pub const MARKER: &str = "text_";
 /// The text to load, with our bits of the mark in it, and the marker set.
 pub fn text(mask: u32) -> String {
     let body = body(mask);
-    format!("{body}\nadd set inet {} {MARKER}{} {{ type mark; }}\n", crate::model::nft::TABLE, hash(&body))
+    format!("{body}\nadd set inet {} {MARKER}{} {{ type mark; }}\n", model::nft::TABLE, model::digest(&body))
 }
 
 /// The digest that the marker set of [`text`] carries.
 pub fn digest(mask: u32) -> String {
-    hash(body(mask))
+    model::digest(body(mask))
 }
 
 fn body(mask: u32) -> String {
     TEXT.replace("= 0xff000000 ", &format!("= {mask:#010x} "))
-}
-
-/// FNV-1a, 64 bits: only to notice a difference, not against an adversary (who is root here and could flush the
-/// ruleset anyway).
-pub fn hash(text: impl AsRef<[u8]>) -> String {
-    let step = |h: u64, byte: u8| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    format!("{:016x}", text.as_ref().iter().copied().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 #[cfg(test)]

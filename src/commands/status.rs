@@ -63,6 +63,8 @@ pub(super) struct View<'a> {
     stopped: Vec<String>,
     /// Rules and IPsec policies of others before ours, of each egress.
     shadows: BTreeMap<String, Vec<String>>,
+    /// Of each egress on whose account a proxy of others hears nothing: what is said of that.
+    cut_off: BTreeMap<String, String>,
 }
 
 impl<'a> View<'a> {
@@ -97,6 +99,10 @@ impl<'a> View<'a> {
 
     /// Without what only root may see.
     fn from_outside(config: &'a Config, observed: &'a Observed, journal: Journal) -> Self {
+        let told = |(key, egress): (&String, &Egress)| {
+            Some((key.clone(), plan::cut_off(egress, &journal, observed)?))
+        };
+        let cut_off = journal.egresses.iter().filter_map(told).collect();
         Self {
             config,
             observed,
@@ -107,6 +113,7 @@ impl<'a> View<'a> {
             crowds: crowds(),
             stopped: Vec::new(),
             shadows: BTreeMap::new(),
+            cut_off,
         }
     }
 
@@ -149,7 +156,7 @@ impl<'a> View<'a> {
             problems.extend(unresolvable(name, member, way, observed));
         }
         problems.extend(plan::doubts(member, &self.journal, observed));
-        problems.extend(plan::cut_off(member, &self.journal, observed));
+        problems.extend(self.cut_off.get(&member.egress).cloned());
         Status {
             state,
             uplink: way.and_then(|way| way.uplink.clone()),

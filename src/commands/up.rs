@@ -65,7 +65,7 @@ fn tell_all(context: &Context<'_>, config: &Config, outcome: &Outcome) {
     let tapped: BTreeSet<_> =
         goal.members.values().flat_map(|member| plan::tapped(member, goal, observed)).collect();
     let cut_off: BTreeSet<_> =
-        goal.members.values().filter_map(|member| plan::cut_off(member, goal, observed)).collect();
+        goal.egresses.values().filter_map(|egress| plan::cut_off(egress, goal, observed)).collect();
     for note in plan::closed(goal, observed).into_iter().chain(tapped).chain(cut_off).chain(unusual) {
         context.note(note);
     }

@@ -14,6 +14,7 @@ mod accepts;
 mod conntrack;
 pub mod declarations;
 mod decode;
+mod devconf;
 mod encode;
 pub mod files;
 mod foreign;

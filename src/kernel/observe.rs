@@ -3,10 +3,11 @@
 use super::decode::{self, Names};
 use super::netlink::Netlink;
 use super::nexthop::NextHops;
-use super::{Inside, Kernel, gates, ipsec, netns, resolver, sysctl, table};
+use super::{Inside, Kernel, devconf, gates, ipsec, netns, resolver, sysctl, table};
 use crate::error::{Context, Result};
 use crate::model::{
-    Depth, Gates, Journal, Member, Name, Netns, Observed, Stack, Table, numbers, observed::Features, tuning,
+    Depth, Gates, Journal, Member, Name, Netns, Observed, Stack, Table, numbers, observed::Features,
+    stack::device_of, tuning,
 };
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -16,38 +17,14 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Message};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Sysctls of a namespace that we ever set.
-const INSIDE_SYSCTLS: [&str; 6] = [
-    "net/ipv4/conf/eth0/route_localnet",
-    "net/ipv4/conf/eth0/accept_local",
-    "net/ipv4/conf/eth0/rp_filter",
-    "net/ipv6/conf/eth0/disable_ipv6",
-    "net/ipv6/conf/eth0/accept_dad",
-    "net/ipv6/conf/eth0/accept_ra",
+/// Sysctls of the host that are of no device.
+const HOST_SYSCTLS: [&str; 5] = [
+    "net/ipv4/ip_forward",
+    "net/ipv4/conf/all/rp_filter",
+    "net/ipv6/conf/all/forwarding",
+    "net/ipv6/conf/default/forwarding",
+    "net/ipv6/conf/default/accept_ra",
 ];
-
-/// Sysctls of a device of the host that we ever set, below `net/`.
-const DEVICE_SYSCTLS: [(&str, &str); 9] = [
-    ("ipv4", "route_localnet"),
-    ("ipv4", "rp_filter"),
-    ("ipv4", "src_valid_mark"),
-    ("ipv4", "forwarding"),
-    ("ipv6", "force_forwarding"),
-    ("ipv6", "forwarding"),
-    ("ipv6", "disable_ipv6"),
-    ("ipv6", "accept_dad"),
-    ("ipv6", "accept_ra"),
-];
-
-/// The sysctls of devices of the host, and of IPv6's `all` and `default`.
-fn host_sysctls<'a>(devices: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
-    let of_device = |dev: &str| DEVICE_SYSCTLS.map(|(family, key)| format!("net/{family}/conf/{dev}/{key}"));
-    let mut keys: Vec<String> = devices.flat_map(of_device).collect();
-    let whole = ["all/forwarding", "default/forwarding", "default/accept_ra"];
-    keys.extend(whole.map(|key| format!("net/ipv6/conf/{key}")));
-    keys.extend(["net/ipv4/ip_forward", "net/ipv4/conf/all/rp_filter"].map(String::from));
-    sysctl::read_all(&keys)
-}
 
 /// What the host is tuned to, as far as that matters to a namespace.
 fn tuned(journal: &Journal, host: &BTreeMap<String, String>) -> BTreeMap<String, String> {
@@ -68,7 +45,9 @@ impl Kernel {
     /// Observes the host, the namespaces of `journal` and those that `names` asks for; with [`Depth::Named`], those that
     /// are not named are not looked into.
     pub(super) fn look(&mut self, journal: &Journal, names: &[&Name], depth: Depth) -> Result<Observed> {
-        let (mut host, names_by_index) = self.runtime.block_on(stack(&self.host, Some(NextHops::dump)))?;
+        let features = features();
+        let (mut host, names_by_index) =
+            self.runtime.block_on(stack(&self.host, features, Some(NextHops::dump)))?;
         let seen = |name: &Name| match depth {
             Depth::All => true,
             Depth::Named => names.contains(&name),
@@ -76,15 +55,20 @@ impl Kernel {
         };
         let unseen_links: BTreeSet<&str> =
             journal.members.iter().filter(|(name, _)| !seen(name)).map(|(_, m)| m.link.as_str()).collect();
-        let devices = host.links.iter().map(|link| link.name.as_str());
-        host.sysctls = host_sysctls(devices.filter(|dev| !unseen_links.contains(dev)));
+        host.sysctls.retain(|key, _| device_of(key).is_none_or(|dev| !unseen_links.contains(dev)));
+        host.sysctls.extend(sysctl::read_all(&HOST_SYSCTLS.map(String::from)));
         let tuned = tuned(journal, self.tuning.get_or_insert_with(all_tuning));
+        let settled = Settled::of(journal, &tuned);
         let mut wanted: BTreeSet<Name> =
             names.iter().copied().chain(journal.members.keys()).cloned().collect();
         wanted.extend(host.links.iter().filter_map(|link| named_by(link.alias.as_deref())));
         let mut namespaces = BTreeMap::new();
         for name in wanted {
-            let found = if seen(&name) { self.namespace(&name, &tuned)? } else { unseen(&name, journal)? };
+            let found = if seen(&name) {
+                self.namespace(&name, features, &settled)?
+            } else {
+                unseen(&name, journal)?
+            };
             namespaces.extend(found.map(|found| (name, found)));
         }
         host.sysctls.extend(tuned);
@@ -105,16 +89,15 @@ impl Kernel {
             table,
             abandoned,
             journal: journal.clone(),
-            features: features(),
+            features,
             nameservers,
             upstreams,
             accounts: BTreeMap::new(),
         })
     }
 
-    /// A namespace's state; none where `/run/netns` has nothing of that name. `tuned`: what else it may have of the
-    /// host's.
-    fn namespace(&mut self, name: &Name, tuned: &BTreeMap<String, String>) -> Result<Option<Netns>> {
+    /// A namespace's state; none where `/run/netns` has nothing of that name.
+    fn namespace(&mut self, name: &Name, features: Features, settled: &Settled<'_>) -> Result<Option<Netns>> {
         match netns::find(name)? {
             netns::Found::Nothing => {
                 self.inside.remove(name);
@@ -127,11 +110,8 @@ impl Kernel {
             netns::Found::Alive { file, inode, adrift } => {
                 self.enter(name, file, inode)?;
                 let Some(inside) = self.inside.get(name) else { return Ok(None) };
-                let (mut stack, _) = self.runtime.block_on(stack(&inside.netlink, None))?;
-                let keys: Vec<String> =
-                    INSIDE_SYSCTLS.map(String::from).into_iter().chain(tuned.keys().cloned()).collect();
-                stack.sysctls =
-                    netns::inside(&inside.file, move || Ok(sysctl::read_all(&keys))).what(|| name.clone())?;
+                let (mut stack, _) = self.runtime.block_on(stack(&inside.netlink, features, None))?;
+                stack.sysctls.extend(settled.tuning(name, inside)?);
                 Ok(Some(Netns::Alive { inode, cookie: inside.cookie, stack: Box::new(stack), adrift }))
             }
         }
@@ -151,6 +131,39 @@ impl Kernel {
         let netlink = self.runtime.block_on(async { Netlink::from_socket(socket) })?;
         self.inside.insert(name.clone(), Inside { file, inode, cookie, netlink });
         Ok(())
+    }
+}
+
+/// What namespaces have of the host's tuning. One that was seen to have it is not asked again: reading costs more with
+/// every namespace ([`devconf`]), and whatever was written since inside of it, somebody there wrote on purpose.
+struct Settled<'a> {
+    journal: &'a Journal,
+    /// What they should have now, and its digest.
+    wanted: BTreeMap<String, String>,
+    digest: String,
+    /// What is read where that is not known: also what some did not take.
+    keys: Vec<String>,
+}
+
+impl<'a> Settled<'a> {
+    fn of(journal: &'a Journal, tuned: &BTreeMap<String, String>) -> Self {
+        let mut wanted = tuned.clone();
+        wanted.retain(|key, value| journal.left_alone.get(key) != Some(value));
+        let digest = tuning::digest(&wanted);
+        Self { journal, wanted, digest, keys: tuned.keys().cloned().collect() }
+    }
+
+    fn tuning(&self, name: &Name, inside: &Inside) -> Result<BTreeMap<String, String>> {
+        let known = |member: &&Member| {
+            member.inode == Some(inside.inode)
+                && member.cookie == inside.cookie
+                && member.tuned.as_ref() == Some(&self.digest)
+        };
+        if self.journal.members.get(name).is_some_and(|member| known(&member)) {
+            return Ok(self.wanted.clone());
+        }
+        let keys = self.keys.clone();
+        netns::inside(&inside.file, move || Ok(sysctl::read_all(&keys))).what(|| name.clone())
     }
 }
 
@@ -191,11 +204,16 @@ fn features() -> Features {
 
 /// Links, addresses, routes and rules of one stack, one dump after the other (a socket has one at a time). `objects`
 /// gives the next hops that are objects of their own, where a route names one; nothing of ours does inside.
-async fn stack(netlink: &Netlink, objects: Option<fn() -> Result<NextHops>>) -> Result<(Stack, Names)> {
+async fn stack(
+    netlink: &Netlink,
+    features: Features,
+    objects: Option<fn() -> Result<NextHops>>,
+) -> Result<(Stack, Names)> {
     let (mut out, mut names) = (Stack::default(), Names::new());
     for row in netlink.dump(Message::GetLink(LinkMessage::default())).await? {
         if let Some((index, link)) = decode::link(&row) {
             names.insert(index, link.name.clone());
+            out.sysctls.extend(devconf::settings(&row, &link.name, features.force_forwarding));
             out.links.insert(link);
         }
     }

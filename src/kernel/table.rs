@@ -50,7 +50,7 @@ pub(super) fn observe() -> Result<Table> {
         let is_ours = |row: &&Vec<u8>| find(row, TABLE_NAME).map(name).as_deref() == Some(nft::TABLE);
         dump(kind, &ours)?.iter().filter(is_ours).for_each(|row| bytes.extend(parts(row, wanted)));
     }
-    out.rules = Some(skeleton::hash(&bytes));
+    out.rules = Some(crate::model::digest(&bytes));
     Ok(out)
 }
 

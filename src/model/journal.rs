@@ -229,6 +229,9 @@ pub struct Member {
     /// (`SO_NETNS_COOKIE`, Linux 5.14).
     #[serde(default)]
     pub cookie: Option<u64>,
+    /// Digest ([`super::tuning::digest`]) of the host's settings that it was seen to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<String>,
     /// Who may enter it besides root.
     #[serde(default, skip_serializing_if = "Allowed::is_empty")]
     pub allowed: Allowed,

@@ -1,6 +1,7 @@
 //! Plain data: names, numbers and the kernel objects that nsnat knows. No I/O, no decisions.
 
 mod account;
+mod digest;
 pub mod dnsaddr;
 pub mod doh;
 pub mod gate;
@@ -19,6 +20,7 @@ pub mod trace;
 pub mod tuning;
 
 pub use account::Account;
+pub use digest::digest;
 pub use gate::{Gates, Pass};
 pub use ipsec::Policy;
 pub use journal::{Allowed, DnsMode, Egress, Held, Journal, Member, Owner, Rewrite, Target, Way};

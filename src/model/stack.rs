@@ -281,6 +281,11 @@ impl Rule {
     }
 }
 
+/// The device that a sysctl is of, by its path below `/proc/sys`; none for what is of no device.
+pub fn device_of(key: &str) -> Option<&str> {
+    key.split_once("/conf/")?.1.rsplit_once('/').map(|(dev, _)| dev)
+}
+
 /// All that matters of one network stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -317,6 +322,8 @@ impl Stack {
 
     /// The device of that name.
     pub fn link(&self, name: &str) -> Option<&Link> {
-        self.links.iter().find(|link| link.name == name)
+        // Links are in the order of their names, and the default is the least of all links of a name.
+        let first = Link { name: name.to_owned(), ..Link::default() };
+        self.links.range(first..).next().filter(|link| link.name == name)
     }
 }

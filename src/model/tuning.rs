@@ -114,6 +114,11 @@ pub fn telling(
     KEYS.into_iter().filter_map(one).collect()
 }
 
+/// A short name for these values, by which it is known that a namespace has them.
+pub fn digest(values: &BTreeMap<String, String>) -> String {
+    super::digest(format!("{values:?}"))
+}
+
 /// What a new namespace has, as far as it is known; otherwise what the host has (`inherited`), and who made it looks.
 pub fn fresh(inherited: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let one = |(key, fresh): (&str, Option<&str>)| {

@@ -13,7 +13,7 @@ use super::precedence::{Blocks, is_our_table};
 use super::{gates, hold, ipsec, source};
 use crate::model::{
     Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set,
-    Stack, dnsaddr, numbers, tuning,
+    Stack, dnsaddr, numbers, stack::device_of, tuning,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -261,13 +261,11 @@ fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours
 fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
     let have = &observed.host;
     let mut want = desired.host.clone();
-    for link in unseen_links(journal, observed) {
-        want.sysctls.retain(|key, _| !key.contains(&format!("/conf/{link}/")));
-        // Without a look inside it cannot be mended: that is not for the one who wants something else.
-        if have.link(link).is_none() {
-            forget(&mut want, &BTreeSet::from([link.to_owned()]));
-        }
-    }
+    let unseen: BTreeSet<&str> = unseen_links(journal, observed).collect();
+    want.sysctls.retain(|key, _| device_of(key).is_none_or(|dev| !unseen.contains(dev)));
+    // Without a look inside it cannot be mended: that is not for the one who wants something else.
+    let links: BTreeSet<&str> = have.links.iter().map(|link| link.name.as_str()).collect();
+    forget(&mut want, &unseen.difference(&links).map(|&link| link.to_owned()).collect());
     let made = made_links(out);
     let mut removed = BTreeSet::new();
     for link in have.links.iter().filter(|link| is_our_link(link)) {
@@ -302,7 +300,7 @@ fn forget(stack: &mut Stack, links: &BTreeSet<String>) {
     stack.links.retain(|link| !links.contains(&link.name));
     stack.addresses.retain(|address| !links.contains(&address.dev));
     stack.routes.retain(|route| route.dev.as_ref().is_none_or(|dev| !links.contains(dev)));
-    stack.sysctls.retain(|key, _| !links.iter().any(|link| key.contains(&format!("/conf/{link}/"))));
+    stack.sysctls.retain(|key, _| device_of(key).is_none_or(|dev| !links.contains(dev)));
 }
 
 /// The nft table: the skeleton is identified by digests, only elements are compared.

@@ -10,6 +10,7 @@
 
 use crate::model::{
     Datum, Egress, Element, Family, Held, Journal, Link, Observed, RouteKind, Set, observed::Features,
+    stack::device_of,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -88,7 +89,7 @@ pub fn recall(observed: &mut Observed) {
 fn follow_names(observed: &mut Observed) {
     let host = &observed.host;
     let renamed = |(key, held): (String, Held)| {
-        let dev = device(&key).unwrap_or_default();
+        let dev = device_of(&key).unwrap_or_default();
         let link =
             host.links.iter().find(|link| known_index(link).is_some() && known_index(link) == held.device);
         let key = match link {
@@ -105,11 +106,6 @@ fn follow_names(observed: &mut Observed) {
 
 fn known_index(link: &Link) -> Option<u32> {
     Some(link.index).filter(|index| *index != 0)
-}
-
-/// The device that a sysctl is of.
-fn device(key: &str) -> Option<&str> {
-    key.split_once("/conf/")?.1.rsplit_once('/').map(|(dev, _)| dev)
 }
 
 /// Notes in the journal what is held and what was there before; forgets what nobody needs any more, and what went
@@ -134,7 +130,7 @@ pub(super) fn note(journal: &mut Journal, observed: &Observed) {
     }
     let held = |(key, now): (String, &str)| {
         let before = before(&key)?;
-        let device = device(&key).and_then(|dev| known_index(observed.host.link(dev)?));
+        let device = device_of(&key).and_then(|dev| known_index(observed.host.link(dev)?));
         Some((key, Held { before, now: now.into(), device }))
     };
     journal.sysctls = wanted.into_iter().filter_map(held).collect();

@@ -51,10 +51,11 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
     );
     let given = selected(config, selection).filter(|(_, namespace)| namespace.subnet.is_some());
     let moving = &given.map(|(name, _)| name).collect();
+    let mut ways = BTreeMap::new();
     for (name, namespace) in selected(config, selection) {
         let owner = selection.owner(name);
         let case = Case { config, name, namespace, observed, taken: &taken, moving, owner };
-        if let Err(mut more) = case.resolve(&mut journal) {
+        if let Err(mut more) = case.resolve(&mut journal, &mut ways) {
             problems.append(&mut more);
         }
     }
@@ -213,12 +214,15 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Puts the namespace into the journal.
-    fn resolve(&self, journal: &mut Journal) -> Found<()> {
+    /// Puts the namespace into the journal. `ways`: what egresses were found to lead to, so that each is looked for once.
+    fn resolve(&self, journal: &mut Journal, ways: &mut BTreeMap<String, Option<Way>>) -> Found<()> {
         self.refuse_foreign()?;
         let key = egress_key(self.namespace, self.observed);
-        let last = journal.egresses.get(&key).and_then(|egress| egress.way.as_ref());
-        let way = way::resolve(&self.namespace.uplinks, last, self.observed)?;
+        if !ways.contains_key(&key) {
+            let last = journal.egresses.get(&key).and_then(|egress| egress.way.as_ref());
+            ways.insert(key.clone(), way::resolve(&self.namespace.uplinks, last, self.observed)?);
+        }
+        let way = ways.get(&key).cloned().flatten();
         self.egress(journal, &key, way)?;
         let ipv6 = self.ipv6(journal, &key)?;
         let way = journal.egresses.get(&key).and_then(|egress| egress.way.as_ref());
@@ -236,6 +240,7 @@ impl Case<'_> {
             dns,
             inode: old.and_then(|old| old.inode),
             cookie: old.and_then(|old| old.cookie),
+            tuned: old.and_then(|old| old.tuned.clone()),
             allowed: self.allowed()?,
             proxy: self.namespace.proxy,
             owner: self.owner.or(old.and_then(|old| old.owner)),
@@ -444,7 +449,7 @@ fn link_name(name: &Name, journal: &Journal, observed: &Observed) -> String {
     let start: String = name.as_str().chars().take(ROOM - 6).collect();
     // Among hundreds of throw-away namespaces two names do have one digest of 24 bits.
     let digested = |n: u32| {
-        let digest: String = crate::skeleton::hash(format!("{name}{n}")).chars().rev().take(6).collect();
+        let digest: String = crate::model::digest(format!("{name}{n}")).chars().rev().take(6).collect();
         format!("{}{start}{digest}", numbers::LINK_PREFIX)
     };
     (0..1000).map(digested).find(|link| !taken(link)).unwrap_or(plain)

@@ -7,11 +7,12 @@
 //! too. So nobody can have it see another one, and all that is left is to say so.
 
 use super::{hold, line};
-use crate::model::{Family, Journal, Member, Observed, RouteKind, Rule, RuleAction};
+use crate::model::{Egress, Family, Journal, Observed, RouteKind, Rule, RuleAction};
 
-/// What is said of a namespace on whose account such a proxy hears nothing; nothing is wrong with the namespace.
-pub fn cut_off(member: &Member, journal: &Journal, observed: &Observed) -> Option<String> {
-    let dev = &journal.way(member)?.dev;
+/// What is said of the namespaces of an egress on whose account such a proxy hears nothing; nothing is wrong with the
+/// namespaces.
+pub fn cut_off(egress: &Egress, journal: &Journal, observed: &Observed) -> Option<String> {
+    let dev = &egress.way.as_ref()?.dev;
     let held = journal.sysctls.get(&hold::valid_mark(dev)).filter(|held| held.before != held.now)?;
     let rule = observed.host.rules.iter().find(|rule| leads_to_the_host(rule, observed))?;
     let (rule, dev, now) = (line::rule_text(rule), line::quote(dev), &held.now);

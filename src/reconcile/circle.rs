@@ -4,7 +4,7 @@ use super::intent::{forget_loaded, intent};
 use super::rollback::{Rollback, plan_rollback};
 use super::{Aftermath, Failure, Host, Outcome, Policy, Progress, Step, Store};
 use crate::error::{Error, Result};
-use crate::model::{Depth, Journal, Member, Name, Netns, Observed, Pass, Target, journal};
+use crate::model::{Depth, Journal, Member, Name, Netns, Observed, Pass, Target, journal, tuning};
 use crate::plan::{self, Action};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -186,14 +186,17 @@ fn elsewhere(namespace: Option<&Name>) -> Error {
     }
 }
 
-/// The journal with what only the kernel knows: the numbers of namespaces, and how the skeleton reads back.
+/// The journal with what only the kernel knows: the numbers of namespaces, that they have what the host is
+/// tuned to, and how the skeleton reads back.
 fn as_observed(mut journal: Journal, observed: &Observed) -> Journal {
     journal.skeleton.clone_from(&observed.table.rules);
     journal.earlier.clear();
+    let tuned = tuning::digest(&journal.inherited);
     for (name, member) in &mut journal.members {
         if let Some(Netns::Alive { inode, cookie, .. }) = observed.namespaces.get(name) {
             member.inode = Some(*inode);
             member.cookie = *cookie;
+            member.tuned = Some(tuned.clone());
         }
     }
     journal
