@@ -58,6 +58,12 @@ macro_rules! sets {
                 self.name().starts_with("dns_")
             }
 
+            /// Whether it says where packets of a mark, which its keys begin with, may leave.
+            pub fn is_way(self) -> bool {
+                use Set::{Lan4, Lan6, Ways4, Ways6, WaysP2p};
+                matches!(self, Ways4 | Ways6 | WaysP2p | Lan4 | Lan6)
+            }
+
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$id,)+];
 

@@ -322,10 +322,14 @@ fn table(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: 
 }
 
 /// New elements come early; old ones go late, but for those that the new ones take the place of (the same key, or
-/// a network that overlaps), which change in the same transaction.
+/// a network that overlaps), which change in the same transaction. So do the old ways of a mark that a host end gets:
+/// its namespace never left by those, and the table of that mark may still lead there.
 fn elements(out: &mut Vec<Action>, want: &BTreeSet<Element>, have: &BTreeSet<Element>) {
     let add: Vec<Element> = want.difference(have).cloned().collect();
-    let replaced = |a: &Element| add.iter().any(|b| collide(a, b));
+    let given = add.iter().filter(|element| element.set == Set::MarkOf);
+    let given: BTreeSet<&Datum> = given.flat_map(|element| &element.value).collect();
+    let is_way = |a: &Element| a.set.is_way() && a.key.first().is_some_and(|mark| given.contains(mark));
+    let replaced = |a: &Element| is_way(a) || add.iter().any(|b| collide(a, b));
     let (change, remove): (Vec<_>, Vec<_>) = have.difference(want).cloned().partition(replaced);
     if !add.is_empty() {
         out.push(Action::Elements { remove: change, add });

@@ -112,10 +112,12 @@ fn known_index(link: &Link) -> Option<u32> {
 /// with its device.
 pub(super) fn note(journal: &mut Journal, observed: &Observed) {
     let noted = std::mem::take(&mut journal.sysctls);
+    let is_swept = swept(&noted, &observed.host.sysctls);
     let before = |key: &str| {
         let value = observed.host.sysctls.get(key)?;
         // What somebody changed since is theirs: that is what it will be again.
-        let ours = |held: &&Held| *value == held.now && !router_since(key, &observed.host.sysctls);
+        let ours =
+            |held: &&Held| is_swept(key) || *value == held.now && !router_since(key, &observed.host.sysctls);
         let earlier = noted.get(key).filter(ours);
         Some(earlier.map_or(value, |held| &held.before).clone())
     };
@@ -138,6 +140,22 @@ pub(super) fn note(journal: &mut Journal, observed: &Observed) {
         |dev: &&str| observed.host.link(dev).is_some_and(|link| link.kind.as_deref() == Some("bridge"));
     let bridges = opened(journal).map(|(_, dev)| dev).filter(is_bridge).map(str::to_owned).collect();
     journal.bridges = bridges;
+}
+
+/// Whether a flag was swept by the switch for all devices, which a run that was cut off put back: what it is now, nobody
+/// wanted.
+fn swept<'a>(
+    noted: &BTreeMap<String, Held>,
+    now: &'a BTreeMap<String, String>,
+) -> impl Fn(&str) -> bool + use<'a> {
+    let back = noted.get(ALL6).filter(|held| held.before != held.now).map(|held| held.before.clone());
+    let back = back.filter(|before| now.get(ALL6) == Some(before));
+    move |key| key != ALL6 && follows_switch(key) && back.is_some() && now.get(key) == back.as_ref()
+}
+
+/// Whether writing the switch for all devices writes that sysctl.
+fn follows_switch(key: &str) -> bool {
+    key.starts_with("net/ipv6/") && key.ends_with("/forwarding")
 }
 
 /// Where the host checks the reverse path of what comes in (`rp_filter`), answers to a namespace pass only if the check
@@ -217,8 +235,13 @@ pub(super) fn back(
     let changed = |held: &Held| held.before != held.now;
     let theirs = |key: &str| router_since(key, now);
     let sweeps = journal.sysctls.get(ALL6).is_some_and(|held| ours(ALL6, held) && changed(held));
-    let swept = |key: &str| sweeps && key.starts_with("net/ipv6/") && key.ends_with("/forwarding");
-    let goes =
-        |(key, held): &(&String, &Held)| ours(key, held) && !theirs(key) && (changed(held) || swept(key));
+    let is_swept = swept(&journal.sysctls, now);
+    let was_swept = |key: &str, held: &Held| {
+        !wanted.contains_key(key) && is_swept(key) && now.get(key) != Some(&held.before)
+    };
+    let goes = |(key, held): &(&String, &Held)| {
+        let kept = ours(key, held) && !theirs(key) && (changed(held) || sweeps && follows_switch(key));
+        kept || was_swept(key, held)
+    };
     journal.sysctls.iter().filter(goes).map(|(key, held)| (key.clone(), held.before.clone())).collect()
 }

@@ -48,7 +48,7 @@ pub use names::{unreachable, unresolvable};
 pub use owner::Owners;
 pub use precedence::{Shadow, shadows};
 pub use reach::neighbours;
-pub use resolve::{Selection, refreshed, resolve, tidy, with_dns, without};
+pub use resolve::{Selection, forget_foreign, refresh, refreshed, resolve, tidy, with_dns, without};
 pub use taps::{doubts, tapped};
 pub use transparent::cut_off;
 pub use verdict::{Verdict, judge};

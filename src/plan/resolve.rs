@@ -69,21 +69,37 @@ fn known(observed: &Observed) -> Journal {
     let mut journal = observed.journal.clone();
     journal.host = observed.cookie;
     inherit(&mut journal, observed);
-    let alive = |netns: &Netns| !matches!(netns, Netns::Stale);
-    let foreign = |name: &Name| {
-        observed.namespaces.get(name).is_some_and(|netns| alive(netns) && !observed.is_ours(name, netns))
-    };
-    journal.members.retain(|name, _| !foreign(name) && !observed.abandoned.contains(name));
+    forget_foreign(&mut journal, observed);
+    journal.members.retain(|name, _| !observed.abandoned.contains(name));
+    // An orphan that was being taken to pieces.
+    let egresses = &journal.egresses;
+    journal.members.retain(|_, member| egresses.contains_key(&member.egress));
     // A run that was killed leaves the union of old and new: an egress in it that nobody uses may have passed its
     // number on.
     prune(&mut journal);
-    // A namespace that went away is made anew, and has no number until that is done.
-    for (name, member) in &mut journal.members {
-        member.inode = member.inode.filter(|_| observed.namespaces.get(name).is_some_and(alive));
-        member.cookie = member.cookie.filter(|_| member.inode.is_some());
-    }
+    forget_numbers(&mut journal, observed);
     refresh(&mut journal, observed);
     journal
+}
+
+/// A namespace that was removed and whose name somebody else took is not up any more.
+pub fn forget_foreign(journal: &mut Journal, observed: &Observed) {
+    let is_foreign = |name: &Name| {
+        observed.namespaces.get(name).is_some_and(|netns| is_alive(netns) && !observed.is_ours(name, netns))
+    };
+    journal.members.retain(|name, _| !is_foreign(name));
+}
+
+fn is_alive(netns: &Netns) -> bool {
+    !matches!(netns, Netns::Stale)
+}
+
+/// A namespace that went away is made anew, and has no number until that is done.
+fn forget_numbers(journal: &mut Journal, observed: &Observed) {
+    for (name, member) in &mut journal.members {
+        member.inode = member.inode.filter(|_| observed.namespaces.get(name).is_some_and(is_alive));
+        member.cookie = member.cookie.filter(|_| member.inode.is_some());
+    }
 }
 
 /// What the host is tuned to holds in all namespaces; what they did not take is left alone.
@@ -96,7 +112,7 @@ fn inherit(journal: &mut Journal, observed: &Observed) {
 }
 
 /// A device that went down since, or lost an address, takes no routes: nobody else's change may fail on that.
-fn refresh(journal: &mut Journal, observed: &Observed) {
+pub fn refresh(journal: &mut Journal, observed: &Observed) {
     for way in journal.egresses.values_mut().filter_map(|egress| egress.way.as_mut()) {
         way::refresh(way, observed);
     }
@@ -133,9 +149,11 @@ pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> Journal 
     journal
 }
 
-/// After a change of members: egresses without members go, and so do sysctls that nobody needs any more.
+/// After a change of members: egresses without members go, and so do sysctls that nobody needs any more, and numbers of
+/// namespaces that are not there.
 pub fn tidy(journal: &mut Journal, observed: &Observed) {
     prune(journal);
+    forget_numbers(journal, observed);
     hold::note(journal, observed);
     precedence::place(journal, observed);
     gates::note(journal, observed);

@@ -36,8 +36,7 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
             self.store.commit(&goal, &targets(&goal, &before))?;
             return Ok(Outcome { before, goal, done: Vec::new() });
         }
-        let gone = before.journal.members.keys().filter(|name| !goal.members.contains_key(*name)).collect();
-        self.store.record_intent(&intent(&goal, &before.journal, &actions), &gone)?;
+        self.record_intent(&goal, &before, &actions)?;
         let mut run = Run {
             names: names.iter().copied().cloned().collect(),
             stoppable: !self.policy.unstoppable,
@@ -55,6 +54,12 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
                 Err(Failure { error, aftermath })
             }
         }
+    }
+
+    /// Writes the union of old and new down, before anything is changed.
+    fn record_intent(&mut self, goal: &Journal, before: &Observed, actions: &[Action]) -> Result<()> {
+        let gone = before.journal.members.keys().filter(|name| !goal.members.contains_key(*name)).collect();
+        self.store.record_intent(&intent(goal, before, actions), &gone)
     }
 }
 
@@ -154,14 +159,18 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
         Ok(rest)
     }
 
-    /// After a failure: complete namespaces stay, and are named; the others go back.
+    /// After a failure: complete namespaces stay, and are named; the others go back. That may be cut off, too.
     fn roll_back(&mut self, goal: &Journal, before: &Journal) -> Result<Vec<Name>> {
         self.stoppable = false;
         self.circle.host.reopen()?;
-        let observed = self.observe_again(goal, before)?;
+        let mut observed = self.observe_again(goal, before)?;
+        observed.note_numbers();
         let all_or_nothing = self.circle.policy.all_or_nothing;
         let Rollback { journal, complete } = plan_rollback(goal, before, &observed, all_or_nothing);
-        self.reach(&journal, &plan::actions(&journal, &observed))?;
+        let actions = plan::actions(&journal, &observed);
+        // On a full disk it is better to go back without a note than not to go back.
+        let _ = self.circle.record_intent(&journal, &observed, &actions);
+        self.reach(&journal, &actions)?;
         Ok(complete)
     }
 }

@@ -1,11 +1,44 @@
 //! What is written down before anything is changed: whatever a run that is killed has made is in it.
 
-use crate::model::{Journal, Member};
+use crate::model::{Allowed, DnsMode, Journal, Member, Name, Netns, Observed};
 use crate::plan::Action;
+use ipnetwork::Ipv4Network;
+use std::net::Ipv4Addr;
 
-/// The union of what is wanted and what was before, while `actions` lead from one to the other.
-pub(super) fn intent(goal: &Journal, before: &Journal, actions: &[Action]) -> Journal {
-    forget_loaded(union(goal, before), actions)
+/// The union of what is wanted and what is remembered of what was observed, while `actions` lead from one to the other.
+pub(super) fn intent(goal: &Journal, observed: &Observed, actions: &[Action]) -> Journal {
+    let mut out = forget_loaded(union(goal, &observed.journal), actions);
+    for (name, member) in orphans(observed) {
+        out.members.entry(name).or_insert(member);
+    }
+    out
+}
+
+/// Namespaces that are known by their tags alone, as members of no egress: nothing of them is wanted. Once they are being
+/// taken to pieces, their numbers tell whose they are.
+fn orphans(observed: &Observed) -> impl Iterator<Item = (Name, Member)> {
+    observed.orphans().filter_map(|name| match observed.namespaces.get(name) {
+        Some(Netns::Alive { inode, cookie, .. }) => Some((name.clone(), orphan(*inode, *cookie))),
+        _ => None,
+    })
+}
+
+fn orphan(inode: u64, cookie: Option<u64>) -> Member {
+    Member {
+        egress: String::new(),
+        link: String::new(),
+        subnet: Ipv4Network::from(Ipv4Addr::UNSPECIFIED),
+        own_subnet: false,
+        mtu: None,
+        ipv6: false,
+        dns: DnsMode::default(),
+        inode: Some(inode),
+        cookie,
+        tuned: None,
+        allowed: Allowed::default(),
+        proxy: None,
+        owner: None,
+    }
 }
 
 /// How a skeleton that these actions load reads back is not known yet.

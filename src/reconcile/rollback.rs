@@ -20,23 +20,39 @@ pub(super) fn plan_rollback(
     observed: &Observed,
     all_or_nothing: bool,
 ) -> Rollback {
+    let complete = if all_or_nothing { Vec::new() } else { complete(goal, before, observed) };
+    let mut mixed = mix(goal, before, &complete);
+    plan::forget_foreign(&mut mixed, observed);
+    // The devices of ways are as they are now: no way back may fail because one went away meanwhile.
+    plan::refresh(&mut mixed, observed);
+    plan::tidy(&mut mixed, observed);
+    Rollback { journal: mixed, complete }
+}
+
+/// The changed namespaces that are as they should be; none where they could not stay beside the others.
+fn complete(goal: &Journal, before: &Journal, observed: &Observed) -> Vec<Name> {
     let actions = plan::actions(goal, observed);
-    let incomplete = incomplete(goal, &actions).filter(|_| !all_or_nothing && can_be_mixed(before, goal));
-    let mut journal = common(goal, before);
-    let mut complete = Vec::new();
-    let names: BTreeSet<&Name> = goal.members.keys().chain(before.members.keys()).collect();
-    for name in names {
-        let (old, new) = (before.members.get(name), goal.members.get(name));
-        let is_complete = incomplete.as_ref().is_some_and(|names| !names.contains(name));
-        if old != new && is_complete {
-            put(&mut journal, name, new);
-            complete.push(name.clone());
-        } else {
-            put(&mut journal, name, old);
-        }
+    let Some(incomplete) = incomplete(goal, &actions).filter(|_| can_share(before, goal)) else {
+        return Vec::new();
+    };
+    let is_changed = |name: &&Name| before.members.get(*name) != goal.members.get(*name);
+    let changed = names(goal, before).into_iter().filter(is_changed);
+    let complete: Vec<Name> = changed.filter(|name| !incomplete.contains(*name)).cloned().collect();
+    if is_disjoint(&mix(goal, before, &complete)) { complete } else { Vec::new() }
+}
+
+fn names<'a>(goal: &'a Journal, before: &'a Journal) -> BTreeSet<&'a Name> {
+    goal.members.keys().chain(before.members.keys()).collect()
+}
+
+/// The journal before, with the complete namespaces as they should be.
+fn mix(goal: &Journal, before: &Journal, complete: &[Name]) -> Journal {
+    let mut out = common(goal, before);
+    for name in names(goal, before) {
+        let from = if complete.contains(name) { goal } else { before };
+        put(&mut out, name, from.members.get(name));
     }
-    plan::tidy(&mut journal, observed);
-    Rollback { journal, complete }
+    out
 }
 
 /// What holds for all namespaces is as it was looked at now: there is no earlier one where nothing was up. What sysctls
@@ -66,9 +82,15 @@ fn incomplete(goal: &Journal, actions: &[Action]) -> Option<BTreeSet<Name>> {
     actions.iter().map(|action| owners.of(action).cloned()).collect()
 }
 
-/// Whether some namespaces can be as in one journal and others as in the other: what is one egress in one is one in the
-/// other.
-fn can_be_mixed(one: &Journal, other: &Journal) -> bool {
+/// Whether no two namespaces have an address in common: subnets may have changed places.
+fn is_disjoint(journal: &Journal) -> bool {
+    let subnets: BTreeSet<_> = journal.members.values().map(|member| member.subnet).collect();
+    let neighbours = subnets.iter().zip(subnets.iter().skip(1));
+    subnets.len() == journal.members.len() && neighbours.into_iter().all(|(a, b)| !a.overlaps(*b))
+}
+
+/// Whether the egresses of two journals can be in one: what is one egress in one is one in the other.
+fn can_share(one: &Journal, other: &Journal) -> bool {
     let same = |(a, b): (&String, &Egress), (c, d): (&String, &Egress)| (a == c) == (b.number == d.number);
     one.egresses.iter().all(|a| other.egresses.iter().all(|b| same(a, b)))
 }

@@ -1,7 +1,9 @@
 //! `tests/cases/<case>/`: `config.toml` and `observed.json` → `plan.txt`, the plan of `up` or what is wrong.
 //! What may stand in `observed.json`: see [`Scene`]. `BLESS=1` writes what comes out.
 
+use super::fault::Disk;
 use super::model::Model;
+use super::scenarios::Scenario;
 use super::world::World;
 use nsnat::config::{Config, Source, load, report};
 use nsnat::model::{Adrift, Element, Name, Netns, Observed, Stack};
@@ -79,13 +81,38 @@ fn root() -> PathBuf {
 
 #[test]
 fn cases() {
+    let folders = folders();
+    let failed: Vec<String> = folders.iter().filter_map(|folder| case(folder)).collect();
+    assert!(folders.len() >= 25, "only {} cases found", folders.len());
+    assert!(failed.is_empty(), "{}\nBLESS=1 cargo test --test plan takes them as right", failed.join("\n"));
+}
+
+/// The cases as scenarios; those that are refused, or in which nothing is to be done, are none.
+pub(super) fn scenarios() -> Vec<Scenario> {
+    folders().iter().map(|folder| scenario(folder).unwrap()).collect()
+}
+
+fn scenario(folder: &Path) -> Result<Scenario, String> {
+    let scene = scene(folder)?;
+    let command = match &scene.command {
+        Command::Up => super::scenarios::Command::Up(Vec::new()),
+        Command::UpOnly(names) => super::scenarios::Command::Up(names.clone()),
+        Command::Down(names) => super::scenarios::Command::Down(names.clone()),
+    };
+    let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+    Ok(Scenario { name, start: world(folder, &scene)?, command, config: config(folder, "config.toml")? })
+}
+
+fn scene(folder: &Path) -> Result<Scene, String> {
+    serde_json::from_str(&read(&folder.join("observed.json"))?).map_err(|why| format!("observed.json: {why}"))
+}
+
+fn folders() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> =
         fs::read_dir(root().join("cases")).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.retain(|path| path.is_dir());
     folders.sort();
-    let failed: Vec<String> = folders.iter().filter_map(|folder| case(folder)).collect();
-    assert!(folders.len() >= 25, "only {} cases found", folders.len());
-    assert!(failed.is_empty(), "{}\nBLESS=1 cargo test --test plan takes them as right", failed.join("\n"));
+    folders
 }
 
 /// What differs, if anything.
@@ -104,8 +131,7 @@ fn case(folder: &Path) -> Option<String> {
 
 /// The plan, line by line, or the report of what is wrong. A plan is also gone through, and must be the last one.
 fn outcome(folder: &Path) -> Result<String, String> {
-    let text = read(&folder.join("observed.json"))?;
-    let scene: Scene = serde_json::from_str(&text).map_err(|why| format!("observed.json: {why}"))?;
+    let scene = scene(folder)?;
     let mut world = world(folder, &scene)?;
     let config = config(folder, "config.toml")?;
     let selection = match &scene.command {
@@ -121,7 +147,7 @@ fn outcome(folder: &Path) -> Result<String, String> {
     if actions.is_empty() {
         out.push_str("nothing to do\n");
     }
-    world.circle(&goal, &actions)?;
+    world.reach(&config.namespaces.keys().collect::<Vec<_>>(), &goal)?;
     Ok(out)
 }
 
@@ -130,7 +156,7 @@ fn down(world: &mut World, names: &[Name]) -> Result<String, String> {
     let observed = world.observe(&names.iter().collect::<Vec<_>>());
     let goal = nsnat::plan::without(&observed, gone);
     let actions = nsnat::plan::actions(&goal, &observed);
-    world.circle(&goal, &actions)?;
+    world.reach(&names.iter().collect::<Vec<_>>(), &goal)?;
     Ok(lines(&actions))
 }
 
@@ -152,7 +178,7 @@ fn world(folder: &Path, scene: &Scene) -> Result<World, String> {
         done.map_err(|problems| report(&problems, &config.sources, false).to_string())??;
     }
     for event in &scene.then {
-        happens(&mut world.kernel, event)?;
+        happens(&mut world, event)?;
     }
     Ok(world)
 }
@@ -190,7 +216,7 @@ fn merge(into: &mut Observed, more: &Observed) {
     into.policies.splice(0..0, more.policies.clone());
 }
 
-fn happens(kernel: &mut Model, event: &Event) -> Result<(), String> {
+fn happens(World { kernel, disk, .. }: &mut World, event: &Event) -> Result<(), String> {
     let host = &mut kernel.state.host;
     let (rules, routes, addresses) = (host.rules.len(), host.routes.len(), host.addresses.len());
     match event {
@@ -218,7 +244,7 @@ fn happens(kernel: &mut Model, event: &Event) -> Result<(), String> {
             kernel.remove_netns(name)?;
             return kernel.make_netns(name, false);
         }
-        Event::JournalLost => kernel.state.journal = nsnat::model::Journal::default(),
+        Event::JournalLost => *disk = Disk::default(),
         Event::PassGone(chain) => {
             kernel.state.gates.passes.retain(|found| found.pass.chain.name != *chain);
         }

@@ -2,8 +2,11 @@
 
 #![cfg(test)]
 
+mod fault;
 mod golden;
 mod model;
 mod others;
 mod properties;
+mod scenarios;
+mod stops;
 mod world;

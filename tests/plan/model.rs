@@ -96,9 +96,8 @@ impl Model {
             Action::RemoveAddress { place, address } => {
                 let stack = self.stack(place)?;
                 stack.addresses.remove(address);
-                stack.routes.retain(|r| {
-                    !(r.protocol == KERNEL && r.table == MAIN && r.src == Some(address.net.ip()))
-                });
+                let goes = connected(address);
+                stack.routes.retain(|route| Some(route) != goes.as_ref());
                 Ok(())
             }
             Action::AddRoute { place, route, replace } => self.add_route(place, route, *replace),
@@ -255,6 +254,8 @@ impl Model {
         self.state.host.links.insert(end(link));
         let known = host_sysctls(self.state.features.force_forwarding);
         sysctls_of(&mut self.state.host.sysctls, link, &known);
+        let forwards = self.state.host.sysctls[DEFAULT_FORWARDING].clone();
+        self.state.host.sysctls.insert(format!("net/ipv6/conf/{link}/forwarding"), forwards);
         self.pairs.insert(link.into(), name.clone());
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Random walks: configurations change, others break things, nsnat is killed half way; what must always hold
 //! does. The kernel is the model's.
 
+use super::fault::{Disk, Fault, Kind};
 use super::golden::host;
 use super::others::{GATES, POLICIES, foreign, gate, policy};
-use super::world::World;
+use super::world::{World, difference, inventory};
 use nsnat::config::{Config, Source, load};
 use nsnat::model::{Address, Family, Journal, Name, Netns, Observed, Route, Rule, Table, numbers};
 use nsnat::plan::{self, Action, Place, Selection};
@@ -148,9 +149,9 @@ impl Walk {
             Step::UpOnly(text, name) => self.up(text, Selection::These(&[NAMES[*name].parse().unwrap()])),
             Step::UpAlone(text, name) => {
                 let names = [NAMES[*name].parse().unwrap()];
-                self.world.only = Some(names.iter().cloned().collect());
+                self.world.policy.narrow = true;
                 let done = self.up(text, Selection::These(&names));
-                self.world.only = None;
+                self.world.policy.narrow = false;
                 done
             }
             Step::Killed(text, at) => self.killed(text, *at),
@@ -224,15 +225,14 @@ impl Walk {
         let Some(config) = config(text.iter().map(section)) else { return Ok(()) };
         let before = strangers(&self.world.kernel.state, &self.theirs);
         // A problem (a foreign namespace, a device without a gateway) is an answer: nothing was changed.
-        let Ok((goal, actions)) = self.world.plan(&config, selection) else { return Ok(()) };
-        sound(&goal)?;
-        self.world.circle(&goal, &actions)?;
+        let Ok(done) = self.world.up(&config, selection) else { return Ok(()) };
+        sound(&done?.goal)?;
         let (again, rest) =
             self.world.plan(&config, selection).map_err(|problems| format!("{problems:?}"))?;
         if let Some(rest) = rest.first() {
             return Err(format!("up again would do: {rest}"));
         }
-        let journal = &self.world.kernel.state.journal;
+        let journal = &self.world.disk.journal;
         if again != *journal && !again.members.is_empty() {
             return Err(format!("up again would remember\n{again:?}\ninstead of\n{journal:?}"));
         }
@@ -249,23 +249,13 @@ impl Walk {
     /// The guard is there as long as a link of ours is, after every single action.
     fn killed(&mut self, text: &Text, at: Index) -> Result<(), String> {
         let Some(config) = config(text.iter().map(section)) else { return Ok(()) };
-        let Ok((goal, actions)) = self.world.plan(&config, Selection::All) else { return Ok(()) };
+        let Ok((_, actions)) = self.world.plan(&config, Selection::All) else { return Ok(()) };
         let before = strangers(&self.world.kernel.state, &self.theirs);
-        self.world.intend(&goal);
-        let mut guarded = self.guarded();
-        for action in actions.iter().take(at.index(actions.len() + 1)) {
-            self.world.kernel.apply(action).map_err(|why| format!("{action}: {why}"))?;
-            if guarded && !self.guarded() {
-                return Err(format!("no guard after {action}"));
-            }
-            guarded = self.guarded();
-        }
+        self.world.faults = vec![Fault::Action(at.index(actions.len() + 1), Kind::KilledBefore)];
+        // That it did not come to its end is no news.
+        let _ = self.world.up(&config, Selection::All);
+        self.world.leak.found.take().map_or(Ok(()), Err)?;
         self.untouched(&before)
-    }
-
-    fn guarded(&self) -> bool {
-        let state = &self.world.kernel.state;
-        state.table.exists || !state.host.links.iter().any(|link| link.group == numbers::LINK_GROUP)
     }
 
     fn untouched(&self, before: &Strangers) -> Result<(), String> {
@@ -279,7 +269,7 @@ impl Walk {
         let ours: Vec<String> = kernel.pairs.keys().cloned().collect();
         // A namespace of a run that was killed, of which somebody then takes away the only thing that is tagged, is
         // nobody's any more, and left alone.
-        let journal = &kernel.state.journal;
+        let journal = &self.world.disk.journal;
         let noted = |name: &Name| journal.members.get(name).is_some_and(|member| member.inode.is_some());
         let firm: Vec<String> =
             kernel.pairs.iter().filter(|(_, name)| noted(name)).map(|(link, _)| link.clone()).collect();
@@ -317,36 +307,15 @@ impl Walk {
     fn finish(mut self) -> Result<(), String> {
         self.down(None)?;
         let (is, should) = (&self.world.kernel.state, &self.bare.kernel.state);
-        let all = |state: &Observed| {
-            let links = state.host.links.iter().map(|link| format!("{link:?}"));
-            let addresses = state.host.addresses.iter().map(|address| format!("{address:?}"));
-            let rules = state.host.rules.iter().map(|rule| format!("{rule:?}"));
-            let routes = state.host.routes.iter().map(|route| format!("{route:?}"));
-            let sysctls = state.host.sysctls.iter().map(|sysctl| format!("{sysctl:?}"));
-            let namespaces = state.namespaces.keys().map(|name| format!("namespace {name}"));
-            links.chain(addresses).chain(rules).chain(routes).chain(sysctls).chain(namespaces).collect()
-        };
-        let (is_all, should_all): (Strangers, Strangers) = (all(is), all(should));
-        if is_all != should_all || is.table != Table::default() {
-            return Err(format!("after down: {} {:?}", difference(&should_all, &is_all), is.table));
+        let (is_all, should_all) = (inventory(is), inventory(should));
+        if is_all != should_all {
+            return Err(format!("after down: {}", difference(&should_all, &is_all)));
         }
-        if is.gates != should.gates {
-            return Err(format!("after down: {:?} instead of {:?}", is.gates, should.gates));
-        }
-        if is.policies != should.policies {
-            return Err(format!("after down: {:?} instead of {:?}", is.policies, should.policies));
-        }
-        if is.journal != Journal::default() {
-            return Err(format!("remembered: {:?}", is.journal));
+        if self.world.disk != Disk::default() {
+            return Err(format!("remembered: {:?}", self.world.disk));
         }
         Ok(())
     }
-}
-
-fn difference(before: &Strangers, after: &Strangers) -> String {
-    let gone = before.difference(after).map(|line| format!("\n- {line}"));
-    let come = after.difference(before).map(|line| format!("\n+ {line}"));
-    gone.chain(come).collect()
 }
 
 /// No rule of others in these worlds makes the block move.

@@ -1,54 +1,44 @@
-//! A host with nsnat on it: the model of the kernel, gone through by the same circle as the real one.
+//! A host with nsnat on it: the model of the kernel and what is remembered, changed by the real reconciler.
 
+use super::fault::{Disk, Fault, Leak, Machine, Signal};
 use super::model::Model;
 use nsnat::config::{Config, Problem};
-use nsnat::model::{Journal, Name, Netns, Observed, numbers};
+use nsnat::error::Result;
+use nsnat::model::{Depth, Journal, Name, Netns, Observed, numbers};
 use nsnat::plan::{self, Action, Selection};
+use nsnat::reconcile::{Failure, Outcome, Policy, Reconciler, prepare};
 use std::collections::BTreeSet;
 
-fn is_alive(observed: &Observed, name: &Name) -> bool {
-    matches!(observed.namespaces.get(name), Some(Netns::Alive { .. } | Netns::Unseen { .. }))
-}
-
-/// The kernel and nsnat's journal, which is the kernel's as far as the model goes.
+/// The kernel, what is remembered, and what goes wrong next.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) kernel: Model,
-    /// Only these namespaces are looked into, as for throw-away ones; none: all.
-    pub(crate) only: Option<BTreeSet<Name>>,
+    pub(crate) disk: Disk,
+    /// How runs go about their goals.
+    pub(crate) policy: Policy,
+    /// What goes wrong in the next run.
+    pub(crate) faults: Vec<Fault>,
+    /// How many actions the last run began, those of its roll-back included.
+    pub(crate) begun: usize,
+    /// What must not get out on the way; what did in the last run.
+    pub(crate) leak: Leak,
 }
 
 impl World {
     pub(crate) fn new(host: Observed) -> Self {
-        Self { kernel: Model::new(host), only: None }
+        Self {
+            kernel: Model::new(host),
+            disk: Disk::default(),
+            policy: Policy::default(),
+            faults: Vec::new(),
+            begun: 0,
+            leak: Leak::default(),
+        }
     }
 
-    /// What nsnat sees: of the namespaces those that it asks for.
+    /// What nsnat sees: of the namespaces those that are up and those that it asks for.
     pub(crate) fn observe(&self, names: &[&Name]) -> Observed {
-        let state = &self.kernel.state;
-        let of_alias = |alias: &String| alias.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok();
-        let aliased = state.host.links.iter().filter_map(|link| of_alias(link.alias.as_ref()?));
-        let asked = names.iter().copied().chain(state.journal.members.keys()).cloned();
-        let wanted: BTreeSet<Name> = asked.chain(aliased).collect();
-        let mut out = state.clone();
-        out.namespaces.retain(|name, _| wanted.contains(name));
-        let unseen = |name: &Name| self.only.as_ref().is_some_and(|only| !only.contains(name));
-        for (_, netns) in out.namespaces.iter_mut().filter(|(name, _)| unseen(name)) {
-            if let Netns::Alive { inode, .. } = netns {
-                *netns = Netns::Unseen { inode: *inode };
-            }
-        }
-        let lost = state.journal.members.iter().filter(|(name, _)| unseen(name) && !is_alive(&out, name));
-        let lost: Vec<_> =
-            lost.map(|(name, member)| (name.clone(), member.inode.unwrap_or_default())).collect();
-        out.namespaces.extend(lost.into_iter().map(|(name, inode)| (name, Netns::Unseen { inode })));
-        // Nor are the sysctls of their devices read.
-        let hidden = state.journal.members.iter().filter(|(name, _)| unseen(name)).map(|(_, m)| &m.link);
-        for link in hidden {
-            out.host.sysctls.retain(|key, _| !key.contains(&format!("/conf/{link}/")));
-        }
-        plan::recall(&mut out);
-        out
+        prepare(look(&self.kernel.state, &self.disk.journal, names, self.policy.depth())).unwrap()
     }
 
     /// The plan of `up`, and where it leads.
@@ -56,8 +46,8 @@ impl World {
         &self,
         config: &Config,
         selection: Selection<'_>,
-    ) -> Result<(Journal, Vec<Action>), Vec<Problem>> {
-        let observed = self.observe(&config.namespaces.keys().collect::<Vec<_>>());
+    ) -> std::result::Result<(Journal, Vec<Action>), Vec<Problem>> {
+        let observed = self.observe(&asked(config, selection, self.policy));
         let goal = plan::resolve(config, selection, &observed)?;
         let actions = plan::actions(&goal, &observed);
         Ok((goal, actions))
@@ -68,54 +58,121 @@ impl World {
         &mut self,
         config: &Config,
         selection: Selection<'_>,
-    ) -> Result<Result<usize, String>, Vec<Problem>> {
-        let (goal, actions) = self.plan(config, selection)?;
-        Ok(self.circle(&goal, &actions))
+    ) -> std::result::Result<std::result::Result<Outcome, String>, Vec<Problem>> {
+        let (goal, _) = self.plan(config, selection)?;
+        Ok(self.reach(&asked(config, selection, self.policy), &goal))
     }
 
     /// `down` of what `gone` chooses.
-    pub(crate) fn down(&mut self, names: &[&Name], gone: impl Fn(&Name) -> bool) -> Result<usize, String> {
-        let observed = self.observe(names);
-        let goal = plan::without(&observed, gone);
-        let actions = plan::actions(&goal, &observed);
-        self.circle(&goal, &actions)
+    pub(crate) fn down(
+        &mut self,
+        names: &[&Name],
+        gone: impl Fn(&Name) -> bool,
+    ) -> std::result::Result<Outcome, String> {
+        let done = self.run(names, |observed| Ok(plan::without(observed, gone)));
+        self.judged(done)
     }
 
-    /// Writes the intent down, performs, observes again, which must leave nothing to do.
-    pub(crate) fn circle(&mut self, goal: &Journal, actions: &[Action]) -> Result<usize, String> {
-        self.intend(goal);
-        for action in actions {
-            self.kernel.apply(action).map_err(|why| format!("{action}: {why}"))?;
-        }
-        let names: Vec<&Name> = goal.members.keys().collect();
-        let observed = Observed { journal: goal.clone(), ..self.observe(&names) };
-        if let Some(rest) = plan::actions(goal, &observed).first() {
-            return Err(format!("still to do after everything was done: {rest}"));
-        }
-        let mut noted = goal.clone();
-        noted.skeleton.clone_from(&observed.table.rules);
-        noted.earlier.clear();
-        for (name, member) in &mut noted.members {
-            if let Some(Netns::Alive { inode, .. }) = observed.namespaces.get(name) {
-                member.inode = Some(*inode);
-            }
-        }
-        self.kernel.state.journal = if noted.members.is_empty() { Journal::default() } else { noted };
-        Ok(actions.len())
+    /// Makes a goal true that was planned before, or says why that is not possible.
+    pub(crate) fn reach(&mut self, names: &[&Name], goal: &Journal) -> std::result::Result<Outcome, String> {
+        let done = self.run(names, |_| Ok(goal.clone()));
+        self.judged(done)
     }
 
-    /// What is on disk while actions are performed: both, the new entries where both have one.
-    pub(crate) fn intend(&mut self, goal: &Journal) {
-        let old = std::mem::replace(&mut self.kernel.state.journal, goal.clone());
-        let journal = &mut self.kernel.state.journal;
-        for (key, egress) in old.egresses {
-            journal.egresses.entry(key).or_insert(egress);
+    fn judged(&self, done: std::result::Result<Outcome, Failure>) -> std::result::Result<Outcome, String> {
+        match &self.leak.found {
+            Some(why) => Err(why.clone()),
+            None => done.map_err(|failure| nsnat::error::Error::from(failure).to_string()),
         }
-        for (name, member) in old.members {
-            journal.members.entry(name).or_insert(member);
-        }
-        journal.sysctls.extend(old.sysctls);
-        journal.passes.extend(old.passes);
-        journal.skeleton = None;
     }
+
+    /// One run of the reconciler.
+    pub(crate) fn run(
+        &mut self,
+        names: &[&Name],
+        goal: impl FnOnce(&Observed) -> Result<Journal>,
+    ) -> std::result::Result<Outcome, Failure> {
+        let faults = std::mem::take(&mut self.faults);
+        let mut signal = Signal::among(&faults);
+        self.disk.fault = faults.iter().find_map(Fault::of_disk);
+        self.leak.found = None;
+        let mut machine =
+            Machine { kernel: &mut self.kernel, leak: &mut self.leak, faults, begun: 0, is_dead: false };
+        let mut reconciler = Reconciler {
+            host: &mut machine,
+            store: &mut self.disk,
+            policy: self.policy,
+            progress: &mut signal,
+        };
+        let done = reconciler.run(names, goal);
+        self.begun = machine.begun;
+        done
+    }
+}
+
+/// The namespaces that a command names; one that looks into no others names those that it is for.
+fn asked<'a>(config: &'a Config, selection: Selection<'a>, policy: Policy) -> Vec<&'a Name> {
+    match selection {
+        Selection::These(names) if policy.narrow => names.iter().collect(),
+        Selection::ThrowAway(name, _) => vec![name],
+        _ => config.namespaces.keys().collect(),
+    }
+}
+
+/// The part of the kernel's state that a look shows.
+pub(super) fn look(state: &Observed, journal: &Journal, names: &[&Name], depth: Depth) -> Observed {
+    let of_alias = |alias: &String| alias.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok();
+    let aliased = state.host.links.iter().filter_map(|link| of_alias(link.alias.as_ref()?));
+    let asked = names.iter().copied().chain(journal.members.keys()).cloned();
+    let wanted: BTreeSet<Name> = asked.chain(aliased).collect();
+    let mut out = Observed { journal: journal.clone(), ..state.clone() };
+    out.namespaces.retain(|name, _| wanted.contains(name));
+    let unseen = |name: &Name| depth == Depth::Named && !names.contains(&name);
+    for (_, netns) in out.namespaces.iter_mut().filter(|(name, _)| unseen(name)) {
+        if let Netns::Alive { inode, .. } = netns {
+            *netns = Netns::Unseen { inode: *inode };
+        }
+    }
+    let is_alive =
+        |name| matches!(state.namespaces.get(name), Some(Netns::Alive { .. } | Netns::Unseen { .. }));
+    for (name, member) in journal.members.iter().filter(|(name, _)| unseen(name)) {
+        if !is_alive(name) {
+            let inode = member.inode.unwrap_or_default();
+            out.namespaces.insert(name.clone(), Netns::Unseen { inode });
+        }
+        // Nor are the sysctls of their devices read.
+        out.host.sysctls.retain(|key, _| !key.contains(&format!("/conf/{}/", member.link)));
+    }
+    out
+}
+
+/// All that the kernel holds, a line each, but for numbers that it gives to each thing anew.
+pub(super) fn inventory(state: &Observed) -> BTreeSet<String> {
+    let host = &state.host;
+    let links = host.links.iter().map(|link| format!("{link:?}"));
+    let addresses = host.addresses.iter().map(|address| format!("{address:?}"));
+    let rules = host.rules.iter().map(|rule| format!("{rule:?}"));
+    let routes = host.routes.iter().map(|route| format!("{route:?}"));
+    let sysctls = host.sysctls.iter().map(|sysctl| format!("{sysctl:?}"));
+    // A file without a namespace holds nothing.
+    let stack = |(name, netns): (&Name, &Netns)| match netns {
+        Netns::Alive { stack, adrift, .. } => Some(format!("{name}: {adrift:?} {stack:?}")),
+        Netns::Unseen { .. } | Netns::Stale => None,
+    };
+    let namespaces = state.namespaces.iter().filter_map(stack);
+    let gates = state.gates.all.iter().map(|gate| format!("{gate:?}"));
+    let passes = state.gates.passes.iter().map(|found| format!("{:?}", found.pass));
+    let policies = state.policies.iter().map(|policy| format!("{policy:?}"));
+    let table = &state.table;
+    let text = [format!("table {} {:?} {:?}", table.exists, table.text, table.rules)];
+    let elements = table.elements.iter().map(|element| format!("{element:?}"));
+    let stacks = links.chain(addresses).chain(rules).chain(routes).chain(sysctls).chain(namespaces);
+    stacks.chain(gates).chain(passes).chain(policies).chain(text).chain(elements).collect()
+}
+
+/// The lines that differ, a line each.
+pub(super) fn difference(before: &BTreeSet<String>, after: &BTreeSet<String>) -> String {
+    let gone = before.difference(after).map(|line| format!("\n- {line}"));
+    let come = after.difference(before).map(|line| format!("\n+ {line}"));
+    gone.chain(come).collect()
 }

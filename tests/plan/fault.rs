@@ -1,0 +1,235 @@
+//! What goes wrong: the model as a host on which a given action fails, or at which nsnat is killed; and what is
+//! remembered, which can fail to be written.
+
+use super::model::Model;
+use super::world::look;
+use nsnat::error::{Error, Result};
+use nsnat::model::{Datum, Depth, Element, Journal, Name, Observed, Set, Target, numbers};
+use nsnat::plan::{self, Action};
+use nsnat::reconcile::{Host, Progress, Step, Store};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One thing that goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// At the action of that number, counted over the whole run.
+    Action(usize, Kind),
+    /// When the store is written.
+    Disk(Write, Kind),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It is not done, and an error comes back.
+    Error,
+    /// It is done, and an error comes back.
+    NotHeard,
+    /// nsnat is killed before it.
+    KilledBefore,
+    /// nsnat is killed after it.
+    KilledAfter,
+    /// Somebody interrupts before it.
+    Interrupt,
+}
+
+/// When the store is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Write {
+    Intent,
+    Result,
+}
+
+impl Fault {
+    pub(super) fn of_disk(&self) -> Option<(Write, Kind)> {
+        if let Self::Disk(write, kind) = self { Some((*write, *kind)) } else { None }
+    }
+
+    fn of_action(&self, number: usize) -> Option<Kind> {
+        if let Self::Action(at, kind) = self { Some(*kind).filter(|_| *at == number) } else { None }
+    }
+}
+
+/// The model, on which actions are performed while things go wrong.
+pub(super) struct Machine<'a> {
+    pub(super) kernel: &'a mut Model,
+    pub(super) leak: &'a mut Leak,
+    pub(super) faults: Vec<Fault>,
+    pub(super) begun: usize,
+    pub(super) is_dead: bool,
+}
+
+impl Machine<'_> {
+    /// Performs one action, or does not, as the faults say.
+    fn one(&mut self, action: &Action) -> Result<()> {
+        let fault = self.faults.iter().find_map(|fault| fault.of_action(self.begun));
+        self.begun += 1;
+        if !matches!(fault, Some(Kind::Error | Kind::KilledBefore)) {
+            let guarded = is_guarded(&self.kernel.state);
+            let done = self.kernel.apply(action);
+            if let Err(why) = &done {
+                self.leak.found.get_or_insert_with(|| format!("{action}: refused: {why}"));
+            } else if guarded && !is_guarded(&self.kernel.state) {
+                self.leak.found.get_or_insert_with(|| format!("{action}: no guard"));
+            }
+            self.leak.look(&self.kernel.state, action);
+            done.map_err(|why| Error::new(action, why))?;
+        }
+        self.is_dead = matches!(fault, Some(Kind::KilledBefore | Kind::KilledAfter));
+        match fault {
+            None | Some(Kind::Interrupt) => Ok(()),
+            Some(kind) => Err(Error::new(action, format!("{kind:?}"))),
+        }
+    }
+
+    fn alive(&self) -> Result<()> {
+        if self.is_dead { Err(Error::new("nsnat", "killed")) } else { Ok(()) }
+    }
+}
+
+impl Host for Machine<'_> {
+    fn observe(&mut self, journal: &Journal, names: &[&Name], depth: Depth) -> Result<Observed> {
+        self.alive()?;
+        Ok(look(&self.kernel.state, journal, names, depth))
+    }
+
+    fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
+        for action in actions.chunks(1) {
+            if self.is_dead || !step(Step::Before(action)) {
+                return;
+            }
+            let goes_on = match self.one(&action[0]) {
+                Ok(()) => step(Step::Done(action)),
+                Err(error) => step(Step::Failed(action, error)),
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    fn take_refused(&mut self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    fn reopen(&mut self) -> Result<()> {
+        self.alive()
+    }
+}
+
+/// Interrupts before the action of a number.
+pub(super) struct Signal {
+    at: Option<usize>,
+    seen: usize,
+}
+
+impl Signal {
+    pub(super) fn among(faults: &[Fault]) -> Self {
+        let at = |fault: &Fault| match fault {
+            Fault::Action(at, Kind::Interrupt) => Some(*at),
+            _ => None,
+        };
+        Self { at: faults.iter().find_map(at), seen: 0 }
+    }
+}
+
+impl Progress for Signal {
+    fn before(&mut self, _: &Action) {
+        self.seen += 1;
+    }
+
+    fn is_interrupted(&mut self) -> bool {
+        self.at.is_some_and(|at| self.seen > at)
+    }
+}
+
+/// What outlives a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Disk {
+    pub(crate) journal: Journal,
+    pub(crate) targets: BTreeMap<Name, Target>,
+    /// What goes wrong at the next write.
+    pub(super) fault: Option<(Write, Kind)>,
+}
+
+impl Disk {
+    /// Writes, or does not, as the fault says.
+    fn write(&mut self, write: Write, change: impl FnOnce(&mut Self)) -> Result<()> {
+        let fault = self.fault.filter(|(at, _)| *at == write).map(|(_, kind)| kind);
+        if fault.is_some() {
+            self.fault = None;
+        }
+        if fault != Some(Kind::Error) {
+            change(self);
+        }
+        fault.map_or(Ok(()), |kind| Err(Error::new("write", format!("{kind:?}"))))
+    }
+}
+
+impl Store for Disk {
+    fn read(&mut self) -> Result<Journal> {
+        Ok(self.journal.clone())
+    }
+
+    fn record_intent(&mut self, intent: &Journal, gone: &BTreeSet<&Name>) -> Result<()> {
+        self.write(Write::Intent, |disk| {
+            disk.journal = intent.clone();
+            disk.targets.retain(|name, _| !gone.contains(name));
+        })
+    }
+
+    fn commit(&mut self, journal: &Journal, targets: &BTreeMap<&Name, Target>) -> Result<()> {
+        self.write(Write::Result, |disk| {
+            let nothing_is_up = journal.members.is_empty();
+            disk.journal = if nothing_is_up { Journal::default() } else { journal.clone() };
+            disk.targets = targets.iter().map(|(name, target)| ((*name).clone(), target.clone())).collect();
+        })
+    }
+}
+
+/// What the guard may let a host end's packets out by, and what it let out all the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Leak {
+    /// The ways of each host end, where that is watched.
+    may: Option<BTreeMap<Datum, BTreeSet<Vec<Datum>>>>,
+    pub(super) found: Option<String>,
+}
+
+impl Leak {
+    /// The ways of two journals, and what is open already.
+    pub(super) fn between(journals: [&Journal; 2], now: &Observed) -> Self {
+        let mut may = ways(&now.table.elements);
+        for journal in journals {
+            for (link, more) in ways(&plan::desired::desired(journal, now.features).elements) {
+                may.entry(link).or_default().extend(more);
+            }
+        }
+        Self { may: Some(may), found: None }
+    }
+
+    fn look(&mut self, now: &Observed, action: &Action) {
+        let Some(may) = &self.may else { return };
+        let is_there = |link: &Datum| matches!(link, Datum::Device(link) if now.host.link(link).is_some());
+        for (link, open) in ways(&now.table.elements).into_iter().filter(|(link, _)| is_there(link)) {
+            let none = BTreeSet::new();
+            if let Some(way) = open.difference(may.get(&link).unwrap_or(&none)).next() {
+                self.found.get_or_insert_with(|| format!("{action}: {link:?} may leave by {way:?}"));
+            }
+        }
+    }
+}
+
+/// Where the guard lets each host end's packets out.
+fn ways(elements: &BTreeSet<Element>) -> BTreeMap<Datum, BTreeSet<Vec<Datum>>> {
+    let is_way = |element: &&Element| [Set::Ways4, Set::Ways6, Set::WaysP2p].contains(&element.set);
+    let of_mark = |mark: &Datum| {
+        let ways = elements.iter().filter(is_way).filter(|way| way.key.first() == Some(mark));
+        ways.map(|way| way.key[1..].to_vec()).collect()
+    };
+    let marked = elements.iter().filter(|element| element.set == Set::MarkOf);
+    marked.map(|element| (element.key[0].clone(), of_mark(&element.value[0]))).collect()
+}
+
+/// The guard is there as long as a link of ours is.
+fn is_guarded(state: &Observed) -> bool {
+    state.table.exists || !state.host.links.iter().any(|link| link.group == numbers::LINK_GROUP)
+}
