@@ -217,7 +217,7 @@ fn kills(fault: Fault) -> bool {
 
 /// Whether a namespace is in the journal as another one has it, but for what only the kernel knows.
 fn is_as(journal: &Journal, name: &Name, should: Option<&Member>) -> bool {
-    let plain = |member: &Member| Member { inode: None, cookie: None, ..member.clone() };
+    let plain = |member: &Member| Member { inode: None, cookie: None, tuned: None, ..member.clone() };
     journal.members.get(name).map(plain) == should.map(plain)
 }
 
