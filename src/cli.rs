@@ -1,4 +1,5 @@
-//! The command line: types only. The man page and the completions are made from this.
+//! The command line, as types only. Help, man page and completions are made from these types and their comments, so
+//! each comment here is a text that users read.
 
 use crate::model::trace::{Goal, Protocol};
 use crate::model::{Name, dnsaddr};
@@ -8,52 +9,53 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-/// Gives chosen programs their own way out of this host.
+/// Give chosen programs their own way out of this host
 #[derive(Debug, Parser)]
 #[command(version, about, disable_help_subcommand = true, arg_required_else_help = true)]
 pub struct Cli {
-    /// Options of every command.
+    /// Options that every command has.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// Options of every command.
+/// Options that every command has.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Global {
-    /// Configuration: a file, or a directory laid out like /etc/nsnat (or NSNAT_CONFIG)
+    /// Read the configuration from this file, or from this directory, laid out like /etc/nsnat. The environment
+    /// variable NSNAT_CONFIG does the same
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Say more (-v: every action)
+    /// Print more: with -v, every action that is performed
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Say only errors
+    /// Print only errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Form of what is reported
+    /// Print reports as text for people, or as JSON for programs
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
     pub output: Output,
-    /// When to colour
+    /// When to print colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
 }
 
-/// Form of what is reported.
+/// The form in which reports are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For people
+    /// Text for people
     #[default]
     Text,
-    /// For programs
+    /// JSON for programs
     Json,
 }
 
-/// When to colour.
+/// When to print colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// On a terminal
+    /// Only when the output is a terminal
     #[default]
     Auto,
     /// Always
@@ -65,33 +67,35 @@ pub enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make what the configuration declares true
+    /// Bring up the declared namespaces, and repair those that are up
     Up {
-        /// Namespaces; all that are declared when none is named
+        /// The namespaces to bring up. When none is named, all declared namespaces
         names: Vec<Name>,
-        /// Only those that are up already; for hooks, which must not bring back what somebody took down
+        /// Repair the namespaces that are up, and bring up no other one. Hooks of other programs use this, because
+        /// they must not bring back a namespace that somebody took down
         #[arg(long)]
         repair: bool,
     },
-    /// Remove what nsnat made, exactly that
+    /// Take namespaces down, and remove exactly what nsnat made for them
     Down {
-        /// Namespaces; everything of ours when none is named
+        /// The namespaces to take down. When none is named, everything that nsnat made is removed
         names: Vec<Name>,
-        /// End the processes that are still inside
+        /// End the processes that still run inside
         #[arg(long)]
         kill: bool,
     },
-    /// Declare a namespace and bring it up
+    /// Declare a namespace in the configuration, and bring it up
     Add(Add),
-    /// Bring a namespace down and forget its declaration
+    /// Take a namespace down, and delete its declaration
     Remove {
         /// The namespace
         name: Name,
-        /// End the processes that are still inside
+        /// End the processes that still run inside
         #[arg(long)]
         kill: bool,
     },
-    /// Run a command inside a namespace, or in a throw-away one (--gateway)
+    /// Run a command inside a namespace. With --gateway or --dev, the namespace is a throw-away one, made for this
+    /// command only
     #[command(override_usage = "nsnat exec [OPTIONS] NAME [--] CMD [ARG]...
        nsnat exec [OPTIONS] --gateway ADDR [--] CMD [ARG]...")]
     Exec(Exec),
@@ -100,59 +104,60 @@ pub enum Command {
         /// The namespace
         name: Name,
     },
-    /// Show what is up, and what is wrong
+    /// Show which namespaces are up, and what is wrong with them
     Status {
-        /// One namespace; all when it is not named
+        /// The namespace to show. When it is not named, all namespaces are shown
         name: Option<Name>,
-        /// Also send packets (as `trace` does) and see whether they get out
+        /// Also send test packets, as `trace` does, and report a namespace whose packets do not get out
         #[arg(long)]
         check: bool,
     },
-    /// List the names of the declared namespaces, one a line
+    /// List the names of the declared namespaces, one on each line
     List,
-    /// Print what `up` would do, as the commands that it equals
+    /// Print the commands that equal what `up` would do, and change nothing
     Plan {
-        /// Namespaces; all that are declared when none is named
+        /// The namespaces to plan for. When none is named, all declared namespaces
         names: Vec<Name>,
     },
-    /// Show the processes inside a namespace
+    /// List the processes inside a namespace
     Ps {
         /// The namespace
         name: Name,
     },
-    /// Say which namespace this process (or PID) is in
+    /// Print the namespace that a process is in
     Which {
-        /// A process; the calling one when it is not named
+        /// The number of the process. When it is not given, the calling process
         pid: Option<i32>,
     },
-    /// Change or test where a namespace's DNS queries go, while it is up
+    /// Change or test where the DNS queries of a namespace go, while it is up
     Dns {
         /// The namespace
         name: Name,
-        /// What to do
+        /// The command to run
         #[command(subcommand)]
         command: DnsCommand,
     },
-    /// Follow one packet of a namespace through this host, and name what stops it or leads it elsewhere
+    /// Follow one packet of a namespace through this host, and name the rule that stops it or leads it elsewhere
     Trace {
         /// The namespace
         name: Name,
-        /// Where to: ADDR:PORT by TCP, ADDR:PORT/udp, or ADDR alone by ICMP. It is not reached: the packet ends at the
-        /// gateway. Without it, TCP to ports 80 and 443, DNS and ICMP are tried
+        /// The destination of the packet: ADDR:PORT for TCP, ADDR:PORT/udp for UDP, or ADDR alone for ICMP. The packet
+        /// ends at the gateway and never reaches its destination. Without a destination, TCP to ports 80 and 443, DNS
+        /// and ICMP are tried
         #[arg(value_name = "ADDR[:PORT][/udp]", value_parser = goal)]
         goal: Option<Goal>,
     },
-    /// Let a systemd unit run inside a namespace
+    /// Make a systemd unit run inside a namespace, or undo that
     Systemd {
-        /// What to do
+        /// The command to run
         #[command(subcommand)]
         command: SystemdCommand,
     },
-    /// Print the nft skeleton that `up` loads
+    /// Print the text of the nft table that `up` loads
     Skeleton,
-    /// Print completions for a shell
+    /// Print the script that completes nsnat's commands in a shell
     Completions {
-        /// The shell
+        /// The shell that the script is for
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
@@ -160,18 +165,18 @@ pub enum Command {
     Man,
 }
 
-/// `nsnat systemd`.
+/// The commands of `nsnat systemd`.
 #[derive(Debug, Subcommand)]
 pub enum SystemdCommand {
-    /// From its next start on, UNIT runs inside NAME
+    /// Make UNIT run inside NAME, from its next start on
     Bind {
         /// The namespace
         name: Name,
-        /// A service, socket, mount or swap unit
+        /// The unit: a service, socket, mount or swap unit
         #[arg(value_parser = unit)]
         unit: String,
     },
-    /// From its next start on, UNIT runs as it did before
+    /// Make UNIT run outside of the namespace again, from its next start on
     Unbind {
         /// The unit
         #[arg(value_parser = unit)]
@@ -179,102 +184,103 @@ pub enum SystemdCommand {
     },
 }
 
-/// `nsnat dns`.
+/// The commands of `nsnat dns`.
 #[derive(Debug, Subcommand)]
 pub enum DnsCommand {
-    /// Send every query to these servers, or queries to OLD to NEW
+    /// Send every query to the servers that are named here, or only the queries to OLD to NEW
     Set {
-        /// Servers, in the order in which they are asked
+        /// The servers, up to three, in the order in which they are tried
         #[arg(value_name = "ADDR", value_parser = dnsaddr::parse, num_args = 0..=3)]
         servers: Vec<SocketAddr>,
-        /// DNS queries to OLD go to NEW
+        /// Send the DNS queries that are meant for OLD to NEW
         #[arg(long, value_name = "OLD=NEW", value_parser = rewrite)]
         rewrite: Vec<(SocketAddr, SocketAddr)>,
     },
-    /// Rewrite nothing
+    /// Stop rewriting DNS queries
     Clear,
-    /// Send real queries over every path, and say who answers
+    /// Send a real query over every path, and print which server answers
     Test {
-        /// The name that is asked for
+        /// The host name to ask for
         #[arg(default_value = "example.com")]
         host: String,
     },
 }
 
-/// `nsnat add`.
+/// The arguments of `nsnat add`.
 #[derive(Debug, Args)]
 pub struct Add {
-    /// Name of the namespace
+    /// The name of the namespace
     pub name: Name,
-    /// The way out
+    /// The way out of the namespace
     #[command(flatten)]
     pub way: WayOut,
-    /// Address block of the namespace; out of the pool when it is not given
+    /// The address block of the namespace. When it is not given, a block of the pool
     #[arg(long, value_name = "NET")]
     pub subnet: Option<IpNetwork>,
-    /// Gone at reboot: declared below /run
+    /// Declare the namespace below /run, so that it is gone after a reboot
     #[arg(long)]
     pub temporary: bool,
 }
 
-/// A way out, given on the command line.
+/// A way out that is given on the command line.
 #[derive(Clone, Debug, Default, Args)]
 pub struct WayOut {
-    /// Next hop; once for each address family
+    /// The address of the router to send to (next hop). Give this once for each address family
     #[arg(long, value_name = "ADDR")]
     pub gateway: Vec<IpAddr>,
-    /// Device; found by the gateway's subnet when it is not given
+    /// The device to leave by. When it is not given, the device on which the gateway is found
     #[arg(long, value_name = "IF")]
     pub dev: Option<String>,
-    /// Server that gets every DNS query
+    /// Send every DNS query to this server. Give this up to three times, in the order in which they are tried
     #[arg(long, value_name = "ADDR", value_parser = dnsaddr::parse)]
     pub dns: Vec<SocketAddr>,
-    /// DNS queries to OLD go to NEW
+    /// Send the DNS queries that are meant for OLD to NEW
     #[arg(long, value_name = "OLD=NEW", value_parser = rewrite)]
     pub rewrite: Vec<(SocketAddr, SocketAddr)>,
 }
 
 impl WayOut {
-    /// Whether any of it is given.
+    /// Whether any of these options is given.
     pub fn is_given(&self) -> bool {
         !(self.gateway.is_empty() && self.dev.is_none() && self.dns.is_empty() && self.rewrite.is_empty())
     }
 }
 
-/// `nsnat exec`.
+/// The arguments of `nsnat exec`.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Exec {
-    /// The way out of a throw-away namespace
+    /// The way out of a throw-away namespace.
     #[command(flatten)]
     pub way: WayOut,
-    /// Become this user
+    /// Run the command as this user
     #[arg(short, long, value_name = "USER", conflicts_with = "me")]
     pub user: Option<String>,
-    /// Become the user who called sudo
+    /// Run the command as the user who called sudo, doas or pkexec
     #[arg(long)]
     pub me: bool,
-    /// With a process-number space of its own: everything inside ends with the command
+    /// Give the command a PID namespace of its own, so that every process in it ends when the command ends
     #[arg(long)]
     pub pid: bool,
-    /// At the end, say on standard error how many bytes went down and up, how fast, and how long it took
+    /// When the command has ended, print on standard error how many bytes went down and up, how fast, and how long
+    /// the command ran
     #[arg(long)]
     pub report: bool,
-    /// Without the proxies that http_proxy and the like name
+    /// Remove http_proxy and the other proxy variables from the environment of the command
     #[arg(long)]
     pub no_proxy: bool,
-    /// SRC appears as DST for the command only; once for each
+    /// Mount SRC over DST, for this command only. Give this once for each mount
     #[arg(long, value_name = "SRC:DST[:ro]")]
     pub mount: Vec<OsString>,
-    /// An empty directory in memory for the command only; once for each
+    /// Mount an empty directory in memory over DIR, for this command only. Give this once for each directory
     #[arg(long, value_name = "DIR")]
     pub tmpfs: Vec<PathBuf>,
-    /// NAME (not with --gateway or --dev), then the command and its arguments
+    /// The namespace (not with --gateway or --dev), then the command and its arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
-/// A unit's whole name (systemd.unit(5)); one without a type is a service.
+/// The whole name of a unit (systemd.unit(5)). A name without a type is the name of a service.
 fn unit(text: &str) -> Result<String, String> {
     // The types that have NetworkNamespacePath= (systemd.exec(5)).
     const TYPES: [&str; 4] = [".service", ".socket", ".mount", ".swap"];
@@ -294,7 +300,7 @@ fn unit(text: &str) -> Result<String, String> {
     }
 }
 
-/// `ADDR[:PORT][/udp]`.
+/// Reads a destination of `nsnat trace`: `ADDR[:PORT][/udp]`.
 fn goal(text: &str) -> Result<Goal, String> {
     let (place, udp) = text.strip_suffix("/udp").map_or((text, false), |place| (place, true));
     let bare = place.trim_start_matches('[').trim_end_matches(']');
@@ -308,7 +314,7 @@ fn goal(text: &str) -> Result<Goal, String> {
     Ok(Goal { address: at.ip(), protocol })
 }
 
-/// `OLD=NEW`.
+/// Reads a rewrite: `OLD=NEW`.
 fn rewrite(text: &str) -> Result<(SocketAddr, SocketAddr), String> {
     let (old, new) = text.split_once('=').ok_or("OLD=NEW is needed")?;
     Ok((dnsaddr::parse(old)?, dnsaddr::parse(new)?))
