@@ -62,6 +62,12 @@ fn router() {
     run("router");
 }
 
+/// On Debian's own kernel, which removes no flows by a filter.
+#[test]
+fn forget() {
+    run_by("vm", "forget");
+}
+
 /// A road warrior with a virtual address, and a tunnel for all that has the host's own.
 #[test]
 fn strongswan() {
