@@ -1,6 +1,7 @@
 //! The model's objects → rtnetlink messages.
 
 use crate::model::{Address, Family, Route, RouteKind, Rule, RuleAction, numbers};
+use crate::plan::Place;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{
@@ -45,12 +46,19 @@ pub(super) fn veth(link: &str, mtu: u32, netns: RawFd) -> LinkMessage {
 }
 
 /// An address; IPv6 without duplicate address detection.
-pub(super) fn address(address: &Address, index: u32) -> AddressMessage {
+///
+/// The host's address of a veth pair is of scope link. A device of the host's that has no address at this moment, because
+/// its lease is renewed or it is set up anew, borrows one of another device for what it sends, its ARP questions too; but
+/// never one of scope link (inet_select_addr in net/ipv4/devinet.c). IPv6 has the scope in the address itself.
+pub(super) fn address(place: &Place, address: &Address, index: u32) -> AddressMessage {
     let mut out = AddressMessage::default();
     out.header.family = family(Family::of_net(address.net));
     out.header.prefix_len = address.net.prefix();
     out.header.index = index;
-    out.header.scope = AddressScope::Universe;
+    out.header.scope = match place {
+        Place::Host => AddressScope::Link,
+        Place::Inside(_) => AddressScope::Universe,
+    };
     out.attributes =
         vec![AddressAttribute::Local(address.net.ip()), AddressAttribute::Address(address.net.ip())];
     if address.net.is_ipv6() {

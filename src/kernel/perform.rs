@@ -133,11 +133,11 @@ impl Kernel {
             }
             Action::RemoveLink { link } => (Message::DelLink(named(link)), 0),
             Action::SetLink { dev, change, .. } => (Message::NewLink(changed(dev, change)), 0),
-            Action::AddAddress { address, .. } => {
-                (Message::NewAddress(encode::address(address, index(&address.dev)?)), CREATE)
+            Action::AddAddress { place, address } => {
+                (Message::NewAddress(encode::address(place, address, index(&address.dev)?)), CREATE)
             }
-            Action::RemoveAddress { address, .. } => {
-                (Message::DelAddress(encode::address(address, index(&address.dev)?)), 0)
+            Action::RemoveAddress { place, address } => {
+                (Message::DelAddress(encode::address(place, address, index(&address.dev)?)), 0)
             }
             Action::AddRoute { route, replace, .. } => {
                 let dev = route.dev.as_deref().map(index).transpose()?;

@@ -45,8 +45,12 @@ fn line(action: &Action) -> String {
         Action::Sysctl { place, key, value } => sysctl(place, key, value),
         Action::Tune { name, values } => tune(name, values),
         Action::AddAddress { place, address } => {
-            let nodad = if address.net.is_ipv6() { " nodad" } else { "" };
-            format!("{} addr add {} dev {}{nodad}", ip(place, None), address.net, quote(&address.dev))
+            let how = match (address.net.is_ipv6(), place) {
+                (true, _) => " nodad",
+                (false, Place::Host) => " scope link",
+                (false, Place::Inside(_)) => "",
+            };
+            format!("{} addr add {} dev {}{how}", ip(place, None), address.net, quote(&address.dev))
         }
         Action::RemoveAddress { place, address } => {
             format!("{} addr del {} dev {}", ip(place, None), address.net, quote(&address.dev))

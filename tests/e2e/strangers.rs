@@ -85,3 +85,17 @@ fn flows_of_others_stay() {
     lab.says(&others, &before);
     lab.says(&ours, "0\n0");
 }
+
+/// What a host sends while no device of its own has an address does not carry nsnat's.
+#[test]
+fn a_host_without_an_address_borrows_none_of_ours() {
+    let lab = Lab::new();
+    lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"\ndns = \"$LAB_NEW\"");
+    lab.ok("nsnat up");
+    lab.ok("ip address flush dev eth1; ip address flush dev eth0; ip route replace default via $LAB_FAST dev eth0 onlink");
+    // Linux takes an address of a device that has one. A foreign device shows that it does.
+    let source = "ip route get $LAB_SERVICE | grep -o 'dev eth0.*' | xargs";
+    assert_eq!(lab.ok(source), "dev eth0 uid 0");
+    lab.ok("ip link add other type veth peer name peer; ip address add 198.18.0.1/32 dev other; ip link set other up");
+    assert_eq!(lab.ok(source), "dev eth0 src 198.18.0.1 uid 0");
+}
