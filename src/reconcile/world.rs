@@ -1,0 +1,44 @@
+//! The rest of the world, as the circle knows it: what is changed, and what remembers.
+
+use crate::error::{Error, Result};
+use crate::model::{Depth, Journal, Name, Observed, Target};
+use crate::plan::Action;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is observed and changed: the kernel, or a model of one.
+pub trait Host {
+    /// What is, given what is remembered: the namespaces of `journal` and those that `names` asks for.
+    fn observe(&mut self, journal: &Journal, names: &[&Name], depth: Depth) -> Result<Observed>;
+
+    /// Performs actions in order. `step` is told of each, and says whether to go on.
+    fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool);
+
+    /// Settings that namespaces did not take since this was asked last, by path below `/proc/sys`.
+    fn take_refused(&mut self) -> BTreeMap<String, String>;
+
+    /// Makes ready to go on after a failure: what a failed request leaves behind is not to be taken for an answer.
+    fn reopen(&mut self) -> Result<()>;
+}
+
+/// What happens while actions are performed.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// These come next: one, or several that are performed together.
+    Before(&'a [Action]),
+    /// They are done.
+    Done(&'a [Action]),
+    /// They failed.
+    Failed(&'a [Action], Error),
+}
+
+/// What is remembered across runs, also those that are killed.
+pub trait Store {
+    /// The journal; an empty one where nothing is up.
+    fn read(&mut self) -> Result<Journal>;
+
+    /// Writes down what may be there from now on, before anything is changed. Namespaces that go (`gone`) count as down.
+    fn record_intent(&mut self, intent: &Journal, gone: &BTreeSet<&Name>) -> Result<()>;
+
+    /// Writes down what is there now, and at last what `exec` reads of each namespace.
+    fn commit(&mut self, journal: &Journal, targets: &BTreeMap<&Name, Target>) -> Result<()>;
+}
