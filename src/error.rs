@@ -5,7 +5,6 @@
 //! command-line contract.
 
 use std::fmt;
-use std::io::Write;
 
 /// Result with our one error type.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -109,11 +108,6 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-/// Tells something on standard error. That it cannot be told is no reason to end otherwise than one would.
-pub fn tell(text: impl fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
 
 /// Says what was tried when an operating-system call fails.
 pub trait Context<T> {

@@ -14,17 +14,31 @@
 //!
 //! # The rooms
 //!
-//! | room | what is in it | may use |
-//! |---|---|---|
-//! | [`model`] | plain data: names, numbers and why these, kernel objects, journal | |
-//! | [`config`] | files → a checked configuration, or every problem at once with its place | `model` |
-//! | [`plan`] | pure: configuration and observation → journal → actions | `config`, `model` |
-//! | [`reconcile`] | the circle: observe, plan, record the intent, perform, verify, commit, roll back | `plan`, `model` |
-//! | [`kernel`] | effects on the host: observe, perform, files | `model`, the actions of `plan`, the traits of `reconcile` |
-//! | [`enter`] | becoming a process inside | `model`, `kernel` for files and handles |
-//! | [`report`] | text and JSON, view only | `plan`, `model` |
-//! | [`commands`] | one file a verb, glue only | all of them |
-//! | [`cli`], [`error`], [`skeleton`] | the command line's types; errors with what, why, hint; the nft text and its digest | |
+//! | room | what is in it | may use, besides itself and [`error`] | effects |
+//! |---|---|---|---|
+//! | [`model`] | plain data: names, numbers and why these, kernel objects and which are ours, journal | | |
+//! | [`skeleton`] | the nft text and its digest | `model` | |
+//! | [`config`] | files → a checked configuration, or every problem at once with its place | `model` | |
+//! | [`plan`] | pure: configuration and observation → journal → actions | `config`, `model`, `skeleton` | |
+//! | [`reconcile`] | the circle: observe, plan, record the intent, perform, verify, commit, roll back | `plan`, `model` | |
+//! | [`kernel`] | observing and performing: the host as the circle sees it | `model`, `skeleton`, `plan::action`, `plan::gates`, `plan::line`, `reconcile::world` | on the host |
+//! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::interrupt`, `kernel::netns`, `kernel::processes` | on its own process |
+//! | [`report`] | text and JSON, view only | `plan`, `model` | |
+//! | [`commands`] | one file a verb, glue only | `cli`, `config`, `enter`, `kernel`, `model`, `plan`, `reconcile`, `report`, `skeleton`, `ui` | |
+//! | [`cli`] | the types of the command line | `model` | |
+//! | [`ui`] | all that is printed | `cli` | on standard output and error |
+//! | [`error`] | errors with what, why, hint | | |
+//! | `main` | `nsnat` | `cli`, `commands`, `enter::run`, `ui` | |
+//! | `bin` | `nsnat-exec`, which is set-user-id | `enter::member`, `ui` | |
+//!
+//! A file uses another one when its text names something that the other one defines. Besides the table this holds: no file
+//! uses itself by way of others, and a room's `mod.rs` defines nothing that the room itself uses. It says what the room is
+//! for and what of it others get; what several files need has a file and a name of its own.
+//!
+//! `tests/walls` reads this table and holds all of it. Clippy holds the effects (`.clippy.toml`): a file that has them
+//! says so at its door.
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod cli;
 pub mod commands;
@@ -37,3 +51,4 @@ pub mod plan;
 pub mod reconcile;
 pub mod report;
 pub mod skeleton;
+pub mod ui;

@@ -1,9 +1,12 @@
 //! The `nsnat` binary.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use nsnat::cli::Cli;
-use nsnat::error::{Error, Result, tell};
+use nsnat::error::{Error, Result};
+use nsnat::ui::tell;
 use std::ffi::OsString;
 use std::process::ExitCode;
 

@@ -1,30 +1,31 @@
 //! The configuration, for commands: opened, and its problems with those that only the host shows.
 
-use super::Context;
+use super::refusals::unknown;
 use crate::config::{self, Config, NewNamespace, Source, Trust};
 use crate::enter;
 use crate::error::Result;
 use crate::model::{Account, Journal, Name, Observed};
 use crate::plan::{Selection, resolve};
+use crate::ui::Ui;
 use std::collections::BTreeMap;
 
 /// Reads and checks the configuration.
-pub(super) fn open(context: &Context<'_>) -> Result<Config> {
-    config::open(context.global.config.as_deref(), &trust(context), context.colour)
+pub(super) fn open(ui: &Ui<'_>) -> Result<Config> {
+    config::open(ui.global.config.as_deref(), &trust(ui), ui.colour)
 }
 
 /// Whose files are obeyed. Who called sudo and names a file by `--config` has said what root shall do; that others
 /// wrote it is another matter.
-fn trust(context: &Context<'_>) -> Trust {
+fn trust(ui: &Ui<'_>) -> Trust {
     if !nix::unistd::geteuid().is_root() {
         return Trust::everybody();
     }
-    Trust::root_and(context.global.config.as_ref().and_then(|_| enter::caller_number()))
+    Trust::root_and(ui.global.config.as_ref().and_then(|_| enter::caller_number()))
 }
 
 /// The configuration with one more namespace, which the command line describes; checked like a file.
-pub(super) fn with(context: &Context<'_>, name: &Name, namespace: &NewNamespace) -> Result<Config> {
-    let (mut sources, mut problems) = config::locate(context.global.config.as_deref()).read(&trust(context));
+pub(super) fn with(ui: &Ui<'_>, name: &Name, namespace: &NewNamespace) -> Result<Config> {
+    let (mut sources, mut problems) = config::locate(ui.global.config.as_deref()).read(&trust(ui));
     let text = config::declare(None, name, namespace)?;
     sources.push(Source { path: "command line".into(), text });
     let (config, more) = config::check(sources);
@@ -32,26 +33,21 @@ pub(super) fn with(context: &Context<'_>, name: &Name, namespace: &NewNamespace)
     if problems.is_empty() {
         return Ok(config);
     }
-    Err(config::report(&problems, &config.sources, context.colour))
+    Err(config::report(&problems, &config.sources, ui.colour))
 }
 
 /// The journal in which the named namespaces (all, when none is named) are up.
-pub(super) fn goal(
-    context: &Context<'_>,
-    config: &Config,
-    names: &[Name],
-    observed: &Observed,
-) -> Result<Journal> {
+pub(super) fn goal(ui: &Ui<'_>, config: &Config, names: &[Name], observed: &Observed) -> Result<Journal> {
     if let Some(name) = names.iter().find(|name| !config.namespaces.contains_key(*name)) {
-        return Err(super::unknown(name, config.namespaces.keys()));
+        return Err(unknown(name, config.namespaces.keys()));
     }
     let selection = if names.is_empty() { Selection::All } else { Selection::These(names) };
-    select(context, config, selection, observed)
+    select(ui, config, selection, observed)
 }
 
 /// The journal in which what is up already is as it is declared, as far as it is named (all, when none is).
 pub(super) fn goal_of_repair(
-    context: &Context<'_>,
+    ui: &Ui<'_>,
     config: &Config,
     names: &[Name],
     observed: &Observed,
@@ -59,18 +55,13 @@ pub(super) fn goal_of_repair(
     let is_meant = |name: &&Name| names.is_empty() || names.contains(name);
     let declared = |name: &&Name| config.namespaces.contains_key(*name);
     let up: Vec<Name> = observed.journal.members.keys().filter(is_meant).filter(declared).cloned().collect();
-    select(context, config, Selection::These(&up), observed)
+    select(ui, config, Selection::These(&up), observed)
 }
 
-fn select(
-    context: &Context<'_>,
-    config: &Config,
-    selection: Selection<'_>,
-    observed: &Observed,
-) -> Result<Journal> {
+fn select(ui: &Ui<'_>, config: &Config, selection: Selection<'_>, observed: &Observed) -> Result<Journal> {
     let observed = &Observed { accounts: accounts(config)?, ..observed.clone() };
     resolve(config, selection, observed)
-        .map_err(|problems| config::report(&problems, &config.sources, context.colour))
+        .map_err(|problems| config::report(&problems, &config.sources, ui.colour))
 }
 
 /// What `up` has against a namespace as it is declared.

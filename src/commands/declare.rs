@@ -1,17 +1,19 @@
 //! `nsnat add` and `nsnat remove`: declarations, and what follows from them.
 
-use super::{Context, config, down, systemd, up};
+use super::refusals::{need_root, unknown};
+use super::{config, down, systemd, up};
 use crate::cli::{Add, WayOut};
 use crate::config::{NewNamespace, declare, forget, locate};
 use crate::error::{Error, Result};
 use crate::kernel::{declarations, files};
 use crate::model::Name;
+use crate::ui::Ui;
 use std::path::{Path, PathBuf};
 
-pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
-    super::need_root("add")?;
+pub(super) fn add(ui: &Ui<'_>, add: &Add) -> Result<()> {
+    need_root("add")?;
     let alone = files::lock_declarations()?;
-    let config = config::open(context)?;
+    let config = config::open(ui)?;
     if let Some(path) = config.declared_in(&add.name) {
         let name = &add.name;
         return Err(Error::usage(
@@ -24,7 +26,7 @@ pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
         return Err(Error::usage(format!("namespace {}", add.name), "no way out is given")
             .hint("--gateway ADDR, or --dev IF for that device's own gateway"));
     }
-    let path = file(context, &add.name, add.temporary)?;
+    let path = file(ui, &add.name, add.temporary)?;
     declarations::sweep(&alone)?;
     let before = existing(&path)?;
     let text = declare(before.as_deref(), &add.name, &new(add))?;
@@ -33,7 +35,7 @@ pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
         Some(_) => files::edit(&path, &text),
         None => declarations::create(&path, &text),
     };
-    let result = written.and_then(|()| up::add(context, &add.name));
+    let result = written.and_then(|()| up::add(ui, &add.name));
     if result.is_err() {
         // The first error is the one that tells; on a full disk not even the old text can be written again.
         let _ = undo(&path, before.as_deref(), &made);
@@ -41,12 +43,12 @@ pub(super) fn add(context: &Context<'_>, add: &Add) -> Result<()> {
     result
 }
 
-pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<()> {
-    super::need_root("remove")?;
+pub(super) fn remove(ui: &Ui<'_>, name: &Name, kill: bool) -> Result<()> {
+    need_root("remove")?;
     let alone = files::lock_declarations()?;
-    let config = config::open(context)?;
+    let config = config::open(ui)?;
     let Some(path) = config.declared_in(name) else {
-        return Err(super::unknown(name, config.namespaces.keys()));
+        return Err(unknown(name, config.namespaces.keys()));
     };
     declarations::sweep(&alone)?;
     let text = existing(path)?.unwrap_or_default();
@@ -58,31 +60,31 @@ pub(super) fn remove(context: &Context<'_>, name: &Name, kill: bool) -> Result<(
         .hint("edit the file, then: nsnat down"));
     };
     if files::read_journal()?.members.contains_key(name) {
-        down::run(context, std::slice::from_ref(name), kill)?;
+        down::run(ui, std::slice::from_ref(name), kill)?;
     } else {
-        context.say(format_args!("{name}: was not up"));
+        ui.say(format_args!("{name}: was not up"));
     }
     let still = |error: Error| match existing(path) {
         Ok(None) => error,
         _ => error.hint(format!("{name} is down, and still declared")),
     };
-    forget_in(context, path, &rest).map_err(still)?;
-    systemd::tell_bound(context, name);
+    forget_in(ui, path, &rest).map_err(still)?;
+    systemd::tell_bound(ui, name);
     Ok(())
 }
 
 /// Leaves the rest of a file; without any, the file goes, unless somebody named it by `--config`.
-fn forget_in(context: &Context<'_>, path: &Path, rest: &str) -> Result<()> {
-    if rest.is_empty() && context.global.config.as_deref() != Some(path) {
-        declarations::remove(path, &own_dirs(context, path))?;
-        clear_run(context, path)
+fn forget_in(ui: &Ui<'_>, path: &Path, rest: &str) -> Result<()> {
+    if rest.is_empty() && ui.global.config.as_deref() != Some(path) {
+        declarations::remove(path, &own_dirs(ui, path))?;
+        clear_run(ui, path)
     } else {
         files::edit(path, rest)
     }
 }
 
-fn file(context: &Context<'_>, name: &Name, temporary: bool) -> Result<PathBuf> {
-    locate(context.global.config.as_deref()).file_of(name, temporary).ok_or_else(|| {
+fn file(ui: &Ui<'_>, name: &Name, temporary: bool) -> Result<PathBuf> {
+    locate(ui.global.config.as_deref()).file_of(name, temporary).ok_or_else(|| {
         Error::usage("--temporary", "needs the default configuration")
             .hint("leave out --config, or --temporary")
     })
@@ -117,16 +119,16 @@ fn undo(path: &Path, before: Option<&str>, made: &[PathBuf]) -> Result<()> {
 
 /// The directory of declarations and the one above it go with the last of them: `add` made them. One that holds
 /// anything else stays, as does a directory that somebody named by `--config`, and the one of all that is up.
-fn own_dirs(context: &Context<'_>, path: &Path) -> Vec<PathBuf> {
-    let above = context.global.config.is_none() && !path.starts_with(files::RUN);
+fn own_dirs(ui: &Ui<'_>, path: &Path) -> Vec<PathBuf> {
+    let above = ui.global.config.is_none() && !path.starts_with(files::RUN);
     path.ancestors().skip(1).take(if above { 2 } else { 1 }).map(Path::to_owned).collect()
 }
 
 /// After a temporary declaration: its directory is in the one of all that is up, which goes with the last of that.
-fn clear_run(context: &Context<'_>, path: &Path) -> Result<()> {
+fn clear_run(ui: &Ui<'_>, path: &Path) -> Result<()> {
     if !path.starts_with(files::RUN) {
         return Ok(());
     }
-    let lock = files::lock(|| context.note("waiting for another nsnat to finish"))?;
+    let lock = files::lock(|| ui.note("waiting for another nsnat to finish"))?;
     if files::read_journal()?.members.is_empty() { files::clear(&lock) } else { Ok(()) }
 }

@@ -1,32 +1,27 @@
 //! `nsnat dns`: where a namespace's queries go, changed while it is up.
 
-use super::{Context, config, session::Session};
+use super::{config, session::Session};
 use crate::cli::DnsCommand;
 use crate::config::{Dns, NewNamespace};
 use crate::error::{Error, Result};
 use crate::model::{Journal, Name, Observed};
 use crate::plan;
 use crate::reconcile::Policy;
+use crate::ui::Ui;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-pub(super) fn run(context: &Context<'_>, name: &Name, command: &DnsCommand) -> Result<ExitCode> {
+pub(super) fn run(ui: &Ui<'_>, name: &Name, command: &DnsCommand) -> Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match command {
-        DnsCommand::Set { servers, rewrite } => {
-            change(context, name, &wanted(context, servers, rewrite)?).map(done)
-        }
-        DnsCommand::Clear => change(context, name, &Dns::Auto).map(done),
-        DnsCommand::Test { host } => super::dns_test::run(context, name, host),
+        DnsCommand::Set { servers, rewrite } => change(ui, name, &wanted(ui, servers, rewrite)?).map(done),
+        DnsCommand::Clear => change(ui, name, &Dns::Auto).map(done),
+        DnsCommand::Test { host } => super::dns_test::run(ui, name, host),
     }
 }
 
 /// What is asked for, checked like a declaration.
-fn wanted(
-    context: &Context<'_>,
-    servers: &[SocketAddr],
-    rewrites: &[(SocketAddr, SocketAddr)],
-) -> Result<Dns> {
+fn wanted(ui: &Ui<'_>, servers: &[SocketAddr], rewrites: &[(SocketAddr, SocketAddr)]) -> Result<Dns> {
     if servers.is_empty() && rewrites.is_empty() {
         return Err(Error::usage("dns set", "neither a server nor a rewrite is given")
             .hint("nsnat dns NAME set ADDR, nsnat dns NAME set --rewrite OLD=NEW, or nsnat dns NAME clear"));
@@ -35,15 +30,15 @@ fn wanted(
     let (dns, rewrites) = (servers.to_vec(), rewrites.to_vec());
     // Where it leaves is the namespace's own business; a device makes the declaration whole.
     let stand_in = NewNamespace { dev: Some("any".into()), dns, rewrites, ..NewNamespace::default() };
-    let config = config::with(context, &name, &stand_in)?;
+    let config = config::with(ui, &name, &stand_in)?;
     Ok(config.namespaces.get(&name).map(|namespace| namespace.dns.clone()).unwrap_or_default())
 }
 
 /// The declaration stays as it is: `up` goes back to it.
-fn change(context: &Context<'_>, name: &Name, dns: &Dns) -> Result<()> {
-    let mut session = Session::begin(context, "dns")?;
+fn change(ui: &Ui<'_>, name: &Name, dns: &Dns) -> Result<()> {
+    let mut session = Session::begin(ui, "dns")?;
     let outcome = session.reconcile(Policy::default(), &[name], |observed| goal(name, dns, observed))?;
-    context.say(if outcome.done.is_empty() {
+    ui.say(if outcome.done.is_empty() {
         "nothing to do".into()
     } else {
         format!("{name}: changed, until the next nsnat up")

@@ -1,12 +1,14 @@
 //! `nsnat dns NAME test`: who answers, over every path.
 
-use super::{Context, session};
+use super::refusals::need_root;
+use super::session;
 use crate::enter::{self, View};
 use crate::error::{Error, Result};
 use crate::kernel;
 use crate::model::{Depth, DnsMode, Name, Probe, Transport, dnsaddr};
 use crate::plan;
 use crate::report::dns::{self as report, Socket, Tests, Tried};
+use crate::ui::Ui;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -28,9 +30,9 @@ const HARD_CODED: [IpAddr; 2] = [
 /// DNS over TLS and over QUIC (RFC 7858, RFC 9250).
 const PRIVATE_PORT: u16 = 853;
 
-pub(super) fn run(context: &Context<'_>, name: &Name, host: &str) -> Result<ExitCode> {
-    super::need_root("dns test")?;
-    let observed = session::look(context, &[name], Depth::All)?;
+pub(super) fn run(ui: &Ui<'_>, name: &Name, host: &str) -> Result<ExitCode> {
+    need_root("dns test")?;
+    let observed = session::look(ui, &[name], Depth::All)?;
     let member = observed.journal.members.get(name).ok_or_else(|| {
         Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}"))
     })?;
@@ -48,7 +50,7 @@ pub(super) fn run(context: &Context<'_>, name: &Name, host: &str) -> Result<Exit
         tried: tried.collect(),
         sockets: sockets(&view, &member.dns),
     };
-    show(context, &tests)?;
+    show(ui, &tests)?;
     Ok(if tests.problems().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -79,10 +81,6 @@ fn sockets(view: &View, dns: &DnsMode) -> Vec<Socket> {
     view.sockets.iter().map(|(path, visible)| Socket { path, visible: *visible, wanted }).collect()
 }
 
-fn show(context: &Context<'_>, tests: &Tests) -> Result<()> {
-    if context.json() {
-        super::print_json(&report::json(tests))
-    } else {
-        super::print(report::text(tests).trim_end())
-    }
+fn show(ui: &Ui<'_>, tests: &Tests) -> Result<()> {
+    if ui.json() { ui.print_json(&report::json(tests)) } else { ui.print(report::text(tests).trim_end()) }
 }

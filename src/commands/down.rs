@@ -1,27 +1,27 @@
 //! `nsnat down`.
 
-use super::{Context, session::Session, up};
+use super::{session::Session, up};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Process, members, netns};
 use crate::model::{Journal, Name, Observed};
 use crate::plan;
 use crate::reconcile::Policy;
+use crate::ui::Ui;
 use std::time::{Duration, Instant};
 
 /// How long processes may take to end after SIGTERM, and then after SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-pub(super) fn run(context: &Context<'_>, names: &[Name], kill: bool) -> Result<()> {
-    let mut session = Session::begin(context, "down")?;
+pub(super) fn run(ui: &Ui<'_>, names: &[Name], kill: bool) -> Result<()> {
+    let mut session = Session::begin(ui, "down")?;
     let asked: Vec<&Name> = names.iter().collect();
-    let outcome =
-        session.reconcile(Policy::default(), &asked, |observed| goal(context, names, kill, observed))?;
-    up::report(context, &outcome);
+    let outcome = session.reconcile(Policy::default(), &asked, |observed| goal(ui, names, kill, observed))?;
+    up::report(ui, &outcome);
     Ok(())
 }
 
 /// The journal without these namespaces (all, when none is named), in which nobody is any more.
-fn goal(context: &Context<'_>, names: &[Name], kill: bool, observed: &Observed) -> Result<Journal> {
+fn goal(ui: &Ui<'_>, names: &[Name], kill: bool, observed: &Observed) -> Result<Journal> {
     if let Some(name) = names.iter().find(|name| !is_up(name, observed)) {
         return Err(not_up(name, observed));
     }
@@ -29,7 +29,7 @@ fn goal(context: &Context<'_>, names: &[Name], kill: bool, observed: &Observed) 
     let members =
         observed.namespaces.iter().filter(|(name, netns)| observed.is_ours(name, netns) && gone(name));
     for (name, _) in members {
-        empty(context, name, kill)?;
+        empty(ui, name, kill)?;
     }
     Ok(plan::without(observed, gone))
 }
@@ -48,7 +48,7 @@ fn not_up(name: &Name, observed: &Observed) -> Error {
 }
 
 /// Makes sure that nobody is in a namespace: a running job is never cut off, unless that is asked for.
-fn empty(context: &Context<'_>, name: &Name, kill: bool) -> Result<()> {
+fn empty(ui: &Ui<'_>, name: &Name, kill: bool) -> Result<()> {
     let Some(identity) = netns::identity(name)? else { return Ok(()) };
     let inside = members(identity);
     if inside.is_empty() {
@@ -58,7 +58,7 @@ fn empty(context: &Context<'_>, name: &Name, kill: bool) -> Result<()> {
         return Err(Error::new(format!("namespace {name}"), format!("in use by {}", listed(&inside)))
             .hint(format!("wait for it to end, or: nsnat down {name} --kill")));
     }
-    context.note(format!("{name}: ending {}", listed(&inside)));
+    ui.note(format!("{name}: ending {}", listed(&inside)));
     for signal in [kernel::Signal::SIGTERM, kernel::Signal::SIGKILL] {
         for process in members(identity) {
             kernel::end(process.pid, signal);

@@ -1,49 +1,48 @@
 //! `nsnat exec` where the fast path did not serve, and `nsnat shell`.
 
-use super::{Context, config, session::Session, throw_away, traffic, up};
+use super::refusals::unknown;
+use super::{config, session::Session, traffic, up};
 use crate::cli;
 use crate::enter::{self, Proxies, Request, Who};
-use crate::error::{Class, Error, Result, tell};
+use crate::error::{Class, Error, Result};
 use crate::kernel::interrupt;
 use crate::model::Name;
 use crate::reconcile::Policy;
 use crate::report;
+use crate::ui::{Ui, tell};
 use std::process::ExitCode;
 
-pub(super) fn run(context: &Context<'_>, exec: &cli::Exec) -> Result<ExitCode> {
-    if exec.way.is_given() {
-        return throw_away::run(context, exec);
-    }
-    let request = Request { quiet: context.global.quiet, ..enter::from_cli(exec)? };
-    enter(context, &request)
+pub(super) fn run(ui: &Ui<'_>, exec: &cli::Exec) -> Result<ExitCode> {
+    let request = Request { quiet: ui.global.quiet, ..enter::from_cli(exec)? };
+    enter(ui, &request)
 }
 
-pub(super) fn shell(context: &Context<'_>, name: &Name) -> Result<ExitCode> {
+pub(super) fn shell(ui: &Ui<'_>, name: &Name) -> Result<ExitCode> {
     let who = if nix::unistd::geteuid().is_root() && enter::has_caller() { Who::Me } else { Who::Same };
     let command = enter::shell_command(name);
     let request = Request {
         namespace: name.clone(),
         who,
         pid: false,
-        quiet: context.global.quiet,
+        quiet: ui.global.quiet,
         report: false,
         proxies: Proxies::Stay,
         mounts: Vec::new(),
         command,
     };
-    enter(context, &request)
+    enter(ui, &request)
 }
 
 /// Brings a declared namespace up where it is not, then becomes the command.
-fn enter(context: &Context<'_>, request: &Request) -> Result<ExitCode> {
+fn enter(ui: &Ui<'_>, request: &Request) -> Result<ExitCode> {
     if !enter::is_up(&request.namespace)? {
-        bring_up(context, &request.namespace).map_err(not_entered)?;
+        bring_up(ui, &request.namespace).map_err(not_entered)?;
     }
     if !request.report {
         return Err(enter::run(request));
     }
     let start = traffic::Start::now(&request.namespace, report::Scope::Namespace);
-    Err(enter::run_then(request, || start.tell(context.json())))
+    Err(enter::run_then(request, || start.tell(ui.json())))
 }
 
 /// It was not the command's turn. Where that is because somebody interrupted, nsnat ends as it was told to.
@@ -53,16 +52,16 @@ pub(super) fn not_entered(error: Error) -> Error {
     enter::end_by(signal)
 }
 
-fn bring_up(context: &Context<'_>, name: &Name) -> Result<()> {
+fn bring_up(ui: &Ui<'_>, name: &Name) -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         return Err(
             Error::new(format!("namespace {name}"), "it is not up").hint(format!("sudo nsnat up {name}"))
         );
     }
-    let config = config::open(context)?;
+    let config = config::open(ui)?;
     if !config.namespaces.contains_key(name) {
-        return Err(super::unknown(name, config.namespaces.keys()));
+        return Err(unknown(name, config.namespaces.keys()));
     }
-    let session = Session::begin(context, "up")?;
-    up::make(session, context, &config, std::slice::from_ref(name), false, Policy::default()).map(drop)
+    let session = Session::begin(ui, "up")?;
+    up::make(session, ui, &config, std::slice::from_ref(name), false, Policy::default()).map(drop)
 }

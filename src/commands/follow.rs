@@ -37,7 +37,7 @@ pub(super) fn follow(
     })?;
     let mut first = None;
     for goal in goals {
-        let trace = kernel::trace(name, &member.link, plan::desired::egress_mark(journal, egress), *goal)?;
+        let trace = kernel::trace(name, &member.link, journal.mark_of(egress), *goal)?;
         let walk = plan::walk(&trace, plan::Host { journal, egress, observed, known });
         let culprit = walk.fault.as_ref().and_then(|fault| fault.culprit.clone());
         let rule = culprit.and_then(|suspect| kernel::rule_text(&suspect.spot, suspect.rule?));

@@ -1,17 +1,18 @@
 //! `nsnat list`.
 
-use super::{Context, config};
+use super::config;
 use crate::error::Result;
+use crate::ui::Ui;
 use serde_json::json;
 
-pub(super) fn run(context: &Context<'_>) -> Result<()> {
-    let config = config::open(context)?;
-    if context.json() {
+pub(super) fn run(ui: &Ui<'_>) -> Result<()> {
+    let config = config::open(ui)?;
+    if ui.json() {
         let names: Vec<_> = config.namespaces.keys().collect();
-        return super::print_json(&json!({ "version": 1, "namespaces": names }));
+        return ui.print_json(&json!({ "version": 1, "namespaces": names }));
     }
     for name in config.namespaces.keys() {
-        super::print(name)?;
+        ui.print(name)?;
     }
     Ok(())
 }

@@ -1,15 +1,16 @@
 //! `nsnat ps` and `nsnat which`.
 
-use super::Context;
+use super::refusals::need_root;
 use crate::enter;
 use crate::error::{Error, Result};
 use crate::kernel::{self, Process, files, netns};
 use crate::model::Name;
+use crate::ui::Ui;
 use serde_json::json;
 use std::process::ExitCode;
 
-pub(super) fn ps(context: &Context<'_>, name: &Name) -> Result<()> {
-    super::need_root("ps")?;
+pub(super) fn ps(ui: &Ui<'_>, name: &Name) -> Result<()> {
+    need_root("ps")?;
     let Some(identity) =
         netns::identity(name)?.filter(|_| files::targets().iter().any(|t| t == name.as_str()))
     else {
@@ -18,35 +19,35 @@ pub(super) fn ps(context: &Context<'_>, name: &Name) -> Result<()> {
         );
     };
     let processes = kernel::members(identity);
-    if context.json() {
+    if ui.json() {
         let one = |p: &Process| json!({ "pid": p.pid, "uid": p.uid, "comm": p.comm, "command": p.command });
         let processes: Vec<_> = processes.iter().map(one).collect();
-        return super::print_json(&json!({ "version": 1, "namespace": name, "processes": processes }));
+        return ui.print_json(&json!({ "version": 1, "namespace": name, "processes": processes }));
     }
     if processes.is_empty() {
-        context.note(format!("nobody is in {name}"));
+        ui.note(format!("nobody is in {name}"));
         return Ok(());
     }
-    super::print(format_args!("{:>8}  {:<12}  COMMAND", "PID", "USER"))?;
+    ui.print(format_args!("{:>8}  {:<12}  COMMAND", "PID", "USER"))?;
     for process in processes {
         let user = enter::user_name(process.uid);
-        super::print(format_args!("{:>8}  {user:<12}  {}", process.pid, process.command))?;
+        ui.print(format_args!("{:>8}  {user:<12}  {}", process.pid, process.command))?;
     }
     Ok(())
 }
 
 /// Prints the name, or says that it is the host's; exit status 1 for the host's.
-pub(super) fn which(context: &Context<'_>, pid: Option<i32>) -> Result<ExitCode> {
+pub(super) fn which(ui: &Ui<'_>, pid: Option<i32>) -> Result<ExitCode> {
     let identity = kernel::netns_of(pid)?;
     let names = files::targets().into_iter().filter_map(|name| name.parse::<Name>().ok());
     let found =
         names.into_iter().find(|name| netns::identity(name).is_ok_and(|found| found == Some(identity)));
-    if context.json() {
-        super::print_json(&json!({ "version": 1, "namespace": found }))?;
+    if ui.json() {
+        ui.print_json(&json!({ "version": 1, "namespace": found }))?;
     } else if let Some(name) = &found {
-        super::print(name)?;
+        ui.print(name)?;
     } else {
-        context.note("in none of nsnat's namespaces");
+        ui.note("in none of nsnat's namespaces");
     }
     Ok(if found.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

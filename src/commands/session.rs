@@ -1,15 +1,16 @@
 //! The host, for commands: looked at by everybody, changed by one command at a time.
 
-use super::Context;
+use super::refusals::need_root;
 use crate::error::{Error, Result};
 use crate::kernel::{Files, Kernel, declarations, files, interrupt};
 use crate::model::{Depth, Journal, Name, Observed};
 use crate::plan::Action;
 use crate::reconcile::{Host, Outcome, Policy, Progress, Reconciler, prepare};
+use crate::ui::Ui;
 
 /// What is, without a lock and without a trace of the look. Where another nsnat changed something meanwhile, it is looked
 /// at again.
-pub(super) fn look(context: &Context<'_>, names: &[&Name], depth: Depth) -> Result<Observed> {
+pub(super) fn look(ui: &Ui<'_>, names: &[&Name], depth: Depth) -> Result<Observed> {
     const TRIES: usize = 5;
     let mut kernel = Kernel::open_to_look()?;
     for _ in 0..TRIES {
@@ -17,8 +18,7 @@ pub(super) fn look(context: &Context<'_>, names: &[&Name], depth: Depth) -> Resu
         let observed = kernel.observe(&journal, names, depth)?;
         if journal == files::read_journal()? {
             if files::is_locked() {
-                context
-                    .note("another nsnat changes something at this moment; what follows may be half of it");
+                ui.note("another nsnat changes something at this moment; what follows may be half of it");
             }
             return prepare(observed);
         }
@@ -28,7 +28,7 @@ pub(super) fn look(context: &Context<'_>, names: &[&Name], depth: Depth) -> Resu
 
 /// Access to the host, alone.
 pub(super) struct Session<'a> {
-    context: &'a Context<'a>,
+    ui: &'a Ui<'a>,
     files: Files,
     kernel: Kernel,
     /// Later than the lock: who is stopped holds nobody up.
@@ -37,15 +37,15 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Takes the lock; waits for another nsnat to finish.
-    pub(super) fn begin(context: &'a Context<'a>, what: &str) -> Result<Self> {
-        super::need_root(what)?;
+    pub(super) fn begin(ui: &'a Ui<'a>, what: &str) -> Result<Self> {
+        need_root(what)?;
         interrupt::catch();
         let kernel = Kernel::open()?;
-        let lock = files::lock(|| context.note("waiting for another nsnat to finish"))?;
+        let lock = files::lock(|| ui.note("waiting for another nsnat to finish"))?;
         let no_stop = interrupt::hold_stop();
         let files = Files::open(lock)?;
         declarations::sweep_unless_busy()?;
-        Ok(Self { context, files, kernel, _no_stop: no_stop })
+        Ok(Self { ui, files, kernel, _no_stop: no_stop })
     }
 
     /// Makes true what `goal` makes of what is; see [`Reconciler::run`].
@@ -55,7 +55,7 @@ impl<'a> Session<'a> {
         names: &[&Name],
         goal: impl FnOnce(&Observed) -> Result<Journal>,
     ) -> Result<Outcome> {
-        let progress = &mut Told(self.context);
+        let progress = &mut Told(self.ui);
         let mut reconciler = Reconciler { host: &mut self.kernel, store: &mut self.files, policy, progress };
         Ok(reconciler.run(names, goal)?)
     }
@@ -70,7 +70,7 @@ impl Drop for Session<'_> {
 }
 
 /// Progress as the command line tells it.
-struct Told<'a>(&'a Context<'a>);
+struct Told<'a>(&'a Ui<'a>);
 
 impl Progress for Told<'_> {
     fn before(&mut self, action: &Action) {

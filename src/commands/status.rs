@@ -2,47 +2,49 @@
 
 use super::follow::{follow, goals};
 use super::neighbours::Silent;
-use super::{Context, config, session};
+use super::refusals::{need_root, unknown};
+use super::{config, session};
 use crate::config::Config;
 use crate::error::Result;
 use crate::kernel::{crowds, netns};
 use crate::model::{Depth, DnsMode, Egress, Journal, Link, Member, Name, Netns, Observed, Way};
 use crate::plan::{self, Owners};
 use crate::report::{self, State, Status};
+use crate::ui::Ui;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn run(context: &Context<'_>, name: Option<&Name>, check: bool) -> Result<()> {
+pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<()> {
     if check {
-        super::need_root("status --check")?;
+        need_root("status --check")?;
     }
-    let config = config::open(context)?;
+    let config = config::open(ui)?;
     let root = nix::unistd::geteuid().is_root();
     let depth = if root { Depth::All } else { Depth::Outside };
-    let observed = session::look(context, &config.namespaces.keys().collect::<Vec<_>>(), depth)?;
+    let observed = session::look(ui, &config.namespaces.keys().collect::<Vec<_>>(), depth)?;
     let up = observed.journal.members.keys().chain(observed.orphans());
     let known: BTreeSet<&Name> = config.namespaces.keys().chain(up).collect();
     if let Some(name) = name.filter(|name| !known.contains(name)) {
-        return Err(super::unknown(name, known.into_iter()));
+        return Err(unknown(name, known.into_iter()));
     }
     let wanted: Vec<_> = known.into_iter().filter(|known| name.is_none_or(|name| name == *known)).collect();
     let view = if root {
-        View::new(context, &config, &observed, &wanted)?
+        View::new(ui, &config, &observed, &wanted)?
     } else {
-        context.note("as root, status also looks into the namespaces, at nftables and at the gateways");
+        ui.note("as root, status also looks into the namespaces, at nftables and at the gateways");
         View::from_outside(&config, &observed, plan::refreshed(&observed))
     };
     let mut all: Vec<Status> = wanted.into_iter().map(|name| view.status(name)).collect();
     if check {
         all.iter_mut().try_for_each(|status| view.check(status))?;
     }
-    if context.json() {
-        return super::print_json(&report::json(&all));
+    if ui.json() {
+        return ui.print_json(&report::json(&all));
     }
     if all.is_empty() {
-        context.note("no namespace is declared; nsnat add NAME --gateway ADDR declares one");
+        ui.note("no namespace is declared; nsnat add NAME --gateway ADDR declares one");
         return Ok(());
     }
-    super::print(report::text(&all, context.colour).trim_end())
+    ui.print(report::text(&all, ui.colour).trim_end())
 }
 
 /// What is, beside what should be.
@@ -69,7 +71,7 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(super) fn new(
-        context: &Context<'_>,
+        ui: &Ui<'_>,
         config: &'a Config,
         observed: &'a Observed,
         wanted: &[&Name],
@@ -80,7 +82,7 @@ impl<'a> View<'a> {
         let declared = |name: &&Name| config.namespaces.contains_key(*name);
         let names: Vec<Name> = journal.members.keys().filter(declared).cloned().collect();
         let one = |name: &Name| config::why_not(config, name, observed);
-        let (goal, refused) = match config::goal_of_repair(context, config, &[], observed) {
+        let (goal, refused) = match config::goal_of_repair(ui, config, &[], observed) {
             Ok(goal) => (Some(keeping_dns(goal, &journal)), BTreeMap::new()),
             Err(_) => (None, names.iter().map(|name| (name.clone(), one(name))).collect()),
         };

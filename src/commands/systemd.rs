@@ -1,47 +1,47 @@
 //! `nsnat systemd bind` and `unbind`: a unit of systemd inside a namespace.
 
-use super::{Context, config};
+use super::config;
+use super::refusals::{need_root, unknown};
 use crate::cli::SystemdCommand;
 use crate::config::Dns;
 use crate::error::{Error, Result};
 use crate::kernel::systemd;
 use crate::model::Name;
+use crate::ui::Ui;
 
-pub(super) fn run(context: &Context<'_>, command: &SystemdCommand) -> Result<()> {
-    super::need_root("systemd")?;
+pub(super) fn run(ui: &Ui<'_>, command: &SystemdCommand) -> Result<()> {
+    need_root("systemd")?;
     match command {
-        SystemdCommand::Bind { name, unit } => bind(context, name, unit),
-        SystemdCommand::Unbind { unit } => unbind(context, unit),
+        SystemdCommand::Bind { name, unit } => bind(ui, name, unit),
+        SystemdCommand::Unbind { unit } => unbind(ui, unit),
     }
 }
 
-fn bind(context: &Context<'_>, name: &Name, unit: &str) -> Result<()> {
-    let config = config::open(context)?;
+fn bind(ui: &Ui<'_>, name: &Name, unit: &str) -> Result<()> {
+    let config = config::open(ui)?;
     let Some(namespace) = config.namespaces.get(name) else {
-        return Err(super::unknown(name, config.namespaces.keys()));
+        return Err(unknown(name, config.namespaces.keys()));
     };
     systemd::write(unit, &drop_in(name, unit, !matches!(namespace.dns, Dns::Host)))?;
     if systemd::is_missing(unit) {
-        context.note(format!(
-            "systemd knows no {unit} yet; nsnat systemd unbind {unit} takes back what was said"
-        ));
+        ui.note(format!("systemd knows no {unit} yet; nsnat systemd unbind {unit} takes back what was said"));
     }
-    context.say(format_args!("{unit}: in {name} from its next start on (systemctl restart {unit})"));
+    ui.say(format_args!("{unit}: in {name} from its next start on (systemctl restart {unit})"));
     Ok(())
 }
 
-fn unbind(context: &Context<'_>, unit: &str) -> Result<()> {
+fn unbind(ui: &Ui<'_>, unit: &str) -> Result<()> {
     if !systemd::remove(unit)? {
         return Err(Error::new(unit, "is not bound"));
     }
-    context.say(format_args!("{unit}: as before from its next start on (systemctl restart {unit})"));
+    ui.say(format_args!("{unit}: as before from its next start on (systemctl restart {unit})"));
     Ok(())
 }
 
 /// Tells of units that are bound to a namespace which is not declared any more: they cannot start.
-pub(super) fn tell_bound(context: &Context<'_>, name: &Name) {
+pub(super) fn tell_bound(ui: &Ui<'_>, name: &Name) {
     for unit in systemd::bound(&inside(name)) {
-        context.note(format!(
+        ui.note(format!(
             "{unit} is bound to {name} and cannot start without it; nsnat systemd unbind {unit}"
         ));
     }

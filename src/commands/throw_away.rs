@@ -4,33 +4,34 @@
 //! behind the command, and takes the namespace down when that ended. When nsnat itself is killed, the next one that
 //! changes anything finds an owner that ended and nobody inside, and takes it down.
 
-use super::{Context, config, declare, exec, session::Session, traffic::Start};
+use super::{config, declare, exec, session::Session, traffic::Start};
 use crate::cli;
 use crate::config::NewNamespace;
 use crate::enter::{self, Request};
-use crate::error::{Class, Error, Result, tell};
+use crate::error::{Class, Error, Result};
 use crate::kernel::{self, interrupt, members, netns};
 use crate::model::{Name, Observed, Owner};
 use crate::plan::{self, Selection, resolve};
 use crate::reconcile::Policy;
 use crate::report::Scope;
+use crate::ui::{Ui, tell};
 use std::process::ExitCode;
 
-pub(super) fn run(context: &Context<'_>, line: &cli::Exec) -> Result<ExitCode> {
+pub(super) fn run(ui: &Ui<'_>, line: &cli::Exec) -> Result<ExitCode> {
     let owner = kernel::this_process().ok_or_else(|| Error::new("exec", "/proc is not mounted"))?;
     let name = name(owner)?;
     let request = enter::in_throw_away(line, &name, &std::env::args_os().collect::<Vec<_>>())?;
-    let request = Request { quiet: context.global.quiet, ..request };
+    let request = Request { quiet: ui.global.quiet, ..request };
     if line.way.gateway.is_empty() && line.way.dev.is_none() {
         return Err(no_way());
     }
-    set_up(context, &name, &declare::new_by_way(&line.way), owner).map_err(exec::not_entered)?;
+    set_up(ui, &name, &declare::new_by_way(&line.way), owner).map_err(exec::not_entered)?;
     let start = request.report.then(|| Start::now(&name, Scope::Job));
     Err(enter::run_then(&request, || {
         if let Some(start) = start {
-            start.tell(context.json());
+            start.tell(ui.json());
         }
-        if let Err(error) = take_down(context, &name) {
+        if let Err(error) = take_down(ui, &name) {
             tell(error);
         }
     }))
@@ -43,22 +44,22 @@ fn name(owner: Owner) -> Result<Name> {
         .map_err(|why: String| Error::new("exec", why))
 }
 
-fn set_up(context: &Context<'_>, name: &Name, namespace: &NewNamespace, owner: Owner) -> Result<()> {
-    let config = config::with(context, name, namespace)?;
-    let mut session = Session::begin(context, "exec --gateway")?;
+fn set_up(ui: &Ui<'_>, name: &Name, namespace: &NewNamespace, owner: Owner) -> Result<()> {
+    let config = config::with(ui, name, namespace)?;
+    let mut session = Session::begin(ui, "exec --gateway")?;
     let policy = Policy { narrow: true, all_or_nothing: true, unstoppable: false };
     let goal = |observed: &Observed| {
         resolve(&config, Selection::ThrowAway(name, owner), observed)
-            .map_err(|problems| crate::config::report(&problems, &config.sources, context.colour))
+            .map_err(|problems| crate::config::report(&problems, &config.sources, ui.colour))
     };
     session.reconcile(policy, &[name], goal).map(drop)
 }
 
 /// What the command left running keeps its way out. What interrupted the command or the setting up is dealt with;
 /// what comes from now on can end the wait for the lock, and nothing else.
-fn take_down(context: &Context<'_>, name: &Name) -> Result<()> {
+fn take_down(ui: &Ui<'_>, name: &Name) -> Result<()> {
     interrupt::forget();
-    let mut session = Session::begin(context, "exec --gateway")?;
+    let mut session = Session::begin(ui, "exec --gateway")?;
     let left = netns::identity(name)?.map(members).unwrap_or_default();
     if let Some(process) = left.first() {
         return Err(Error::new(

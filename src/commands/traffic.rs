@@ -1,9 +1,9 @@
 //! `exec --report`: what a job moved, and how long it took.
 
-use crate::error::tell;
 use crate::kernel::{self, Traffic};
 use crate::model::Name;
 use crate::report::{Job, Scope};
+use crate::ui::tell;
 use std::time::Instant;
 
 /// The counters and the time when a job began.

@@ -1,37 +1,38 @@
 //! `nsnat up`.
 
 use super::neighbours::Silent;
-use super::{Context, config, session::Session};
+use super::{config, session::Session};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Journal, Member, Name, Observed};
 use crate::plan;
 use crate::reconcile::{Outcome, Policy};
+use crate::ui::Ui;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn run(context: &Context<'_>, names: &[Name], repair: bool) -> Result<()> {
-    let config = config::open(context)?;
-    let session = Session::begin(context, "up")?;
-    let outcome = make(session, context, &config, names, repair, Policy::default())?;
-    tell_all(context, &config, &outcome);
+pub(super) fn run(ui: &Ui<'_>, names: &[Name], repair: bool) -> Result<()> {
+    let config = config::open(ui)?;
+    let session = Session::begin(ui, "up")?;
+    let outcome = make(session, ui, &config, names, repair, Policy::default())?;
+    tell_all(ui, &config, &outcome);
     let forgotten = outcome.before.journal.members.iter().filter(|(name, member)| {
         member.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
     });
     for (name, _) in forgotten {
-        context.note(format!("{name} is up and not declared any more; nsnat down {name} removes it"));
+        ui.note(format!("{name} is up and not declared any more; nsnat down {name} removes it"));
     }
     Ok(())
 }
 
 /// Says which next hops of what came up or changed do not answer. That may be weather, so it is no failure, and neither is
 /// it when that cannot be known.
-fn tell_silent(context: &Context<'_>, observed: &Observed, after: &Journal) {
+fn tell_silent(ui: &Ui<'_>, observed: &Observed, after: &Journal) {
     let before = &observed.journal;
     let changed = |(name, member): &(&Name, &Member)| {
         before.members.get(*name).is_none_or(|old| before.way(old) != after.way(member))
     };
     let changed: Vec<_> = after.members.iter().filter(changed).collect();
-    if context.global.quiet || changed.is_empty() {
+    if ui.global.quiet || changed.is_empty() {
         return;
     }
     let Ok(silent) = Silent::ask(changed.iter().map(|(_, member)| *member), after, observed) else { return };
@@ -42,39 +43,39 @@ fn tell_silent(context: &Context<'_>, observed: &Observed, after: &Journal) {
         }
     }
     for (why, names) in told {
-        context.note(format!("{}: {why}", names.join(", ")));
+        ui.note(format!("{}: {why}", names.join(", ")));
     }
 }
 
 /// What was declared just now comes up, or is not declared either.
-pub(super) fn add(context: &Context<'_>, name: &Name) -> Result<()> {
-    let config = config::open(context)?;
-    let session = Session::begin(context, "add")?;
+pub(super) fn add(ui: &Ui<'_>, name: &Name) -> Result<()> {
+    let config = config::open(ui)?;
+    let session = Session::begin(ui, "add")?;
     let policy = Policy { all_or_nothing: true, ..Policy::default() };
-    let outcome = make(session, context, &config, std::slice::from_ref(name), false, policy)?;
-    tell_all(context, &config, &outcome);
+    let outcome = make(session, ui, &config, std::slice::from_ref(name), false, policy)?;
+    tell_all(ui, &config, &outcome);
     Ok(())
 }
 
 /// Says what changed, and what about the host may keep a job from getting out.
-fn tell_all(context: &Context<'_>, config: &Config, outcome: &Outcome) {
+fn tell_all(ui: &Ui<'_>, config: &Config, outcome: &Outcome) {
     let (observed, goal) = (&outcome.before, &outcome.goal);
-    report(context, outcome);
-    tell_silent(context, observed, goal);
+    report(ui, outcome);
+    tell_silent(ui, observed, goal);
     let unusual = plan::unusual_blocks(&observed.journal, goal, config, observed);
     let tapped: BTreeSet<_> =
         goal.members.values().flat_map(|member| plan::tapped(member, goal, observed)).collect();
     let cut_off: BTreeSet<_> =
         goal.egresses.values().filter_map(|egress| plan::cut_off(egress, goal, observed)).collect();
     for note in plan::closed(goal, observed).into_iter().chain(tapped).chain(cut_off).chain(unusual) {
-        context.note(note);
+        ui.note(note);
     }
 }
 
 /// Makes it so.
 pub(super) fn make(
     mut session: Session<'_>,
-    context: &Context<'_>,
+    ui: &Ui<'_>,
     config: &Config,
     names: &[Name],
     repair: bool,
@@ -82,23 +83,23 @@ pub(super) fn make(
 ) -> Result<Outcome> {
     let goal = if repair { config::goal_of_repair } else { config::goal };
     let declared: Vec<&Name> = config.namespaces.keys().collect();
-    session.reconcile(policy, &declared, |observed| goal(context, config, names, observed))
+    session.reconcile(policy, &declared, |observed| goal(ui, config, names, observed))
 }
 
 /// Says what changed, and where that is not enough to resolve names.
-pub(super) fn report(context: &Context<'_>, outcome: &Outcome) {
+pub(super) fn report(ui: &Ui<'_>, outcome: &Outcome) {
     let (observed, after, done) = (&outcome.before, &outcome.goal, outcome.done.len());
     let before = &observed.journal;
     for problem in super::status::not_preceded(after, observed) {
-        context.note(problem);
+        ui.note(problem);
     }
     if done == 0 {
-        return context.say("nothing to do");
+        return ui.say("nothing to do");
     }
     let mut changed = 0;
     let mut say = |line| {
         changed += 1;
-        context.say(line);
+        ui.say(line);
     };
     for (name, member) in &after.members {
         let verb = match before.members.get(name) {
@@ -108,7 +109,7 @@ pub(super) fn report(context: &Context<'_>, outcome: &Outcome) {
         };
         say(format!("{name}: {verb}, {}", crate::report::way(after.way(member))));
         if let Some(why) = super::status::unresolvable(name, member, after.way(member), observed) {
-            context.note(format!("{name}: {why}"));
+            ui.note(format!("{name}: {why}"));
         }
     }
     let gone: BTreeSet<&Name> = before.members.keys().chain(observed.orphans()).collect();
@@ -116,6 +117,6 @@ pub(super) fn report(context: &Context<'_>, outcome: &Outcome) {
         say(format!("{name}: down"));
     }
     if changed == 0 {
-        context.say(format_args!("repaired ({done} {})", if done == 1 { "action" } else { "actions" }));
+        ui.say(format_args!("repaired ({done} {})", if done == 1 { "action" } else { "actions" }));
     }
 }

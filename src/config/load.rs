@@ -1,13 +1,24 @@
-//! Texts → a checked [`Config`], or every problem that they have. Pure.
+//! Texts → a checked [`Config`], or every problem that they have. Pure, but for [`open`], which reads the files first.
 
 use super::namespace::{self, Draft};
 use super::reader::{Key, Reader, Value};
 use super::settings::Collected;
-use super::{Config, Name, Namespace, Place, Problem, Source, Uplink};
+use super::trust::Trust;
+use super::{Config, Namespace, Place, Problem, Source, Uplink};
 use super::{check as across, read, report, schema};
 use crate::error::Error;
+use crate::model::Name;
 use std::collections::BTreeMap;
+use std::path::Path;
 use toml::de::{DeTable, Error as Syntax};
+
+/// Locates, reads and checks the configuration; the error lists every problem.
+pub fn open(path: Option<&Path>, trust: &Trust, colour: bool) -> Result<Config, Error> {
+    let (sources, mut problems) = read::locate(path).read(trust);
+    let (config, found) = check(sources);
+    problems.extend(found);
+    if problems.is_empty() { Ok(config) } else { Err(report(&problems, &config.sources, colour)) }
+}
 
 /// Parses and checks all files; the error lists every problem of all of them, without colours.
 pub fn load(sources: Vec<Source>) -> Result<Config, Error> {

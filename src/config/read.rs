@@ -1,8 +1,8 @@
 //! Where the configuration is, and reading it: the one effect that this room has.
 
 use super::trust::{Inspection, Trust};
-use super::{Config, Name, Problem, Source, load, report};
-use crate::error::Result;
+use super::{Problem, Source};
+use crate::model::Name;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -44,14 +44,6 @@ pub fn locate(path: Option<&Path>) -> Layout {
 
 fn directory(path: &Path) -> Layout {
     Layout { main: path.join(MAIN), drop_ins: Some(path.join(DROP_INS)), temporary: None, required: false }
-}
-
-/// Locates, reads and checks the configuration; the error lists every problem.
-pub fn open(path: Option<&Path>, trust: &Trust, colour: bool) -> Result<Config> {
-    let (sources, mut problems) = locate(path).read(trust);
-    let (config, found) = load::check(sources);
-    problems.extend(found);
-    if problems.is_empty() { Ok(config) } else { Err(report(&problems, &config.sources, colour)) }
 }
 
 impl Layout {
@@ -120,7 +112,7 @@ fn listing(directory: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The text of a file, or why there is none. A file that is not there is nothing, unless it is required.
-fn one(path: &Path, required: bool) -> std::result::Result<Option<String>, String> {
+fn one(path: &Path, required: bool) -> Result<Option<String>, String> {
     match fs::metadata(path) {
         Ok(metadata) => sane(&metadata)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return missing(path, required),
@@ -133,13 +125,13 @@ fn one(path: &Path, required: bool) -> std::result::Result<Option<String>, Strin
 }
 
 /// All of it, unless it does not end: sizes are not always true (/proc, a file that grows).
-fn bounded(from: impl Read) -> std::result::Result<String, String> {
+fn bounded(from: impl Read) -> Result<String, String> {
     let mut bytes = Vec::new();
     from.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > LARGEST { Err(too_large()) } else { text(bytes) }
 }
 
-fn missing(path: &Path, required: bool) -> std::result::Result<Option<String>, String> {
+fn missing(path: &Path, required: bool) -> Result<Option<String>, String> {
     match fs::read_link(path) {
         Ok(target) => Err(format!("is a symbolic link to {}, which does not exist", target.display())),
         Err(_) if required => Err("does not exist".to_owned()),
@@ -152,7 +144,7 @@ fn opened(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
-fn sane(metadata: &fs::Metadata) -> std::result::Result<(), String> {
+fn sane(metadata: &fs::Metadata) -> Result<(), String> {
     if metadata.is_dir() {
         return Err("is a directory; a file is needed".to_owned());
     }
@@ -166,7 +158,7 @@ fn too_large() -> String {
     format!("is larger than {} MiB: hardly a configuration, and not read", LARGEST >> 20)
 }
 
-fn text(bytes: Vec<u8>) -> std::result::Result<String, String> {
+fn text(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
@@ -177,6 +169,7 @@ fn text(bytes: Vec<u8>) -> std::result::Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::open;
     use std::io::Write as _;
     use std::os::unix::fs::symlink;
 

@@ -3,7 +3,7 @@
 //! `plain` knows only what it can be sure of. Whatever else is there (other options, a mistake) is left to the
 //! real parser, so that there is one place that explains the command line.
 
-use super::{Mount, Proxies, Request, Who};
+use super::request::{Mount, Proxies, Request, Who};
 use crate::cli;
 use crate::error::{Error, Result};
 use crate::model::Name;

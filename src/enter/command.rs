@@ -82,3 +82,8 @@ fn not_runnable(path: &Path, why: Errno) -> Error {
         _ => error,
     }
 }
+
+/// What went wrong before the command's turn is 125; what is wrong with the command keeps its own status.
+pub(super) fn own_failure(error: Error) -> Error {
+    if error.status() == Class::Failed.status() { error.class(Class::Exec) } else { error }
+}

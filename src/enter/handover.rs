@@ -5,9 +5,9 @@
 //! nothing. Whether a command is one of them is told by its name alone: what a script starts is not known.
 //! docs/handover.md lists these and those that cannot be seen.
 
-use crate::error::tell;
 use crate::kernel::{self, Running};
 use crate::model::Name;
+use crate::ui::tell;
 use std::ffi::OsString;
 use std::path::Path;
 

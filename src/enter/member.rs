@@ -13,9 +13,11 @@
 //! * paths that the caller chose (CMD, PATH, the working directory) are used after the rights are gone.
 
 use super::privileges::{self, Ids};
-use super::{Proxies, Request, Who, command, inherited, mounts, namespace, own_failure, pid};
-use crate::error::{Context, Error, Result, tell};
+use super::request::{Proxies, Request, Who};
+use super::{command, environment, inherited, mounts, namespace, pid};
+use crate::error::{Context, Error, Result};
 use crate::model::{Name, Target};
+use crate::ui::tell;
 use nix::sys::stat::{Mode, stat};
 use nix::unistd::{execv, geteuid, getgid, getgroups, getuid};
 use std::convert::Infallible;
@@ -30,7 +32,7 @@ const PLACES: [&str; 2] = ["../libexec/nsnat/nsnat-exec", "nsnat-exec"];
 pub fn serve(args: &[OsString]) -> Error {
     match read(args).ok_or_else(usage).and_then(|request| enter(&request)) {
         Ok(never) => match never {},
-        Err(error) => own_failure(error),
+        Err(error) => command::own_failure(error),
     }
 }
 
@@ -90,7 +92,7 @@ fn enter(request: &Request) -> Result<Infallible> {
         privileges::no_new().what(|| "nsnat-exec: no_new_privs")?;
     }
     here.restore();
-    super::set_environment(name, None);
+    environment::set(name, None);
     Err(command::replace(&request.command))
 }
 

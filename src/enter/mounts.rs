@@ -13,20 +13,22 @@
 //! that it is in has no path: mount(2) says `EINVAL`. Entering the mount namespace that one is in already leads out of
 //! the chroot, to where every mount has a path; then the way back is by the directories that were opened before.
 
-use super::{Mount, resolvers};
-use crate::error::{Context, Error, Result, tell};
+use super::mount::{bind, make_read_only, move_mount, tmpfs};
+use super::request::Mount;
+use super::resolvers;
+use crate::error::{Context, Error, Result};
 use crate::model::{Name, Target};
+use crate::ui::tell;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, stat};
 use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
 use nix::sys::statvfs::FsFlags;
 use nix::unistd::{chroot, fchdir, getpid, gettid};
-use std::ffi::{CString, OsStr};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsStr;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Where other file systems are mounted in `/sys`. Sysfs has no other empty directories to mount on: each of
@@ -152,18 +154,6 @@ fn same_flags(old: FsFlags) -> MsFlags {
     .collect()
 }
 
-/// Moves a mount and everything below it (`move_mount(2)`, which nix does not have).
-fn move_mount(from: &OwnedFd, to: &str) -> nix::Result<()> {
-    let to = CString::new(to).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: both strings end in NUL and outlive the call; the descriptor is open.
-    let done = unsafe {
-        let empty = c"".as_ptr();
-        let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
-        libc::syscall(libc::SYS_move_mount, from.as_raw_fd(), empty, libc::AT_FDCWD, to.as_ptr(), flags)
-    };
-    Errno::result(done).map(drop)
-}
-
 fn files_for_etc(name: &Name) -> PathBuf {
     Path::new("/etc/netns").join(name.as_str())
 }
@@ -179,24 +169,6 @@ fn bind_etc(name: &Name) {
             tell(format_args!("nsnat: {from}: cannot appear as {to}: {}", why.desc()));
         }
     }
-}
-
-/// Makes `from` appear as `to`.
-#[expect(clippy::disallowed_methods, reason = "this is the room that makes a command's mounts")]
-pub(super) fn bind(from: &Path, to: &Path, flags: MsFlags) -> nix::Result<()> {
-    mount(Some(from), to, None::<&str>, MsFlags::MS_BIND | flags, None::<&str>)
-}
-
-/// An empty directory in memory.
-#[expect(clippy::disallowed_methods, reason = "this is the room that makes a command's mounts")]
-pub(super) fn tmpfs(dir: &Path, flags: MsFlags, options: &str) -> nix::Result<()> {
-    let flags = flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("nsnat"), dir, Some("tmpfs"), flags, Some(options))
-}
-
-/// Takes away what was mounted there last.
-pub(super) fn uncover(dir: &Path) -> nix::Result<()> {
-    umount2(dir, MntFlags::MNT_DETACH)
 }
 
 fn add(wanted: &Mount) -> Result<()> {
@@ -216,26 +188,6 @@ fn add(wanted: &Mount) -> Result<()> {
         let error = Error::new(format!("mount {}", to.display()), why.desc());
         if why == Errno::ENOENT { error.hint("both places of a mount have to exist") } else { error }
     })
-}
-
-/// Read-only with everything that is mounted below (`mount_setattr(2)`; the old remount only does the top).
-fn make_read_only(dir: &Path) -> nix::Result<()> {
-    let path = CString::new(dir.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
-    let attr =
-        libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
-    // SAFETY: the path ends in NUL; the structure is the kernel's and its size is given.
-    let done = unsafe {
-        let size = size_of::<libc::mount_attr>();
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            libc::AT_RECURSIVE,
-            &raw const attr,
-            size,
-        )
-    };
-    Errno::result(done).map(drop)
 }
 
 /// The working directory, where its path leads to it.

@@ -3,9 +3,9 @@
 //! A namespace gives a job a way out; a proxy gives it another one: what goes to a proxy leaves by the proxy's way. And
 //! a proxy on the host's loopback cannot be reached from inside at all. Neither shows, so it is said.
 
-use super::Request;
-use crate::error::tell;
+use super::request::{Proxies, Request};
 use crate::model::{Name, Proxy};
+use crate::ui::tell;
 use std::net::IpAddr;
 
 /// Variables that name a proxy, by their lower-case names; programs look at either case (curl(1), wget(1)).
@@ -13,16 +13,6 @@ const NAMES: [&str; 4] = ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy"]
 
 /// Says who may be asked without one.
 const EXCEPTIONS: &str = "no_proxy";
-
-/// What the caller wants to be done about them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Proxies {
-    /// They stay, and what that means is said, unless the configuration knows.
-    #[default]
-    Stay,
-    /// They go.
-    Drop,
-}
 
 /// Does what the command line says, or else the configuration.
 pub(super) fn settle(request: &Request, configured: Option<Proxy>) {

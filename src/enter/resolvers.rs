@@ -18,9 +18,10 @@
 //! are made by tmpfiles, or preserved (`RuntimeDirectoryPreserve=` of systemd-resolved). The same holds for a
 //! resolv.conf of the namespace's own: it is bound over a file that only this view has.
 
-use super::mounts::{bind, tmpfs, uncover};
-use crate::error::{Context, Result, tell};
+use super::mount::{bind, tmpfs, uncover};
+use crate::error::{Context, Result};
 use crate::kernel::files::RUN;
+use crate::ui::tell;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::mount::MsFlags;

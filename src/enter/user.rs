@@ -4,8 +4,8 @@
 //! Users from LDAP, sssd or systemd-homed are asked from getent(1), which is dynamic; but only when needed: not
 //! for a user in the files, unless nsswitch.conf says that groups come from elsewhere too.
 
-use super::Who;
 use super::privileges::Ids;
+use super::request::Who;
 use crate::error::{Context, Error, Result};
 use crate::model;
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist, getuid};

@@ -1,11 +1,11 @@
 //! What a rule of somebody else accepts, as far as it matters to a namespace and can be told from the rule alone.
 
-use super::foreign::{Expression, compared, is_no_condition, number};
+use super::attributes::{big_endian, find, native};
+use super::expression::{Expression, compared, is_no_condition};
 use super::nf_tables::{
     CT_DIRECTION, CT_KEY, CT_MARK, CT_STATE, META_KEY, META_L4PROTO, META_NFPROTO, META_OIF, PAYLOAD_BASE,
     PAYLOAD_OFFSET, TRANSPORT_HEADER,
 };
-use super::nfnetlink::find;
 
 /// NFT_META_IIF to NFT_META_OIFNAME.
 const META_DEVICES: std::ops::RangeInclusive<u32> = 4..=7;
@@ -32,9 +32,9 @@ type Condition<'a> = (&'a str, &'a [u8], Option<&'a [u8]>);
 /// What the expressions of a rule that accepts say.
 pub(super) fn read(expressions: &[Expression<'_>]) -> Option<Accepts> {
     let conditions = conditions(expressions)?;
-    let key = |(_, data, _): &Condition<'_>, kind| find(data, kind).and_then(number);
+    let key = |(_, data, _): &Condition<'_>, kind| find(data, kind).and_then(big_endian);
     if let [one @ (name, _, value)] = &conditions[..] {
-        let value = value.and_then(|value| Some(u32::from_ne_bytes(*value.first_chunk()?)));
+        let value = value.and_then(native);
         match (*name, key(one, META_KEY), value) {
             ("ct", Some(CT_MARK), Some(mark)) => return Some(Accepts::CtMark(mark)),
             ("meta", Some(META_OIF), Some(index)) => return Some(Accepts::LeavingBy(index)),
@@ -55,7 +55,7 @@ pub(super) fn read(expressions: &[Expression<'_>]) -> Option<Accepts> {
 /// Whether a question for a neighbour fulfils a condition, whoever asks. What is in a set is not known.
 fn lets_neighbours(condition: &Condition<'_>) -> bool {
     let (name, data, value) = condition;
-    let key = |kind| find(data, kind).and_then(number);
+    let key = |kind| find(data, kind).and_then(big_endian);
     let is = |wanted| value.is_none_or(|value| value.first() == Some(&wanted));
     match *name {
         "meta" if key(META_KEY) == Some(META_L4PROTO) => is(ICMPV6),

@@ -1,6 +1,7 @@
 //! rtnetlink messages → the model's objects.
 
 use super::nexthop::NextHops;
+use crate::model::stack::DeviceNames;
 use crate::model::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction};
 use ipnetwork::IpNetwork;
 use netlink_packet_core::{DefaultNla, Nla};
@@ -11,11 +12,7 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::rule::{self, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-
-/// Device names by index.
-pub(super) type Names = BTreeMap<u32, String>;
 
 /// A link, and its index.
 pub(super) fn link(message: &RouteNetlinkMessage) -> Option<(u32, Link)> {
@@ -64,7 +61,7 @@ fn kind(message: &LinkMessage) -> Option<String> {
 }
 
 /// An address.
-pub(super) fn address(message: &RouteNetlinkMessage, names: &Names) -> Option<Address> {
+pub(super) fn address(message: &RouteNetlinkMessage, names: &DeviceNames) -> Option<Address> {
     let RouteNetlinkMessage::NewAddress(message) = message else { return None };
     let dev = names.get(&message.header.index)?.clone();
     let net = IpNetwork::new(own_address(message)?, message.header.prefix_len).ok()?;
@@ -105,7 +102,7 @@ pub(super) fn by_object(message: &RouteNetlinkMessage) -> Option<u32> {
 }
 
 /// A route, one for each of its next hops; none of those that are not the administrator's: clones, and the local table.
-pub(super) fn routes(message: &RouteNetlinkMessage, names: &Names, objects: &NextHops) -> Vec<Route> {
+pub(super) fn routes(message: &RouteNetlinkMessage, names: &DeviceNames, objects: &NextHops) -> Vec<Route> {
     let object = by_object(message);
     let RouteNetlinkMessage::NewRoute(message) = message else { return Vec::new() };
     let Some(route) = route(message, names) else { return Vec::new() };
@@ -125,7 +122,7 @@ pub(super) fn routes(message: &RouteNetlinkMessage, names: &Names, objects: &Nex
     hops.iter().map(by).collect()
 }
 
-fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
+fn route(message: &RouteMessage, names: &DeviceNames) -> Option<Route> {
     let family = family(message.header.address_family)?;
     let mut out = Route {
         kind: route_kind(message.header.kind),
@@ -143,7 +140,7 @@ fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
     (!local && !message.header.flags.contains(RouteFlags::Cloned)).then_some(out)
 }
 
-fn route_attribute(out: &mut Route, attribute: &RouteAttribute, message: &RouteMessage, names: &Names) {
+fn route_attribute(out: &mut Route, attribute: &RouteAttribute, message: &RouteMessage, names: &DeviceNames) {
     match attribute {
         RouteAttribute::Table(table) => out.table = *table,
         RouteAttribute::Priority(metric) => out.metric = *metric,

@@ -5,12 +5,14 @@
 //! Sets are not read: a host may have some of a hundred thousand elements.
 
 use super::accepts::{self, Accepts};
+use super::attributes::{attributes, big_endian, find, text, word};
+use super::expression::{Expression, compared, is_no_condition, xt_name};
 use super::nf_tables::{
-    CHAIN_HOOK, CHAIN_NAME, CMP_DATA, CMP_OP, DATA_VALUE, EXPRESSION_DATA, EXPRESSION_NAME, GET_CHAIN,
-    GET_FLOWTABLE, GET_RULE, GET_TABLE, HOOK_NUMBER, IMMEDIATE_DATA, META_IIFGROUP, META_KEY, META_OIFGROUP,
-    RULE_CHAIN, RULE_EXPRESSIONS, TABLE_FLAGS, TABLE_NAME, TABLE_OWNER, VERDICT_CODE,
+    CHAIN_HOOK, CHAIN_NAME, EXPRESSION_DATA, EXPRESSION_NAME, GET_CHAIN, GET_FLOWTABLE, GET_RULE, GET_TABLE,
+    HOOK_NUMBER, IMMEDIATE_DATA, META_IIFGROUP, META_KEY, META_OIFGROUP, RULE_CHAIN, RULE_EXPRESSIONS,
+    TABLE_FLAGS, TABLE_NAME, TABLE_OWNER, VERDICT_CODE,
 };
-use super::nfnetlink::{Nfnetlink, Row, attributes, find, text};
+use super::nfnetlink::{Nfnetlink, Row};
 use crate::error::Result;
 use crate::model::gate::{DOCKER_USER, Direction, Hook, Stop};
 use crate::model::tap::{Layer, Side, Tap};
@@ -36,8 +38,7 @@ const VERDICT_CHAIN: u16 = 2;
 /// NFTA_LOOKUP_DREG, NFT_REG_VERDICT.
 const LOOKUP_DREG: u16 = 3;
 const VERDICT_REGISTER: u32 = 0;
-/// NFTA_MATCH_NAME and NFTA_TARGET_NAME; NFTA_MATCH_INFO.
-const XT_NAME: u16 = 1;
+/// NFTA_MATCH_INFO.
 const XT_INFO: u16 = 3;
 
 /// NF_DROP, NF_ACCEPT, NFT_JUMP, NFT_GOTO, NFT_RETURN.
@@ -131,7 +132,7 @@ impl Foreign {
     /// Whether only the program that made the table may change it.
     pub(super) fn is_owned(&self, family: u8, table: &str) -> Result<bool> {
         let row = self.0.get(GET_TABLE, family, &text(TABLE_NAME, table))?;
-        let flags = row.as_deref().and_then(|row| number(find(row, TABLE_FLAGS)?));
+        let flags = row.as_deref().and_then(|row| big_endian(find(row, TABLE_FLAGS)?));
         Ok(flags.is_some_and(|flags| flags & TABLE_OWNER != 0))
     }
 
@@ -198,7 +199,7 @@ pub(super) struct Edge {
 /// A chain on a device, or of frames that the host itself sends or gets.
 pub(super) fn edge((family, row): &Row) -> Option<Edge> {
     let hook = find(row, CHAIN_HOOK)?;
-    let (layer, side) = match (i32::from(*family), number(find(hook, HOOK_NUMBER)?)?) {
+    let (layer, side) = match (i32::from(*family), big_endian(find(hook, HOOK_NUMBER)?)?) {
         (libc::NFPROTO_NETDEV, 0) => (Layer::Netdev, Side::Ingress),
         (libc::NFPROTO_NETDEV, 1) => (Layer::Netdev, Side::Egress),
         (libc::NFPROTO_INET, 5) => (Layer::Inet, Side::Ingress),
@@ -208,7 +209,7 @@ pub(super) fn edge((family, row): &Row) -> Option<Edge> {
         (libc::NFPROTO_BRIDGE, 3 | 4) => (Layer::Bridge, Side::Egress),
         _ => return None,
     };
-    let drops = find(row, CHAIN_POLICY).and_then(number) == Some(0);
+    let drops = find(row, CHAIN_POLICY).and_then(big_endian) == Some(0);
     let (table, name) = (word(find(row, TABLE_NAME)?), word(find(row, CHAIN_NAME)?));
     Some(Edge { family: *family, layer, table, name, side, devices: devices(hook), drops })
 }
@@ -240,7 +241,7 @@ fn flowtable(family: u8, row: &[u8]) -> Option<Tap> {
 pub(super) fn base((family, row): &Row) -> Option<Base> {
     let family = *family;
     let kinds = [libc::NFPROTO_INET, libc::NFPROTO_IPV4, libc::NFPROTO_IPV6];
-    let hook = match number(find(find(row, CHAIN_HOOK)?, HOOK_NUMBER)?)? {
+    let hook = match big_endian(find(find(row, CHAIN_HOOK)?, HOOK_NUMBER)?)? {
         0 => Hook::Prerouting,
         1 => Hook::Input,
         2 => Hook::Forward,
@@ -253,7 +254,7 @@ pub(super) fn base((family, row): &Row) -> Option<Base> {
     if ours || !kinds.contains(&i32::from(family)) {
         return None;
     }
-    let drops = find(row, CHAIN_POLICY).and_then(number) == Some(0);
+    let drops = find(row, CHAIN_POLICY).and_then(big_endian) == Some(0);
     Some(Base { family, table, name: word(find(row, CHAIN_NAME)?), hook, drops })
 }
 
@@ -283,25 +284,17 @@ fn rule(row: &[u8]) -> Rule {
     }
 }
 
-pub(super) type Expression<'a> = (String, &'a [u8]);
-
-pub(super) fn is_no_condition(expression: &Expression<'_>) -> bool {
-    let (name, data) = expression;
-    let harmless = ["counter", "log", "immediate", "reject", "target"].contains(&name.as_str());
-    harmless || (name == "match" && xt_name(data).as_deref() == Some("comment"))
-}
-
 fn verdict(name: &str, data: &[u8]) -> Option<Verdict> {
     match name {
         "reject" => Some(Verdict::Stop),
-        "lookup" => (number(find(data, LOOKUP_DREG)?)? == VERDICT_REGISTER).then_some(Verdict::Map),
+        "lookup" => (big_endian(find(data, LOOKUP_DREG)?)? == VERDICT_REGISTER).then_some(Verdict::Map),
         "target" => {
             xt_name(data).filter(|name| ["REJECT", "DROP"].contains(&name.as_str())).map(|_| Verdict::Stop)
         }
         "immediate" => {
             let verdict = find(find(data, IMMEDIATE_DATA)?, VERDICT)?;
             let to = || find(verdict, VERDICT_CHAIN).map(word).unwrap_or_default();
-            match number(find(verdict, VERDICT_CODE)?)?.cast_signed() {
+            match big_endian(find(verdict, VERDICT_CODE)?)?.cast_signed() {
                 DROP => Some(Verdict::Stop),
                 ACCEPT => Some(Verdict::Accept),
                 JUMP => Some(Verdict::Jump(to())),
@@ -329,7 +322,7 @@ fn group(expressions: &[Expression<'_>]) -> Option<Direction> {
         [(meta, key), (cmp, group)] if meta == "meta" && cmp == "cmp" => {
             let value = compared(group).and_then(|value| Some(u32::from_ne_bytes(*value.first_chunk()?)));
             value.filter(|group| *group == numbers::LINK_GROUP)?;
-            match number(find(key, META_KEY)?)? {
+            match big_endian(find(key, META_KEY)?)? {
                 META_IIFGROUP => Some(Direction::Out),
                 META_OIFGROUP => Some(Direction::In),
                 _ => None,
@@ -342,12 +335,6 @@ fn group(expressions: &[Expression<'_>]) -> Option<Direction> {
         if is { devgroup(find(data, XT_INFO)?) } else { None }
     };
     expressions.windows(2).find_map(pair).or_else(|| expressions.iter().find_map(xt))
-}
-
-/// What a comparison for equality compares with.
-pub(super) fn compared(data: &[u8]) -> Option<&[u8]> {
-    number(find(data, CMP_OP)?).filter(|operator| *operator == 0)?;
-    find(find(data, CMP_DATA)?, DATA_VALUE)
 }
 
 /// struct xt_devgroup_info: flags, and group and mask of the incoming and of the outgoing device
@@ -374,24 +361,9 @@ fn xt_comment(expression: &Expression<'_>) -> Option<String> {
     if is { find(data, XT_INFO).map(word) } else { None }
 }
 
-fn xt_name(data: &[u8]) -> Option<String> {
-    find(data, XT_NAME).map(word)
-}
-
-/// A text up to its zero byte.
-pub(super) fn word(value: &[u8]) -> String {
-    let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text).into_owned()
-}
-
-/// Numbers of nf_tables are in the network's byte order.
-pub(super) fn number(value: &[u8]) -> Option<u32> {
-    value.first_chunk().map(|value| u32::from_be_bytes(*value))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::nfnetlink::nested;
+    use super::super::attributes::nested;
     use super::*;
 
     /// As nf_tables_fill_flowtable_info (net/netfilter/nf_tables_api.c) writes one.

@@ -4,13 +4,13 @@
 //! iptables makes iptables refuse that table, and with it breaks Docker and ufw.
 
 use super::accepts::Accepts;
-use super::decode::Names;
 use super::foreign::{self, Base, Foreign, Verdict};
 use super::{nft, taps};
 use crate::error::{Error, Result};
 use crate::model::gate::{
     COMMENT, Chain, Closed, DOCKER_USER, Direction, Found, Gate, Hook, Keeper, Kind, Split, Stop,
 };
+use crate::model::stack::DeviceNames;
 use crate::model::{Gates, Journal, Pass, numbers};
 use crate::plan::{pass_arguments, pass_program, pass_text};
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ const PANIC: &str = "firewalld_policy_drop";
 const SPLIT: &str = "mullvad";
 
 /// The gates of this host, and our rules in them. `names`: its devices, by number.
-pub(super) fn observe(journal: &Journal, names: &Names) -> Result<Gates> {
+pub(super) fn observe(journal: &Journal, names: &DeviceNames) -> Result<Gates> {
     let foreign = Foreign::open()?;
     let mut out = Gates::default();
     let mut looked = BTreeSet::new();
@@ -51,7 +51,7 @@ fn look(
     foreign: &Foreign,
     kind: Kind,
     base: &Base,
-    names: &Names,
+    names: &DeviceNames,
     out: &mut Gates,
     looked: &mut BTreeSet<Chain>,
 ) -> Result<()> {
@@ -86,7 +86,7 @@ fn look(
 }
 
 /// The mark of what a kill switch lets through, and the devices by which it does not.
-fn split(rules: &[foreign::Rule], names: &Names) -> Option<Split> {
+fn split(rules: &[foreign::Rule], names: &DeviceNames) -> Option<Split> {
     let accepted = || rules.iter().filter_map(|rule| rule.accepts.as_ref());
     let mark = accepted()
         .find_map(|accepts| if let Accepts::CtMark(mark) = accepts { Some(*mark) } else { None })?;

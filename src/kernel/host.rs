@@ -2,7 +2,8 @@
 
 use super::files::{self, Lock};
 use super::netlink::Netlink;
-use super::{Kernel, netns};
+use super::netns;
+use super::stacks::Kernel;
 use crate::error::Result;
 use crate::model::{Depth, Journal, Name, Observed, Target};
 use crate::plan::Action;

@@ -1,6 +1,7 @@
 //! IPsec policies as the kernel tells them and takes them (include/uapi/linux/xfrm.h).
 
-use super::nfnetlink::{Nfnetlink, attribute, find};
+use super::attributes::{attribute, find};
+use super::nfnetlink::Nfnetlink;
 use crate::error::{Error, Result};
 use crate::model::ipsec::{Direction, Effect};
 use crate::model::{Family, Policy};

@@ -5,7 +5,8 @@
 //! that it heard of lately costs nothing, and one that lives a round trip. See `neigh_add` and `__neigh_event_send` in
 //! net/core/neighbour.c.
 
-use super::nfnetlink::{Nfnetlink, attribute};
+use super::attributes::attribute;
+use super::nfnetlink::Nfnetlink;
 use super::sysctl;
 use crate::error::Result;
 use crate::model::Neighbour;

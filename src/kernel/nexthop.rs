@@ -3,10 +3,11 @@
 //! With `net.ipv4.nexthop_compat_mode=0` a route that leads by such an object says its number and nothing else. The
 //! crate of messages does not know these objects (include/uapi/linux/nexthop.h).
 
-use super::decode::Names;
-use super::nfnetlink::{Nfnetlink, find};
+use super::attributes::{find, native};
+use super::nfnetlink::Nfnetlink;
 use crate::error::Result;
 use crate::model::Route;
+use crate::model::stack::DeviceNames;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -41,7 +42,7 @@ impl NextHops {
     }
 
     /// The route by each next hop of an object.
-    pub(super) fn routes(&self, route: &Route, number: u32, names: &Names) -> Vec<Route> {
+    pub(super) fn routes(&self, route: &Route, number: u32, names: &DeviceNames) -> Vec<Route> {
         let members = match self.0.get(&number) {
             Some(NextHop::Group(members)) => members.clone(),
             _ => vec![number],
@@ -59,19 +60,15 @@ impl NextHops {
 }
 
 fn object(row: &[u8]) -> Option<(u32, NextHop)> {
-    let id = number(find(row, NHA_ID)?)?;
+    let id = native(find(row, NHA_ID)?)?;
     let next_hop = match find(row, NHA_GROUP) {
-        Some(group) => NextHop::Group(group.chunks_exact(GROUP_ENTRY).filter_map(number).collect()),
+        Some(group) => NextHop::Group(group.chunks_exact(GROUP_ENTRY).filter_map(native).collect()),
         None => NextHop::One {
-            device: find(row, NHA_OIF).and_then(number),
+            device: find(row, NHA_OIF).and_then(native),
             via: find(row, NHA_GATEWAY).and_then(address),
         },
     };
     Some((id, next_hop))
-}
-
-fn number(bytes: &[u8]) -> Option<u32> {
-    bytes.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {
@@ -84,7 +81,7 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::nfnetlink::attribute;
+    use super::super::attributes::attribute;
     use super::*;
     use crate::model::Family;
 
@@ -99,7 +96,7 @@ mod tests {
         let group = [attribute(NHA_ID, &20_u32.to_ne_bytes()), attribute(NHA_GROUP, &entries)].concat();
         let all = [one(10, [192, 0, 2, 1]), one(11, [192, 0, 2, 2]), group];
         let all = NextHops(all.iter().filter_map(|row| object(row)).collect());
-        let names = Names::from([(2, "eth0".to_owned())]);
+        let names = DeviceNames::from([(2, "eth0".to_owned())]);
         let route = Route::new(254, Family::V4.everything(), 4);
         let found = |number| {
             let show = |route: &Route| format!("{} {}", route.via.unwrap(), route.dev.clone().unwrap());

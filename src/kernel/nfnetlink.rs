@@ -11,8 +11,6 @@ const REQUEST: u16 = 1;
 const ACK: u16 = 4;
 const DUMP: u16 = 0x300;
 const DUMP_INTERRUPTED: u16 = 0x10;
-const NESTED: u16 = 0x8000;
-const KIND: u16 = 0x3fff;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 /// NFNL_MSG_BATCH_BEGIN and its end.
@@ -245,55 +243,4 @@ fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
     out.extend([0; 8]);
     out.extend(body);
     out
-}
-
-/// Length, type, value, padding to four bytes (netlink(7)).
-pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
-    let mut out = length.to_ne_bytes().to_vec();
-    out.extend(kind.to_ne_bytes());
-    out.extend(value);
-    out.resize(out.len().next_multiple_of(4), 0);
-    out
-}
-
-/// An attribute that holds attributes.
-pub(super) fn nested(kind: u16, body: &[u8]) -> Vec<u8> {
-    attribute(kind | NESTED, body)
-}
-
-/// A text, ended by a zero byte.
-pub(super) fn text(kind: u16, text: &str) -> Vec<u8> {
-    attribute(kind, &[text.as_bytes(), &[0]].concat())
-}
-
-/// Types and values of the attributes in a body.
-pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let length = usize::from(u16::from_ne_bytes(bytes.get(..2)?.try_into().ok()?));
-        let kind = u16::from_ne_bytes(bytes.get(2..4)?.try_into().ok()?) & KIND;
-        let value = bytes.get(4..length)?;
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, value))
-    })
-}
-
-/// The value of the first attribute of a type.
-pub(super) fn find(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
-    attributes(bytes).find_map(|(kind, value)| (kind == wanted).then_some(value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attributes_that_are_cut_off_end_the_list() {
-        let whole = [attribute(1, &[1, 2, 3]), text(2, "ab")].concat();
-        assert_eq!(attributes(&whole).collect::<Vec<_>>(), [(1, &[1, 2, 3][..]), (2, &b"ab\0"[..])]);
-        for end in 0..whole.len() {
-            assert!(attributes(&whole[..end]).count() <= 2);
-        }
-        assert_eq!(attributes(&[0; 8]).count(), 0);
-    }
 }

@@ -1,13 +1,17 @@
 //! What is.
 
-use super::decode::{self, Names};
+use super::decode;
 use super::netlink::Netlink;
 use super::nexthop::NextHops;
-use super::{Inside, Kernel, devconf, gates, ipsec, netns, resolver, sysctl, table};
+use super::processes::is_alive;
+use super::stacks::{Inside, Kernel};
+use super::{devconf, gates, ipsec, netns, resolver, sysctl, table};
 use crate::error::{Context, Result};
 use crate::model::{
-    Depth, Gates, Journal, Member, Name, Netns, Observed, Stack, Table, numbers, observed::Features,
-    stack::device_of, tuning,
+    Depth, Gates, Journal, Link, Member, Name, Netns, Observed, Stack, Table,
+    observed::Features,
+    stack::{DeviceNames, device_of},
+    tuning,
 };
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -61,7 +65,7 @@ impl Kernel {
         let settled = Settled::of(journal, &tuned);
         let mut wanted: BTreeSet<Name> =
             names.iter().copied().chain(journal.members.keys()).cloned().collect();
-        wanted.extend(host.links.iter().filter_map(|link| named_by(link.alias.as_deref())));
+        wanted.extend(host.links.iter().filter_map(Link::namespace));
         let mut namespaces = BTreeMap::new();
         for name in wanted {
             let found = if seen(&name) {
@@ -167,11 +171,6 @@ impl<'a> Settled<'a> {
     }
 }
 
-/// The name that a host end's alias carries.
-fn named_by(alias: Option<&str>) -> Option<Name> {
-    alias?.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok()
-}
-
 /// A namespace's state without looking into it. One that is up and lost its file is not for those to mend who want
 /// something else.
 fn unseen(name: &Name, journal: &Journal) -> Result<Option<Netns>> {
@@ -186,7 +185,7 @@ fn unseen(name: &Name, journal: &Journal) -> Result<Option<Netns>> {
 /// Throw-away namespaces whose owner ended and in which nobody is.
 fn abandoned(journal: &Journal) -> Result<BTreeSet<Name>> {
     let mut out = BTreeSet::new();
-    let ownerless = |member: &Member| member.owner.is_some_and(|owner| !super::is_alive(owner));
+    let ownerless = |member: &Member| member.owner.is_some_and(|owner| !is_alive(owner));
     for (name, _) in journal.members.iter().filter(|(_, member)| ownerless(member)) {
         if netns::identity(name)?.is_none_or(|netns| super::members(netns).is_empty()) {
             out.insert(name.clone());
@@ -208,8 +207,8 @@ async fn stack(
     netlink: &Netlink,
     features: Features,
     objects: Option<fn() -> Result<NextHops>>,
-) -> Result<(Stack, Names)> {
-    let (mut out, mut names) = (Stack::default(), Names::new());
+) -> Result<(Stack, DeviceNames)> {
+    let (mut out, mut names) = (Stack::default(), DeviceNames::new());
     for row in netlink.dump(Message::GetLink(LinkMessage::default())).await? {
         if let Some((index, link)) = decode::link(&row) {
             names.insert(index, link.name.clone());

@@ -1,7 +1,8 @@
 //! Performing actions.
 
 use super::netlink::{Netlink, Refused};
-use super::{Kernel, conntrack, encode, gates, ipsec, netns, nft, sysctl};
+use super::stacks::Kernel;
+use super::{conntrack, encode, gates, ipsec, netns, nft, sysctl};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, numbers};
 use crate::plan::{Action, LinkChange, Place};

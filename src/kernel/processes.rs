@@ -1,6 +1,8 @@
-//! Which processes are in which network namespace.
+//! Processes: which of them are in which network namespace, and whether one still lives.
 
 use crate::error::{Context, Result};
+use crate::model::Owner;
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -103,6 +105,39 @@ fn visible(text: &str) -> String {
     let one =
         |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
     text.chars().map(one).collect()
+}
+
+/// Sends a signal to a process; one that ended meanwhile needs none.
+pub fn end(pid: i32, signal: Signal) {
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
+}
+
+/// This process as an owner; nothing where `/proc` is not mounted.
+pub fn this_process() -> Option<Owner> {
+    let pid = nix::unistd::getpid().as_raw();
+    Some(Owner { pid, start: start_time(pid)?, space: space()? })
+}
+
+/// Whether the process still lives: the same number may belong to a later one. One that is counted in another space (a
+/// container's, which has the host's network) cannot be seen from here, and is left alone.
+pub fn is_alive(owner: Owner) -> bool {
+    space().is_some_and(|space| space != owner.space) || start_time(owner.pid) == Some(owner.start)
+}
+
+/// The space that process numbers are of here.
+fn space() -> Option<u64> {
+    fs::metadata("/proc/self/ns/pid").map(|space| space.ino()).ok()
+}
+
+/// When a process that lives was started, in clock ticks after boot: field 22 of `/proc/PID/stat` (proc(5)).
+fn start_time(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name, in parentheses, may hold anything; fields are counted behind it.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    // A zombie has only its number left, for as long as nobody asks how it ended.
+    fields.next().filter(|state| !["Z", "X"].contains(state))?;
+    fields.nth(18)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! Elements are: a key or a value is its data one after the other, each padded to four bytes, as they lie in the
 //! registers of the kernel's virtual machine (net/netfilter/nft_set_pipapo.c, `nft_data` of concatenations).
 
+use super::attributes::{attributes, find, text};
 use super::nf_tables::{DATA_VALUE, GET_CHAIN, GET_ELEMENTS, GET_RULE, GET_SET, GET_TABLE, INET, TABLE_NAME};
-use super::nfnetlink::{Nfnetlink, attributes, find, text};
+use super::nfnetlink::Nfnetlink;
 use crate::error::Result;
 use crate::model::{Datum, Element, Set, Table, nft};
 use crate::skeleton;
@@ -143,7 +144,7 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::nfnetlink::{attribute, nested};
+    use super::super::attributes::{attribute, nested};
     use super::*;
 
     #[test]

@@ -1,11 +1,11 @@
 //! What others hang on devices, by nf_tables and by tc.
 
-use super::decode::Names;
 use super::foreign::{Edge, Foreign, Rule, Verdict};
 use super::tc;
 use crate::error::Result;
 use crate::model::Journal;
 use crate::model::gate::Stop;
+use crate::model::stack::DeviceNames;
 use crate::model::tap::Tap;
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ pub(super) fn observe(
     foreign: &Foreign,
     edges: impl Iterator<Item = Edge>,
     journal: &Journal,
-    names: &Names,
+    names: &DeviceNames,
 ) -> Result<BTreeSet<Tap>> {
     let mut out = BTreeSet::new();
     for edge in edges {

@@ -2,9 +2,10 @@
 //!
 //! All disciplines are dumped once; filters only of devices that have something for them to hang on.
 
-use super::decode::Names;
-use super::nfnetlink::{Nfnetlink, attributes, find};
+use super::attributes::{attributes, find, native, word};
+use super::nfnetlink::Nfnetlink;
 use crate::error::Result;
+use crate::model::stack::DeviceNames;
 use crate::model::tap::{Deed, Side, Tap};
 
 const GET_QDISC: u16 = 38;
@@ -33,7 +34,7 @@ const REDIRECTIONS: [u32; 2] = [1, 3];
 const U32_SELECTION: u16 = 5;
 
 /// What may take packets; and the queues of the devices that are `ours`.
-pub(super) fn observe(names: &Names, ours: impl Fn(&str) -> bool) -> Result<Vec<Tap>> {
+pub(super) fn observe(names: &DeviceNames, ours: impl Fn(&str) -> bool) -> Result<Vec<Tap>> {
     let netlink = Nfnetlink::routing()?;
     // (A kernel without disciplines refuses.)
     let disciplines = netlink.dump(GET_QDISC, 0, &[0; TCMSG]).ok().flatten().unwrap_or_default();
@@ -66,7 +67,7 @@ fn filter(row: &[u8], device: &str, side: Side) -> Option<Tap> {
 
 fn deed(action: &[u8]) -> Option<Deed> {
     let parameters = || find(find(action, ACT_OPTIONS)?, PARAMETERS);
-    match name(find(action, ACT_KIND)?).as_str() {
+    match word(find(action, ACT_KIND)?).as_str() {
         "gact" => (word_at(parameters()?, 2)? == SHOT).then_some(Deed::Drops),
         "mirred" => REDIRECTIONS.contains(&word_at(parameters()?, 5)?).then_some(Deed::Redirects),
         _ => None,
@@ -80,14 +81,10 @@ fn takes_all(selection: &[u8]) -> bool {
 }
 
 fn kind(row: &[u8]) -> String {
-    row.get(TCMSG..).and_then(|attributes| find(attributes, KIND)).map(name).unwrap_or_default()
-}
-
-fn name(value: &[u8]) -> String {
-    String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
+    row.get(TCMSG..).and_then(|attributes| find(attributes, KIND)).map(word).unwrap_or_default()
 }
 
 /// The word at a place, counted in words; tc has them in the host's byte order.
 fn word_at(bytes: &[u8], place: usize) -> Option<u32> {
-    bytes.get(place * 4..)?.first_chunk().map(|word| u32::from_ne_bytes(*word))
+    native(bytes.get(place * 4..)?)
 }

@@ -4,7 +4,8 @@
 //! socket, what really left, by which device (`wire`); the namespace, what it heard (`sample`); and the routing table,
 //! by what route. Nothing of it lasts: sockets close, and what they made goes with them.
 
-use super::nfnetlink::{Nfnetlink, attribute, find};
+use super::attributes::{attribute, find};
+use super::nfnetlink::Nfnetlink;
 use super::probe::words;
 use super::sample::Sample;
 use super::tracer::{Sign, Tracer};

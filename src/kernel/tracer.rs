@@ -4,7 +4,7 @@
 //! takes it away together with the socket that made it, also when nsnat is killed (NFT_TABLE_F_OWNER, Linux 5.12 and
 //! later).
 
-use super::foreign;
+use super::attributes::{attribute, big_endian, find, nested, text, word};
 use super::nf_tables::{
     CHAIN_HOOK, CHAIN_NAME, CHAIN_TYPE, CMP_DATA, CMP_OP, CT_DIRECTION, CT_KEY, CT_PROTO_SRC, CT_PROTOCOL,
     DATA_VALUE, EXPRESSION_DATA, EXPRESSION_NAME, GET_CHAIN, HOOK_NUMBER, HOOK_PRIORITY, IMMEDIATE_DATA,
@@ -12,7 +12,7 @@ use super::nf_tables::{
     PAYLOAD_BASE, PAYLOAD_OFFSET, RULE_CHAIN, RULE_EXPRESSIONS, SUBSYSTEM, TABLE_FLAGS, TABLE_NAME,
     TABLE_OWNER, TRACE, TRANSPORT_HEADER, VERDICT_CODE,
 };
-use super::nfnetlink::{Nfnetlink, attribute, find, nested, text};
+use super::nfnetlink::Nfnetlink;
 use crate::error::{Error, Result};
 use crate::model::gate::Hook;
 use crate::model::trace::{Done, Event, Header, Protocol, Spot};
@@ -124,11 +124,11 @@ impl Tracer {
     }
 
     fn event(&self, family: u8, row: &[u8], device: impl Fn(u32) -> Option<String>) -> Option<Event> {
-        let word = |kind| find(row, kind).map(foreign::word);
-        let number = |kind| find(row, kind).and_then(foreign::number);
+        let word = |kind| find(row, kind).map(word);
+        let number = |kind| find(row, kind).and_then(big_endian);
         let (table, chain) = (word(TRACE_TABLE)?, word(TRACE_CHAIN)?);
         let by_rule = number(TRACE_TYPE) == Some(OF_RULE);
-        let verdict = find(row, TRACE_VERDICT).and_then(|nest| foreign::number(find(nest, VERDICT_CODE)?));
+        let verdict = find(row, TRACE_VERDICT).and_then(|nest| big_endian(find(nest, VERDICT_CODE)?));
         let code = if by_rule { verdict } else { number(TRACE_POLICY).or(verdict) };
         let rule = find(row, TRACE_RULE).and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)));
         let base = self.bases.get(&(family, table.clone(), chain.clone()));
@@ -178,9 +178,9 @@ fn bases(netlink: &Nfnetlink) -> Result<Bases> {
     let base = |(family, row): &(u8, Vec<u8>)| {
         ["ip", "ip6", "inet"].contains(&kind(*family)).then_some(())?;
         let hook = find(row, CHAIN_HOOK)?;
-        let number = |kind| foreign::number(find(hook, kind)?);
+        let number = |kind| big_endian(find(hook, kind)?);
         let of = Hook::ALL.get(usize::try_from(number(HOOK_NUMBER)?).ok()?)?;
-        let name = |kind| find(row, kind).map(foreign::word);
+        let name = |kind| find(row, kind).map(word);
         let priority = number(HOOK_PRIORITY)?.cast_signed();
         Some(((*family, name(TABLE_NAME)?, name(CHAIN_NAME)?), (*of, priority)))
     };

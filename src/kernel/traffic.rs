@@ -1,6 +1,6 @@
 //! How much went through a namespace's veth.
 
-use crate::model::{Name, numbers};
+use crate::model::{Name, numbers, ownership};
 use std::path::{Path, PathBuf};
 
 /// Bytes since the namespace was made, link-layer headers included.
@@ -22,7 +22,7 @@ pub fn traffic(name: &Name) -> Option<Traffic> {
 }
 
 fn host_end(name: &Name) -> Option<PathBuf> {
-    let alias = format!("{}{name}", numbers::ALIAS_PREFIX);
+    let alias = ownership::alias(name);
     let is_it =
         |dir: &Path| std::fs::read_to_string(dir.join("ifalias")).is_ok_and(|text| text.trim() == alias);
     // Only names with our prefix: hundreds of foreign devices are not asked.

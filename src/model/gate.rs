@@ -3,9 +3,7 @@
 //!
 //! An accept in our chain is not final for the chains of others: each of them has to accept a packet itself.
 
-use super::journal::Egress;
 use super::stack::Family;
-use super::tap::Tap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -232,37 +230,9 @@ pub struct Split {
     pub tunnels: BTreeSet<String>,
 }
 
-impl Split {
-    /// Whether an egress leaves by one of the tunnels.
-    pub fn tunnels(&self, egress: &Egress) -> bool {
-        egress.way.as_ref().is_some_and(|way| self.tunnels.contains(&way.dev))
-    }
-}
-
 impl Gate {
     /// A rule in it that lets packets of namespaces through.
     pub fn pass(&self, direction: Direction) -> Pass {
         Pass { chain: Chain { name: self.place.clone(), ..self.chain.clone() }, direction }
-    }
-}
-
-/// The gates of a host, and the passes that are there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Gates {
-    /// Those that stop what they do not know.
-    pub all: BTreeSet<Gate>,
-    /// Rules that carry our comment: in base chains of others on hook forward, in [`DOCKER_USER`] and where the
-    /// journal says.
-    pub passes: BTreeSet<Found>,
-    /// What others hang on devices.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub taps: BTreeSet<Tap>,
-}
-
-impl Gates {
-    /// Nothing of the kind.
-    pub fn is_empty(&self) -> bool {
-        self.all.is_empty() && self.passes.is_empty() && self.taps.is_empty()
     }
 }

@@ -124,6 +124,16 @@ impl Journal {
     pub fn way(&self, member: &Member) -> Option<&Way> {
         self.egresses.get(&member.egress)?.way.as_ref()
     }
+
+    /// The mark of an egress: its number in our bits.
+    pub fn mark_of(&self, egress: &Egress) -> u32 {
+        egress.number << self.mask.trailing_zeros().min(31)
+    }
+
+    /// The namespaces of an egress.
+    pub fn members_of<'a>(&'a self, egress: &'a Egress) -> impl Iterator<Item = &'a Member> {
+        self.members.values().filter(|member| self.egresses.get(&member.egress) == Some(egress))
+    }
 }
 
 /// A sysctl that we set.
@@ -152,6 +162,18 @@ pub struct Egress {
     /// Its /64 of `pool6`, where it has IPv6.
     #[serde(default)]
     pub slice6: Option<Ipv6Network>,
+}
+
+impl Egress {
+    /// Its routing table.
+    pub fn table(&self) -> u32 {
+        super::numbers::TABLE_BASE + self.number
+    }
+
+    /// Whether it leaves by one of the tunnels of a kill switch.
+    pub fn is_in_tunnel_of(&self, split: &Split) -> bool {
+        self.way.as_ref().is_some_and(|way| split.tunnels.contains(&way.dev))
+    }
 }
 
 /// A way out, resolved.

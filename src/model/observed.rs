@@ -1,6 +1,8 @@
 //! What is: the kernel's state and our journal, as far as the plan needs them.
 
-use super::{Account, Element, Journal, Name, Stack};
+use super::gate::{Found, Gate};
+use super::tap::Tap;
+use super::{Account, Element, Journal, Link, Name, Stack, ownership};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,8 +31,8 @@ pub struct Observed {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub accounts: BTreeMap<Account, u32>,
     /// Chains of others that stop what they do not know.
-    #[serde(skip_serializing_if = "super::Gates::is_empty")]
-    pub gates: super::Gates,
+    #[serde(skip_serializing_if = "Gates::is_empty")]
+    pub gates: Gates,
     /// IPsec policies, the newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<super::Policy>,
@@ -111,6 +113,27 @@ pub struct Table {
     pub elements: BTreeSet<Element>,
 }
 
+/// The gates of a host, and the passes that are there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gates {
+    /// Those that stop what they do not know.
+    pub all: BTreeSet<Gate>,
+    /// Rules that carry our comment: in base chains of others on hook forward, in [`DOCKER_USER`](super::gate::DOCKER_USER) and where the
+    /// journal says.
+    pub passes: BTreeSet<Found>,
+    /// What others hang on devices.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub taps: BTreeSet<Tap>,
+}
+
+impl Gates {
+    /// Nothing of the kind.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.passes.is_empty() && self.taps.is_empty()
+    }
+}
+
 impl Observed {
     /// Whether the namespace was not looked into.
     pub fn is_unseen(&self, name: &Name) -> bool {
@@ -125,8 +148,7 @@ impl Observed {
             Netns::Stale => noted.is_some(),
             Netns::Unseen { inode } => self.noted(name, *inode),
             Netns::Alive { inode, stack, .. } => {
-                let group = super::numbers::LINK_GROUP;
-                let tagged = stack.link("eth0").is_some_and(|link| link.group == group);
+                let tagged = stack.link("eth0").is_some_and(Link::is_ours);
                 match noted.map(|member| member.inode) {
                     Some(Some(noted)) if noted == *inode => true,
                     // Killed before the number was noted: then it holds our veth, or nothing yet.
@@ -194,7 +216,7 @@ impl Observed {
     }
 
     fn host_end_names(&self, name: &Name) -> bool {
-        let alias = format!("{}{name}", super::numbers::ALIAS_PREFIX);
+        let alias = ownership::alias(name);
         self.host.links.iter().any(|link| link.alias.as_deref() == Some(&alias))
     }
 }

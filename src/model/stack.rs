@@ -48,6 +48,21 @@ impl std::fmt::Display for Family {
     }
 }
 
+/// Whether two networks share an address.
+pub fn overlap(a: IpNetwork, b: IpNetwork) -> bool {
+    match (a, b) {
+        (IpNetwork::V4(a), IpNetwork::V4(b)) => a.overlaps(b),
+        (IpNetwork::V6(a), IpNetwork::V6(b)) => a.overlaps(b),
+        _ => false,
+    }
+}
+
+/// Whether an address says nothing without a device: `fe80::/10` is on each of them alike. (Addresses of 169.254.0.0/16
+/// are not meant: the kernel routes those as any other.)
+pub fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(ip) if ip.is_unicast_link_local())
+}
+
 /// Sets the prefix length of a network.
 trait WithPrefix {
     fn with_prefix(self, prefix: u8) -> Self;
@@ -280,6 +295,9 @@ impl Rule {
         }
     }
 }
+
+/// Device names by the kernel's numbers.
+pub type DeviceNames = BTreeMap<u32, String>;
 
 /// The device that a sysctl is of, by its path below `/proc/sys`; none for what is of no device.
 pub fn device_of(key: &str) -> Option<&str> {

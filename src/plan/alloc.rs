@@ -4,9 +4,10 @@
 //! before. A number whose mark or table somebody else uses is passed over, and so is a block that overlaps an address or
 //! a route of the host, as long as there is another one: at last one is taken that only wider routes overlap.
 
-use super::precedence::{Blocks, is_our_table};
 use crate::config::{Config, Settings};
-use crate::model::{Egress, Journal, Observed, Route, RouteKind, RuleAction, numbers};
+use crate::model::ownership::OurRules;
+use crate::model::stack::overlap;
+use crate::model::{Egress, Journal, Link, Observed, Route, RouteKind, RuleAction, numbers};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -30,17 +31,17 @@ pub(super) struct Taken {
 impl Taken {
     /// Looks through the host's rules, routes and addresses.
     pub(super) fn new(observed: &Observed, config: &Config) -> Self {
-        let blocks = Blocks::of(observed);
-        let rules = || observed.host.rules.iter().filter(|rule| !blocks.has(rule));
+        let ours = OurRules::of(&observed.journal, &observed.host.rules);
+        let rules = || observed.host.rules.iter().filter(|rule| !ours.has(rule));
         let looked_up = rules().filter_map(|rule| match rule.action {
             RuleAction::Lookup(table) => Some(table),
             _ => None,
         });
-        let routes = || observed.host.routes.iter().filter(|route| !is_our_route(route));
-        let ours = |dev: &str| observed.host.link(dev).is_some_and(super::diff::is_our_link);
-        let addresses = observed.host.addresses.iter().filter(|a| !ours(&a.dev)).map(|a| a.net);
+        let routes = || observed.host.routes.iter().filter(|route| !route.is_ours());
+        let on_ours = |dev: &str| observed.host.link(dev).is_some_and(Link::is_ours);
+        let addresses = observed.host.addresses.iter().filter(|a| !on_ours(&a.dev)).map(|a| a.net);
         // A default route, and the two halves of one by which VPNs outdo it, take what is nobody's in particular.
-        let somewhere = |r: &&Route| r.to.prefix() > 1 && !r.dev.as_deref().is_some_and(ours);
+        let somewhere = |r: &&Route| r.to.prefix() > 1 && !r.dev.as_deref().is_some_and(on_ours);
         let tunnel = |dev: &str| observed.host.link(dev).is_some_and(|link| link.point_to_point);
         let on_link = |r: &&&Route| {
             let beside = r.dev.as_deref().is_some_and(|dev| !tunnel(dev));
@@ -91,19 +92,6 @@ impl Taken {
         let same = |(value, theirs): &(u32, u32)| (value ^ ours) & (theirs & mask) == 0 && theirs & mask != 0;
         self.tables.contains(&(numbers::TABLE_BASE + number))
             || self.marks.iter().any(|m| same(m) && m.0 & mask != 0)
-    }
-}
-
-fn is_our_route(route: &Route) -> bool {
-    is_our_table(route.table) && route.protocol == numbers::HOST_PROTOCOL
-}
-
-/// Whether two networks share an address.
-pub(super) fn overlap(a: IpNetwork, b: IpNetwork) -> bool {
-    match (a, b) {
-        (IpNetwork::V4(a), IpNetwork::V4(b)) => a.overlaps(b),
-        (IpNetwork::V6(a), IpNetwork::V6(b)) => a.overlaps(b),
-        _ => false,
     }
 }
 

@@ -1,13 +1,14 @@
 //! What the kernel should hold for a journal.
 
+use super::addresses::{Addresses, Ends, sources};
 use super::{dns, hold, source};
 use crate::model::{
     Address, Datum, Egress, Element, Family, Journal, Link, Member, Name, Port, Route, RouteKind, Rule,
-    RuleAction, Set, Stack, numbers, observed::Features, stack::loopback,
+    RuleAction, Set, Stack, numbers, observed::Features, ownership, stack::loopback,
 };
-use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Metric that the kernel gives IPv6 routes which name none (`IP6_RT_PRIO_USER`, include/uapi/linux/ipv6_route.h);
 /// spelled out because it reads back.
@@ -34,8 +35,8 @@ pub fn desired(journal: &Journal, features: Features) -> Desired {
     out.host.sysctls.extend(journal.sysctls.iter().map(|(key, held)| (key.clone(), held.now.clone())));
     for egress in journal.egresses.values() {
         egress_routing(&mut out, journal, egress, features);
-        guard(&mut out.elements, egress, egress_mark(journal, egress));
-        out.elements.extend(source::elements(egress, egress_mark(journal, egress)));
+        guard(&mut out.elements, egress, journal.mark_of(egress));
+        out.elements.extend(source::elements(egress, journal.mark_of(egress)));
     }
     for (family, dev) in hold::opened(journal) {
         out.elements.insert(hold::opening(family, dev));
@@ -48,7 +49,7 @@ pub fn desired(journal: &Journal, features: Features) -> Desired {
         let mut inside = inside(member, egress, &net, features);
         inside.sysctls.extend(journal.inherited.clone());
         out.inside.insert(name.clone(), inside);
-        out.elements.extend(marks(&member.link, egress_mark(journal, egress), &net));
+        out.elements.extend(marks(&member.link, journal.mark_of(egress), &net));
         out.elements.extend(dns::elements(&member.link, &member.dns));
         out.elements.extend(split_mark(journal, member, egress));
     }
@@ -77,36 +78,9 @@ fn marks(link: &str, mark: u32, net: &Addresses) -> Vec<Element> {
 
 /// A kill switch drops flows of its mark in its own tunnel.
 fn split_mark(journal: &Journal, member: &Member, egress: &Egress) -> Option<Element> {
-    let split = journal.split.as_ref().filter(|split| !split.tunnels(egress))?;
+    let split = journal.split.as_ref().filter(|split| !egress.is_in_tunnel_of(split))?;
     let key = vec![Datum::Device(member.link.clone())];
     Some(Element { set: Set::SplitMark, key, value: vec![Datum::Mark(split.mark)] })
-}
-
-/// The mark of an egress: its number in our bits.
-pub fn egress_mark(journal: &Journal, egress: &Egress) -> u32 {
-    egress.number << journal.mask.trailing_zeros().min(31)
-}
-
-/// The table of an egress.
-pub fn egress_table(egress: &Egress) -> u32 {
-    numbers::TABLE_BASE + egress.number
-}
-
-/// The /126 that goes with a /30: the same 32 bits at the end of the egress's /64, so that it is unique as that
-/// is, and known from it.
-pub fn subnet6(slice6: Ipv6Network, subnet: Ipv4Network) -> Option<Ipv6Network> {
-    let bits = u128::from(slice6.network()) | u128::from(u32::from(subnet.network()));
-    Ipv6Network::new(Ipv6Addr::from(bits), 126).ok()
-}
-
-/// The addresses inside of each namespace.
-pub(super) fn inside_addresses(journal: &Journal, features: Features) -> BTreeMap<&Name, Vec<IpAddr>> {
-    let addresses = |(name, member): (_, &Member)| {
-        let egress = journal.egresses.get(&member.egress)?;
-        let ends = Addresses::new(egress, member, features).ends;
-        Some((name, ends.iter().map(|ends| ends.inside.ip()).collect()))
-    };
-    journal.members.iter().filter_map(addresses).collect()
 }
 
 /// MTU of a namespace's link: its own, or the uplink's.
@@ -115,46 +89,10 @@ fn mtu(member: &Member, egress: &Egress) -> u32 {
     member.mtu.or(uplink).unwrap_or(1500)
 }
 
-/// Addresses of both ends, by family; a family that the egress does not serve has none.
-struct Addresses {
-    ends: Vec<Ends>,
-}
-
-struct Ends {
-    family: Family,
-    net: IpNetwork,
-    host: IpNetwork,
-    inside: IpNetwork,
-}
-
-impl Addresses {
-    fn new(egress: &Egress, member: &Member, features: Features) -> Self {
-        let prefix = member.subnet.prefix();
-        let first = u32::from(member.subnet.network());
-        let v4 = |n: u32| Ipv4Network::new(Ipv4Addr::from(first + n), prefix).ok().map(IpNetwork::V4);
-        let net6 =
-            egress.slice6.filter(|_| member.ipv6 && features.ipv6).and_then(|s| subnet6(s, member.subnet));
-        let v6 = |n: u128| {
-            let net = net6?;
-            Ipv6Network::new(Ipv6Addr::from(u128::from(net.network()) + n), 126).ok().map(IpNetwork::V6)
-        };
-        let ends = |family, net: Option<IpNetwork>, host: Option<IpNetwork>, inside: Option<IpNetwork>| {
-            Some(Ends { family, net: net?, host: host?, inside: inside? })
-        };
-        let v4 = ends(Family::V4, v4(0), v4(1), v4(2));
-        let v6 = ends(Family::V6, v6(0), v6(1), v6(2));
-        Self { ends: v4.into_iter().chain(v6).collect() }
-    }
-
-    fn has(&self, family: Family) -> bool {
-        self.ends.iter().any(|ends| ends.family == family)
-    }
-}
-
 /// Rules and the table of an egress.
 fn egress_routing(out: &mut Desired, journal: &Journal, egress: &Egress, features: Features) {
-    let table = egress_table(egress);
-    let mark = (egress_mark(journal, egress), journal.mask);
+    let table = egress.table();
+    let mark = (journal.mark_of(egress), journal.mask);
     for family in Family::BOTH {
         let sources = sources(journal, egress, family, features);
         if sources.is_empty() {
@@ -162,32 +100,6 @@ fn egress_routing(out: &mut Desired, journal: &Journal, egress: &Egress, feature
         }
         out.host.rules.extend(rules(journal.first, mark, table, family, &sources));
         out.host.routes.extend(table_routes(egress, table, family));
-    }
-}
-
-/// The namespaces of an egress.
-pub(super) fn members<'a>(journal: &'a Journal, egress: &'a Egress) -> impl Iterator<Item = &'a Member> {
-    journal.members.values().filter(|member| journal.egresses.get(&member.egress) == Some(egress))
-}
-
-/// Where an egress's packets come from, as far as the host has that family.
-pub(super) fn sources(
-    journal: &Journal,
-    egress: &Egress,
-    family: Family,
-    features: Features,
-) -> Vec<IpNetwork> {
-    if family == Family::V6 && !features.ipv6 { Vec::new() } else { all_sources(journal, egress, family) }
-}
-
-/// Where an egress's packets come from: its slices, and the subnets that were chosen by hand.
-pub(super) fn all_sources(journal: &Journal, egress: &Egress, family: Family) -> Vec<IpNetwork> {
-    match family {
-        Family::V4 => {
-            let own = members(journal, egress).filter(|m| m.own_subnet).map(|m| m.subnet);
-            egress.slices.iter().copied().chain(own).map(IpNetwork::V4).collect()
-        }
-        Family::V6 => egress.slice6.map(IpNetwork::V6).into_iter().collect(),
     }
 }
 
@@ -282,14 +194,14 @@ fn host_end(
     features: Features,
 ) {
     let dev = &member.link;
-    let alias = Some(format!("{}{name}", numbers::ALIAS_PREFIX));
+    let alias = Some(ownership::alias(name));
     out.host.links.insert(our_link(dev, mtu(member, egress), alias));
     for ends in &net.ends {
         out.host.addresses.insert(Address { dev: dev.clone(), net: ends.host });
         let back = Route {
             dev: Some(dev.clone()),
             metric: metric(ends.family),
-            ..Route::new(egress_table(egress), ends.net, numbers::HOST_PROTOCOL)
+            ..Route::new(egress.table(), ends.net, numbers::HOST_PROTOCOL)
         };
         out.host.routes.insert(back);
         // The switch for all devices is the journal's to hold.
@@ -303,7 +215,7 @@ fn host_end(
         // The guard lets only port 53 of the host's loopback through.
         out.host.sysctls.insert(format!("net/ipv4/conf/{dev}/route_localnet"), "1".into());
     }
-    let mark = (egress_mark(journal, egress), journal.mask);
+    let mark = (journal.mark_of(egress), journal.mask);
     out.host.rules.extend(dns::rules(&member.dns, journal.first, mark, net.ends.iter().map(|ends| ends.net)));
 }
 

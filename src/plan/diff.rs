@@ -8,12 +8,14 @@
 //! again in the same run), what guarded them goes last.
 
 use super::action::{Action, Flows, LinkChange, Place};
-use super::desired::{self, Desired};
-use super::precedence::{Blocks, is_our_table};
+use super::addresses::inside_addresses;
+use super::desired::Desired;
 use super::{gates, hold, ipsec, source};
+use crate::model::ownership::OurRules;
+use crate::model::stack::{device_of, is_link_local, overlap};
 use crate::model::{
     Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set,
-    Stack, dnsaddr, numbers, stack::device_of, tuning,
+    Stack, dnsaddr, numbers, tuning,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,7 +123,7 @@ fn namespace(
     if !paired {
         out.push(Action::AddVeth { name: name.clone(), link: member.link.clone(), mtu });
         // Whatever became of its name: the end that is inside goes with the host's.
-        let tagged = have.links.iter().filter(|link| link.group == numbers::LINK_GROUP);
+        let tagged = have.links.iter().filter(|link| link.is_ours());
         let gone: BTreeSet<String> =
             tagged.map(|link| link.name.clone()).chain(["eth0".to_owned()]).collect();
         forget(&mut have, &gone);
@@ -134,7 +136,7 @@ fn namespace(
         let now = have.link(&link.name).unwrap_or(if link.loopback { &loopback_down } else { &new });
         change_link(out, &place, link, now);
     }
-    stacks(out, &place, want, have, &inside_is_ours(have, want));
+    stacks(out, &place, want, have, &inside_is_ours(have));
 }
 
 /// What the host is tuned to, and the namespace is not.
@@ -175,46 +177,28 @@ struct Ours {
 
 /// Inside, what carries our protocol; addresses on the veth; and the kernel's own rule for the local table, which
 /// moves when DNS is diverted.
-fn inside_is_ours(have: &Stack, want: &Stack) -> Ours {
-    let tagged = |link: &&Link| link.group == numbers::LINK_GROUP;
-    let local = |rule: &Rule| {
-        rule.preference == 0 && rule.family == crate::model::Family::V4 && !want.rules.contains(rule)
-    };
+fn inside_is_ours(have: &Stack) -> Ours {
     Ours {
-        routes: have.routes.iter().filter(|r| r.protocol == numbers::INSIDE_PROTOCOL).cloned().collect(),
-        rules: have
-            .rules
-            .iter()
-            .filter(|r| r.more.is_empty() && (r.protocol == numbers::INSIDE_PROTOCOL || local(r)))
-            .cloned()
-            .collect(),
-        addresses: addresses_on(have, tagged),
+        routes: have.routes.iter().filter(|route| route.is_ours_inside()).cloned().collect(),
+        rules: have.rules.iter().filter(|rule| rule.is_ours_inside()).cloned().collect(),
+        addresses: addresses_on_ours(have),
     }
 }
 
 /// On the host: routes of our tables and rules of our blocks, both of protocol "kernel", and the addresses of our links.
-fn host_is_ours(have: &Stack, blocks: &Blocks) -> Ours {
-    let route = |r: &&Route| is_our_table(r.table) && r.protocol == numbers::HOST_PROTOCOL;
+fn host_is_ours(have: &Stack, rules: &OurRules) -> Ours {
     Ours {
-        routes: have.routes.iter().filter(route).cloned().collect(),
-        rules: have.rules.iter().filter(|r| blocks.has(r)).cloned().collect(),
-        addresses: addresses_on(have, |link| is_our_link(link)),
+        routes: have.routes.iter().filter(|route| route.is_ours()).cloned().collect(),
+        rules: have.rules.iter().filter(|rule| rules.has(rule)).cloned().collect(),
+        addresses: addresses_on_ours(have),
     }
 }
 
-/// Whether a link of the host is ours.
-pub(super) fn is_our_link(link: &Link) -> bool {
-    [numbers::LINK_GROUP, numbers::DOOMED_GROUP].contains(&link.group) && link.kind.as_deref() == Some("veth")
-}
-
-/// Link-local addresses are the kernel's own.
-fn addresses_on(stack: &Stack, tagged: impl Fn(&&Link) -> bool) -> BTreeSet<Address> {
-    let devs: BTreeSet<&str> = stack.links.iter().filter(tagged).map(|link| link.name.as_str()).collect();
-    let kernels = |address: &Address| match address.net.ip() {
-        std::net::IpAddr::V6(ip) => ip.is_unicast_link_local(),
-        std::net::IpAddr::V4(_) => false,
-    };
-    let ours = |address: &&Address| devs.contains(address.dev.as_str()) && !kernels(address);
+/// The addresses of our links, but for link-local ones, which are the kernel's own.
+fn addresses_on_ours(stack: &Stack) -> BTreeSet<Address> {
+    let links = stack.links.iter().filter(|link| link.is_ours());
+    let devs: BTreeSet<&str> = links.map(|link| link.name.as_str()).collect();
+    let ours = |address: &&Address| devs.contains(address.dev.as_str()) && !is_link_local(address.net.ip());
     stack.addresses.iter().filter(ours).cloned().collect()
 }
 
@@ -268,7 +252,7 @@ fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &
     forget(&mut want, &unseen.difference(&links).map(|&link| link.to_owned()).collect());
     let made = made_links(out);
     let mut removed = BTreeSet::new();
-    for link in have.links.iter().filter(|link| is_our_link(link)) {
+    for link in have.links.iter().filter(|link| link.is_ours()) {
         let wanted = want.link(&link.name).is_some();
         if !wanted || made.contains(&link.name) {
             removed.insert(link.name.clone());
@@ -282,7 +266,7 @@ fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &
     }
     let mut have = have.clone();
     forget(&mut have, &removed);
-    let ours = host_is_ours(&have, &Blocks::of(observed));
+    let ours = host_is_ours(&have, &OurRules::of(&observed.journal, &observed.host.rules));
     stacks(out, &Place::Host, &want, &have, &ours);
 }
 
@@ -342,7 +326,7 @@ fn elements(out: &mut Vec<Action>, want: &BTreeSet<Element>, have: &BTreeSet<Ele
 /// Whether two elements cannot be in their set at the same time.
 fn collide(a: &Element, b: &Element) -> bool {
     let same = |(a, b): (&Datum, &Datum)| match (a, b) {
-        (Datum::Network(a), Datum::Network(b)) => super::alloc::overlap(*a, *b),
+        (Datum::Network(a), Datum::Network(b)) => overlap(*a, *b),
         (a, b) => a == b,
     };
     a.set == b.set && a.key.len() == b.key.len() && a.key.iter().zip(&b.key).all(same)
@@ -366,8 +350,8 @@ fn stale_flows(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
 /// Flows of a namespace that goes or gets other addresses: the other side goes on sending, and conntrack would turn
 /// that around towards an address that is nobody's.
 fn flows_of_nobody(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
-    let after = desired::inside_addresses(journal, observed.features);
-    for (name, before) in desired::inside_addresses(&observed.journal, observed.features) {
+    let after = inside_addresses(journal, observed.features);
+    for (name, before) in inside_addresses(&observed.journal, observed.features) {
         let kept = after.get(name);
         let gone = before.into_iter().filter(|address| kept.is_none_or(|kept| !kept.contains(address)));
         out.extend(gone.map(|source| Action::ForgetFlows { source, which: Flows::All }));

@@ -1,7 +1,7 @@
 //! Getting through chains of others: which rules that takes, how they are written, and what is said where it fails.
 
 use super::action::Action;
-use super::desired;
+use super::addresses::inside_addresses;
 use crate::model::gate::{Chain, Closed, Direction, Found, Gate, Hook, Keeper, Kind, Split, Stop};
 use crate::model::{Family, Journal, Member, Observed, Pass, numbers};
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ pub(super) fn note(journal: &mut Journal, observed: &Observed) {
 
 /// The passes that packets of what is up take in a gate.
 fn passes(gate: &Gate, journal: &Journal, observed: &Observed) -> Vec<Pass> {
-    let addresses = desired::inside_addresses(journal, observed.features);
+    let addresses = inside_addresses(journal, observed.features);
     let families: BTreeSet<Family> =
         addresses.values().flatten().map(|address| Family::of(*address)).collect();
     if !families.iter().any(|family| gate.chain.kind.sees(*family)) {
@@ -39,8 +39,9 @@ fn passes(gate: &Gate, journal: &Journal, observed: &Observed) -> Vec<Pass> {
 /// Whether all flows of namespaces have the mark that a kill switch lets through.
 fn is_split(gate: &Gate, journal: &Journal) -> bool {
     let egress = |member: &Member| journal.egresses.get(&member.egress);
-    let marked =
-        |split: &Split| !journal.members.values().filter_map(egress).any(|egress| split.tunnels(egress));
+    let marked = |split: &Split| {
+        !journal.members.values().filter_map(egress).any(|egress| egress.is_in_tunnel_of(split))
+    };
     gate.split.as_ref().is_some_and(marked)
 }
 

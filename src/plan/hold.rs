@@ -221,7 +221,7 @@ fn routers(noted: &BTreeMap<String, Held>, observed: &Observed) -> Vec<(String, 
 
 /// The devices of the host, and what new ones get.
 fn others(observed: &Observed) -> impl Iterator<Item = &str> {
-    let theirs = observed.host.links.iter().filter(|link| !link.loopback && !super::diff::is_our_link(link));
+    let theirs = observed.host.links.iter().filter(|link| !link.loopback && !link.is_ours());
     theirs.map(|link| link.name.as_str()).chain(["default"])
 }
 

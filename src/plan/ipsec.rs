@@ -16,8 +16,9 @@
 //! Two policies of the first priority are a matter of age: one of others that has it and is older cannot be preceded.
 
 use super::action::Action;
-use super::desired;
+use super::addresses::sources;
 use crate::model::ipsec::{Direction, Effect};
+use crate::model::stack::overlap;
 use crate::model::{Egress, Family, Journal, Observed, Policy, numbers};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
@@ -40,15 +41,13 @@ struct Pass {
 impl Pass {
     /// Whether a policy of somebody else could catch one of the packets.
     fn is_for(&self, other: &Policy) -> bool {
-        let overlap = |net, packets: Option<IpNetwork>| {
-            packets.is_none_or(|packets| super::alloc::overlap(net, packets))
-        };
+        let meets = |net, packets: Option<IpNetwork>| packets.is_none_or(|packets| overlap(net, packets));
         let mark = self.policy.mark.map_or(0, |(mark, _)| mark);
         other.effect != Effect::Allow
             && other.direction == self.policy.direction
             && other.family() == self.policy.family()
             && other.mark.is_none_or(|(value, mask)| mark & mask == value)
-            && self.packets.iter().any(|(from, to)| overlap(other.from, *from) && overlap(other.to, *to))
+            && self.packets.iter().any(|(from, to)| meets(other.from, *from) && meets(other.to, *to))
     }
 }
 
@@ -58,7 +57,7 @@ fn passes(journal: &Journal, egress: &Egress, observed: &Observed) -> Vec<Pass> 
 }
 
 fn of_family(journal: &Journal, egress: &Egress, family: Family, observed: &Observed) -> Vec<Pass> {
-    let own = desired::sources(journal, egress, family, observed.features);
+    let own = sources(journal, egress, family, observed.features);
     if own.is_empty() {
         return Vec::new();
     }
@@ -66,7 +65,7 @@ fn of_family(journal: &Journal, egress: &Egress, family: Family, observed: &Obse
     let all: Vec<IpNetwork> = outside.collect();
     let from = |nets: &[IpNetwork]| nets.iter().map(|net| (Some(*net), None)).collect::<Vec<Packets>>();
     let to = |nets: &[IpNetwork]| nets.iter().map(|net| (None, Some(*net))).collect::<Vec<Packets>>();
-    let mark = Some((desired::egress_mark(journal, egress), journal.mask));
+    let mark = Some((journal.mark_of(egress), journal.mask));
     let (first, others) = match family {
         Family::V4 => (0, 3),
         Family::V6 => (1, 2),
@@ -108,14 +107,6 @@ fn index(egress: &Egress, slot: usize, direction: Direction) -> u32 {
     numbers::POLICY_INDEX | egress.number << NUMBER_BITS | slot | direction as u32
 }
 
-/// By the first byte of its index, and for being as ours are.
-fn is_ours(policy: &Policy) -> bool {
-    policy.index >> 24 == numbers::POLICY_INDEX >> 24
-        && policy.effect == Effect::Allow
-        && policy.priority == numbers::POLICY_PRIORITY
-        && !policy.sub
-}
-
 /// Whether what has this address is to go through a tunnel.
 pub(super) fn is_of_a_tunnel(source: IpAddr, observed: &Observed) -> bool {
     let only = IpNetwork::from(source);
@@ -135,7 +126,8 @@ pub(super) fn diff(out: &mut Vec<Action>, journal: &Journal, observed: &Observed
         .filter(needed)
         .map(|pass| pass.policy)
         .collect();
-    let ours: BTreeSet<Policy> = observed.policies.iter().filter(|policy| is_ours(policy)).cloned().collect();
+    let ours: BTreeSet<Policy> =
+        observed.policies.iter().filter(|policy| policy.is_ours()).cloned().collect();
     out.extend(ours.difference(&wanted).map(|policy| Action::RemovePolicy { policy: policy.clone() }));
     out.extend(wanted.difference(&ours).map(|policy| Action::AddPolicy { policy: policy.clone() }));
 }

@@ -16,6 +16,7 @@
 //! therefore spelled out in `desired` the way it reads back.
 
 mod action;
+mod addresses;
 mod alloc;
 pub mod desired;
 mod diff;

@@ -1,5 +1,6 @@
 //! Which servers a resolver inside asks, and whether that can work.
 
+use crate::model::stack::is_link_local;
 use crate::model::{DnsMode, Family, Observed, Way, dnsaddr};
 use std::net::{IpAddr, SocketAddr};
 
@@ -116,7 +117,7 @@ impl<'a> Names<'a> {
             return None;
         }
         let host = &self.observed.host;
-        let foreign = |dev: &str| host.link(dev).is_none_or(|link| !super::diff::is_our_link(link));
+        let foreign = |dev: &str| host.link(dev).is_none_or(|link| !link.is_ours());
         let near: Vec<_> =
             host.addresses.iter().filter(|a| a.net.contains(server) && foreign(&a.dev)).collect();
         let on_way = |dev: &str| self.way.is_none_or(|way| way.dev == dev);
@@ -133,5 +134,5 @@ impl<'a> Names<'a> {
 
 /// `::1` never leaves a namespace, and a link-local address is on the link that its zone names, which is the host's.
 pub(super) fn never_leaves(server: IpAddr) -> bool {
-    matches!(server, IpAddr::V6(ip) if ip.is_loopback() || ip.is_unicast_link_local())
+    server.is_ipv6() && server.is_loopback() || is_link_local(server)
 }

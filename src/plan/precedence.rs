@@ -15,51 +15,14 @@
 //! A rule with a preference below the size of the block cannot be preceded, and one that only refuses need not be:
 //! `status` names both.
 
-use super::desired;
-use crate::model::numbers::{self, preference};
-use crate::model::{Egress, Family, Journal, Observed, RouteKind, Rule, RuleAction};
+use super::addresses::all_sources;
+use super::line::rule_text;
+use crate::model::numbers::preference;
+use crate::model::ownership::{OurRules, is_our_table};
+use crate::model::stack::overlap;
+use crate::model::{Egress, Family, Journal, Link, Observed, RouteKind, Rule, RuleAction};
 use ipnetwork::IpNetwork;
-use std::collections::BTreeSet;
 use std::net::IpAddr;
-
-/// Blocks of preferences in which there are, or may be, rules of ours.
-pub(super) struct Blocks(BTreeSet<u32>);
-
-impl Blocks {
-    /// Those that the journal names; and, where it was lost, those that our rules give away.
-    pub(super) fn of(observed: &Observed) -> Self {
-        let journal = &observed.journal;
-        let mut firsts = BTreeSet::from([preference::FIRST, journal.first]);
-        firsts.extend(&journal.earlier);
-        let rules = &observed.host.rules;
-        let found = rules.iter().filter(|rule| is_way_out(rule) && rules.contains(&its_fallback(rule)));
-        firsts.extend(found.filter_map(|rule| rule.preference.checked_sub(preference::MARK)));
-        Self(firsts)
-    }
-
-    /// Whether a rule of the host is ours.
-    pub(super) fn has(&self, rule: &Rule) -> bool {
-        let within = |first: &u32| (*first..first + preference::SIZE).contains(&rule.preference);
-        rule.more.is_empty() && rule.protocol == numbers::HOST_PROTOCOL && self.0.iter().any(within)
-    }
-}
-
-/// Two of our rules, at their distance, tell our block from a single rule of others with such a table.
-fn is_way_out(rule: &Rule) -> bool {
-    matches!(rule.action, RuleAction::Lookup(table) if is_our_table(table))
-        && rule.mark.is_some()
-        && rule.protocol == numbers::HOST_PROTOCOL
-}
-
-fn its_fallback(rule: &Rule) -> Rule {
-    let preference = rule.preference.saturating_add(preference::MARK_FLOOR - preference::MARK);
-    Rule { preference, action: RuleAction::Unreachable, ..rule.clone() }
-}
-
-/// Whether a table is of an egress.
-pub(super) fn is_our_table(table: u32) -> bool {
-    (numbers::TABLE_BASE + 1..=numbers::TABLE_BASE + numbers::MAX_EGRESS).contains(&table)
-}
 
 /// A rule of somebody else that comes before ours and matches packets of an egress.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +36,7 @@ pub struct Shadow {
 impl Shadow {
     /// What is wrong, and what helps.
     pub fn problem(&self) -> String {
-        let rule = super::line::rule_text(&self.rule);
+        let rule = rule_text(&self.rule);
         let (number, family) = (self.rule.preference, self.rule.family);
         if self.refuses {
             return format!(
@@ -100,10 +63,10 @@ impl Shadow {
 
 /// Puts the block where nothing of others comes before it.
 pub(super) fn place(journal: &mut Journal, observed: &Observed) {
-    let blocks = Blocks::of(observed);
+    let ours = OurRules::of(&observed.journal, &observed.host.rules);
     let comes_first = |rule: &&Rule| {
         let precedable = preference::SIZE + 1..preference::FIRST + preference::SIZE;
-        precedable.contains(&rule.preference) && !blocks.has(rule)
+        precedable.contains(&rule.preference) && !ours.has(rule)
     };
     let takes = |rule: &&Rule| {
         let effect = |egress| effect(rule, journal, egress, observed);
@@ -120,8 +83,8 @@ pub(super) fn place(journal: &mut Journal, observed: &Observed) {
 
 /// What comes before our rules and matches what an egress sends or gets.
 pub fn shadows(journal: &Journal, egress: &Egress, observed: &Observed) -> Vec<Shadow> {
-    let blocks = Blocks::of(observed);
-    let before = |rule: &&Rule| rule.preference < journal.first + preference::SIZE && !blocks.has(rule);
+    let ours = OurRules::of(&observed.journal, &observed.host.rules);
+    let before = |rule: &&Rule| rule.preference < journal.first + preference::SIZE && !ours.has(rule);
     let shadow = |rule: &Rule| {
         let refuses = effect(rule, journal, egress, observed)? == Effect::Refuses;
         Some(Shadow { rule: rule.clone(), refuses })
@@ -189,13 +152,13 @@ fn effect(rule: &Rule, journal: &Journal, egress: &Egress, observed: &Observed) 
 
 /// Whether a table has a route for such a packet.
 fn is_routed(packet: &Packet<'_>, table: u32, rule: &Rule, observed: &Observed) -> bool {
-    let ours = |dev: &str| observed.host.link(dev).is_some_and(super::diff::is_our_link);
+    let ours = |dev: &str| observed.host.link(dev).is_some_and(Link::is_ours);
     observed.host.routes.iter().any(|route| {
         route.table == table
             && route.family() == rule.family
             && route.kind != RouteKind::Other
             && rule.suppress.is_none_or(|longest| route.to.prefix() > longest)
-            && packet.to.is_none_or(|to| super::alloc::overlap(route.to, to))
+            && packet.to.is_none_or(|to| overlap(route.to, to))
             && !route.dev.as_deref().is_some_and(ours)
     })
 }
@@ -210,8 +173,8 @@ struct Packet<'a> {
 }
 
 fn packets<'a>(family: Family, journal: &'a Journal, egress: &'a Egress) -> Vec<Packet<'a>> {
-    let mark = desired::egress_mark(journal, egress);
-    let links: Vec<&str> = desired::members(journal, egress).map(|member| member.link.as_str()).collect();
+    let mark = journal.mark_of(egress);
+    let links: Vec<&str> = journal.members_of(egress).map(|member| member.link.as_str()).collect();
     // Answers come in by the uplink's device; what the host itself has to say to a job begins on its loopback.
     let back: Vec<&str> = egress.way.iter().map(|way| way.dev.as_str()).chain(["lo"]).collect();
     let both = |net: IpNetwork| {
@@ -220,7 +183,7 @@ fn packets<'a>(family: Family, journal: &'a Journal, egress: &'a Egress) -> Vec<
             Packet { from: None, to: Some(net), mark, iifs: back.clone() },
         ]
     };
-    desired::all_sources(journal, egress, family).into_iter().flat_map(both).collect()
+    all_sources(journal, egress, family).into_iter().flat_map(both).collect()
 }
 
 /// Whether packets match a selector, or a rule.
@@ -268,7 +231,7 @@ fn always(holds: bool) -> Match {
 fn within(packets: Option<IpNetwork>, net: IpNetwork) -> Match {
     match packets {
         _ if net.prefix() == 0 => Match::Always,
-        Some(own) if !super::alloc::overlap(own, net) => Match::Never,
+        Some(own) if !overlap(own, net) => Match::Never,
         Some(own) if own.prefix() >= net.prefix() => Match::Always,
         None | Some(_) => Match::Some,
     }

@@ -1,6 +1,7 @@
 //! What a device reaches by itself: its subnets, and which of the host's devices a next hop is beside.
 
-use crate::model::{Family, Link, Neighbour, Observed, RouteKind, Way, numbers};
+use crate::model::stack::is_link_local;
+use crate::model::{Family, Link, Neighbour, Observed, RouteKind, Way};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -59,8 +60,7 @@ pub(super) fn real_name<'a>(called: &'a str, observed: &'a Observed) -> &'a str 
 
 /// Devices that can be uplinks at all.
 fn uplink_devices(observed: &Observed) -> impl Iterator<Item = &Link> {
-    let ours = |link: &Link| [numbers::LINK_GROUP, numbers::DOOMED_GROUP].contains(&link.group);
-    observed.host.links.iter().filter(move |link| !link.loopback && !ours(link))
+    observed.host.links.iter().filter(|link| !link.loopback && !link.is_ours())
 }
 
 pub(super) fn devices(observed: &Observed) -> String {
@@ -93,13 +93,6 @@ fn on_link<'a>(link: &'a Link, observed: &'a Observed) -> impl Iterator<Item = I
             && route.dev.as_deref() == Some(link.name.as_str())
     });
     routes.map(|route| route.to).filter(|net| !net.ip().is_multicast())
-}
-
-pub(super) fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
 }
 
 /// A `/32` or `/128`.

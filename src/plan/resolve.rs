@@ -3,6 +3,7 @@
 use super::names::{self, Names};
 use super::{alloc, dns, gates, hold, precedence, reach, way};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
+use crate::model::stack::overlap;
 use crate::model::{
     Account, Allowed, DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers,
     tuning,
@@ -423,7 +424,7 @@ impl Case<'_> {
         let slices = slices.flat_map(|(_, egress)| egress.slices.iter().copied().map(IpNetwork::V4));
         let used = self.taken.within(wanted).into_iter().chain(slices).map(|net| (None, net));
         let mut used = used.chain(others.into_iter().map(|(name, net)| (Some(name), net)));
-        let Some((holder, other)) = used.find(|(_, net)| alloc::overlap(*net, wanted)) else {
+        let Some((holder, other)) = used.find(|(_, net)| overlap(*net, wanted)) else {
             return Ok(own.value);
         };
         let problem = |why: String| Problem::at(own.place.clone(), why).label(format!("overlaps {other}"));
@@ -459,7 +460,7 @@ fn uplink_key(uplink: &config::Uplink, observed: &Observed) -> String {
 fn link_name(name: &Name, journal: &Journal, observed: &Observed) -> String {
     const ROOM: usize = 15 - numbers::LINK_PREFIX.len();
     let plain = format!("{}{name}", numbers::LINK_PREFIX);
-    let foreign = |link: &str| observed.host.link(link).is_some_and(|link| !super::diff::is_our_link(link));
+    let foreign = |link: &str| observed.host.link(link).is_some_and(|link| !link.is_ours());
     let taken = |link: &str| foreign(link) || journal.members.values().any(|member| member.link == link);
     if name.as_str().len() <= ROOM && !taken(&plain) {
         return plain;

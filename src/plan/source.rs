@@ -5,9 +5,9 @@
 //! follow that address when it changes; what is named here does not, so flows of an address that went are forgotten.
 
 use super::action::{Action, Flows};
+use super::addresses::inside_addresses;
+use super::ipsec;
 use super::reach::is_usable_source;
-use super::way::is_ours;
-use super::{desired, ipsec};
 use crate::model::{Datum, Egress, Element, Family, Journal, Member, Observed, Route, RouteKind, Set, Way};
 use std::net::IpAddr;
 
@@ -35,7 +35,7 @@ fn by_route(way: &Way, family: Family, observed: &Observed) -> Option<IpAddr> {
             default(route) && same_hop(route)
         };
         let inside_a_tunnel = route.src.is_some_and(|source| ipsec::is_of_a_tunnel(source, observed));
-        of_device && by_way && route.kind == RouteKind::Unicast && !is_ours(route) && !inside_a_tunnel
+        of_device && by_way && route.kind == RouteKind::Unicast && !route.is_ours() && !inside_a_tunnel
     };
     let routes = observed.host.routes.iter().filter(leads);
     routes.min_by_key(|route| (!same_hop(route), !main(route), !default(route), route.metric))?.src
@@ -66,7 +66,7 @@ pub(super) fn elements(egress: &Egress, mark: u32) -> Vec<Element> {
 /// Flows that leave with an address that is not the host's any more, or is another device's than they leave by. A flow
 /// keeps an address that is only preferred no longer, as connections of the host itself do.
 pub(super) fn stale_flows(journal: &Journal, observed: &Observed) -> Vec<Action> {
-    let inside = desired::inside_addresses(journal, observed.features);
+    let inside = inside_addresses(journal, observed.features);
     let stale = |(name, before): (_, &Member)| {
         let (old, new) = (observed.journal.way(before)?, journal.way(journal.members.get(name)?));
         let moved = new.is_none_or(|new| new.dev != old.dev);

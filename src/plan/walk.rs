@@ -9,7 +9,6 @@
 //! control and the neighbour. For these, what observation knows of the host (`known`: the problems that `status` tells)
 //! names the cause.
 
-use super::desired;
 use super::line::rule_text;
 use super::precedence;
 use crate::model::gate::Hook;
@@ -90,7 +89,7 @@ impl Seen<'_> {
             if first.to != last.to || first.ports.map(|p| p.1) != last.ports.map(|p| p.1) {
                 out.push(("rewritten", format!("{} → {}", destination(first), destination(last))));
             }
-            out.push(("mark", format!("{:#x}", desired::egress_mark(self.host.journal, self.host.egress))));
+            out.push(("mark", format!("{:#x}", self.host.journal.mark_of(self.host.egress))));
         }
         out.extend(self.routed());
         for hook in [Hook::Prerouting, Hook::Input, Hook::Forward, Hook::Postrouting] {
@@ -293,7 +292,7 @@ impl Seen<'_> {
     }
 
     fn members(&self) -> impl Iterator<Item = &crate::model::Member> {
-        desired::members(self.host.journal, self.host.egress)
+        self.host.journal.members_of(self.host.egress)
     }
 
     /// A rule or a policy ended it.

@@ -1,9 +1,10 @@
 //! Finding an uplink on the host: which device, which next hops, which subnets.
 
-use super::reach::{addressed, candidates, devices, is_beside, is_link_local, subnets};
+use super::reach::{addressed, candidates, devices, is_beside, subnets};
 use super::source;
 use crate::config::{Located, Problem, Uplink};
-use crate::model::{Family, Link, Observed, Route, RouteKind, Way, numbers};
+use crate::model::stack::is_link_local;
+use crate::model::{Family, Link, Observed, Route, RouteKind, Way};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -229,13 +230,8 @@ fn default_routes<'a>(
         route.to == family.everything()
             && route.kind == RouteKind::Unicast
             && route.dev.as_deref() == Some(dev)
-            && !is_ours(route)
+            && !route.is_ours()
     })
-}
-
-/// Whether a route is in a table of ours.
-pub(super) fn is_ours(route: &Route) -> bool {
-    (numbers::TABLE_BASE..=numbers::TABLE_BASE + numbers::MAX_EGRESS).contains(&route.table)
 }
 
 /// Whether a next hop can be used.

@@ -335,6 +335,7 @@ fn at_every_action_of_every_scenario() {
     let Figures { scenarios, actions, points, faults } = figures.into_inner().unwrap();
     // Past the capture of the test harness: these figures are for every run.
     let faulty = faults.len();
+    #[expect(clippy::disallowed_methods, reason = "a test prints by itself")]
     let mut out = std::io::stderr();
     writeln!(out, "stops: {scenarios} scenarios, {actions} actions, {points} points, {faulty} faults")
         .unwrap();

@@ -4,7 +4,7 @@ use super::fault::{Disk, Fault, Leak, Machine, Signal};
 use super::model::Model;
 use nsnat::config::{Config, Problem};
 use nsnat::error::Result;
-use nsnat::model::{Depth, Journal, Name, Netns, Observed, numbers};
+use nsnat::model::{Depth, Journal, Link, Name, Netns, Observed};
 use nsnat::plan::{self, Action, Selection};
 use nsnat::reconcile::{Failure, Outcome, Policy, Reconciler, prepare};
 use std::collections::BTreeSet;
@@ -121,8 +121,7 @@ fn asked<'a>(config: &'a Config, selection: Selection<'a>, policy: Policy) -> Ve
 
 /// The part of the kernel's state that a look shows.
 pub(super) fn look(state: &Observed, journal: &Journal, names: &[&Name], depth: Depth) -> Observed {
-    let of_alias = |alias: &String| alias.strip_prefix(numbers::ALIAS_PREFIX)?.parse().ok();
-    let aliased = state.host.links.iter().filter_map(|link| of_alias(link.alias.as_ref()?));
+    let aliased = state.host.links.iter().filter_map(Link::namespace);
     let asked = names.iter().copied().chain(journal.members.keys()).cloned();
     let wanted: BTreeSet<Name> = asked.chain(aliased).collect();
     let mut out = Observed { journal: journal.clone(), ..state.clone() };

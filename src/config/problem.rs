@@ -1,0 +1,78 @@
+//! What is wrong in a configuration, and where it stands.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// One file.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// A piece of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Index into [`Config::sources`](super::Config::sources).
+    pub file: usize,
+    /// Bytes.
+    pub span: Range<usize>,
+}
+
+/// A value and where it stands. Values from the command line have no place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Option<Place>,
+}
+
+impl<T> From<T> for Located<T> {
+    fn from(value: T) -> Self {
+        Self { value, place: None }
+    }
+}
+
+/// What is wrong, where, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// One line: what is wrong.
+    pub message: String,
+    /// The offending text.
+    pub place: Option<Place>,
+    /// Short words under the offending text.
+    pub label: String,
+    /// Another place that has to do with it, and words for it.
+    pub other: Option<(Place, String)>,
+    /// What would be right.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem at one place.
+    pub fn at(place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
+        let (place, message) = (place.into(), message.into());
+        Self { message, place, label: String::new(), other: None, help: None }
+    }
+
+    /// Short words under the offending text.
+    #[must_use]
+    pub fn label(self, label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..self }
+    }
+
+    /// Another place that has to do with it; nothing when that value has no place.
+    #[must_use]
+    pub fn other(self, place: impl Into<Option<Place>>, label: impl Into<String>) -> Self {
+        Self { other: place.into().map(|place| (place, label.into())), ..self }
+    }
+
+    /// What would be right.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}

@@ -1,0 +1,64 @@
+//! What is asked of `exec`.
+
+use crate::model::Name;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What is to be run, where, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The namespace.
+    pub namespace: Name,
+    /// The user that the command runs as.
+    pub who: Who,
+    /// With a process-number space of its own.
+    pub pid: bool,
+    /// Nothing is said but errors.
+    pub quiet: bool,
+    /// What it moved is told at the end: somebody has to stay behind.
+    pub report: bool,
+    /// What is done about proxies that the environment names.
+    pub proxies: Proxies,
+    /// Mounts that only the command and its descendants see, in this order.
+    pub mounts: Vec<Mount>,
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+}
+
+/// A user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Who {
+    /// Whoever calls: nothing is changed.
+    #[default]
+    Same,
+    /// By name or number.
+    User(String),
+    /// The one who called sudo, doas or pkexec.
+    Me,
+}
+
+/// A mount that only the command and its descendants see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mount {
+    /// A directory or file appears in another place, too.
+    Bind {
+        /// What appears.
+        from: PathBuf,
+        /// Where.
+        to: PathBuf,
+        /// It cannot be written to.
+        read_only: bool,
+    },
+    /// An empty directory in memory.
+    Tmpfs(PathBuf),
+}
+
+/// What the caller wants to be done about proxies that the environment names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proxies {
+    /// They stay, and what that means is said, unless the configuration knows.
+    #[default]
+    Stay,
+    /// They go.
+    Drop,
+}

@@ -1,0 +1,28 @@
+//! One expression of a rule of nf_tables: its name, and its attributes.
+
+use super::attributes::{big_endian, find, word};
+use super::nf_tables::{CMP_DATA, CMP_OP, DATA_VALUE};
+
+/// NFTA_MATCH_NAME and NFTA_TARGET_NAME.
+const XT_NAME: u16 = 1;
+
+/// The name, and the attributes.
+pub(super) type Expression<'a> = (String, &'a [u8]);
+
+/// Whether it lets every packet go on to the next one.
+pub(super) fn is_no_condition(expression: &Expression<'_>) -> bool {
+    let (name, data) = expression;
+    let harmless = ["counter", "log", "immediate", "reject", "target"].contains(&name.as_str());
+    harmless || (name == "match" && xt_name(data).as_deref() == Some("comment"))
+}
+
+/// What a comparison for equality compares with.
+pub(super) fn compared(data: &[u8]) -> Option<&[u8]> {
+    big_endian(find(data, CMP_OP)?).filter(|operator| *operator == 0)?;
+    find(find(data, CMP_DATA)?, DATA_VALUE)
+}
+
+/// What part of iptables it holds.
+pub(super) fn xt_name(data: &[u8]) -> Option<String> {
+    find(data, XT_NAME).map(word)
+}

@@ -1,0 +1,59 @@
+//! The network stacks that are observed and changed: the host's, and those of our namespaces.
+
+use super::netlink::Netlink;
+use super::{limits, netns, nft};
+use crate::error::{Context, Result};
+use crate::model::Name;
+use std::collections::BTreeMap;
+use std::fs::File;
+use tokio::runtime::Runtime;
+
+/// Access to the host's network stack and those of our namespaces.
+pub struct Kernel {
+    pub(super) runtime: Runtime,
+    pub(super) host: Netlink,
+    pub(super) cookie: Option<u64>,
+    pub(super) inside: BTreeMap<Name, Inside>,
+    /// Settings that namespaces did not take.
+    pub(super) refused: BTreeMap<String, String>,
+    /// What the host is tuned to. Many files, so they are read once: a run looks at the host several times.
+    pub(super) tuning: Option<BTreeMap<String, String>>,
+    _descriptors: limits::Descriptors,
+}
+
+/// An open namespace.
+pub(super) struct Inside {
+    pub(super) file: File,
+    pub(super) inode: u64,
+    pub(super) cookie: Option<u64>,
+    pub(super) netlink: Netlink,
+}
+
+impl Kernel {
+    /// Opens the host's stack (that of the calling thread), to change it.
+    pub fn open() -> Result<Self> {
+        nft::check()?;
+        Self::open_to_look()
+    }
+
+    /// Opens it to look only, which takes neither root nor nft(8).
+    pub fn open_to_look() -> Result<Self> {
+        let descriptors = limits::Descriptors::raise();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .what(|| "start")?;
+        let host = runtime.block_on(async { Netlink::open() })?;
+        let cookie = netns::cookie(&std::os::unix::net::UnixDatagram::unbound().what(|| "start")?);
+        Ok(Self {
+            runtime,
+            host,
+            cookie,
+            inside: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            tuning: None,
+            _descriptors: descriptors,
+        })
+    }
+}

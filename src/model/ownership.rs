@@ -1,0 +1,97 @@
+//! What in the kernel is nsnat's: one question for each kind of object.
+//!
+//! An object is ours by a tag that the very message which makes it sets, so that no crash comes between the two: the
+//! group of a link, the table or the protocol of a route, the first byte of a policy's index. Where others may have the
+//! same tag, what ours always are besides that is asked, too. Routes and rules of the host carry the kernel's own
+//! protocol (see [`HOST_PROTOCOL`]), so there their table and their place tell; inside a namespace they carry one that
+//! is ours.
+
+use super::ipsec::Effect;
+use super::numbers::{self, ALIAS_PREFIX, HOST_PROTOCOL, INSIDE_PROTOCOL, preference};
+use super::{Family, Journal, Link, Name, Policy, Route, Rule, RuleAction};
+use std::collections::BTreeSet;
+
+impl Link {
+    /// Whether it is an end of one of our veth pairs.
+    pub fn is_ours(&self) -> bool {
+        [numbers::LINK_GROUP, numbers::DOOMED_GROUP].contains(&self.group)
+            && self.kind.as_deref() == Some("veth")
+    }
+
+    /// The namespace that a host end says it is of.
+    pub fn namespace(&self) -> Option<Name> {
+        self.alias.as_deref()?.strip_prefix(ALIAS_PREFIX)?.parse().ok()
+    }
+}
+
+/// The `ifalias` of a namespace's host end.
+pub fn alias(name: &Name) -> String {
+    format!("{ALIAS_PREFIX}{name}")
+}
+
+/// Whether a table is of an egress.
+pub fn is_our_table(table: u32) -> bool {
+    (numbers::TABLE_BASE + 1..=numbers::TABLE_BASE + numbers::MAX_EGRESS).contains(&table)
+}
+
+impl Route {
+    /// Whether a route of the host is ours.
+    pub fn is_ours(&self) -> bool {
+        is_our_table(self.table) && self.protocol == HOST_PROTOCOL
+    }
+
+    /// Whether a route inside a namespace is ours.
+    pub fn is_ours_inside(&self) -> bool {
+        self.protocol == INSIDE_PROTOCOL
+    }
+}
+
+impl Rule {
+    /// Whether a rule inside a namespace is ours, or is the kernel's for the local table, which moves when DNS is diverted.
+    pub fn is_ours_inside(&self) -> bool {
+        let is_kernels = self.preference == 0 && self.family == Family::V4;
+        self.more.is_empty() && (self.protocol == INSIDE_PROTOCOL || is_kernels)
+    }
+}
+
+impl Policy {
+    /// Whether it is ours.
+    pub fn is_ours(&self) -> bool {
+        self.index >> 24 == numbers::POLICY_INDEX >> 24
+            && self.effect == Effect::Allow
+            && self.priority == numbers::POLICY_PRIORITY
+            && !self.sub
+    }
+}
+
+/// The rules of the host that are ours: those in certain blocks of preferences, where there are, or may be, some.
+pub struct OurRules(BTreeSet<u32>);
+
+impl OurRules {
+    /// Those that the journal names; and, where it was lost, those that our rules give away.
+    pub fn of(journal: &Journal, rules: &BTreeSet<Rule>) -> Self {
+        let mut firsts = BTreeSet::from([preference::FIRST, journal.first]);
+        firsts.extend(&journal.earlier);
+        let found = rules.iter().filter(|rule| is_way_out(rule) && rules.contains(&its_fallback(rule)));
+        firsts.extend(found.filter_map(|rule| rule.preference.checked_sub(preference::MARK)));
+        Self(firsts)
+    }
+
+    /// Whether a rule of the host is ours.
+    pub fn has(&self, rule: &Rule) -> bool {
+        let within = |first: &u32| (*first..first + preference::SIZE).contains(&rule.preference);
+        rule.more.is_empty() && rule.protocol == HOST_PROTOCOL && self.0.iter().any(within)
+    }
+}
+
+/// Two of our rules, at their distance, tell our block from a single rule of others with such a table.
+fn is_way_out(rule: &Rule) -> bool {
+    matches!(rule.action, RuleAction::Lookup(table) if is_our_table(table))
+        && rule.mark.is_some()
+        && rule.protocol == HOST_PROTOCOL
+}
+
+fn its_fallback(rule: &Rule) -> Rule {
+    let preference = rule.preference.saturating_add(preference::MARK_FLOOR - preference::MARK);
+    Rule { preference, action: RuleAction::Unreachable, ..rule.clone() }
+}

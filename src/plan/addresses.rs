@@ -1,0 +1,80 @@
+//! The addresses of namespaces, which follow from the journal.
+
+use crate::model::{Egress, Family, Journal, Member, Name, observed::Features};
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Addresses of both ends, by family; a family that the egress does not serve has none.
+pub(super) struct Addresses {
+    pub(super) ends: Vec<Ends>,
+}
+
+pub(super) struct Ends {
+    pub(super) family: Family,
+    pub(super) net: IpNetwork,
+    pub(super) host: IpNetwork,
+    pub(super) inside: IpNetwork,
+}
+
+impl Addresses {
+    pub(super) fn new(egress: &Egress, member: &Member, features: Features) -> Self {
+        let prefix = member.subnet.prefix();
+        let first = u32::from(member.subnet.network());
+        let v4 = |n: u32| Ipv4Network::new(Ipv4Addr::from(first + n), prefix).ok().map(IpNetwork::V4);
+        let net6 =
+            egress.slice6.filter(|_| member.ipv6 && features.ipv6).and_then(|s| subnet6(s, member.subnet));
+        let v6 = |n: u128| {
+            let net = net6?;
+            Ipv6Network::new(Ipv6Addr::from(u128::from(net.network()) + n), 126).ok().map(IpNetwork::V6)
+        };
+        let ends = |family, net: Option<IpNetwork>, host: Option<IpNetwork>, inside: Option<IpNetwork>| {
+            Some(Ends { family, net: net?, host: host?, inside: inside? })
+        };
+        let v4 = ends(Family::V4, v4(0), v4(1), v4(2));
+        let v6 = ends(Family::V6, v6(0), v6(1), v6(2));
+        Self { ends: v4.into_iter().chain(v6).collect() }
+    }
+
+    pub(super) fn has(&self, family: Family) -> bool {
+        self.ends.iter().any(|ends| ends.family == family)
+    }
+}
+
+/// The /126 that goes with a /30: the same 32 bits at the end of the egress's /64, so that it is unique as that
+/// is, and known from it.
+fn subnet6(slice6: Ipv6Network, subnet: Ipv4Network) -> Option<Ipv6Network> {
+    let bits = u128::from(slice6.network()) | u128::from(u32::from(subnet.network()));
+    Ipv6Network::new(Ipv6Addr::from(bits), 126).ok()
+}
+
+/// The addresses inside of each namespace.
+pub(super) fn inside_addresses(journal: &Journal, features: Features) -> BTreeMap<&Name, Vec<IpAddr>> {
+    let addresses = |(name, member): (_, &Member)| {
+        let egress = journal.egresses.get(&member.egress)?;
+        let ends = Addresses::new(egress, member, features).ends;
+        Some((name, ends.iter().map(|ends| ends.inside.ip()).collect()))
+    };
+    journal.members.iter().filter_map(addresses).collect()
+}
+
+/// Where an egress's packets come from, as far as the host has that family.
+pub(super) fn sources(
+    journal: &Journal,
+    egress: &Egress,
+    family: Family,
+    features: Features,
+) -> Vec<IpNetwork> {
+    if family == Family::V6 && !features.ipv6 { Vec::new() } else { all_sources(journal, egress, family) }
+}
+
+/// Where an egress's packets come from: its slices, and the subnets that were chosen by hand.
+pub(super) fn all_sources(journal: &Journal, egress: &Egress, family: Family) -> Vec<IpNetwork> {
+    match family {
+        Family::V4 => {
+            let own = journal.members_of(egress).filter(|m| m.own_subnet).map(|m| m.subnet);
+            egress.slices.iter().copied().chain(own).map(IpNetwork::V4).collect()
+        }
+        Family::V6 => egress.slice6.map(IpNetwork::V6).into_iter().collect(),
+    }
+}

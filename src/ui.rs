@@ -1,0 +1,70 @@
+//! All that nsnat prints: results to standard output, everything else to standard error.
+//!
+//! No other file names these two, and clippy's `print_stdout`, `print_stderr` and `disallowed_methods` hold it. What the
+//! standard library prints by itself (`--help` and `--version`, by clap) never comes by here.
+
+#![expect(clippy::disallowed_methods, reason = "standard output and standard error are written here")]
+
+use crate::cli::{Color, Global, Output};
+use crate::error::{Error, Result};
+use std::fmt::Display;
+use std::io::{ErrorKind, IsTerminal, Write};
+
+/// How a command line wants to be answered.
+pub struct Ui<'a> {
+    /// The options of all commands.
+    pub global: &'a Global,
+    /// Colour what is printed.
+    pub colour: bool,
+}
+
+impl<'a> Ui<'a> {
+    /// What the options say, and the terminal.
+    pub fn new(global: &'a Global) -> Self {
+        let colour = match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        };
+        Self { global, colour }
+    }
+
+    /// Whether programs read it.
+    pub fn json(&self) -> bool {
+        self.global.output == Output::Json
+    }
+
+    /// Prints a line of the result. A reader that has seen enough (`| head`) is no error.
+    pub fn print(&self, line: impl Display) -> Result<()> {
+        match writeln!(anstream::stdout(), "{line}") {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+            result => result.map_err(|error| Error::new("write the result", error)),
+        }
+    }
+
+    /// Prints the result for programs.
+    pub fn print_json(&self, value: &serde_json::Value) -> Result<()> {
+        self.print(format_args!("{value:#}"))
+    }
+
+    /// Tells something that is not the result, unless quiet.
+    pub fn say(&self, text: impl Display) {
+        if !self.global.quiet && !self.json() {
+            // A message that nobody can read is no failure of what it tells.
+            let _ = writeln!(anstream::stdout(), "{text}");
+        }
+    }
+
+    /// Something to know that is no error; on standard error.
+    pub fn note(&self, text: impl Display) {
+        if !self.global.quiet {
+            tell(format_args!("nsnat: {text}"));
+        }
+    }
+}
+
+/// Tells something on standard error, also where no command line was read. That it cannot be told is no reason to end
+/// otherwise than one would.
+pub fn tell(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
