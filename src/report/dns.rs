@@ -1,5 +1,6 @@
 //! `nsnat dns NAME test`.
 
+use super::table;
 use crate::model::{Name, Outcome, Probe, Transport, dnsaddr};
 use crate::plan::Verdict;
 use serde_json::{Value, json};
@@ -113,13 +114,9 @@ pub fn json(tests: &Tests) -> Value {
 pub fn text(tests: &Tests) -> String {
     let mut rows = vec![["PATH", "SERVER", "", "WENT TO", "TIME", "RESULT"].map(String::from)];
     rows.extend(tests.tried.iter().map(row));
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max();
-    let widths: Vec<usize> = (0..6).map(|column| width(column).unwrap_or(0)).collect();
     let mut out = String::new();
-    for row in &rows {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        let _ = writeln!(out, "{}", cells.join("  ").trim_end());
+    for line in table::lines(&rows, |_, _, cell| cell) {
+        let _ = writeln!(out, "{line}");
     }
     for socket in &tests.sockets {
         let how = if socket.visible { "visible to exec" } else { "hidden from exec" };

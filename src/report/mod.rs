@@ -4,6 +4,7 @@ pub mod dns;
 mod job;
 mod man;
 mod status;
+pub mod table;
 pub mod trace;
 
 pub use job::{Job, Scope};

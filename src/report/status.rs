@@ -1,5 +1,6 @@
 //! `nsnat status`.
 
+use super::table;
 use crate::model::Name;
 use anstyle::{AnsiColor, Style};
 use ipnetwork::IpNetwork;
@@ -58,13 +59,15 @@ pub fn json(all: &[Status]) -> serde_json::Value {
 pub fn text(all: &[Status], colour: bool) -> String {
     let mut rows = vec![HEAD.map(String::from)];
     rows.extend(all.iter().map(row));
-    let width =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
     let mut out = String::new();
-    for (n, row) in rows.iter().enumerate() {
-        let status = n.checked_sub(1).and_then(|n| all.get(n));
-        line(&mut out, row, &widths, status.filter(|_| colour));
+    let of_row = |row: usize| all.get(row.checked_sub(1)?);
+    let paint = |row, column, cell| match of_row(row).filter(|_| colour && column == STATE) {
+        Some(status) => format!("{0}{cell}{0:#}", style(status.state)),
+        None => cell,
+    };
+    for (row, line) in table::lines(&rows, paint).into_iter().enumerate() {
+        let _ = writeln!(out, "{line}");
+        let status = of_row(row);
         for problem in status.into_iter().flat_map(|status| &status.problems) {
             let _ = writeln!(out, "  ! {problem}");
         }
@@ -73,6 +76,9 @@ pub fn text(all: &[Status], colour: bool) -> String {
 }
 
 const HEAD: [&str; 8] = ["NAME", "STATE", "DEVICE", "GATEWAY", "DNS", "IN", "OUT", "PROCESSES"];
+
+/// The column that is coloured.
+const STATE: usize = 1;
 
 fn row(status: &Status) -> [String; 8] {
     let list = |words: Vec<String>| if words.is_empty() { "-".into() } else { words.join(",") };
@@ -95,15 +101,6 @@ fn word(state: State) -> &'static str {
         State::Broken => "broken",
         State::Foreign => "foreign",
     }
-}
-
-fn line(out: &mut String, row: &[String], widths: &[usize], coloured: Option<&Status>) {
-    let mut text = String::new();
-    for (n, (cell, width)) in row.iter().zip(widths).enumerate() {
-        let style = coloured.filter(|_| n == 1).map_or_else(Style::new, |status| style(status.state));
-        let _ = write!(text, "{style}{cell:<width$}{style:#}  ");
-    }
-    let _ = writeln!(out, "{}", text.trim_end());
 }
 
 fn style(state: State) -> Style {

@@ -1,5 +1,6 @@
 //! `nsnat trace`.
 
+use super::table;
 use crate::model::Name;
 use crate::model::trace::{Heard, Trace};
 use crate::plan::{Fault, Suspect, Walk};
@@ -45,9 +46,10 @@ pub fn json(told: &Told) -> Value {
 /// For people.
 pub fn text(told: &Told, colour: bool) -> String {
     let mut out = String::new();
-    let width = told.walk.steps.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    for (name, text) in &told.walk.steps {
-        let _ = writeln!(out, "{name:width$}  {text}");
+    let steps: Vec<_> =
+        told.walk.steps.iter().map(|(name, text)| [(*name).to_owned(), text.clone()]).collect();
+    for line in table::lines(&steps, |_, _, cell| cell) {
+        let _ = writeln!(out, "{line}");
     }
     out.push_str(&verdict(told, colour));
     out
