@@ -27,9 +27,6 @@ const HARD_CODED: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::new(0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8888)),
 ];
 
-/// DNS over TLS and over QUIC (RFC 7858, RFC 9250).
-const PRIVATE_PORT: u16 = 853;
-
 pub(super) fn run(ui: &Ui<'_>, name: &Name, host: &str) -> Result<ExitCode> {
     need_root("dns test")?;
     let observed = session::look(ui, &[name], Depth::All)?;
@@ -70,7 +67,7 @@ fn paths(view: &View) -> Vec<(&'static str, Probe)> {
     let mut out: Vec<_> =
         plain.flat_map(|(path, server)| both.map(|transport| (path, Probe { server, transport }))).collect();
     for (path, transport) in [("DNS over TLS", Transport::Tcp), ("DNS over QUIC", Transport::Udp)] {
-        let probe = |ip| Probe { server: SocketAddr::new(ip, PRIVATE_PORT), transport };
+        let probe = |ip| Probe { server: SocketAddr::new(ip, dnsaddr::PRIVATE_PORT), transport };
         out.extend(HARD_CODED.map(|ip| (path, probe(ip))));
     }
     out

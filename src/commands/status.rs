@@ -7,6 +7,7 @@ use super::{config, session};
 use crate::config::Config;
 use crate::error::Result;
 use crate::kernel::{crowds, netns};
+use crate::model::stack::is_link_local;
 use crate::model::{Depth, DnsMode, Egress, Journal, Link, Member, Name, Netns, Observed, Way};
 use crate::plan::{self, Owners};
 use crate::report::{self, State, Status};
@@ -277,10 +278,7 @@ fn empty(name: &Name) -> Status {
 
 fn addresses(name: &Name, observed: &Observed) -> Vec<ipnetwork::IpNetwork> {
     let Some(Netns::Alive { stack, .. }) = observed.namespaces.get(name) else { return Vec::new() };
-    let plain = |net: &ipnetwork::IpNetwork| match net.ip() {
-        std::net::IpAddr::V4(_) => true,
-        std::net::IpAddr::V6(ip) => !ip.is_unicast_link_local(),
-    };
+    let plain = |net: &ipnetwork::IpNetwork| !is_link_local(net.ip());
     stack.addresses.iter().filter(|a| a.dev == "eth0").map(|a| a.net).filter(plain).collect()
 }
 

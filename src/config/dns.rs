@@ -6,6 +6,7 @@
 use super::reader::{Key, Reader, Refusal, Value, nearest, quoted};
 use super::{Block, Dns, Ipv6, Located, Problem, schema};
 use crate::model::dnsaddr;
+use crate::model::stack::is_link_local;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use toml::de::{DeTable, DeValue};
 
@@ -182,7 +183,7 @@ fn server(text: &str, what: &str) -> Result<SocketAddr, Refusal> {
         return Err((message, Some("for the host's own resolver, write dns = \"host\"".to_owned())));
     }
     match address.ip() {
-        IpAddr::V6(v6) if v6.is_unicast_link_local() || v6.to_ipv4_mapped().is_some() => {
+        IpAddr::V6(v6) if is_link_local(v6.into()) || v6.to_ipv4_mapped().is_some() => {
             let cure = "give the server's global or ULA address, or its IPv4 one".to_owned();
             Err((format!("queries cannot be rewritten to {text}"), Some(cure)))
         }

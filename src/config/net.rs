@@ -2,6 +2,7 @@
 
 use super::reader::{Refusal, quoted};
 use crate::model::numbers;
+use crate::model::stack::is_link_local;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -156,5 +157,5 @@ fn aligned(net: Ipv4Network, prefix: u8) -> Ipv4Network {
 
 /// Neither unspecified nor loopback, link-local or multicast.
 fn routable6(ip: Ipv6Addr) -> bool {
-    !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_unicast_link_local())
+    !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || is_link_local(ip.into()))
 }

@@ -3,6 +3,7 @@
 use super::net;
 use super::reader::{Reader, Section, Value};
 use super::{Located, Problem, Uplink};
+use crate::model::stack::is_link_local;
 use std::net::IpAddr;
 
 /// Reads `dev` and `gateway`.
@@ -44,9 +45,4 @@ fn no_device(reader: &mut Reader<'_>, gateway: &Located<IpAddr>) {
     let message = format!("{} is link-local: it says nothing without a device", gateway.value);
     let problem = Problem::at(gateway.place.clone(), message).label("on which device?");
     reader.report(problem.help("add the device that it is on: dev = \"eth0\""));
-}
-
-/// `fe80::/10` exists on every device alike.
-fn is_link_local(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }

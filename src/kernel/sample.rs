@@ -3,6 +3,7 @@
 
 use super::probe::udp_to;
 use super::wire::{inner, split};
+use crate::model::dnsaddr;
 use crate::model::trace::{Goal, Heard, Protocol};
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -69,7 +70,7 @@ impl Sample {
             Err(error) => return Err(error.into()),
         }
         if let Protocol::Udp(port) = self.goal.protocol {
-            let data: &[u8] = if port == 53 { &DNS_QUESTION } else { &[0] };
+            let data: &[u8] = if port == dnsaddr::PORT { &DNS_QUESTION } else { &[0] };
             socket::send(fd, data, socket::MsgFlags::empty())?;
         }
         Ok(())

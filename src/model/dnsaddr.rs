@@ -5,6 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 /// Port of plain DNS (RFC 1035); what an address without a port means.
 pub const PORT: u16 = 53;
 
+/// Port of DNS over TLS and over QUIC (RFC 7858, RFC 9250).
+pub const PRIVATE_PORT: u16 = 853;
+
+/// Port of DNS over HTTPS, which is that of the web (RFC 8484).
+pub const HTTPS_PORT: u16 = 443;
+
 /// An address with an optional port, 53 by default: `ADDR`, `ADDR:PORT`, `[ADDR6]:PORT`.
 pub fn parse(text: &str) -> Result<SocketAddr, String> {
     let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT));

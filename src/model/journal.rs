@@ -17,7 +17,7 @@
 use super::gate::{Pass, Split};
 use super::name::Name;
 use super::proxy::Proxy;
-use super::stack::Family;
+use super::stack::{Family, is_link_local};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -216,8 +216,7 @@ impl Way {
     /// Whether an address is on the link as far as the kernel can know: in a subnet of the device, or link-local.
     /// A next hop that is not takes `onlink`.
     pub fn is_near(&self, address: IpAddr) -> bool {
-        let link_local = matches!(address, IpAddr::V6(ip) if ip.is_unicast_link_local());
-        link_local || self.subnets.iter().any(|net| net.contains(address))
+        is_link_local(address) || self.subnets.iter().any(|net| net.contains(address))
     }
 
     /// Whether packets of that family can leave.

@@ -237,10 +237,15 @@ impl Selectors {
     }
 }
 
+/// IP protocol numbers (RFC 9293, RFC 768).
+pub const TCP: u8 = 6;
+/// See [`TCP`].
+pub const UDP: u8 = 17;
+
 /// Protocol and destination port that a rule can select by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Port {
-    /// IP protocol number: 6 or 17 here.
+    /// IP protocol number: [`TCP`] or [`UDP`] here.
     pub protocol: u8,
     /// Destination port.
     pub port: u16,

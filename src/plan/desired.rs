@@ -4,7 +4,10 @@ use super::addresses::{Addresses, Ends, sources};
 use super::{dns, hold, source};
 use crate::model::{
     Address, Datum, Egress, Element, Family, Journal, Link, Member, Name, Port, Route, RouteKind, Rule,
-    RuleAction, Set, Stack, numbers, observed::Features, ownership, stack::loopback,
+    RuleAction, Set, Stack, dnsaddr, numbers,
+    observed::Features,
+    ownership,
+    stack::{TCP, UDP, loopback},
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::{BTreeMap, BTreeSet};
@@ -305,10 +308,10 @@ fn divert_loopback(out: &mut Stack, ends: &Ends) {
     out.sysctls
         .extend(LOOPBACK_ON_ETH0.map(|(key, value)| (format!("net/ipv4/conf/eth0/{key}"), value.into())));
     let loopback = Ipv4Network::new(Ipv4Addr::new(127, 0, 0, 0), 8).ok().map(IpNetwork::V4);
-    for protocol in [6, 17] {
+    for protocol in [TCP, UDP] {
         let action = RuleAction::Lookup(numbers::INSIDE_DNS_TABLE);
         let rule = Rule::new(Family::V4, numbers::preference::INSIDE_DNS, action, numbers::INSIDE_PROTOCOL);
-        out.rules.insert(Rule { to: loopback, port: Some(Port { protocol, port: 53 }), ..rule });
+        out.rules.insert(Rule { to: loopback, port: Some(Port { protocol, port: dnsaddr::PORT }), ..rule });
     }
     let to_host = Route::new(numbers::INSIDE_DNS_TABLE, Family::V4.everything(), numbers::INSIDE_PROTOCOL);
     let (via, src): (IpAddr, IpAddr) = (ends.host.ip(), ends.inside.ip());

@@ -2,21 +2,14 @@
 
 use super::names::{Names, never_leaves};
 use crate::config::{self, Block, Located, Namespace, Problem};
+use crate::model::dnsaddr::{HTTPS_PORT, PRIVATE_PORT};
+use crate::model::stack::{TCP, UDP};
 use crate::model::{
     Datum, DnsMode, Element, Family, Name, Port, Rewrite, Rule, RuleAction, Set, dnsaddr, doh, numbers,
 };
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-
-/// DNS over TLS and over QUIC.
-const PRIVATE_PORT: u16 = 853;
-
-/// DNS over HTTPS goes by the port of the web.
-const HTTPS_PORT: u16 = 443;
 
 /// Maps for the first, second and third server, by family.
 const SERVERS: [(Set, Set); 3] =

@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::addresses::inside_addresses;
 use crate::model::gate::{Chain, Closed, Direction, Found, Gate, Hook, Keeper, Kind, Split, Stop};
-use crate::model::{Family, Journal, Member, Observed, Pass, numbers};
+use crate::model::{Family, Journal, Member, Observed, Pass, dnsaddr, numbers};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -135,7 +135,7 @@ pub fn pass_program(chain: &Chain) -> &'static str {
 
 /// What iptables is told; `verb`: `-I` or `-D`.
 pub fn pass_arguments(pass: &Pass, verb: &str) -> Vec<String> {
-    let group = numbers::LINK_GROUP.to_string();
+    let (group, port) = (numbers::LINK_GROUP.to_string(), dnsaddr::PORT.to_string());
     let flag = if pass.direction == Direction::In { "--dst-group" } else { "--src-group" };
     let table = (pass.chain.table != "filter").then_some(["-t", &pass.chain.table]);
     let rule = [verb, &pass.chain.name, "-m", "devgroup", flag, &group];
@@ -143,8 +143,8 @@ pub fn pass_arguments(pass: &Pass, verb: &str) -> Vec<String> {
         Direction::Out | Direction::In => &[],
         Direction::Onward => &["-m", "addrtype", "!", "--dst-type", "LOCAL"],
         Direction::Neighbours => &["-p", "icmpv6", "--icmpv6-type", "neighbour-solicitation"],
-        Direction::Udp => &["-p", "udp", "--dport", "53"],
-        Direction::Tcp => &["-p", "tcp", "--dport", "53"],
+        Direction::Udp => &["-p", "udp", "--dport", &port],
+        Direction::Tcp => &["-p", "tcp", "--dport", &port],
     };
     let words = ["-w"].into_iter().chain(table.into_iter().flatten()).chain(rule).chain(only.iter().copied());
     let rest = ["-m", "comment", "--comment", pass.direction.comment(), "-j", "ACCEPT"];
@@ -156,11 +156,11 @@ pub fn pass_text(pass: &Pass) -> String {
     let Chain { kind, table, name, .. } = &pass.chain;
     let key = if pass.direction == Direction::In { "oifgroup" } else { "iifgroup" };
     let only = match pass.direction {
-        Direction::Out | Direction::In => "",
-        Direction::Onward => " fib daddr type != local",
-        Direction::Neighbours => " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }",
-        Direction::Udp => " udp dport 53",
-        Direction::Tcp => " tcp dport 53",
+        Direction::Out | Direction::In => String::new(),
+        Direction::Onward => " fib daddr type != local".into(),
+        Direction::Neighbours => " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }".into(),
+        Direction::Udp => format!(" udp dport {}", dnsaddr::PORT),
+        Direction::Tcp => format!(" tcp dport {}", dnsaddr::PORT),
     };
     let (group, comment) = (numbers::LINK_GROUP, pass.direction.comment());
     format!("insert rule {kind} {table} {name} {key} {group}{only} accept comment \"{comment}\"")
