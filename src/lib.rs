@@ -22,7 +22,7 @@
 //! | [`plan`] | pure: configuration and observation → journal → actions | `config`, `model`, `skeleton` | |
 //! | [`reconcile`] | the circle: observe, plan, record the intent, perform, verify, commit, roll back | `plan`, `model` | |
 //! | [`kernel`] | observing and performing: the host as the circle sees it | `model`, `skeleton`, `plan::action`, `plan::gates`, `plan::line`, `reconcile::world` | on the host |
-//! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::interrupt`, `kernel::netns`, `kernel::processes` | on its own process |
+//! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::interrupt`, `kernel::netns`, `kernel::processes`, `kernel::record` | on its own process |
 //! | [`report`] | text and JSON, view only | `plan`, `model` | |
 //! | [`commands`] | one file a verb, glue only | `cli`, `config`, `enter`, `kernel`, `model`, `plan`, `reconcile`, `report`, `skeleton`, `ui` | |
 //! | [`cli`] | the types of the command line | `model` | |

@@ -3,17 +3,16 @@
 use super::refusals::need_root;
 use crate::enter;
 use crate::error::{Error, Result};
-use crate::kernel::{self, Process, files, netns};
+use crate::kernel::{self, Process, netns, record};
 use crate::model::Name;
+use crate::report::table::pad;
 use crate::ui::Ui;
 use serde_json::json;
 use std::process::ExitCode;
 
 pub(super) fn ps(ui: &Ui<'_>, name: &Name) -> Result<()> {
     need_root("ps")?;
-    let Some(identity) =
-        netns::identity(name)?.filter(|_| files::targets().iter().any(|t| t == name.as_str()))
-    else {
+    let Some(identity) = netns::identity(name)?.filter(|_| record::names().contains(name)) else {
         return Err(
             Error::new(format!("namespace {name}"), "it is not up").hint("nsnat status shows what is")
         );
@@ -31,7 +30,7 @@ pub(super) fn ps(ui: &Ui<'_>, name: &Name) -> Result<()> {
     ui.print(format_args!("{:>8}  {:<12}  COMMAND", "PID", "USER"))?;
     for process in processes {
         let user = enter::user_name(process.uid);
-        ui.print(format_args!("{:>8}  {user:<12}  {}", process.pid, process.command))?;
+        ui.print(format_args!("{:>8}  {}  {}", process.pid, pad(&user, 12), process.command))?;
     }
     Ok(())
 }
@@ -39,9 +38,9 @@ pub(super) fn ps(ui: &Ui<'_>, name: &Name) -> Result<()> {
 /// Prints the name, or says that it is the host's; exit status 1 for the host's.
 pub(super) fn which(ui: &Ui<'_>, pid: Option<i32>) -> Result<ExitCode> {
     let identity = kernel::netns_of(pid)?;
-    let names = files::targets().into_iter().filter_map(|name| name.parse::<Name>().ok());
-    let found =
-        names.into_iter().find(|name| netns::identity(name).is_ok_and(|found| found == Some(identity)));
+    let found = record::names()
+        .into_iter()
+        .find(|name| netns::identity(name).is_ok_and(|found| found == Some(identity)));
     if ui.json() {
         ui.print_json(&json!({ "version": 1, "namespace": found }))?;
     } else if let Some(name) = &found {

@@ -1,5 +1,7 @@
 //! The attributes of netlink messages, written and read by hand (netlink(7)).
 
+use std::net::IpAddr;
+
 const NESTED: u16 = 0x8000;
 const KIND: u16 = 0x3fff;
 
@@ -53,6 +55,20 @@ pub(super) fn big_endian(value: &[u8]) -> Option<u32> {
 /// A number in the host's byte order, as the other families of netlink have them.
 pub(super) fn native(value: &[u8]) -> Option<u32> {
     value.first_chunk().map(|value| u32::from_ne_bytes(*value))
+}
+
+/// An address of either family.
+pub(super) fn address(value: &[u8]) -> Option<IpAddr> {
+    let four = || <[u8; 4]>::try_from(value).ok().map(IpAddr::from);
+    <[u8; 16]>::try_from(value).ok().map(IpAddr::from).or_else(four)
+}
+
+/// The bytes of an address.
+pub(super) fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(ip) => ip.octets().into(),
+        IpAddr::V6(ip) => ip.octets().into(),
+    }
 }
 
 #[cfg(test)]

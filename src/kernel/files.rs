@@ -1,10 +1,10 @@
-//! Our own files below `/run/nsnat`: lock, journal, what `exec` reads; and declarations below `/etc/nsnat`.
+//! Our own files below `/run/nsnat`: lock, journal; and declarations below `/etc/nsnat`.
 
 #![expect(clippy::disallowed_methods, reason = "files are written here")]
 
 use super::interrupt;
 use crate::error::{Context, Error, Result};
-use crate::model::{Journal, Name, Target, journal};
+use crate::model::{Journal, journal};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 use nix::sys::stat::{major, minor};
@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 pub use journal::RUN;
 
-/// What `exec` reads, a file a namespace.
-pub const TARGETS: &str = "/run/nsnat/ns";
+/// What `exec` reads, a file a namespace ([`record`](super::record)).
+pub(super) const TARGETS: &str = "/run/nsnat/ns";
 
 const LOCK: &str = "/run/nsnat/lock";
 const JOURNAL: &str = "/run/nsnat/journal.json";
@@ -126,34 +126,6 @@ pub fn check_room(journal: &Journal) -> Result<()> {
     let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(RUN).what(what)?;
     let size = libc::off_t::try_from(size).what(what)?;
     nix::fcntl::posix_fallocate(file.as_file(), 0, size).map_err(io::Error::from).what(what)
-}
-
-/// Writes what `exec` reads, in one step.
-pub fn write_target(name: &Name, target: &Target) -> Result<()> {
-    make_dir(TARGETS, 0o755)?;
-    let text = serde_json::to_string(target).what(|| TARGETS)?;
-    let path = Path::new(TARGETS).join(name.as_str());
-    if std::fs::read_to_string(&path).is_ok_and(|now| now == text) {
-        return Ok(());
-    }
-    replace(&path, &text, 0o644)
-}
-
-/// What `exec` reads; nothing where it is missing or damaged.
-pub fn read_target(name: &Name) -> Option<Target> {
-    let text = std::fs::read_to_string(Path::new(TARGETS).join(name.as_str())).ok()?;
-    serde_json::from_str(&text).ok()
-}
-
-/// Takes away what `exec` reads: from now on the namespace counts as down.
-pub fn remove_target(name: &Name) -> Result<()> {
-    remove_file(&Path::new(TARGETS).join(name.as_str()))
-}
-
-/// The namespaces that `exec` finds.
-pub fn targets() -> Vec<String> {
-    let entries = std::fs::read_dir(TARGETS).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 /// Takes away all of ours below `/run` that an empty journal leaves; the lock last. Temporary declarations stay.

@@ -5,7 +5,7 @@
 //! Sets are not read: a host may have some of a hundred thousand elements.
 
 use super::accepts::{self, Accepts};
-use super::attributes::{attributes, big_endian, find, text, word};
+use super::attributes::{attributes, big_endian, find, native, text, word};
 use super::expression::{Expression, compared, is_no_condition, xt_name};
 use super::nf_tables::{
     CHAIN_HOOK, CHAIN_NAME, EXPRESSION_DATA, EXPRESSION_NAME, GET_CHAIN, GET_FLOWTABLE, GET_RULE, GET_TABLE,
@@ -320,7 +320,7 @@ fn direction(expressions: &[Expression<'_>], comment: &str) -> Option<Direction>
 fn group(expressions: &[Expression<'_>]) -> Option<Direction> {
     let pair = |pair: &[Expression<'_>]| match pair {
         [(meta, key), (cmp, group)] if meta == "meta" && cmp == "cmp" => {
-            let value = compared(group).and_then(|value| Some(u32::from_ne_bytes(*value.first_chunk()?)));
+            let value = compared(group).and_then(native);
             value.filter(|group| *group == numbers::LINK_GROUP)?;
             match big_endian(find(key, META_KEY)?)? {
                 META_IIFGROUP => Some(Direction::Out),
@@ -340,9 +340,7 @@ fn group(expressions: &[Expression<'_>]) -> Option<Direction> {
 /// struct xt_devgroup_info: flags, and group and mask of the incoming and of the outgoing device
 /// (include/uapi/linux/netfilter/xt_devgroup.h).
 fn devgroup(info: &[u8]) -> Option<Direction> {
-    let at = |place: usize| {
-        info.get(place * 4..).and_then(<[u8]>::first_chunk).map(|word| u32::from_ne_bytes(*word))
-    };
+    let at = |place: usize| info.get(place * 4..).and_then(native);
     match at(0)? {
         1 if at(1)? == numbers::LINK_GROUP => Some(Direction::Out),
         4 if at(3)? == numbers::LINK_GROUP => Some(Direction::In),

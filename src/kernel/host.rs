@@ -2,8 +2,8 @@
 
 use super::files::{self, Lock};
 use super::netlink::Netlink;
-use super::netns;
 use super::stacks::Kernel;
+use super::{netns, record};
 use crate::error::Result;
 use crate::model::{Depth, Journal, Name, Observed, Target};
 use crate::plan::Action;
@@ -61,7 +61,7 @@ impl Store for Files {
             files::check_room(&intent)?;
             files::write_journal(&intent)?;
         }
-        gone.iter().try_for_each(|name| files::remove_target(name))
+        gone.iter().try_for_each(|name| record::remove(name))
     }
 
     fn commit(&mut self, journal: &Journal, targets: &BTreeMap<&Name, Target>) -> Result<()> {
@@ -73,6 +73,6 @@ impl Store for Files {
             return files::clear(&self.0);
         }
         files::write_journal(&Journal { made_netns_dir, ..journal.clone() })?;
-        targets.iter().try_for_each(|(name, target)| files::write_target(name, target))
+        targets.iter().try_for_each(|(name, target)| record::write(name, target))
     }
 }

@@ -1,6 +1,6 @@
 //! IPsec policies as the kernel tells them and takes them (include/uapi/linux/xfrm.h).
 
-use super::attributes::{attribute, find};
+use super::attributes::{attribute, find, native};
 use super::nfnetlink::Nfnetlink;
 use crate::error::{Error, Result};
 use crate::model::ipsec::{Direction, Effect};
@@ -165,7 +165,7 @@ fn network(selector: &[u8], at: usize, place: usize) -> Option<IpNetwork> {
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+    native(bytes.get(at..)?)
 }
 
 #[cfg(test)]

@@ -5,14 +5,13 @@
 //! that it heard of lately costs nothing, and one that lives a round trip. See `neigh_add` and `__neigh_event_send` in
 //! net/core/neighbour.c.
 
-use super::attributes::attribute;
+use super::attributes::{attribute, octets};
 use super::nfnetlink::Nfnetlink;
 use super::sysctl;
 use crate::error::Result;
 use crate::model::Neighbour;
 use netlink_packet_route::neighbour::NeighbourState as State;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 const RTM_NEWNEIGH: u16 = 28;
@@ -130,10 +129,7 @@ impl<'a> Asked<'a> {
         let mut out = self.neighbour.index.to_ne_bytes().to_vec();
         out.extend(state.to_ne_bytes());
         out.extend([flags, 0]);
-        match self.neighbour.address {
-            IpAddr::V4(ip) => out.extend(attribute(NDA_DST, &ip.octets())),
-            IpAddr::V6(ip) => out.extend(attribute(NDA_DST, &ip.octets())),
-        }
+        out.extend(attribute(NDA_DST, &octets(self.neighbour.address)));
         out
     }
 }

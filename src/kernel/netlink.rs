@@ -5,6 +5,7 @@
 //! messages are sent through its handle, always acknowledged, always with a time limit: a request queued behind a
 //! message that gets no answer would never be sent.
 
+use super::dump;
 use crate::error::{Error, Result};
 use futures_util::StreamExt;
 use netlink_packet_core::{
@@ -20,12 +21,6 @@ use tokio::task::JoinHandle;
 /// How long the kernel may take. It answers in microseconds, or after an RCU grace period (about 20 ms); under
 /// heavy load of the routing lock a second was seen.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A dump that was interrupted is tried again this often.
-const TRIES: usize = 10;
-
-/// NLM_F_DUMP_INTR (include/uapi/linux/netlink.h): the dump is inconsistent because something changed meanwhile.
-const DUMP_INTERRUPTED: u16 = 0x10;
 
 /// NLMSGERR_ATTR_MSG: the kernel's words.
 const ERROR_TEXT: u16 = 1;
@@ -67,14 +62,14 @@ impl Netlink {
 
     /// Asks for all objects of a kind, again when something changed meanwhile.
     pub(super) async fn dump(&self, message: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>> {
-        for _ in 0..TRIES {
+        for _ in 0..dump::TRIES {
             match self.exchange(message.clone(), NLM_F_DUMP).await {
                 Ok(Some(rows)) => return Ok(rows),
                 Ok(None) => {}
                 Err(refused) => return Err(trouble(refused)),
             }
         }
-        Err(trouble("the kernel's tables change faster than they can be read"))
+        Err(dump::too_fast("rtnetlink"))
     }
 
     /// The answers, or none when the dump was interrupted.
@@ -90,7 +85,7 @@ impl Netlink {
         loop {
             let next = tokio::time::timeout(PATIENCE, answers.next()).await;
             let Some(answer) = next.map_err(|_| Refused::lost("no answer"))? else { break };
-            whole &= answer.header.flags & DUMP_INTERRUPTED == 0;
+            whole &= answer.header.flags & dump::INTERRUPTED == 0;
             match answer.payload {
                 NetlinkPayload::InnerMessage(row) => rows.push(row),
                 NetlinkPayload::Error(error) if error.code.is_some() => return Err(Refused::new(&error)),

@@ -5,7 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "namespaces are made, entered and mounted here")]
 
-use super::{files, processes};
+use super::{files, processes, record};
 use crate::error::{Context, Error, Result};
 use crate::model::{Adrift, Name, Target};
 use nix::fcntl::{Flock, FlockArg};
@@ -55,7 +55,7 @@ pub(super) fn find(name: &Name) -> Result<Found> {
         return Ok(adrift(name, Instead::Stale).unwrap_or(Found::Stale));
     }
     let inode = file.metadata().what(what)?.ino();
-    let noted = files::read_target(name).and_then(|target| target.inode);
+    let noted = record::read(name).and_then(|target| target.inode);
     if let Some(ours) = noted.filter(|noted| *noted != inode).and_then(|_| adrift(name, Instead::Another)) {
         return Ok(ours);
     }
@@ -73,7 +73,7 @@ enum Instead {
 /// The namespace that `up` made, where a process is still inside. Its inode number may be another one's by now; its
 /// cookie cannot be.
 fn adrift(name: &Name, instead: Instead) -> Option<Found> {
-    let Target { inode: Some(inode), cookie: Some(made), .. } = files::read_target(name)? else {
+    let Target { inode: Some(inode), cookie: Some(made), .. } = record::read(name)? else {
         return None;
     };
     let pid = processes::first_in(inode)?;

@@ -3,7 +3,7 @@
 //! With `net.ipv4.nexthop_compat_mode=0` a route that leads by such an object says its number and nothing else. The
 //! crate of messages does not know these objects (include/uapi/linux/nexthop.h).
 
-use super::attributes::{find, native};
+use super::attributes::{address, find, native};
 use super::nfnetlink::Nfnetlink;
 use crate::error::Result;
 use crate::model::Route;
@@ -69,14 +69,6 @@ fn object(row: &[u8]) -> Option<(u32, NextHop)> {
         },
     };
     Some((id, next_hop))
-}
-
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes.len() {
-        4 => Some(IpAddr::from(*bytes.first_chunk::<4>()?)),
-        16 => Some(IpAddr::from(*bytes.first_chunk::<16>()?)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

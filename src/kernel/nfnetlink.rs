@@ -3,6 +3,7 @@
 //! What nft and conntrack would take milliseconds to print takes the kernel microseconds to dump, and its form does
 //! not change with the version of a tool.
 
+use super::dump;
 use crate::error::{Context, Error, Result};
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_XFRM};
 use netlink_sys::{Socket, SocketAddr};
@@ -10,7 +11,6 @@ use netlink_sys::{Socket, SocketAddr};
 const REQUEST: u16 = 1;
 const ACK: u16 = 4;
 const DUMP: u16 = 0x300;
-const DUMP_INTERRUPTED: u16 = 0x10;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 /// NFNL_MSG_BATCH_BEGIN and its end.
@@ -18,8 +18,6 @@ const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 /// nfgenmsg, with which bodies begin.
 const HEADER: usize = 4;
-/// A dump that was interrupted is tried again this often.
-const TRIES: usize = 10;
 
 /// A connection to netfilter.
 pub(super) struct Nfnetlink(Socket);
@@ -158,7 +156,7 @@ impl Nfnetlink {
 
     /// The same for messages whose bodies begin with no such header.
     pub(super) fn dump_whole(&self, kind: u16, body: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
-        for _ in 0..TRIES {
+        for _ in 0..dump::TRIES {
             self.0.send(&message(kind, REQUEST | DUMP, body), 0).what(|| "nfnetlink")?;
             match self.rows()? {
                 Rows::All(rows) => return Ok(Some(rows)),
@@ -169,7 +167,7 @@ impl Nfnetlink {
                 Rows::Interrupted => {}
             }
         }
-        Err(Error::new("nfnetlink", "the kernel's tables change faster than they can be read"))
+        Err(dump::too_fast("nfnetlink"))
     }
 
     fn rows(&self) -> Result<Rows> {
@@ -177,7 +175,7 @@ impl Nfnetlink {
         loop {
             let (answer, _) = self.0.recv_from_full().what(|| "nfnetlink")?;
             for message in messages(&answer) {
-                whole &= message.flags & DUMP_INTERRUPTED == 0;
+                whole &= message.flags & dump::INTERRUPTED == 0;
                 match (message.kind, message.errno()) {
                     (NLMSG_DONE, _) if whole => return Ok(Rows::All(rows)),
                     (NLMSG_DONE, _) | (_, Some(libc::EINTR)) => return Ok(Rows::Interrupted),

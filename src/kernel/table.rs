@@ -4,14 +4,13 @@
 //! Elements are: a key or a value is its data one after the other, each padded to four bytes, as they lie in the
 //! registers of the kernel's virtual machine (net/netfilter/nft_set_pipapo.c, `nft_data` of concatenations).
 
-use super::attributes::{attributes, find, text};
+use super::attributes::{address, attributes, find, text, word};
 use super::nf_tables::{DATA_VALUE, GET_CHAIN, GET_ELEMENTS, GET_RULE, GET_SET, GET_TABLE, INET, TABLE_NAME};
 use super::nfnetlink::Nfnetlink;
 use crate::error::Result;
 use crate::model::{Datum, Element, Set, Table, nft};
 use crate::skeleton;
 use ipnetwork::IpNetwork;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// NFTA_SET_NAME, and what lists of elements are made of.
 const SET_NAME: u16 = 2;
@@ -35,7 +34,7 @@ pub(super) fn observe() -> Result<Table> {
     let dump = |kind, body: &[u8]| netlink.dump(kind, INET, body).map(Option::unwrap_or_default);
     let mut out = Table { exists: true, ..Table::default() };
     for set in dump(GET_SET, &ours)? {
-        let name = find(&set, SET_NAME).map(name).unwrap_or_default();
+        let name = find(&set, SET_NAME).map(word).unwrap_or_default();
         if let Some(digest) = name.strip_prefix(skeleton::MARKER) {
             out.text = Some(digest.to_owned());
         }
@@ -48,15 +47,11 @@ pub(super) fn observe() -> Result<Table> {
     let mut bytes = Vec::new();
     for (kind, wanted) in [(GET_CHAIN, &CHAIN_PARTS[..]), (GET_RULE, &RULE_PARTS)] {
         // The kernel gives the chains of all tables, whatever it is asked for (nf_tables_dump_chains).
-        let is_ours = |row: &&Vec<u8>| find(row, TABLE_NAME).map(name).as_deref() == Some(nft::TABLE);
+        let is_ours = |row: &&Vec<u8>| find(row, TABLE_NAME).map(word).as_deref() == Some(nft::TABLE);
         dump(kind, &ours)?.iter().filter(is_ours).for_each(|row| bytes.extend(parts(row, wanted)));
     }
     out.rules = Some(crate::model::digest(&bytes));
     Ok(out)
-}
-
-fn name(value: &[u8]) -> String {
-    String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
 }
 
 /// Those attributes, one after the other.
@@ -116,7 +111,7 @@ fn mark(bytes: &[u8], kinds: &[nft::Kind]) -> Option<Datum> {
 fn datum(kind: nft::Kind, first: &[u8], last: &[u8]) -> Option<Datum> {
     Some(match kind {
         nft::Kind::Mark => return None,
-        nft::Kind::Device => Datum::Device(name(first)),
+        nft::Kind::Device => Datum::Device(word(first)),
         nft::Kind::Port => Datum::Port(u16::from_be_bytes(first.try_into().ok()?)),
         nft::Kind::Protocol => Datum::Protocol(*first.first()?),
         nft::Kind::Address => Datum::Address(address(first)?),
@@ -133,13 +128,6 @@ fn datum(kind: nft::Kind, first: &[u8], last: &[u8]) -> Option<Datum> {
             Datum::Network(IpNetwork::new(address(first)?, prefix.try_into().ok()?).ok()?)
         }
     })
-}
-
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes.len() {
-        4 => Some(IpAddr::V4(Ipv4Addr::from(*bytes.first_chunk::<4>()?))),
-        _ => Some(IpAddr::V6(Ipv6Addr::from(*bytes.first_chunk::<16>()?))),
-    }
 }
 
 #[cfg(test)]

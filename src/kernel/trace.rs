@@ -4,7 +4,7 @@
 //! socket, what really left, by which device (`wire`); the namespace, what it heard (`sample`); and the routing table,
 //! by what route. Nothing of it lasts: sockets close, and what they made goes with them.
 
-use super::attributes::{attribute, find};
+use super::attributes::{address, attribute, find, native, octets};
 use super::nfnetlink::Nfnetlink;
 use super::probe::words;
 use super::sample::Sample;
@@ -134,17 +134,13 @@ fn name_of(index: i32) -> Option<String> {
 
 /// `ip route get TO from FROM iif LINK mark MARK`.
 fn route(from: IpAddr, to: IpAddr, iif: u32, mark: u32) -> Result<Option<Chosen>> {
-    let bytes = |ip: IpAddr| match ip {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
-    };
     let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     // The rest of rtmsg: all zero, but for the flags.
     let body = [
         vec![0; 4],
         LOOKUP_TABLE.to_ne_bytes().to_vec(),
-        attribute(RTA_DST, &bytes(to)),
-        attribute(RTA_SRC, &bytes(from)),
+        attribute(RTA_DST, &octets(to)),
+        attribute(RTA_SRC, &octets(from)),
         attribute(RTA_IIF, &iif.to_ne_bytes()),
         attribute(RTA_MARK, &mark.to_ne_bytes()),
     ]
@@ -153,16 +149,11 @@ fn route(from: IpAddr, to: IpAddr, iif: u32, mark: u32) -> Result<Option<Chosen>
     // What is not routed is answered by an error, and which one does not matter.
     let Ok(Some(answer)) = Nfnetlink::routing()?.get(RTM_GETROUTE, family, &body) else { return Ok(None) };
     let attributes = answer.get(8..).unwrap_or_default();
-    let number = |kind| find(attributes, kind).and_then(|v| Some(u32::from_ne_bytes(*v.first_chunk()?)));
-    let via = find(attributes, RTA_VIA).and_then(|value| ip(value.get(2..)?));
+    let number = |kind| find(attributes, kind).and_then(native);
+    let via = find(attributes, RTA_VIA).and_then(|value| address(value.get(2..)?));
     Ok(Some(Chosen {
         table: number(RTA_TABLE).unwrap_or_default(),
         dev: number(RTA_OIF).and_then(device),
-        gateway: find(attributes, RTA_GATEWAY).and_then(ip).or(via),
+        gateway: find(attributes, RTA_GATEWAY).and_then(address).or(via),
     }))
-}
-
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    let four = || <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
-    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from).or_else(four)
 }
