@@ -1,0 +1,95 @@
+//! nsnat beside the real programs, in a Debian that boots: the scenarios of `tests/systest`, by `scripts/systest`; and on
+//! Debian's own kernel, in a machine that QEMU boots: those of `tests/vm`, by `scripts/vm`.
+
+use std::path::Path;
+use std::process::Command;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn run(name: &str) {
+    run_by("systest", name);
+}
+
+fn run_by(script: &str, name: &str) {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let mut command = Command::new(Path::new(ROOT).join("scripts").join(script));
+    command.arg(name).env("NSNAT", env!("CARGO_BIN_EXE_nsnat")).env("CARGO_TARGET_DIR", target);
+    let output = command.env("LC_ALL", "C.UTF-8").output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    println!("{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn bridge() {
+    run("bridge");
+}
+
+#[test]
+fn docker() {
+    run("docker");
+}
+
+#[test]
+fn firewalld() {
+    run("firewalld");
+}
+
+#[test]
+fn networkd() {
+    run("networkd");
+}
+
+#[test]
+fn networkmanager() {
+    run("networkmanager");
+}
+
+#[test]
+fn nftables() {
+    run("nftables");
+}
+
+#[test]
+fn proxies() {
+    run("proxies");
+}
+
+#[test]
+fn router() {
+    run("router");
+}
+
+/// On Debian's own kernel, which removes no flows by a filter.
+#[test]
+fn forget() {
+    run_by("vm", "forget");
+}
+
+/// A road warrior with a virtual address, and a tunnel for all that has the host's own.
+#[test]
+fn strongswan() {
+    run_by("vm", "strongswan");
+}
+
+#[test]
+fn ufw() {
+    run("ufw");
+}
+
+#[test]
+fn wg_quick() {
+    run("wg-quick");
+}
+
+#[test]
+fn every_scenario_is_run() {
+    let files = std::fs::read_dir(Path::new(ROOT).join("tests/systest")).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let names = files.filter(|file| file.extension().is_some_and(|extension| extension == "sh"));
+    let names: Vec<_> = names.map(|file| file.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    assert!(names.contains(&"docker".into()), "{names:?}");
+    for name in names.iter().filter(|name| *name != "lib") {
+        assert!(include_str!("systest.rs").contains(&format!("run(\"{name}\");")), "nobody runs {name}");
+    }
+}

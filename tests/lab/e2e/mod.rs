@@ -1,0 +1,33 @@
+//! End to end: the program as people use it, on the host of a lab.
+//!
+//! One file a subject; each test has a lab of its own. Nothing is skipped: a machine that cannot have a lab
+//! (not root, a tool missing) fails, and says what is missing.
+
+mod caught;
+mod changes;
+mod cli;
+mod contracts;
+mod crowd;
+mod down;
+mod faults;
+mod gates;
+mod hooks;
+mod hosts;
+mod idempotence;
+mod ipsec;
+mod job;
+mod kill;
+mod killswitch;
+mod leaks;
+mod looking;
+mod neighbours;
+mod plan_lines;
+mod proxy;
+mod scale;
+mod signals;
+mod strangers;
+mod trace;
+mod trust;
+mod tuned;
+mod upgrade;
+mod weather;

@@ -1,0 +1,180 @@
+//! A lab for one test: a host with three ways out, in namespaces of its own (`scripts/lab` draws it).
+//!
+//! The host of the lab is a namespace, so that no test can touch the machine's own network, and tests run side
+//! by side, each with a lab of its own. A lab ends with its [`Lab`]: `scripts/lab hold` waits for the end of its
+//! standard input, which also comes when the test is killed.
+
+mod snapshot;
+
+pub(crate) use snapshot::Snapshot;
+
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+/// Longest time for one script, in seconds: a test that hangs must end and say where. Hundreds of jobs at once on a busy
+/// machine take minutes.
+const PATIENCE: &str = "400";
+
+/// The program under test.
+pub(crate) const NSNAT: &str = env!("CARGO_BIN_EXE_nsnat");
+
+const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lab");
+
+/// A running lab.
+pub(crate) struct Lab {
+    hold: Child,
+    stdin: Option<ChildStdin>,
+    pid: String,
+}
+
+impl Lab {
+    /// Starts a lab; a machine that cannot have one fails the test, in the words of `scripts/lab`.
+    pub(crate) fn new() -> Self {
+        let mut hold = command(LAB, &["hold"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdin = hold.stdin.take();
+        let mut line = String::new();
+        BufReader::new(hold.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Some(pid) = line.strip_prefix("ready ") else {
+            panic!("scripts/lab hold did not start (its words are above): {:?}", hold.wait());
+        };
+        Self { stdin, pid: pid.trim().into(), hold }
+    }
+
+    /// Runs a bash script on the lab's host, `nsnat` first on PATH.
+    pub(crate) fn sh(&self, script: &str) -> Output {
+        self.run(&["timeout", "--kill-after=5", PATIENCE, "bash", "-euo", "pipefail", "-c", script], script)
+    }
+
+    /// Runs a command on the lab's host; `shown` is what a failure calls it.
+    pub(crate) fn run(&self, words: &[&str], shown: &str) -> Output {
+        let words: Vec<&str> = ["enter", &self.pid].iter().chain(words).copied().collect();
+        let output = command(LAB, &words).stdin(Stdio::null()).output().unwrap();
+        Output {
+            script: shown.into(),
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The output of a script that must succeed.
+    #[track_caller]
+    pub(crate) fn ok(&self, script: &str) -> String {
+        let output = self.sh(script);
+        assert!(output.status == 0, "must succeed:\n{output}\n{}", self.state());
+        output.stdout.trim_end().into()
+    }
+
+    /// What a script that must end in this status writes to standard error.
+    #[track_caller]
+    pub(crate) fn fails(&self, status: i32, script: &str) -> String {
+        let output = self.sh(script);
+        assert!(output.status == status, "must end in status {status}:\n{output}\n{}", self.state());
+        output.stderr.trim_end().into()
+    }
+
+    /// A script whose output must be this.
+    #[track_caller]
+    pub(crate) fn says(&self, script: &str, expected: &str) {
+        let output = self.sh(script);
+        let right = output.status == 0 && output.stdout.trim_end() == expected;
+        assert!(right, "must print {expected:?}:\n{output}\n{}", self.state());
+    }
+
+    /// Writes the configuration; `$LAB_…` stand for addresses of the lab.
+    #[track_caller]
+    pub(crate) fn declare(&self, toml: &str) {
+        self.ok(&format!("mkdir -p /etc/nsnat; cat >/etc/nsnat/nsnat.toml <<END\n{toml}\nEND"));
+    }
+
+    /// The host as it is now.
+    #[track_caller]
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let words = ["timeout", "60", "bash", "-euo", "pipefail", "-c", Snapshot::SCRIPT];
+        let output = self.run(&words, "(tests/lab/lab/snapshot.sh)");
+        assert!(output.status == 0, "the snapshot failed:\n{output}");
+        Snapshot::new(output.stdout)
+    }
+
+    /// Fails unless the host is as it was.
+    #[track_caller]
+    pub(crate) fn same(&self, before: &Snapshot, when: &str) {
+        if let Err(difference) = before.same(&self.snapshot()) {
+            panic!("{when}: the host is not as it was (- before, + now)\n{difference}\n{}", self.state());
+        }
+    }
+
+    /// What a person would look at to understand a failure.
+    pub(crate) fn state(&self) -> String {
+        let look =
+            "set +e; exec 2>&1; ip -br addr; ip rule; ip route show table all | grep -v '^local\\|^broadcast'
+            nft list ruleset; ls -l /run/netns /run/nsnat; cat /run/nsnat/journal.json";
+        format!("---- the lab's host\n{}", self.sh(look).stdout)
+    }
+
+    /// Runs this very test again on the lab's host: with [`inside`] true, in the same process tree as what it
+    /// starts, for what needs exact control of processes.
+    #[track_caller]
+    pub(crate) fn again(&self, test: &str) {
+        let exe = std::env::current_exe().unwrap();
+        let words =
+            ["env", "NSNAT_TEST_INSIDE=1", exe.to_str().unwrap(), "--exact", test, "--nocapture", "--quiet"];
+        let output = self.run(&words, test);
+        assert!(output.status == 0, "{output}");
+        assert!(output.stdout.contains("1 passed"), "no test is called {test}:\n{output}");
+        // What it printed (a seed, say) is of interest here, too.
+        println!("{}", output.stdout);
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.hold.wait();
+    }
+}
+
+/// Whether this process was started by [`Lab::again`].
+pub(crate) fn inside() -> bool {
+    std::env::var_os("NSNAT_TEST_INSIDE").is_some()
+}
+
+/// A command with `nsnat` on PATH. The lab must not hide the place where the program is.
+fn command(program: &str, words: &[&str]) -> Command {
+    let bin = Path::new(NSNAT).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new(program);
+    for name in ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    command.args(words).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+        .env("PATH", path)
+        .env("CARGO_TARGET_DIR", bin)
+        .env_remove("NSNAT_CONFIG")
+        .env("LC_ALL", "C.UTF-8");
+    command
+}
+
+/// What came of a script.
+#[derive(Debug)]
+pub(crate) struct Output {
+    script: String,
+    /// Exit status; -1 when a signal ended it.
+    pub(crate) status: i32,
+    /// Standard output.
+    pub(crate) stdout: String,
+    /// Standard error.
+    pub(crate) stderr: String,
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "---- script\n{}", self.script)?;
+        writeln!(f, "---- exit status {}", self.status)?;
+        writeln!(f, "---- standard output\n{}", self.stdout)?;
+        write!(f, "---- standard error\n{}", self.stderr)
+    }
+}

@@ -1,0 +1,126 @@
+//! What the documents name exists: commands, files, tests; and what `scripts/install` installs it removes again.
+
+#![expect(clippy::disallowed_methods, reason = "programs are started to be looked at")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+const NSNAT: &str = env!("CARGO_BIN_EXE_nsnat");
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// What `scripts/install` installs is what it takes away again.
+#[test]
+fn install_and_remove() {
+    let dir = tempfile::tempdir().unwrap();
+    let install = |words: &[&str]| {
+        let mut command = Command::new(root().join("scripts/install"));
+        let output = command.args(words).env("DESTDIR", dir.path()).env_remove("PREFIX").output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+    };
+    let files = || {
+        text(
+            &Command::new("find")
+                .arg(dir.path())
+                .args(["-not", "-type", "d", "-printf", "%m %P\\n"])
+                .output()
+                .unwrap(),
+        )
+    };
+    install(&["--users", NSNAT]);
+    let found = files();
+    for file in [
+        "755 usr/local/bin/nsnat\n",
+        "4755 usr/local/libexec/nsnat/nsnat-exec\n",
+        "644 etc/systemd/system/nsnat.service\n",
+        "644 etc/systemd/system/nsnat-heal@.service\n",
+        "777 etc/systemd/system/docker.service.wants/nsnat-heal@docker.service\n",
+        "644 etc/systemd/system/nsnat-stopped@.service\n",
+        "777 etc/systemd/system/firewalld.service.wants/nsnat-stopped@firewalld.service\n",
+        "644 etc/systemd/network/00-00-nsnat.network\n",
+        "755 etc/NetworkManager/dispatcher.d/90-nsnat\n",
+        "644 usr/local/share/man/man1/nsnat.1\n",
+    ] {
+        assert!(found.contains(file), "{file} is missing:\n{found}");
+    }
+    install(&["--remove"]);
+    assert_eq!(files(), "");
+}
+
+/// The names of all commands, as the help lists them.
+fn commands() -> Vec<String> {
+    let help = text(&Command::new(NSNAT).arg("--help").output().unwrap());
+    let listed = help.split_once("Commands:").unwrap().1.split_once("Options:").unwrap().0;
+    let names = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn man_and_completions_know_every_command() {
+    let commands = commands();
+    assert!(commands.len() > 10, "{commands:?}");
+    let man = text(&Command::new(NSNAT).arg("man").output().unwrap());
+    for name in &commands {
+        let documented = man.contains(&format!("nsnat\\-{name}")) || man.contains(&format!("nsnat {name}"));
+        assert!(documented, "the man page lacks {name}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text(&Command::new(NSNAT).args(["completions", shell]).output().unwrap());
+        for name in &commands {
+            assert!(script.contains(name.as_str()), "{shell}: no {name}");
+        }
+    }
+    let changes = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    for name in &commands {
+        assert!(changes.contains(&format!("`{name}`")), "CHANGELOG.md lacks {name}");
+    }
+}
+
+/// A link to a file that does not exist helps nobody.
+#[test]
+fn links_lead_somewhere() {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.extend(["README.md", "nft/README.md"].map(|file| root().join(file)));
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let there = target.is_empty()
+                || target.starts_with("https://")
+                || path.parent().unwrap().join(target).exists();
+            assert!(there, "{}: no {target}", path.display());
+        }
+    }
+}
+
+/// A promise that is held by a test that does not exist is held by nothing.
+#[test]
+fn properties_name_tests_that_exist() {
+    let text = fs::read_to_string(root().join("docs/properties.md")).unwrap();
+    let mut named = 0;
+    for (file, test) in text.split('`').filter_map(|word| word.split_once("::")) {
+        // The page says how they are written, and how they are run.
+        if file == "FILE" || file.starts_with("cargo ") {
+            continue;
+        }
+        let sources = sources_of(file);
+        assert!(!sources.is_empty(), "no test program has a file {file}.rs");
+        let there = sources.iter().any(|source| source.contains(&format!("fn {test}(")));
+        assert!(there, "{file}.rs: no {test}");
+        named += 1;
+    }
+    assert!(named > 20, "only {named} tests are named");
+}
+
+/// The texts of the files of this name: each test program may have one.
+fn sources_of(file: &str) -> Vec<String> {
+    let programs = ["lab", "pure", "booted"].map(|program| root().join("tests").join(program));
+    programs.iter().filter_map(|dir| fs::read_to_string(dir.join(format!("{file}.rs"))).ok()).collect()
+}

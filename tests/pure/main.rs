@@ -1,0 +1,15 @@
+//! What needs no lab and no root: the plan on a model of the kernel, the configuration, the walls between the rooms of
+//! `src/`, and what the documents name.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends so"
+)]
+
+mod config;
+mod documents;
+mod plan;
+mod walls;

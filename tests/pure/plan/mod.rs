@@ -1,0 +1,10 @@
+//! The plan, which is pure: golden cases and properties, both on a model of the kernel.
+
+mod fault;
+mod golden;
+mod model;
+mod others;
+mod properties;
+mod scenarios;
+mod stops;
+mod world;
