@@ -212,9 +212,9 @@ no_tentative() {
 	[[ -z $(ip -6 address show tentative) ]]
 }
 
-# until_true WHAT CMD..: tries CMD until it succeeds; dies with WHAT after five seconds.
+# until_true WHAT CMD..: tries CMD until it succeeds; dies with WHAT after a minute, which only a machine in trouble needs.
 until_true() {
-	local what=$1 tries=500
+	local what=$1 tries=6000
 	shift
 	until "$@"; do
 		((--tries)) || die "$what"
@@ -225,7 +225,7 @@ until_true() {
 # The first packets to a router would wait for up to a second, if the question for its
 # link-layer address came before the switch's ports were up. Nobody listens on port 9.
 know_router() {
-	local tries=50
+	local tries=1000
 	until ip neigh show to "$1" | grep -q lladdr; do
 		((--tries)) || die "the router $1 does not answer"
 		ip neigh flush to "$1"

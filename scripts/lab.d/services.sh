@@ -7,8 +7,7 @@
 #   7     tcp        echo, stays open
 #   9997  tcp        a line "tick N" every 0.1 s, for ever: a job that must not be cut off
 #   9998  tcp        swallows an upload, then answers the number of bytes
-#   9999  tcp        sends N zero bytes when the client sends a line N at once
-#                    (0: without end), otherwise 3000000
+#   9999  tcp        sends 3000000 zero bytes
 #
 # `printer` has 80 and 7. DNS servers, a dnsmasq each, bound to their own
 # addresses; queries are logged to /run/lab/dns/NAME.log:
@@ -57,7 +56,7 @@ daemon() {
 # A socket that listens queues clients, so that is when a service is ready.
 # Only socat's are counted; dnsmasq returns when it has bound.
 wait_listening() {
-	local node=$1 count=$2 tries=500
+	local node=$1 count=$2 tries=6000
 	while (($(on "$node" ss -Hlntu 'sport != 53 and sport != 5353' | wc -l) < count)); do
 		((--tries)) || die "the services of $node did not start: $(</run/lab/log/socat)"
 		sleep 0.01

@@ -149,7 +149,7 @@ fn records_that_up_did_not_write() {
     ] {
         refused(
             &format!(
-                "set -- x; {harm}; timeout 5 setpriv --reuid 4001 --regid 4001 --clear-groups $X $1 -- echo entered"
+                "set -- x; {harm}; timeout 60 setpriv --reuid 4001 --regid 4001 --clear-groups $X $1 -- echo entered"
             ),
             125,
             says,
@@ -226,13 +226,13 @@ fn limits_and_kills_leave_nothing() {
 #[test]
 fn nobody_looks_into_it() {
     check(
-        "as_member $X --pid x -- sleep 50 & until pgrep -x sleep > /dev/null; do sleep 0.05; done; stays=$(pgrep -o -x nsnat-exec)
+        "as_member $X --pid x -- sleep 50 & await \"pgrep -fx 'sleep 50'\"; stays=$(pgrep -o -x nsnat-exec)
         # Who stays behind has no rights of root's, and is closed to its own user all the same.
         grep ^Uid /proc/$stays/status; stat -c %u /proc/$stays/environ
         as_member strace -p $stays 2>&1 | grep -c 'Operation not permitted'
         as_member cat /proc/$stays/maps > /dev/null 2>&1 || echo closed
         # The command itself is the user's own again.
-        as_member cat /proc/$(pgrep -x sleep)/maps > /dev/null && echo open
+        as_member cat /proc/$(pgrep -fx 'sleep 50')/maps > /dev/null && echo open
         kill $stays; wait $!; echo $?
         # Under a tracer the bit has no effect.
         as_member strace -f -o /dev/null $X x -- echo entered 2>&1 | grep -c 'traced'",

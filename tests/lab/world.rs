@@ -1,6 +1,7 @@
 //! A small world for tests of `exec`: private network, mount and process namespaces with an empty `/run`, a namespace
 //! `x` and nsnat's record of it. Nothing outside of it is touched, and nothing of it stays. Without root, unshare(1) or ip(8) a test fails.
 
+use crate::lab::AWAIT;
 use std::process::{Command, Output};
 
 const PRELUDE: &str = r#"
@@ -18,12 +19,12 @@ work=$(mktemp -d -p /run) && chmod 755 "$work" && cd "$work" || die 'no work dir
 
 /// Runs a bash script in the world; `$N` is nsnat.
 pub(crate) fn run(script: &str) -> Output {
-    let script = format!("{PRELUDE}{script}");
+    let script = format!("{AWAIT}{PRELUDE}{script}");
     // A job that never ends is a failure (status 124), not a test that hangs.
     Command::new("timeout")
         .args([
             "-k1",
-            "90",
+            "400",
             "unshare",
             "-nmpf",
             "--kill-child",

@@ -12,7 +12,7 @@ lib=$(echo /usr/lib/*-linux-gnu)
 export LD_LIBRARY_PATH=$daemons$lib:$daemons$lib/systemd
 find_daemon() { for file in "$daemons$1" "$1"; do [ -x "$file" ] && echo "$file" && return; done
     echo "no $1: scripts/need test fetches it" >&2; return 1; }
-listens() { for ((i = 0; i < 250; i++)); do [ -S $1 ] && return; sleep 0.02; done; cat /run/lab/log/$2 >&2; return 1; }
+listens() { await "[ -S $1 ]" || { cat /run/lab/log/$2 >&2; return 1; }; }
 "#
 );
 

@@ -1,7 +1,7 @@
 //! Several servers: the first one that lives is asked, in the order in which they were written.
 
 use super::programs::{ASKS, MUSL};
-use super::watched::Watched;
+use super::watched::{OneSocket, Watched};
 
 const NEW_THEN_SECOND: &str = "dns = [\"$LAB_NEW\", \"$LAB_SECOND\"]";
 
@@ -134,26 +134,13 @@ fn a_resolver_that_gives_up_early_fails_once() {
 fn a_kept_socket_follows_when_its_server_dies() {
     let lab = Watched::new();
     lab.slow(NEW_THEN_SECOND);
-    lab.ok(&format!(
-        "mkfifo /run/lab/names; sleep infinity >/run/lab/names 2>&1 & echo $! >/run/lab/keeper
-        nsnat exec slow -- {} 8.8.8.8 </run/lab/names >/run/lab/answers 2>&1 &",
-        *ASKS
-    ));
-    let ask = |name: &str, count: usize, expected: &str| {
-        let script = format!(
-            "echo {name} >/run/lab/names
-            for ((i = 0; i < 500; i++)); do [ $(wc -l </run/lab/answers) -ge {count} ] && break; sleep 0.02; done
-            sed -n '{count}s/error.*/error/p;{count}p' /run/lab/answers | head -n 1"
-        );
-        lab.says(&script, expected);
-    };
-    ask("to-new.a.example.test", 1, "answer 53");
+    let socket = OneSocket::new(&lab);
+    socket.asks("to-new.a.example.test", "answer 53");
     lab.ok("sleep 2.5");
-    ask("to-new.b.example.test", 2, "answer 53");
+    socket.asks("to-new.b.example.test", "answer 53");
     silence(&lab, "$LAB_NEW");
-    ask("to-nobody.example.test", 3, "error");
-    ask("to-second.c.example.test", 4, "answer 54");
-    lab.ok("kill $(cat /run/lab/keeper)");
+    socket.asks("to-nobody.example.test", "error");
+    socket.asks("to-second.c.example.test", "answer 54");
     lab.finish();
 }
 
@@ -204,16 +191,17 @@ fn answers_of_another_server_hide_nothing() {
 fn a_late_answer_is_an_answer() {
     let lab = Watched::new();
     lab.ok("at inet ip addr add 198.51.100.55/32 dev lo
-        echo \"sleep 2.5; exec socat -t 1 - UDP4:$LAB_NEW:53\" >/run/lab/late
-        at inet socat -t 9 UDP4-RECVFROM:53,bind=198.51.100.55,fork EXEC:'sh /run/lab/late' </dev/null >/dev/null 2>&1 & echo $! >/run/lab/server
-        for ((i = 0; i < 250; i++)); do at inet ss -Hlun src 198.51.100.55 | grep -q . && break; sleep 0.02; done");
+        echo \"sleep 2.5; while [ -e /run/lab/hold ]; do sleep 0.02; done; exec socat -t 9 - UDP4:$LAB_NEW:53\" >/run/lab/late
+        at inet socat -t 200 UDP4-RECVFROM:53,bind=198.51.100.55,fork EXEC:'sh /run/lab/late' </dev/null >/dev/null 2>&1 & echo $! >/run/lab/server
+        await 'at inet ss -Hlun src 198.51.100.55 | grep -q .'");
     lab.slow("dns = [\"198.51.100.55\", \"$LAB_SECOND\"]");
     for name in ["late.a", "late.b"] {
-        lab.inside(&format!("dig @8.8.8.8 {name}.example.test +short +tries=1 +time=8"), "192.0.2.53");
+        lab.inside(&format!("dig @8.8.8.8 {name}.example.test +short +tries=1 +time=60"), "192.0.2.53");
     }
     // Somebody who does not wait for it is answered by the next; the late answer brings the first one back.
-    lab.ok("nsnat exec slow dig @8.8.8.8 late.c.example.test +tries=1 +time=5 >/run/lab/answer & sleep 2.1
-        nsnat exec slow ask 8.8.8.8 to-second.example.test | grep -x 192.0.2.54; wait $!; grep -w 192.0.2.53 /run/lab/answer");
+    lab.ok("touch /run/lab/hold; nsnat exec slow ask 8.8.8.8 late.c.example.test +time=150 >/run/lab/answer & late=$!
+        await 'grep late.c /proc/*/cmdline'; sleep 3; nsnat exec slow ask 8.8.8.8 to-second.example.test | grep -x 192.0.2.54
+        rm /run/lab/hold; wait $late; grep -x 192.0.2.53 /run/lab/answer");
     lab.says("nft list set inet nsnat dns_down1 | grep -c elements || true", "0");
     lab.ok("kill $(cat /run/lab/server)");
     lab.finish();

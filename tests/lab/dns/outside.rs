@@ -37,10 +37,9 @@ printf '[Unit]\nDefaultDependencies=no\n' >$SYSTEMD_UNIT_PATH/shutdown.target
 (echo $BASHPID >$cg/cgroup.procs; exec /usr/lib/systemd/systemd --user --unit=default.target) >/run/lab/log/systemd 2>&1 &
 manager=$!
 # Control groups belong to the whole machine: none may stay.
-stop() { kill -KILL $manager; wait $manager || true; for ((i = 0; i < 250; i++)); do
-    find "$cg" -depth -type d -exec rmdir {} + 2>/dev/null && return; sleep 0.02; done; echo "$cg stays" >&2; return 1; }
+stop() { kill -KILL $manager; wait $manager || true; await 'find "$cg" -depth -type d -exec rmdir {} +'; }
 trap stop EXIT
-for ((i = 0; i < 250; i++)); do [ -S $XDG_RUNTIME_DIR/systemd/private ] && break; sleep 0.02; done
+await '[ -S $XDG_RUNTIME_DIR/systemd/private ]'
 systemctl --user start job.service || { cat /run/lab/log/systemd /run/lab/job.err >&2; exit 1; }
 cat /run/lab/job.out
 "#;

@@ -8,14 +8,14 @@ const ERRORS: [&str; 4] = ["connection refused", "permission denied", "host unre
 
 #[track_caller]
 fn refused(lab: &Watched, command: &str) {
-    let output = lab.sh(&format!("nsnat exec slow -- timeout 20 {command}"));
+    let output = lab.sh(&format!("nsnat exec slow -- timeout 60 {command}"));
     let said = format!("{}{}", output.stdout, output.stderr).to_lowercase();
     let error = ERRORS.iter().any(|error| said.contains(error));
     assert!(output.status != 0 && error, "must be refused:\n{output}\n{}", lab.state());
 }
 
 fn dig(server: &str, tcp: &str) -> String {
-    format!("dig @{server} to-nobody.example.test +tries=1 +time=5 +short {tcp}")
+    format!("dig @{server} to-nobody.example.test +tries=1 +time=50 +short {tcp}")
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn dns_over_tls_and_quic() {
 fn dns_over_https_is_not_dns_to_the_kernel() {
     let lab = Watched::new();
     lab.slow("dns = { servers = \"$LAB_NEW\", block = [\"dot\", \"doq\", \"foreign\"] }");
-    lab.inside("socat -u -T 2 TCP4:8.8.8.8:443,connect-timeout=2 -", "203.0.113.254");
+    lab.inside("socat -u TCP4:8.8.8.8:443 -", "203.0.113.254");
     lab.finish();
 }
 
@@ -89,11 +89,10 @@ fn dns_over_https_is_not_dns_to_the_kernel() {
 fn dns_over_https_of_well_known_resolvers() {
     let lab = Watched::new();
     let ask = |server: &str| {
-        let (four, server) =
-            if server.contains(':') { ("6", format!("[{server}]")) } else { ("4", server.to_owned()) };
+        let literal = if server.contains(':') { format!("[{server}]") } else { server.to_owned() };
         (
-            format!("socat -u -T 2 TCP{four}:{server}:443,connect-timeout=2 -"),
-            format!("bash -c 'echo x | socat -T 2 - UDP{four}:{server}:443'"),
+            format!("socat -u TCP:{literal}:443 -"),
+            format!("bash -c 'exec 3<>/dev/udp/{server}/443; echo >&3; head -n 1 <&3'"),
         )
     };
     lab.slow("dns = { servers = [\"$LAB_NEW\", \"$LAB_NEW6\"], block = [\"doh\"] }");
@@ -127,8 +126,8 @@ fn the_name_that_allows_dns_over_https() {
     let before = lab.queries("new", "use-application-dns.net");
     assert!(before > 0, "the control: without it the question arrives");
     lab.slow("dns = { servers = [\"$LAB_NEW\", \"$LAB_SECOND\"], block = [\"doh\"] }");
-    refused(&lab, "dig +time=5 +tries=1 use-application-dns.net @8.8.8.8");
-    let found = lab.sh(&format!("nsnat exec slow -- timeout 10 {LOOK}"));
+    refused(&lab, "dig +time=50 +tries=1 use-application-dns.net @8.8.8.8");
+    let found = lab.sh(&format!("nsnat exec slow -- timeout 60 {LOOK}"));
     assert_eq!(found.status, 2, "getent's word for a name that is not found, and at once\n{found}");
     for name in ["to-new.use-application-dns.example.test", "to-new.after.example.test"] {
         lab.inside(&format!("ask 8.8.8.8 {name}"), "192.0.2.53");

@@ -94,7 +94,7 @@ fn sockets_of_resolvers() {
         let lab = Watched::new();
         lab.slow(&format!("dns = {dns}"));
         lab.ok("mkdir -p /run/nscd; socat UNIX-LISTEN:/run/nscd/socket,fork /dev/null </dev/null >/dev/null 2>&1 & echo $! >/run/lab/nscd
-            for ((i = 0; i < 250; i++)); do [ -S /run/nscd/socket ] && break; sleep 0.02; done");
+            await '[ -S /run/nscd/socket ]'");
         let text = lab.ok("nsnat dns slow test by-host.example.test");
         assert!(text.contains(&format!("socket /run/nscd/socket: {word}")), "{text}");
         lab.ok("kill $(cat /run/lab/nscd)");

@@ -3,7 +3,9 @@
 //! `to-SERVER.WHO.example.test` is asked inside a namespace and has to arrive at SERVER, by the slow router, and
 //! nowhere else. [`Watched::finish`] holds every server's log and a capture on the fast router against that.
 
+use super::programs::ASKS;
 use crate::lab::Lab;
+use std::cell::Cell;
 use std::ops::Deref;
 
 /// The lab's servers, and the stub on the host's loopback.
@@ -91,5 +93,34 @@ impl Deref for Watched {
 
     fn deref(&self) -> &Lab {
         &self.0
+    }
+}
+
+/// A program in `slow` that asks 8.8.8.8 again and again by one and the same socket.
+pub(crate) struct OneSocket<'a> {
+    lab: &'a Lab,
+    asked: Cell<usize>,
+}
+
+impl<'a> OneSocket<'a> {
+    #[track_caller]
+    pub(crate) fn new(lab: &'a Lab) -> Self {
+        // The names come through a fifo that somebody else keeps open.
+        lab.ok(&format!(
+            "mkfifo /run/lab/names; sleep infinity >/run/lab/names 2>&1 &
+            nsnat exec slow -- {} 8.8.8.8 </run/lab/names >/run/lab/answers 2>&1 &",
+            *ASKS
+        ));
+        Self { lab, asked: Cell::new(0) }
+    }
+
+    /// What it gets for this name is `answer N`, N the last part of the address, or `error`.
+    #[track_caller]
+    pub(crate) fn asks(&self, name: &str, expected: &str) {
+        let nth = self.asked.get() + 1;
+        self.asked.set(nth);
+        self.lab.ok(&format!("echo {name} >/run/lab/names"));
+        self.lab.until(&format!("(($(wc -l </run/lab/answers) >= {nth}))"));
+        self.lab.says(&format!("sed -n '{nth}s/error.*/error/;{nth}p' /run/lab/answers"), expected);
     }
 }

@@ -18,16 +18,14 @@ fn lab() -> Lab {
 table ip nat {
 chain post { type nat hook postrouting priority srcnat; ip saddr 10.9.0.0/24 masquerade; }
 }
-END
-        socat TCP4-LISTEN:8080,reuseaddr,fork SYSTEM:'echo proxy' >/dev/null 2>&1 &
-        until (($(ss -Hlnt 'sport = :8080' | wc -l))); do sleep 0.02; done");
+END");
+    lab.serve("host", "TCP4-LISTEN:8080,reuseaddr,fork", "SYSTEM:'echo proxy'");
     lab.ok("nsnat up -q");
     lab
 }
 
 const JOB: &str = "nsnat exec slow whoami4; nsnat exec slow whoami6
-    nsnat exec slow -- dig +short +timeout=2 a.example.test
-    nsnat exec slow -- dig +short +timeout=2 +tcp a.example.test @$LAB_OLD";
+    nsnat exec slow -- ask 127.0.0.53 a.example.test; nsnat exec slow -- ask $LAB_OLD a.example.test +tcp";
 const WELL: &str = "203.0.113.254\n2001:db8:f::fe\n192.0.2.53\n192.0.2.53";
 
 fn load(lab: &Lab, ruleset: &str) {
@@ -58,18 +56,18 @@ fn redirects_catch_guests_and_no_job() {
 #[test]
 fn a_redirect_before_ours_gets_nothing() {
     let lab = lab();
-    lab.ok("capture fast \"dst host $LAB_SERVICE\" >/run/lab/id");
+    let capture = lab.capture("fast", "dst host $LAB_SERVICE");
     // Of chains of one priority the one that came last is asked first.
     load(&lab, "chain a { type nat hook prerouting priority -199; tcp dport 80 redirect to :8080; }");
-    let output = lab.sh("nsnat exec slow timeout 3 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=2 -");
+    let output = lab.sh("nsnat exec slow timeout 60 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=50 -");
     assert!(!output.stdout.contains("proxy") && output.stderr.contains("refused"), "{output}");
     load(&lab, "chain b { type nat hook prerouting priority -199; tcp dport 443 dnat to 192.168.1.20:80; }");
-    let output = lab.sh("nsnat exec slow timeout 3 socat -u TCP4:$LAB_SERVICE:443,connect-timeout=2 -");
+    let output = lab.sh("nsnat exec slow timeout 60 socat -u TCP4:$LAB_SERVICE:443,connect-timeout=50 -");
     assert!(output.stdout.is_empty() && output.stderr.contains("refused"), "{output}");
     lab.ok("nft delete table ip theirs");
     lab.says(JOB, WELL);
     lab.says("whoami4", "203.0.113.1");
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let seen = capture.seen();
     let of_host = |line: &str| line.contains("192.168.1.10") || line.contains("203.0.113.1");
     assert!(!seen.is_empty() && seen.lines().all(of_host) && !seen.contains("10.213"), "{seen}");
 }
@@ -91,14 +89,14 @@ fn a_transparent_proxy_gets_no_job() {
     );
     lab.ok("nft -f - <<'END'\ntable ip6 theirs {\nchain a { type filter hook prerouting priority mangle; meta l4proto { tcp, udp } th dport 80 tproxy to [::1]:7777 meta mark set 1 accept; }\n}\nEND");
     for to in ["$LAB_SERVICE", "[$LAB_SERVICE6]"] {
-        let tcp = lab.sh(&format!("nsnat exec slow timeout 4 socat -u TCP:{to}:80,connect-timeout=3 -"));
+        let tcp = lab.sh(&format!("nsnat exec slow timeout 60 socat -u TCP:{to}:80,connect-timeout=50 -"));
         assert!(tcp.stdout.is_empty() && tcp.stderr.contains("Connection refused"), "{tcp}");
-        let udp = lab.sh(&format!("echo x | nsnat exec slow timeout 4 socat -T 3 - UDP:{to}:80"));
+        let udp = lab.sh(&format!("echo x | nsnat exec slow timeout 60 socat -t 50 - UDP:{to}:80"));
         assert!(udp.stdout.is_empty() && udp.status == 1, "an error, and not silence: {udp}");
     }
     // What it does not take, goes on; and what is not of a namespace it gets.
     lab.says("nsnat exec slow whoami4 443; nsnat exec slow whoami6 443", "203.0.113.254\n2001:db8:f::fe");
-    lab.says("at guest timeout 4 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=3 -", "proxy");
+    lab.says("at guest socat -u TCP4:$LAB_SERVICE:80 -", "proxy");
 }
 
 /// A proxy that sends as its clients (Squid's `tproxy`): with rp_filter it hears nothing, which nobody but the host's owner
@@ -111,8 +109,10 @@ fn a_proxy_that_sends_as_its_clients_is_named() {
         &lab,
         "chain a { type filter hook prerouting priority mangle; meta l4proto tcp socket transparent 1 meta mark set 1 accept; }",
     );
-    let ask = "timeout 4 socat -u TCP4:$LAB_SERVICE:80,bind=10.9.0.2,ip-transparent,connect-timeout=2 -";
-    lab.says(ask, "203.0.113.1");
+    let ask = |limit: u32| {
+        format!("socat -u TCP4:$LAB_SERVICE:80,bind=10.9.0.2,ip-transparent,connect-timeout={limit} -")
+    };
+    lab.says(&ask(60), "203.0.113.1");
     let named = "sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0, then nsnat up";
     for _ in 0..2 {
         let up = lab.sh("nsnat up");
@@ -121,14 +121,14 @@ fn a_proxy_that_sends_as_its_clients_is_named() {
     let problems = "nsnat status -o json | jq -r '.namespaces[] | .state, .problems[]'";
     let told = lab.ok(problems);
     assert!(told.starts_with("up\n") && told.contains(named), "{told}");
-    lab.fails(1, ask);
+    lab.fails(1, &ask(2));
     lab.says(JOB, WELL);
     // What it says, helps.
     lab.ok("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0");
     let up = lab.sh("nsnat up");
     assert!(up.status == 0 && up.stderr.is_empty(), "{up}");
     lab.says(problems, "up");
-    lab.says(ask, "203.0.113.1");
+    lab.says(&ask(60), "203.0.113.1");
     lab.says(JOB, WELL);
 }
 
@@ -167,9 +167,9 @@ fn what_others_do_not_track_is_tracked_for_a_job() {
 #[test]
 fn source_routes_are_refused() {
     let lab = lab();
+    let capture = lab.capture("fast", "ip and src host $LAB_HOST or src net 10.213.0.0/16");
     lab.ok("for conf in /proc/sys/net/ipv4/conf/*; do echo 1 >$conf/accept_source_route; done
         nsnat exec slow bash -c 'echo 1 >/proc/sys/net/ipv4/conf/all/accept_source_route' || true
-        capture fast \"ip and src host $LAB_HOST or src net 10.213.0.0/16\" >/run/lab/id
         cat >/run/lab/routed.py <<'END'
 import socket, sys
 for kind in (131, 137):
@@ -181,7 +181,7 @@ for kind in (131, 137):
 END
         nsnat exec slow python3 /run/lab/routed.py; nsnat exec slow python3 /run/lab/routed.py near");
     lab.says("whoami4", "203.0.113.1");
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let seen = capture.seen();
     assert!(seen.contains("192.168.1.10") && !seen.contains("UDP, length 1"), "by the fast router: {seen}");
 }
 
@@ -190,8 +190,8 @@ END
 #[test]
 fn routing_headers_are_refused() {
     let lab = lab();
-    lab.ok(r"capture fast 'ip6 and (ip6[6] == 43 or udp port 7)' >/run/lab/id
-        cat >/run/lab/routed.py <<'END'
+    let capture = lab.capture("fast", "ip6 and (ip6[6] == 43 or udp port 7)");
+    lab.ok(r"cat >/run/lab/routed.py <<'END'
 import os, socket
 fast, service = (os.environ[name] for name in ('LAB_FAST6', 'LAB_SERVICE6'))
 for kind in (0, 2, 4):
@@ -200,12 +200,12 @@ for kind in (0, 2, 4):
 END
         nsnat exec slow -- python3 /run/lab/routed.py; nsnat exec slow -- bash -c 'echo x >/dev/udp/$LAB_FAST6/7'");
     let routed = |seen: &str| seen.lines().filter(|line| !line.contains(".7: UDP")).count();
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let seen = capture.seen();
     assert!(seen.contains(".7: UDP") && routed(&seen) == 0, "{seen}");
     // The control: without that rule they arrive.
-    lab.ok(r"capture fast 'ip6 and (ip6[6] == 43 or udp port 7)' >/run/lab/id
-        nft -a list chain inet nsnat outwards | sed -n 's/.*rt exists.* # handle //p' | xargs nft delete rule inet nsnat outwards handle
+    let capture = lab.capture("fast", "ip6 and (ip6[6] == 43 or udp port 7)");
+    lab.ok(r"nft -a list chain inet nsnat outwards | sed -n 's/.*rt exists.* # handle //p' | xargs nft delete rule inet nsnat outwards handle
         nsnat exec slow -- python3 /run/lab/routed.py; nsnat exec slow -- bash -c 'echo x >/dev/udp/$LAB_FAST6/7'");
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let seen = capture.seen();
     assert!(routed(&seen) > 0, "{seen}");
 }

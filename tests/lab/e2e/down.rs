@@ -89,15 +89,14 @@ fn one_by_one() {
     let before = lab.snapshot();
     lab.declare(EVERYTHING);
     lab.ok("nsnat up; rm -r /etc/nsnat");
-    lab.ok("nsnat exec own socat -u TCP4:$LAB_SERVICE:9997 /run/lab/ticks >/dev/null 2>&1 & echo $! >/run/lab/pid");
+    let job = lab.connection("own");
     for name in ["slow", "third", "slow2"] {
         lab.says(&format!("nsnat down {name}"), &format!("{name}: down"));
         lab.says("nsnat exec own whoami4", "203.0.113.3");
     }
     // The job of the one that stayed went on all the while.
-    lab.ok("a=$(wc -l </run/lab/ticks); for ((i = 0; i < 250; i++)); do
-        [ $(wc -l </run/lab/ticks) -le $a ] || exit 0; sleep 0.02; done; exit 1");
-    lab.ok("kill $(cat /run/lab/pid); while kill -0 $(cat /run/lab/pid) 2>/dev/null; do sleep 0.02; done");
+    job.goes_on();
+    job.kill();
     lab.says("nsnat down own", "own: down");
     lab.same(&before, "after the last one");
 }
@@ -124,8 +123,7 @@ fn a_throw_away_namespace() {
     lab.same(&before, "after exec --gateway");
     // Killed, it leaves its namespace to whoever comes next.
     lab.ok("nsnat exec --gateway $LAB_SLOW -- sleep 1000 >/dev/null 2>&1 & pid=$!
-        for ((i = 0; i < 250; i++)); do pgrep -x sleep && break; sleep 0.02; done >/dev/null
-        pgrep -x sleep >/dev/null
+        await 'pgrep -fx \"sleep 1000\"'
         kill -9 $pid; wait $pid || true; nsnat down --kill");
     lab.same(&before, "after exec --gateway was killed, and down");
 }
@@ -136,15 +134,17 @@ fn not_while_processes_are_inside() {
     let lab = Lab::new();
     let before = lab.snapshot();
     lab.declare(EVERYTHING);
-    lab.ok("nsnat up; nsnat exec slow sleep 1000 >/dev/null 2>&1 &
-        for ((i = 0; i < 250; i++)); do [[ $(nsnat ps slow) != *sleep* ]] || exit 0; sleep 0.02; done; exit 1");
+    lab.ok("nsnat up");
+    let job = lab.job("slow", "sleep 1000");
+    lab.until("nsnat ps slow | grep sleep");
     let whole = lab.snapshot();
     for command in ["nsnat down slow", "nsnat down"] {
         let words = lab.fails(1, command);
         assert!(words.contains("slow") && words.contains("sleep") && words.contains("--kill"), "{words}");
         lab.same(&whole, &format!("after {command} was refused"));
     }
-    lab.ok("nsnat down --kill && ! pgrep -x sleep; rm -r /etc/nsnat");
+    lab.ok("nsnat down --kill; rm -r /etc/nsnat");
+    job.has_ended();
     lab.same(&before, "after down --kill");
 }
 
@@ -196,7 +196,7 @@ fn names_of_processes_are_shown_and_not_obeyed() {
     lab.ok(r"nsnat up; cp $(type -P sleep) $'/run/lab/e\e[31m\nvil'
         (nsnat exec slow $'/run/lab/e\e[31m\nvil' 1000 >/dev/null 2>&1) &
         (nsnat exec slow bash -c $'exec -a \'\e[31mred\n    1  root          init\' sleep 1000' >/dev/null 2>&1) &
-        for ((i = 0; i < 250; i++)); do [ $(nsnat -q ps slow | grep -c ' 1000$') != 2 ] || exit 0; sleep 0.02; done; nsnat ps slow; exit 1");
+        await '[ $(nsnat -q ps slow | grep -c [[:space:]]1000$) = 2 ]'");
     lab.says(r"nsnat ps slow | tail -n +2 | sed 's/^ *[0-9]*  //' | sort", "root          /run/lab/e\\u{1b}[31m\\nvil 1000\nroot          \\u{1b}[31mred\\n    1  root          init 1000");
     let said = lab.fails(1, "nsnat down slow");
     assert!(said.lines().count() == 2 && !said.contains('\u{1b}') && said.contains("\\u{1b}[31m"), "{said}");

@@ -247,7 +247,7 @@ fn firewalld() {
     lab.ok("nsnat up");
     works(&lab);
     let knock = "nsnat exec slow socat -u -T 1 TCP:$LAB_HOST:2222,connect-timeout=1 - </dev/null";
-    lab.ok("socat TCP-LISTEN:2222,fork,reuseaddr SYSTEM:'echo open' >/dev/null 2>&1 & until ss -ltn | grep -q :2222; do sleep 0.02; done");
+    lab.serve("host", "TCP-LISTEN:2222,fork,reuseaddr", "SYSTEM:'echo open'");
     lab.fails(1, knock);
     lab.says("socat -u TCP:127.0.0.1:2222 - </dev/null", "open");
     lab.ok(&format!("kill -HUP $(cat /run/lab/firewalld); {RELOADED}"));
@@ -272,10 +272,8 @@ const FIREWALLD: &str = r"
     mkdir -p /run/dbus
     dbus-daemon --system --fork --nopidfile --nosyslog --address=unix:path=/run/dbus/system_bus_socket
     firewalld --nofork --nopid </dev/null >/run/lab/log/firewalld 2>&1 & echo $! >/run/lab/firewalld
-    for ((i = 0; i < 1000; i++)); do
-        nft list chain inet firewalld filter_FORWARD 2>/dev/null | grep reject && break; sleep 0.02
-    done
-    until ! nft list table inet firewalld_policy_drop >/dev/null 2>&1; do sleep 0.02; done
+    await 'nft list chain inet firewalld filter_FORWARD | grep reject'
+    await '! nft list table inet firewalld_policy_drop'
     nft list chain inet firewalld filter_FORWARD
 ";
 
@@ -283,7 +281,7 @@ const FIREWALLD: &str = r"
 const RELOADED: &str = "
     gone() { ! nft list ruleset | grep 'comment \"nsnat\"' && ! nft list table inet firewalld_policy_drop 2>/dev/null &&
         nft list chain inet firewalld filter_FORWARD | grep reject; }
-    for ((i = 0; i < 1000; i++)); do gone >/dev/null 2>&1 && break; sleep 0.02; done; gone";
+    await gone";
 
 /// Only the process that made such a table may change it.
 #[test]
@@ -291,7 +289,7 @@ fn a_table_that_only_its_owner_may_change() {
     let (lab, _) = lab("mkfifo /run/lab/nft; nft -i </run/lab/nft >/dev/null 2>&1 & exec 5>/run/lab/nft
         printf '%s\n' 'add table inet theirs { flags owner; }' \
             'add chain inet theirs forward { type filter hook forward priority 0; policy drop; }' >&5
-        for ((i = 0; i < 250; i++)); do nft list chain inet theirs forward >/dev/null 2>&1 && break; sleep 0.02; done
+        await 'nft list chain inet theirs forward'
         sleep 1000 >&5 2>/dev/null &");
     let said = lab.sh("nsnat up 2>&1");
     let named = "packets are stopped by table inet theirs, chain forward (policy drop)";

@@ -24,7 +24,7 @@ fn stops(lab: &Lab, by: &str, named: &str) {
     let said = lab.sh("nsnat up 2>&1");
     assert!(said.status == 0 && said.stdout.contains(named), "{said}");
     let job =
-        lab.sh("timeout 10 nsnat exec slow timeout 2 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=1 -");
+        lab.sh("timeout 100 nsnat exec slow timeout 2 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=1 -");
     assert!(job.status != 0 && job.stderr.contains(named), "{job}");
     let third = problems(lab, "third");
     assert!(third.starts_with("up") && !third.contains(named), "it is no other's: {third}");

@@ -123,12 +123,12 @@ fn a_job_survives_the_loss_of_its_namespaces_file() {
     let lab = Lab::new();
     let before = lab.snapshot();
     lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"\n[namespace.other]\ngateway = \"$LAB_SLOW\"");
-    lab.ok("nsnat up; nsnat exec slow socat -u TCP4:$LAB_SERVICE:9997 /run/lab/ticks >/dev/null 2>&1 & echo $! >/run/lab/pid
-        until [ -s /run/lab/ticks ]; do sleep 0.02; done");
+    lab.ok("nsnat up");
+    let job = lab.connection("slow");
     for lose in ["ip netns del slow", "ip netns del slow; touch /run/netns/slow"] {
         lab.ok(lose);
         // Who is inside is still known, also to those who want something else.
-        lab.says("nsnat ps slow | grep -c socat; nsnat which $(cat /run/lab/pid)", "1\nslow");
+        lab.says(&format!("nsnat ps slow | grep -c socat; nsnat which {}", job.pid()), "1\nslow");
         let words = lab.fails(1, "nsnat down slow");
         assert!(words.contains("in use by socat"), "{words}");
         lab.ok("nsnat exec --gateway $LAB_THIRD -- true; nsnat exec other true");
@@ -136,13 +136,11 @@ fn a_job_survives_the_loss_of_its_namespaces_file() {
         assert!(planned.lines().count() == 1 && planned.contains("ip netns attach slow "), "{planned}");
         lab.says("nsnat up", "repaired (1 action)");
         lab.says("nsnat up; nsnat exec slow whoami4", "nothing to do\n203.0.113.254");
-        lab.ok("kill -0 $(cat /run/lab/pid); a=$(wc -l </run/lab/ticks); for ((i = 0; i < 250; i++)); do
-            [ $(wc -l </run/lab/ticks) -le $a ] || exit 0; sleep 0.02; done; exit 1");
+        job.goes_on();
     }
     // Somebody else's has the name: that is left alone, and so is the job.
     lab.ok("ip netns del slow; ip netns add slow; nsnat add two --gateway $LAB_THIRD; nsnat remove two");
-    lab.ok("a=$(wc -l </run/lab/ticks); for ((i = 0; i < 250; i++)); do
-        [ $(wc -l </run/lab/ticks) -le $a ] || exit 0; sleep 0.02; done; exit 1");
+    job.goes_on();
     let words = (lab.fails(2, "nsnat up"), lab.fails(1, "nsnat down slow"), lab.ok("nsnat status slow"));
     assert!(words.0.contains("ip netns del slow") && words.1.contains("in use by socat"), "{words:?}");
     assert!(words.2.contains("another namespace has its name"), "{words:?}");
@@ -150,9 +148,8 @@ fn a_job_survives_the_loss_of_its_namespaces_file() {
     // By the line of the plan, too; and `exec` alone brings it back.
     lab.ok("ip netns del slow; { nsnat plan || true; } >/run/lab/lines; bash -e /run/lab/lines; nsnat plan");
     lab.says("ip netns del slow; nsnat exec slow whoami4; nsnat plan", "203.0.113.254");
-    lab.ok(
-        "ip netns del slow; nsnat down --kill; rm -r /etc/nsnat; ! kill -0 $(cat /run/lab/pid) 2>/dev/null",
-    );
+    lab.ok("ip netns del slow; nsnat down --kill; rm -r /etc/nsnat");
+    job.has_ended();
     lab.same(&before, "after down --kill of a namespace without a file");
 }
 
@@ -162,7 +159,7 @@ fn processes_of_others_are_not_taken_for_ours() {
     let lab = Lab::new();
     lab.ok("nsnat add slow --gateway $LAB_SLOW; ip netns add other
         ip netns exec other sleep 1000 >/dev/null 2>&1 & echo $! >/run/lab/pid
-        until [ \"$(nsenter -t $! -n ip -br link 2>/dev/null)\" = \"$(ip -n other -br link)\" ]; do sleep 0.02; done");
+        await '[ \"$(nsenter -t '$!' -n ip -br link)\" = \"$(ip -n other -br link)\" ]'");
     // As if slow had had the number that the other one has.
     lab.ok("number=$(stat -Lc %i /run/netns/other); record=$(jq -c .inode=$number /run/nsnat/ns/slow); ip netns del slow
         echo \"$record\" >/run/nsnat/ns/slow; grep -q $number /run/nsnat/ns/slow");

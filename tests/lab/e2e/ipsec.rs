@@ -151,7 +151,7 @@ fn one_that_nothing_can_precede_is_named() {
     // One that comes later has ours before it.
     lab.ok(&theirs("add", &["out 0.0.0.0/0 198.51.100.0/24"], "priority 0"));
     lab.says(&format!("{STATES}; nsnat exec slow whoami4"), "up\nup\n203.0.113.254");
-    lab.says(HOST, "caught\n2001:db8:f::1");
+    lab.says("timeout 0.5 whoami4 || echo caught; whoami6", "caught\n2001:db8:f::1");
 }
 
 /// Those that drop, by a policy or because there is none.
@@ -190,16 +190,19 @@ fn policies_that_block() {
 #[test]
 fn the_host_and_a_namespace_reach_each_other() {
     let lab = two();
-    lab.ok("nsnat up -q
-        socat TCP6-LISTEN:8080,ipv6only=0,reuseaddr,fork SYSTEM:'echo hello' >/dev/null 2>&1 &
-        until (($(ss -Hlnt 'sport = :8080' | wc -l))); do sleep 0.02; done");
-    let reach = "nsnat exec slow -- timeout 2 socat -u TCP4:$LAB_HOST:8080 - || true
-        nsnat exec slow -- timeout 2 socat -u TCP6:[$LAB_HOST6]:8080 - || true
-        nsnat exec slow -- timeout 2 socat -u TCP4:$(nsnat exec third hostname -I | cut -d' ' -f1):80 - 2>&1 | grep -o refused || true";
-    lab.says(reach, "hello\nhello\nrefused");
-    lab.ok(&theirs("add", &[EVERYTHING, EVERYTHING_BACK, &["in ::/0 $LAB_HOST6"]].concat(), "priority 100"));
-    lab.says(reach, "");
     lab.ok("nsnat up -q");
-    lab.says(reach, "hello\nhello\nrefused");
+    lab.serve("host", "TCP6-LISTEN:8080,ipv6only=0,reuseaddr,fork", "SYSTEM:'echo hello'");
+    let reach = |limit: u32| {
+        format!(
+            "reach() {{ nsnat exec slow -- timeout {limit} socat -u $1 - 2>&1 | grep -o 'hello\\|refused' || true; }}
+            reach TCP4:$LAB_HOST:8080; reach TCP6:[$LAB_HOST6]:8080
+            reach TCP4:$(nsnat exec third hostname -I | cut -d' ' -f1):80"
+        )
+    };
+    lab.says(&reach(60), "hello\nhello\nrefused");
+    lab.ok(&theirs("add", &[EVERYTHING, EVERYTHING_BACK, &["in ::/0 $LAB_HOST6"]].concat(), "priority 100"));
+    lab.says(&reach(1), "");
+    lab.ok("nsnat up -q");
+    lab.says(&reach(60), "hello\nhello\nrefused");
     lab.says(HOST, "caught\ncaught");
 }

@@ -51,15 +51,15 @@ fn another_service_on_loopback_inside_is_still_reached() {
     lab.ok("nsnat add slow --gateway $LAB_SLOW --dns $LAB_NEW");
     // Both ends inside; the server says at which address it was reached.
     lab.ok("cat >/run/lab/local <<'END'
-        wait_for() { for ((i = 0; i < 250; i++)); do ss -Hln $1 | grep -q :8080 && return; sleep 0.02; done; }
+        wait_for() { until ss -Hln $1 | grep -q :8080; do sleep 0.02; done; }
         for address in 127.0.0.1 127.0.0.53; do
             socat TCP4-LISTEN:8080,bind=$address SYSTEM:'echo tcp $SOCAT_SOCKADDR' & server=$!
             wait_for -t
-            socat -u -T 2 TCP4:$address:8080 -
+            socat -u TCP4:$address:8080 -
             wait $server
             socat UDP4-RECVFROM:8080,bind=$address SYSTEM:'read line; echo udp' & server=$!
             wait_for -u
-            echo | socat -t 2 - UDP4:$address:8080
+            exec 3<>/dev/udp/$address/8080; echo >&3; head -n 1 <&3
             wait $server
         done
 END");
@@ -75,12 +75,12 @@ fn the_uplinks_own_subnet_is_reached_directly_unless_lan_is_off() {
     );
     lab.ok("nsnat up");
     // The printer sees the host itself, or whoever the slow router forwards for.
-    lab.says("nsnat exec near socat -u -T 2 TCP4:$LAB_PRINTER:80,connect-timeout=2 -", "192.168.1.10");
+    lab.says("nsnat exec near socat -u TCP4:$LAB_PRINTER:80 -", "192.168.1.10");
     let filter = "tcp dst port 80 and host $LAB_PRINTER";
     let seen = |name: &str| {
         format!(
             "id=$(capture slow \"{filter}\")
-            nsnat exec {name} socat -u -T 2 TCP4:$LAB_PRINTER:80,connect-timeout=2 - >&2 || true
+            nsnat exec {name} socat -u TCP4:$LAB_PRINTER:80 - >&2 || true
             captured $id | wc -l"
         )
     };

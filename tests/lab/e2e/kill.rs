@@ -68,10 +68,10 @@ fn killed(rounds: u64) {
     }
 }
 
-/// An nft in /run/lab/slow that is at work for a while whenever it changes something.
+/// An nft in /run/lab/slow that is at work whenever it changes something, until it is told to go on.
 pub(crate) const SLOW_NFT: &str = r#"mkdir /run/lab/slow; cat >/run/lab/slow/nft <<END
 #!/bin/sh
-case "\$*" in *'-f -'*) touch /run/lab/at-work; sleep 0.5 ;; esac
+case "\$*" in *'-f -'*) touch /run/lab/at-work; until [ -e /run/lab/go ]; do sleep 0.02; done ;; esac
 exec $(type -P nft) "\$@"
 END
         chmod +x /run/lab/slow/nft"#;
@@ -84,10 +84,9 @@ fn down_waits_for_an_nft_whose_nsnat_was_killed() {
     lab.declare(EVERYTHING);
     lab.ok(SLOW_NFT);
     lab.ok("PATH=/run/lab/slow:$PATH nsnat up & pid=$!
-        until [ -e /run/lab/at-work ]; do sleep 0.01; done
-        kill -9 $pid; wait $pid || true
-        nsnat down
-        while pgrep -x nft; do sleep 0.02; done");
+        await '[ -e /run/lab/at-work ]'; kill -9 $pid; wait $pid || true
+        nsnat down 2>/run/lab/err & down=$!
+        await 'grep waiting /run/lab/err'; touch /run/lab/go; wait $down; await '! pgrep -x nft'");
     lab.ok("rm -r /etc/nsnat");
     lab.same(&before, "after up was killed while nft was at work, and down");
 }
@@ -155,7 +154,7 @@ fn nsnat(words: &[&str]) -> Command {
 
 /// The output of a script that must succeed.
 #[track_caller]
-pub(crate) fn must(script: &str, what: &str) -> String {
+fn must(script: &str, what: &str) -> String {
     let output = Command::new("bash").args(["-euo", "pipefail", "-c", script]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let words = String::from_utf8_lossy(&output.stderr).into_owned();

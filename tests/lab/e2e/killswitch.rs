@@ -112,9 +112,10 @@ fn problems(lab: &Lab) -> String {
 #[test]
 fn mullvad() {
     let lab = lab(SLOW);
-    lab.ok("capture fast \"host $LAB_SERVICE or host $LAB_SERVICE6 or port 53\" >/run/lab/id; whoami4");
+    let capture = lab.capture("fast", "host $LAB_SERVICE or host $LAB_SERVICE6 or port 53");
+    lab.ok("whoami4");
     lab.ok(&format!("{DEVICE}\n{TABLE}"));
-    lab.fails(1, "timeout 3 socat -u TCP4:$LAB_SERVICE:80,connect-timeout=2 -");
+    lab.fails(1, "socat -u TCP4:$LAB_SERVICE:80,connect-timeout=2 -");
     let before = lab.ok(THEIRS);
     let plan = lab.sh("nsnat plan");
     assert!(plan.stdout.contains("add element inet nsnat split_mark { \"nsn-slow\" : 0xf41 }"), "{plan}");
@@ -149,7 +150,7 @@ fn mullvad() {
     works(&lab);
     lab.ok("nsnat down");
     lab.says(THEIRS, &before);
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let seen = capture.seen();
     let tcp = seen.lines().filter(|line| line.contains("lan0  In") && line.contains("Flags [S]")).count();
     assert!(tcp == 1 && !seen.contains(".53:"), "the control, and no job: {seen}");
 }
@@ -192,10 +193,9 @@ fn who_leaves_by_the_tunnel_is_in_it() {
 {TABLE}
         nsnat up; mkdir -p /etc/netns/inside; echo nameserver 10.64.0.1 >/etc/netns/inside/resolv.conf
         touch /run/lab/net/relay; unshare --net=/run/lab/net/relay true; ip link set wg-peer netns /run/lab/net/relay
-        at relay ip link set wg-peer up; at relay ip addr add 10.64.0.1/24 dev wg-peer; at relay ip link set lo up
-        at relay socat TCP4-LISTEN:80,reuseaddr,fork SYSTEM:'echo relay' >/dev/null 2>&1 &
-        until [[ $(at relay ss -Hlnt 'sport = :80') ]]; do sleep 0.02; done"));
-    lab.says("nsnat exec inside socat -u TCP4:10.64.0.1:80,connect-timeout=3 -", "relay");
+        at relay ip link set wg-peer up; at relay ip addr add 10.64.0.1/24 dev wg-peer; at relay ip link set lo up"));
+    lab.serve("relay", "TCP4-LISTEN:80,reuseaddr,fork", "SYSTEM:'echo relay'");
+    lab.says("nsnat exec inside socat -u TCP4:10.64.0.1:80 -", "relay");
     lab.says("nsnat exec slow whoami4", "203.0.113.254");
     let marks = lab.ok("nft list map inet nsnat split_mark");
     assert!(marks.contains("nsn-slow") && !marks.contains("nsn-inside"), "{marks}");
@@ -226,7 +226,7 @@ fn chains_before_and_after_routing_are_passed() {
     lab.ok("nsnat up");
     works(&lab);
     // What the chain closes on the host stays closed to a namespace.
-    lab.ok("socat TCP-LISTEN:2222,fork,reuseaddr SYSTEM:'echo open' >/dev/null 2>&1 & until ss -ltn | grep -q :2222; do sleep 0.02; done");
+    lab.serve("host", "TCP-LISTEN:2222,fork,reuseaddr", "SYSTEM:'echo open'");
     lab.says("socat -u TCP:127.0.0.1:2222 - </dev/null", "open");
     let knock =
         lab.sh("nsnat exec slow timeout 2 socat -u TCP:$LAB_HOST:2222,connect-timeout=1 - </dev/null");
@@ -263,14 +263,13 @@ const HOST: &str = "[namespace.slow]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]\
 #[track_caller]
 fn asks_the_host(lab: &Lab) {
     lab.says(
-        "nsnat exec slow -- dig +short +time=2 +tries=1 a.example.test @127.0.0.53
-        nsnat exec slow -- dig +short +time=2 +tries=1 +tcp a.example.test @127.0.0.53
+        "nsnat exec slow -- ask 127.0.0.53 a.example.test; nsnat exec slow -- ask 127.0.0.53 a.example.test +tcp
         nsnat exec slow whoami4; nsnat exec slow whoami6",
         "192.0.2.1\n192.0.2.1\n203.0.113.254\n2001:db8:f::fe",
     );
     // Towards another namespace: an error of the guard, at once.
     let error = lab.sh("other=$(nsnat exec other -- ip -br -4 addr show eth0 | grep -o '10[0-9.]*')
-        echo x | nsnat exec slow timeout 3 socat -T 2 - UDP4:$other:9 2>&1");
+        echo x | nsnat exec slow timeout 60 socat -t 50 - UDP4:$other:9 2>&1");
     assert!(
         error.stdout.contains("No route to host") || error.stdout.contains("Permission denied"),
         "{error}"

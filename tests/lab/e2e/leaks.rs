@@ -4,7 +4,7 @@
 //! "No packet" is a capture on the fast router of everything that goes to the service. Each capture proves itself:
 //! it has to hold the host's own packet, which leaves by the fast router as it should.
 
-use crate::lab::Lab;
+use crate::lab::{Job, Lab};
 
 /// What a program gets at once when it may not get out; a timeout is none of them.
 const ERRORS: [&str; 5] = [
@@ -22,31 +22,31 @@ fn nothing_leaks(gateway: &str, damage: &str) {
     // A job that talks all the time: what it sends after the damage must not leave by another way either.
     lab.ok("cat >/run/lab/job <<'END'
         exec 3<>/dev/tcp/$LAB_SERVICE/7
-        echo first >&3; read -r -t 5 answer <&3; echo got $answer
+        echo first >&3; read -r -t 60 answer <&3; echo got $answer
         while [ ! -e /run/lab/damaged ]; do sleep 0.02; done
         # An established connection may learn of its end when it sends, or when it reads.
         for ((i = 0; i < 40; i++)); do echo again >&3 || break; sleep 0.05; done
         read -r -t 5 answer <&3; echo answer ${answer-none}
-END
-        nsnat exec slow bash /run/lab/job >/run/lab/job.out 2>/run/lab/job.err & echo $! >/run/lab/job.pid
-        for ((i = 0; i < 250; i++)); do grep -q got /run/lab/job.out && break; sleep 0.02; done
-        grep -q got /run/lab/job.out");
-    lab.ok("capture fast \"host $LAB_SERVICE or host $LAB_NEW or host $LAB_OLD\" >/run/lab/id");
+END");
+    let job = lab.job("slow", "bash /run/lab/job");
+    job.says("got");
+    let capture = lab.capture("fast", "host $LAB_SERVICE or host $LAB_NEW or host $LAB_OLD");
     lab.ok(damage);
     lab.ok("touch /run/lab/damaged");
-    for ask in ["TCP4:$LAB_SERVICE:80,connect-timeout=10", "TCP4:$LAB_SERVICE:9997,connect-timeout=10"] {
-        at_once(&lab, &format!("nsnat exec slow timeout 3 socat -u {ask} -"), damage);
+    for ask in ["TCP4:$LAB_SERVICE:80,connect-timeout=50", "TCP4:$LAB_SERVICE:9997,connect-timeout=50"] {
+        at_once(&lab, &format!("nsnat exec slow timeout 60 socat -u {ask} -"), damage);
     }
     at_once(
         &lab,
-        "nsnat exec slow timeout 3 bash -c 'exec 3<>/dev/udp/$LAB_SERVICE/80; echo >&3; read -r <&3'",
+        "nsnat exec slow timeout 60 bash -c 'exec 3<>/dev/udp/$LAB_SERVICE/80; echo >&3; read -r <&3'",
         damage,
     );
-    lab.sh("nsnat exec slow -- ask $LAB_OLD a.example.test; nsnat exec slow -- ask 127.0.0.53 a.example.test +tcp");
-    lab.ok("while kill -0 $(cat /run/lab/job.pid) 2>/dev/null; do sleep 0.02; done");
+    lab.sh("for tcp in +notcp +tcp; do nsnat exec slow -- ask 127.0.0.53 a.example.test $tcp +time=1; done
+        nsnat exec slow -- ask $LAB_OLD a.example.test +time=1");
+    job.ends();
     // The host's own packet, so that none of the namespace's means none.
     lab.says("whoami4", "203.0.113.1");
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let seen = capture.seen();
     let (control, leaked): (Vec<&str>, Vec<&str>) =
         seen.lines().partition(|line| line.contains("198.51.100.80.80") && !line.contains("10.213."));
     let host = lab.ok("echo $LAB_HOST");
@@ -124,13 +124,14 @@ fn device_without_its_address() {
 fn whole_ruleset_flushed() {
     let lab = Lab::new();
     lab.ok("nsnat add slow --gateway $LAB_SLOW --dns $LAB_NEW; nsnat add third --gateway $LAB_THIRD");
-    lab.ok("nft flush ruleset; capture fast >/run/lab/id");
+    lab.ok("nft flush ruleset");
+    let capture = lab.capture("fast", "ip or ip6");
     for name in ["slow", "third"] {
         lab.sh(&format!("nsnat exec {name} timeout 1 socat -u TCP4:$LAB_SERVICE:80 -"));
-        lab.sh(&format!("nsnat exec {name} ask $LAB_OLD a.example.test"));
+        lab.sh(&format!("nsnat exec {name} ask $LAB_OLD a.example.test +time=1"));
     }
     lab.says("whoami4", "203.0.113.1");
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let seen = capture.seen();
     assert!(seen.contains("192.168.1.10"), "the capture does not see the host's own packet: {seen}");
     // A switch may show the fast router what is not for it: only what it forwards, or what is for it, counts.
     let leaked: Vec<&str> = seen.lines().filter(|line| line.contains(" 10.213.")).collect();
@@ -145,13 +146,12 @@ fn namespaces_do_not_reach_each_other_nor_does_anybody_reach_them() {
     let lab = Lab::new();
     lab.ok("nsnat add one --gateway $LAB_SLOW; nsnat add two --gateway $LAB_SLOW");
     let two = lab.ok("ip -n two -4 -o addr show dev eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'");
-    lab.ok("nsnat exec two socat TCP4-LISTEN:8080,fork,reuseaddr SYSTEM:'echo two' >/dev/null 2>&1 &
-        for ((i = 0; i < 250; i++)); do nsnat exec two ss -Hltn | grep -q :8080 && break; sleep 0.02; done");
+    lab.serve("two", "TCP4-LISTEN:8080,fork,reuseaddr", "SYSTEM:'echo two'");
     // The control: the host itself gets there.
-    lab.says(&format!("socat -u -T 2 TCP4:{two}:8080,connect-timeout=2 -"), "two");
+    lab.says(&format!("socat -u TCP4:{two}:8080 -"), "two");
     at_once(
         &lab,
-        &format!("nsnat exec one timeout 3 socat -u TCP4:{two}:8080,connect-timeout=10 -"),
+        &format!("nsnat exec one timeout 60 socat -u TCP4:{two}:8080,connect-timeout=50 -"),
         "nothing",
     );
     lab.ok(&format!("at printer ip route add {two} via $LAB_HOST"));
@@ -181,19 +181,20 @@ fn answers_to_a_namespace_that_is_gone() {
         lab.ok("echo 'table ip other { chain c { type nat hook postrouting priority 200; ip saddr 10.99.0.0/24 masquerade; }; }' >/run/lab/other
             nft -f /run/lab/other; echo 1 >/proc/sys/net/ipv4/ip_forward");
         lab.declare("[namespace.a]\ngateway = \"$LAB_SLOW\"\nsubnet = \"10.5.0.0/30\"\n[namespace.b]\ngateway = \"$LAB_SLOW\"");
-        lab.ok("at inet socat TCP4-LISTEN:5555,reuseaddr,fork SYSTEM:'while echo more; do sleep 0.05; done' </dev/null >/dev/null 2>&1 &
-            until at inet ss -Hltn 'sport = 5555' | grep -q .; do :; done; nsnat -q up");
+        lab.serve("inet", "TCP4-LISTEN:5555,reuseaddr,fork", "SYSTEM:'while echo more; do sleep 0.05; done'");
+        lab.ok("nsnat -q up");
         let how = if go.starts_with("kill") { "nsnat exec --gateway $LAB_SLOW --" } else { "nsnat exec a" };
         // Whoever was killed may have said so to the other side; then that falls silent.
         let ended = go.contains("kill");
         let listen = format!("{how} socat -u TCP4:$LAB_SERVICE:5555 /run/lab/got </dev/null >/dev/null 2>&1 & echo $! >/run/lab/exec.pid
-            for ((i = 0; i < 500; i++)); do [ -s /run/lab/got ] && break; sleep 0.02; done; [ -s /run/lab/got ]
+            await '[ -s /run/lab/got ]'
             sent() {{ at inet nft -a list chain inet sent out | sed -n 's/.*packets \\([0-9]*\\).*/\\1/p'; }}
             at inet nft 'add table inet sent; add chain inet sent out {{ type filter hook output priority 0; }}; add rule inet sent out tcp sport 5555 counter'
-            capture fast \"net 10.0.0.0/8\" >/run/lab/id; {go} >/run/lab/go 2>&1 || cat /run/lab/go >&2
-            n=$(sent); for ((i = 0; i < 250; i++)); do (($(sent) > n + 2)) && break; sleep 0.02; done; (($(sent) > n)) || {ended}");
+            {go} >/run/lab/go 2>&1 || cat /run/lab/go >&2
+            n=$(sent); await '(($(sent) > n + 2)) || {{ {ended} && ! at inet ss -Htn state established sport = 5555 | grep .; }}'");
+        let capture = lab.capture("fast", "net 10.0.0.0/8");
         lab.ok(&listen);
-        let seen = lab.ok("captured $(cat /run/lab/id)");
+        let seen = capture.seen();
         let leaked: Vec<&str> = seen.lines().filter(|line| line.contains(".5555 > 10.")).collect();
         assert!(leaked.is_empty(), "after {go}, by the fast router: {leaked:#?}\n{}", lab.state());
         lab.says("conntrack -L -p tcp --orig-port-dst 5555 2>/dev/null | grep -c ESTABLISHED || true", flows);
@@ -205,8 +206,8 @@ fn answers_to_a_namespace_that_is_gone() {
 fn packets_that_conntrack_does_not_follow() {
     let lab = Lab::new();
     lab.ok("nsnat add slow --gateway $LAB_SLOW --gateway $LAB_SLOW6 --dns $LAB_NEW");
-    lab.ok("capture slow 'net 10.0.0.0/8 or net fd00::/8 or port 53' >/run/lab/id
-        nft 'add table inet x; add chain inet x raw { type filter hook prerouting priority -400; }
+    let capture = lab.capture("slow", "net 10.0.0.0/8 or net fd00::/8 or port 53");
+    lab.ok("nft 'add table inet x; add chain inet x raw { type filter hook prerouting priority -400; }
             add rule inet x raw udp dport 53 notrack; add rule inet x raw tcp dport 80 notrack'");
     // It follows a job's packets all the same.
     lab.says(
@@ -222,7 +223,7 @@ query = bytes.fromhex(\"123401000001000000000000\") + b\"\\x01i\\x07example\\x04
 s.sendto(struct.pack(\"!HHHH\", 4444, 53, 8 + len(query), 0xdead) + query, (\"8.8.8.8\", 0))'");
     // The control, by the same way.
     lab.says("nsnat exec slow ask 8.8.8.8 control.example.test", "192.0.2.53");
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let seen = capture.seen();
     assert!(seen.contains("control.example.test"), "the capture sees nothing: {seen}");
     let leaked = |line: &&str| {
         line.contains("10.213.")
@@ -250,15 +251,23 @@ while True:
 END
         # Somebody's firewall, for whose sake connections are followed all the while.
         nft flush ruleset; nft 'add table inet other; add chain inet other f { type filter hook forward priority 0; }; add rule inet other f ct state established accept'
-        nsnat exec slow python3 /run/lab/keeps.py 8.8.8.8 53 >/run/lab/keeps.dns </dev/null 2>&1 & echo $! >/run/lab/pids
-        nsnat exec slow python3 /run/lab/keeps.py $LAB_NEW 5353 >/run/lab/keeps.other </dev/null 2>&1 & echo $! >>/run/lab/pids
-        for file in dns other; do until [ -s /run/lab/keeps.$file ]; do sleep 0.02; done; done");
-    lab.ok("nsnat up; id=$(capture slow 'net 10.0.0.0/8 or host 8.8.8.8 or port 5353')
-        for file in dns other; do sleep 0.3; : >/run/lab/keeps.$file; for ((i = 0; i < 250; i++)); do grep -q answer /run/lab/keeps.$file && break; sleep 0.02; done
-            grep -q answer /run/lab/keeps.$file; done
-        captured $id >/run/lab/seen; kill $(cat /run/lab/pids)");
+        ");
+    let jobs =
+        ["8.8.8.8 53", "$LAB_NEW 5353"].map(|to| lab.job("slow", &format!("python3 /run/lab/keeps.py {to}")));
+    jobs.iter().for_each(Job::goes_on);
+    // Nothing is answered without masquerading; from now on it is.
+    lab.ok("nsnat up");
+    let capture = lab.capture("slow", "net 10.0.0.0/8 or host 8.8.8.8 or port 5353");
+    for job in &jobs {
+        job.says("answer");
+        job.goes_on();
+    }
+    let seen = capture.seen();
     // What comes to the router; it may still have had some to send on.
-    lab.says("grep -c 'lan0 *In .*\\(8.8.8.8.53\\|10.213\\)' /run/lab/seen || true; grep -q 198.51.100.53.5353 /run/lab/seen && echo seen", "0\nseen");
+    let arrived =
+        |line: &&str| line.contains(" lan0  In ") && (line.contains("8.8.8.8.53") || line.contains("10.213"));
+    let wrong: Vec<&str> = seen.lines().filter(arrived).collect();
+    assert!(wrong.is_empty() && seen.contains("198.51.100.53.5353"), "{wrong:#?}\n{seen}");
 }
 
 /// A job that never stops sending while its namespace gets another subnet.
@@ -274,11 +283,15 @@ while True:
     except OSError: pass
     time.sleep(0.001)
 END
-        nsnat exec a python3 /run/lab/busy.py </dev/null >/dev/null 2>&1 & echo $! >/run/lab/pid
-        for ((i = 0; i < 250; i++)); do conntrack -L -p udp 2>/dev/null | grep -q 'src=10.5.0.2 .*sport=40001' && break; sleep 0.02; done
-        sed -i s/10.5.0.0/10.6.0.0/ /etc/nsnat/nsnat.toml; nsnat up
-        for ((i = 0; i < 250; i++)); do conntrack -L -p udp 2>/dev/null | grep -q 'src=10.6.0.2 .*sport=40001' && break; sleep 0.02; done");
-    lab.says("conntrack -L -p udp 2>/dev/null | grep 40001 | grep -o 'src=10[0-9.]*' | sort -u; kill $(cat /run/lab/pid)", "src=10.6.0.2");
+        ");
+    lab.job("a", "python3 /run/lab/busy.py");
+    lab.until("conntrack -L -p udp | grep 'src=10.5.0.2 .*sport=40001'");
+    lab.ok("sed -i s/10.5.0.0/10.6.0.0/ /etc/nsnat/nsnat.toml; nsnat up");
+    lab.until("conntrack -L -p udp | grep 'src=10.6.0.2 .*sport=40001'");
+    lab.says(
+        "conntrack -L -p udp 2>/dev/null | grep 40001 | grep -o 'src=10[0-9.]*' | sort -u",
+        "src=10.6.0.2",
+    );
 }
 
 /// A server goes on sending to a namespace that went: the host, for which these datagrams are now, does not tell that
@@ -314,18 +327,19 @@ time.sleep(1000)
 END
         nsnat up -q 2>/dev/null
         at inet python3 /run/lab/server.py >/dev/null 2>&1 & until [ -e /run/lab/ready ]; do sleep 0.02; done
-        nsnat exec slow python3 /run/lab/asker.py >/run/lab/asked 2>&1 &
-        until [ $(grep -c late /run/lab/asked) = 2 ]; do sleep 0.02; done
-        # The host's own answers come back to no socket of its own either.
-        capture fast 'icmp or (icmp6 and ip6[40] == 1) or udp port 7777' >/run/lab/id
-        capture slow 'udp and src port 7777' >/run/lab/slow
+        ");
+    lab.job("slow", "python3 /run/lab/asker.py").says_lines("late", 2);
+    // The host's own answers come back to no socket of its own either.
+    let fast = lab.capture("fast", "icmp or (icmp6 and ip6[40] == 1) or udp port 7777");
+    let slow = lab.capture("slow", "udp and src port 7777");
+    lab.ok("
         nsnat -q down slow --kill 2>/dev/null");
     // The control: an error to somebody who is no peer of a namespace leaves as ever.
     lab.ok("id=$(capture printer 'icmp[icmptype] == icmp-unreach')
         for tries in {1..5}; do echo x | at printer socat -t 0.5 - UDP4:$LAB_HOST:9 2>/dev/null || true; done
         captured $id | grep -q 'udp port 9 unreachable'; touch /run/lab/enough");
-    let sent = lab.ok("captured $(cat /run/lab/slow)");
+    let sent = slow.seen();
     assert!(sent.lines().count() > 20, "the server has not gone on: {sent}");
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let seen = fast.seen();
     assert!(!seen.contains("unreachable"), "by the fast router: {seen}");
 }

@@ -20,8 +20,7 @@ pub(crate) fn two() -> Lab {
 pub(crate) const JOBS: &str = r"
     for name in slow third; do
         nsnat exec $name whoami4; nsnat exec $name whoami6; nsnat exec $name whoami4 80 udp
-        nsnat exec $name -- dig +short +timeout=2 a.example.test
-        nsnat exec $name -- dig +short +timeout=2 +tcp a.example.test @$LAB_OLD
+        nsnat exec $name ask 127.0.0.53 a.example.test; nsnat exec $name ask $LAB_OLD a.example.test +tcp
     done";
 
 pub(crate) const WELL: &str = "203.0.113.254\n2001:db8:f::fe\n203.0.113.254\n192.0.2.53\n192.0.2.53\n\
@@ -86,12 +85,12 @@ fn nothing_of_a_job_leaves_before_up_has_run() {
     let lab = two();
     lab.ok("nsnat up");
     lab.ok(TABLE_77);
-    lab.ok("capture fast \"net 10.213.0.0/16 or net fd6e:736e:6174::/48 or dst port 80\" >/run/lab/id
-        ip rule add lookup 77; ip -6 rule add lookup 77
-        nsnat exec slow whoami4 || true; nsnat exec slow whoami6 || true; nsnat exec slow whoami4 80 udp || true
-        nsnat exec third whoami4 || true; nsnat exec third -- dig +tries=1 +timeout=1 a.example.test || true");
+    let capture = lab.capture("fast", "net 10.213.0.0/16 or net fd6e:736e:6174::/48 or dst port 80");
+    lab.ok("ip rule add lookup 77; ip -6 rule add lookup 77
+        for ask in whoami4 whoami6 'whoami4 80 udp'; do nsnat exec slow timeout 1 $ask || true; done
+        nsnat exec third timeout 1 whoami4 || true; nsnat exec third ask 127.0.0.53 a.example.test +time=1 || true");
     lab.says("whoami4", "203.0.113.1");
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let seen = capture.seen();
     let host = |line: &&str| line.contains("192.168.1.10") || line.contains("203.0.113.1");
     let (control, leaked): (Vec<&str>, Vec<&str>) = seen.lines().partition(host);
     assert!(!control.is_empty() && leaked.is_empty(), "by the fast router: {seen}");
@@ -190,15 +189,14 @@ fn guests_of_a_bridge_are_left_alone() {
         at guest ip addr add 2001:db8:1::30/64 dev eth0 nodad
         at guest ip route add default via 192.168.1.1; at guest ip -6 route add default via 2001:db8:1::1
         echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables; echo 1 >/proc/sys/net/bridge/bridge-nf-call-ip6tables");
-    let guest = "for tries in {1..100}; do at guest whoami6 >/dev/null 2>&1 && break; sleep 0.05; done
-        at guest whoami4; at guest whoami6; at guest whoami4 80 udp";
+    let guest = "await 'at guest whoami6'; at guest whoami4; at guest whoami6; at guest whoami4 80 udp";
     lab.says(guest, "203.0.113.1\n2001:db8:f::1\n203.0.113.1");
     lab.ok("nsnat up");
     lab.says(guest, "203.0.113.1\n2001:db8:f::1\n203.0.113.1");
     // By a connection that the guest has not begun.
     lab.says(
-        "at guest socat -u TCP-LISTEN:99,reuseaddr - >/run/lab/heard & sleep 0.3
-        echo hello | at printer socat - TCP:192.168.1.30:99; wait; cat /run/lab/heard",
+        "at guest socat -u TCP-LISTEN:99,reuseaddr - >/run/lab/heard &
+        await 'at guest ss -Hltn sport = :99 | grep -q .'; echo hello | at printer socat - TCP:192.168.1.30:99; wait; cat /run/lab/heard",
         "hello",
     );
     lab.says(JOBS, WELL);
@@ -211,11 +209,11 @@ fn questions_are_held_back_by_the_guard() {
     let lab = two();
     lab.ok("nsnat up");
     let asks = |server: &str, rest: &str| {
-        format!("nsnat exec slow -- dig +short +tries=1 +timeout=1 a.example.test @{server} {rest} || true")
+        format!("nsnat exec slow ask {server} a.example.test +time=1 {rest} || true")
     };
     // The maps that rewrite are gone, as in a run that was cut off; what the guard compares with is there.
-    lab.ok("id=$(capture slow 'port 53'); echo $id >/run/lab/id
-        nft flush map inet nsnat dns_first4; nft flush map inet nsnat dns_first6; nft flush set inet nsnat dns_only
+    let capture = lab.capture("slow", "port 53");
+    lab.ok("nft flush map inet nsnat dns_first4; nft flush map inet nsnat dns_first6; nft flush set inet nsnat dns_only
         nft add element inet nsnat dns_only '{ nsn-slow }'");
     for (server, rest) in [("$LAB_OLD", ""), ("$LAB_OLD", "+tcp"), ("$LAB_OLD6", ""), ("127.0.0.53", "")] {
         lab.ok(&asks(server, rest));
@@ -225,8 +223,8 @@ fn questions_are_held_back_by_the_guard() {
         lab.ok(&asks(server, rest));
     }
     lab.ok("nsnat up -q");
-    lab.says("nsnat exec slow -- dig +short +timeout=2 a.example.test @$LAB_OLD", "192.0.2.53");
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    lab.says("nsnat exec slow ask $LAB_OLD a.example.test", "192.0.2.53");
+    let seen = capture.seen();
     assert!(seen.contains("198.51.100.53.53"), "the capture sees nothing: {seen}");
     assert!(!seen.contains("8.8.8.8.53") && !seen.contains("2001:4860:4860::8888"), "unrewritten: {seen}");
 }
@@ -249,18 +247,19 @@ while True:
         print('error', flush=True)
     time.sleep(0.02)
 END
-        nsnat exec slow python3 /run/lab/asker.py >/run/lab/asker.out 2>&1 & echo $! >/run/lab/asker.pid
-        until grep -q answered /run/lab/asker.out; do sleep 0.02; done");
+        ");
+    let asker = lab.job("slow", "python3 /run/lab/asker.py");
+    asker.says("answered");
     // As a run leaves it that is killed after the elements and before conntrack is told to forget.
     lab.ok("nft -f - <<END
 add element inet nsnat told_to4 { \"nsn-slow\" . 198.51.100.53 . 53 }
 add element inet nsnat dns_only { \"nsn-slow\" }
 add element inet nsnat watched_ports { 53 }
-END
-        capture slow 'udp and dst host 8.8.8.8' >/run/lab/id
-        : >/run/lab/asker.out; until (($(grep -c error /run/lab/asker.out) >= 5)); do sleep 0.02; done
-        kill $(cat /run/lab/asker.pid)");
+END");
+    let capture = lab.capture("slow", "udp and dst host 8.8.8.8");
+    asker.says_lines("error", 5);
+    asker.kill();
     // The capture began after the change: it holds nothing; its marker shows that it works.
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let seen = capture.seen();
     assert_eq!(seen.trim(), "", "the old server was asked");
 }

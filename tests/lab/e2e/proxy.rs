@@ -37,9 +37,9 @@ fn a_proxy_in_the_environment_is_told_and_can_be_taken_away() {
     }
     // What it is about, with a real program: the proxy on the host's loopback serves the host, and no job.
     lab.ok("mkdir /run/lab/empty; cd /run/lab/empty; python3 -m http.server 3128 --bind 127.0.0.1 >/dev/null 2>&1 & echo $! >/run/lab/proxy
-        for ((i = 0; i < 250; i++)); do ss -Hltn | grep -q :3128 && break; sleep 0.02; done");
+        await 'ss -Hltn | grep -q :3128'");
     // It has nothing, and says so.
-    let curl = "curl -sS -m 10 -o /dev/null -w %{http_code} http://198.51.100.80/x";
+    let curl = "curl -sS -m 60 -o /dev/null -w %{http_code} http://198.51.100.80/x";
     lab.says(&format!("http_proxy=127.0.0.1:3128 {curl}"), "404");
     let output = lab.sh(&format!("http_proxy=127.0.0.1:3128 nsnat exec slow {curl}"));
     assert!(

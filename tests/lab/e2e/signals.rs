@@ -60,7 +60,7 @@ fn who_interrupts_the_setting_up_means_the_command_too() {
 /// Holds the lock, and knows when somebody has waited for it for a while.
 const LOCKED: &str = "set -m
     exec 8>/run/nsnat/lock; flock 8
-    waits() { until grep -q 'waiting for another nsnat' /run/lab/err; do sleep 0.05; done; }
+    waits() { await 'grep waiting /run/lab/err'; }
     ends() { local status=0; wait $1 || status=$?; echo $status; }
 ";
 
@@ -112,8 +112,8 @@ fn whoever_is_stopped_holds_nobody_up() {
     lab.ok(SLOW_NFT);
     lab.says(
         "set -m; PATH=/run/lab/slow:$PATH nsnat add slow --gateway $LAB_SLOW >/run/lab/out & pid=$!
-        until [ -e /run/lab/at-work ]; do sleep 0.01; done
-        kill -TSTP $pid; timeout -s KILL 60 nsnat exec --gateway $LAB_SLOW -- echo not held up || kill -KILL $pid
+        await '[ -e /run/lab/at-work ]'; kill -TSTP $pid; touch /run/lab/go
+        timeout -s KILL 60 nsnat exec --gateway $LAB_SLOW -- echo not held up || kill -KILL $pid
         kill -CONT $pid; until wait $pid; do :; done; cat /run/lab/out",
         "not held up\nslow: up, by eth0 via 192.168.1.254",
     );

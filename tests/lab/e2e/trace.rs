@@ -60,10 +60,11 @@ fn a_host_on_which_nothing_is_wrong() {
 #[test]
 fn the_probe_ends_at_the_gateway() {
     let lab = lab();
-    lab.ok("capture slow \"tcp dst port 81 or tcp dst port 80\" >/run/lab/id; capture inet \"dst host 198.51.100.80\" >/run/lab/far");
+    let near = lab.capture("slow", "tcp dst port 81 or tcp dst port 80");
+    let far = lab.capture("inet", "dst host 198.51.100.80");
     is_right(&lab, "198.51.100.80:81");
     lab.ok("nsnat exec slow whoami4");
-    let (near, far) = (lab.ok("captured $(cat /run/lab/id)"), lab.ok("captured $(cat /run/lab/far)"));
+    let (near, far) = (near.seen(), far.seen());
     assert!(near.contains("198.51.100.80.81"), "{near}");
     assert!(far.contains("198.51.100.80.80") && !far.contains("198.51.100.80.81"), "{far}");
 }
@@ -215,9 +216,8 @@ fn notrack() {
 #[test]
 fn tproxy() {
     let lab = lab();
-    lab.ok("socat TCP4-LISTEN:8080,reuseaddr,fork,ip-transparent SYSTEM:'echo proxy' >/dev/null 2>&1 &
-        until (($(ss -Hlnt 'sport = :8080' | wc -l))); do sleep 0.02; done
-        nft 'table ip theirs { chain a { type filter hook prerouting priority mangle; tcp dport 80 tproxy to :8080; }; }'");
+    lab.serve("host", "TCP4-LISTEN:8080,reuseaddr,fork,ip-transparent", "SYSTEM:'echo proxy'");
+    lab.ok("nft 'table ip theirs { chain a { type filter hook prerouting priority mangle; tcp dport 80 tproxy to :8080; }; }'");
     names(&lab, "", &["would have caught it (TPROXY)", "table ip theirs, chain a: ", "tproxy to :8080"]);
 }
 
@@ -303,7 +303,7 @@ fn killed_it_leaves_nothing() {
     lab.ok("nsnat -q add slow --gateway 192.168.1.77 2>/dev/null");
     let before = lab.ok("settled");
     lab.ok("nsnat trace slow 192.0.2.1:80 >/dev/null 2>&1 & id=$!
-        until nft list tables | grep -q nsnat-trace; do kill -0 $id; done
+        await 'nft list tables | grep nsnat-trace || ! kill -0 '$id; kill -0 $id
         kill -KILL $id; wait $id || true
         while nft list tables | grep -q nsnat-trace; do sleep 0.02; done");
     lab.says("settled", &before);

@@ -55,7 +55,7 @@ fn records_that_up_did_not_write() {
         ("printf '\\377' > /run/nsnat/ns/x", "/run/nsnat/ns/x"),
     ];
     for (harm, says) in harm {
-        fails(&format!("{harm}; timeout 5 $N exec x echo inside"), 125, says);
+        fails(&format!("{harm}; timeout 60 $N exec x echo inside"), 125, says);
     }
 }
 
@@ -66,7 +66,7 @@ fn handles_that_are_no_network_namespace() {
     for harm in
         ["umount /run/netns/x", "ip netns del x", "umount /run/netns/x; rm /run/netns/x; mkfifo /run/netns/x"]
     {
-        let script = format!("{harm}; timeout 5 $N exec x echo inside");
+        let script = format!("{harm}; timeout 60 $N exec x echo inside");
         let output = world::run(&script);
         assert!(
             !output.status.success() && output.status.code() != Some(124),

@@ -19,10 +19,10 @@ fn check(script: &str, expected: &str) {
 #[test]
 fn tmux() {
     check(
-        r#"ann tmux new-session -d sleep 60
-        as_ann exec -u ann x tmux new-session -d "readlink /proc/self/ns/net > there; tmux wait-for -S done" 2> said; ann timeout 10 tmux wait-for done
+        r#"ann tmux new-session -d sleep 600
+        as_ann exec -u ann x tmux new-session -d "readlink /proc/self/ns/net > there; tmux wait-for -S done" 2> said; ann timeout 100 tmux wait-for done
         sed 's/process [0-9]*/process N/' said; test "$(cat there)" = "$(readlink /proc/self/ns/net)" && echo outside indeed
-        as_ann exec -u ann x tmux -L other new-session -d "readlink /proc/self/ns/net > there; tmux wait-for -S done" 2>&1; ann timeout 10 tmux -L other wait-for done
+        as_ann exec -u ann x tmux -L other new-session -d "readlink /proc/self/ns/net > there; tmux wait-for -S done" 2>&1; ann timeout 100 tmux -L other wait-for done
         test "$(cat there)" != "$(readlink /proc/self/ns/net)" && echo inside with -L
         as_ann -q exec -u ann x tmux list-sessions 2>&1 | wc -l; as_ann exec x tmux list-sessions 2>&1 | grep -c 'hands over'; true"#,
         "nsnat: tmux: hands over to tmux: server (process N), which is not in x; with -L OTHER it has a server of its own\n\
@@ -36,9 +36,9 @@ fn by_name_of_the_process() {
     check(
         r#"mkdir bin; cp /bin/sleep bin/firefox-esr; cp /bin/sleep bin/dockerd; cp /bin/true bin/firefox; cp /bin/true bin/docker; chmod -R a+rx . ; PATH=$PWD/bin:$PATH
         say() { "$N" exec "$@" 2>&1 | sed 's/ (process.*//'; echo "$# done"; }
-        say x firefox; firefox-esr 60 & say x firefox; say x true; say x -u ann firefox; say x firefox --new-instance
-        ip netns exec x firefox-esr 60 & until pgrep -x firefox-esr | grep -q $!; do sleep 0.02; done; sleep 0.1; say x firefox
-        dockerd 60 & until pgrep -x dockerd > /dev/null; do sleep 0.02; done; say x -u ann docker pull"#,
+        say x firefox; firefox-esr 600 & await 'pgrep -x firefox-esr'; say x firefox; say x true; say x -u ann firefox; say x firefox --new-instance
+        ip netns exec x firefox-esr 600 & await 'pgrep -x firefox-esr | grep -q '$!; say x firefox
+        dockerd 600 & await 'pgrep -x dockerd'; say x -u ann docker pull"#,
         "2 done\nnsnat: firefox: hands over to firefox-esr\n2 done\n2 done\n4 done\n3 done\n2 done\nnsnat: docker: hands over to dockerd\n5 done\n",
     );
 }

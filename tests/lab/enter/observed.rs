@@ -80,14 +80,16 @@ const ALWAYS: &[Row] = &[
     (
         "Ctrl-C",
         "",
-        "(sleep 1; printf '\\003'; sleep 1) | script -qec \"$RUN bash -c \
-        'n=0; trap \\\"let n+=1\\\" INT; for i in 1 2 3 4 5 6 7 8; do sleep 0.2; done; echo got \\$n'\" /dev/null | tr -d '^C\\r'",
+        "rm -f ready end; (await '[ -e ready ]'; printf '\\003'; await '[ -e end ]') | script -qec \"$RUN bash -c \
+        'n=0; trap \\\"let n+=1\\\" INT; touch ready; until ((n)); do sleep 0.05; done; sleep 0.5; echo got \\$n; touch end'\" \
+        /dev/null | tr -d '^C\\r'",
     ),
     (
         "stop, continue, end",
         "set -m",
-        "$RUN sleep 100 & sleep 0.5; for s in STOP TSTP; do kill -$s %1; sleep 0.5; \
-        jobs -s | wc -l; kill -CONT %1; sleep 0.5; jobs -r | wc -l; done; kill -TERM %1; wait %1; echo $?",
+        "$RUN sleep 100 & await \"pgrep -fx 'sleep 100'\"; for s in STOP TSTP; do \
+        kill -$s %1; await 'jobs -s | grep sleep' && echo stopped; kill -CONT %1; await 'jobs -r | grep sleep' && echo runs; \
+        done; kill -TERM %1; wait %1; echo $?",
     ),
     ("Ctrl-Z and fg", "", CTRL_Z),
 ];
@@ -104,7 +106,7 @@ const REPLACED: &[Row] = &[
     (
         "a command that waits for its child",
         "",
-        "(sleep 3 & exec $RUN bash -c 'ps --ppid $$ -o comm= | grep -c sleep')",
+        "(sleep 100 & exec $RUN bash -c 'ps --ppid $$ -o comm= | grep -c sleep')",
     ),
     (
         "process group of a job",
@@ -114,11 +116,13 @@ const REPLACED: &[Row] = &[
     ("mounts", "", "$RUN sh -c \"sed 's/.* - //' /proc/self/mountinfo\" | grep -v 'sysfs x\\|nsnat' | sort"),
 ];
 
-/// A person at an interactive shell: starts a job, types, stops it, looks, takes it back, types, ends it.
-const CTRL_Z: &str = r#"type() { sleep 1; printf "$1"; }
-(type "$RUN sed -u s/^/got:/\n"; type 'abc\n'; type '\032'; type 'echo stopped=$(jobs -s | wc -l)\n'; type 'fg\n'
-type 'def\n'; type '\004'; type 'echo status=$?\n'; type 'exit\n') |
-script -qec 'bash --norc --noprofile -i' /dev/null | grep -ao '^got:[a-z]*\|^stopped=[0-9]\|^status=[0-9]*'"#;
+/// A person at an interactive shell: starts a job, types, stops it, looks, takes it back, types, ends it; each when
+/// what came before is seen.
+const CTRL_Z: &str = r#": >seen; see() { await "grep -aq '$1' seen"; printf "$2"; }
+(printf "$RUN sed -u s/^/got:/\n"; await 'pgrep -x sed'; printf 'abc\n'; see ^got:abc '\032'
+see Stopped 'echo stopped=$(jobs -s | wc -l)\n'; see ^stopped= 'fg\n'; await "ps -o stat= -C sed | grep '^S.*+'"; printf 'def\n'
+see ^got:def '\004'; await '! pgrep -x sed'; printf 'echo status=$?\n'; see ^status= 'exit\n') |
+script -qec 'bash --norc --noprofile -i' /dev/null | tee seen | grep -ao '^got:[a-z]*\|^stopped=[0-9]\|^status=[0-9]*'"#;
 
 const FDS: &str = r"FDS='for f in /proc/$$/fd/*; do echo ${f##*/} $(readlink $f | sed s/[0-9].*//); done'";
 

@@ -10,41 +10,51 @@ fn a_proc_of_its_own() {
 
 #[test]
 fn everything_ends_with_the_command() {
-    let script = "$N exec --pid x sh -c 'setsid sleep 4242 & (setsid setsid sleep 4242 &) ; sleep 0.3'
-        pgrep -fc '^sleep 4242' ; true";
+    let script = r#"$N exec --pid x sh -c 'setsid sleep 4242 & (setsid setsid sleep 4242 &)
+            until [ $(pgrep -fxc "sleep 4242") = 2 ]; do sleep 0.02; done'
+        pgrep -fxc 'sleep 4242'; true"#;
     assert_eq!(world::stdout(script), "0\n");
 }
 
 #[test]
 fn everything_ends_with_nsnat() {
-    for moment in ["0.5", "0.001", "0.002", "0.004", "0.008"] {
+    for moment in [
+        "await '[ $(pgrep -fxc \"sleep 4343\") = 2 ]'",
+        "sleep 0.001",
+        "sleep 0.002",
+        "sleep 0.004",
+        "sleep 0.008",
+    ] {
         let script = format!(
-            "$N exec --pid x sh -c 'setsid sleep 4343 & exec sleep 4343' & sleep {moment}; kill -KILL $!; wait $! 2>/dev/null
-            sleep 0.3; pgrep -fc 'sleep 4343$' ; true"
+            "$N exec --pid x sh -c 'setsid sleep 4343 & exec sleep 4343' & {moment}; kill -KILL $!; wait $! 2>/dev/null
+            await '! pgrep -fx \"sleep 4343\"' && echo gone"
         );
-        assert_eq!(world::stdout(&script), "0\n", "killed after {moment} s");
+        assert_eq!(world::stdout(&script), "gone\n", "killed after {moment}");
     }
 }
 
+/// A process that nobody waits for is listed as long as it is not reaped.
 #[test]
 fn orphans_are_reaped() {
-    let script =
-        "$N exec --pid x sh -c '(sleep 0.1 &); (sleep 0.1 &); sleep 0.5; ps ax -o stat= | grep -c Z'; true";
-    assert_eq!(world::stdout(script), "0\n");
+    let script = r"$N exec --pid x sh -c '(sleep 4444 &); (sleep 4444 &)
+            until [ $(pgrep -xc sleep) = 2 ]; do :; done; pkill -x sleep
+            while pgrep -x sleep; do :; done >/dev/null; echo reaped'";
+    assert_eq!(world::stdout(script), "reaped\n");
 }
 
 #[test]
 fn signals_of_other_processes_are_passed_on() {
-    let script = "$N exec --pid x bash -c 'trap \"echo got\" USR1 HUP WINCH; trap \"exit 7\" TERM; echo ready; while :; do sleep 0.05; done' > out & 
-        while ! grep -q ready out 2>/dev/null; do sleep 0.05; done
-        for s in USR1 HUP WINCH; do kill -$s $!; sleep 0.3; done; kill -TERM $!; wait $!; echo $?; cat out";
+    let script = "$N exec --pid x bash -c 'trap \"echo got\" USR1 HUP WINCH; trap \"exit 7\" TERM; echo ready; while :; do sleep 0.05; done' > out &
+        await 'grep ready out'; n=0
+        for s in USR1 HUP WINCH; do kill -$s $!; n=$((n + 1)); await '[ $(grep -c got out) = $n ]'; done
+        kill -TERM $!; wait $!; echo $?; cat out";
     assert_eq!(world::stdout(script), "7\nready\ngot\ngot\ngot\n");
 }
 
 #[test]
 fn a_pipe_that_the_command_closes_is_closed() {
     let script = "$N exec --pid x sh -c 'exec >&-; while ! test -e seen; do sleep 0.05; done' | { cat; touch seen; echo end; }";
-    assert_eq!(world::stdout(&format!("timeout 5 bash -c \"{script}\"")), "end\n");
+    assert_eq!(world::stdout(&format!("timeout 60 bash -c \"{script}\"")), "end\n");
 }
 
 /// A terminal window's own command leads the session, and the terminal says good-bye to the leader only.

@@ -12,7 +12,7 @@ echo 'function fish_prompt; echo -n "own-fish> "; end; function hello; echo from
 try() {
     SHELL=$(command -v $1) || { echo "$1 is not installed"; return; }
     export SHELL; shift
-    printf '%s\n' "$@" "$N which" exit | timeout 20 script -qec "$N shell x" /dev/null | tr -d '\r' | sed 's/\x1b\[[?0-9;]*[A-Za-z]//g' > said
+    printf '%s\n' "$@" "$N which" exit | timeout 200 script -qec "$N shell x" /dev/null | tr -d '\r' | sed 's/\x1b\[[?0-9;]*[A-Za-z]//g' > said
 }
 "#;
 

@@ -16,15 +16,14 @@ fn on_advertisements() -> Lab {
 }
 
 /// Waits for address and route.
-const LIVES: &str = "for ((i = 0; i < 1500; i++)); do
-        ip -6 route show default | grep -q 'proto ra' &&
-            ip -6 addr show dev eth0 scope global -tentative | grep -q 2001:db8:1: && exit; sleep 0.02; done; exit 1";
+const LIVES: &str = "await \"ip -6 route show default | grep -q 'proto ra'\"
+    await 'ip -6 addr show dev eth0 scope global -tentative | grep -q 2001:db8:1:'";
 
 /// One advertisement later (dnsmasq takes its time).
 const LATER: &str =
     "expires() { ip -6 route show default proto ra | sed -n 's/.*expires \\([0-9]*\\)sec.*/\\1/p'; }
     renewed=0; last=$(expires)
-    for ((i = 0; i < 2500 && renewed < 1; i++)); do sleep 0.02; now=$(expires)
+    for ((i = 0; i < 6000 && renewed < 1; i++)); do sleep 0.02; now=$(expires)
         [ -n \"$now\" ] || { echo the default route is gone; exit 1; }
         [ $now -le $last ] || renewed=$((renewed + 1)); last=$now; done
     [ $renewed = 1 ] || { echo the default route is not renewed; exit 1; }";

@@ -23,7 +23,7 @@ fn the_preferred_source_of_the_hosts_route() {
     );
     lab.says("nsnat exec slow whoami4; nsnat exec slow whoami6", "203.0.113.254\n2001:db8:f::fe");
     // The device's own subnet sees the address that is in it, as when the host itself asks.
-    let printer = "socat -u -T 2 TCP4:$LAB_PRINTER:80,connect-timeout=2 -";
+    let printer = "socat -u TCP4:$LAB_PRINTER:80 -";
     lab.says(&format!("nsnat exec slow {printer}; echo; {printer}"), "192.168.1.10\n\n192.168.1.10");
     lab.says("nsnat up; nsnat plan", "nothing to do");
     lab.ok("nsnat down; nsnat up; nsnat exec slow whoami4");
@@ -41,7 +41,7 @@ fn flows_of_a_source_that_went() {
     lab.ok(&format!(
         "{ASSIGNED}\nat slow nft delete table inet provider; nsnat add slow --gateway $LAB_SLOW"
     ));
-    let seen = "id=$(capture slow 'udp and dst port 80'); nsnat exec slow timeout 2 \
+    let seen = "id=$(capture slow 'udp and dst port 80'); nsnat exec slow timeout 60 \
         bash -c 'echo | socat -t 0.2 - UDP4:'$LAB_SERVICE':80,sourceport=5555' >/dev/null; captured $id | grep -o 'IP [0-9.]* > 198.51.100.80.80' | cut -d' ' -f2 | sort -u";
     lab.says(&format!("{seen} | grep -v ^203"), "10.44.7.77.5555");
     lab.ok("ip addr del 10.44.7.77/32 dev eth0; ip route add default via $LAB_FAST dev eth0");

@@ -13,30 +13,33 @@ const B: &str = "203.0.113.254\n2001:db8:f::fe";
 fn the_first_that_is_up_and_nothing_by_the_wrong_one() {
     let lab = Lab::new();
     lab.declare(DECLARED);
-    lab.ok("nsnat up; capture fast \"host $LAB_SERVICE or host $LAB_SERVICE6\" >/run/lab/fast");
+    lab.ok("nsnat up");
+    let service = "host $LAB_SERVICE or host $LAB_SERVICE6";
+    let fast = lab.capture("fast", service);
     lab.says(WHO, A);
     // Before anybody acts, nothing leaves by b: not new, not established.
-    lab.ok("capture slow \"host $LAB_SERVICE or host $LAB_SERVICE6\" >/run/lab/slow
-        (for to in $LAB_SERVICE $LAB_SERVICE6; do nsnat exec job bash -c 'exec 3<>/dev/tcp/'$to'/7; echo >&3; read <&3; echo got
+    let slow = lab.capture("slow", service);
+    lab.ok("(for to in $LAB_SERVICE $LAB_SERVICE6; do nsnat exec job bash -c 'exec 3<>/dev/tcp/'$to'/7; echo >&3; read <&3; echo got
             while sleep 0.05; do echo again >&3 || break; read -t 0.05 <&3 || [ $? -gt 128 ] || break; done; echo ended' & done; wait) >/run/lab/flows 2>/dev/null &
-        for ((i = 0; i < 250; i++)); do [ $(grep -c got /run/lab/flows) = 2 ] && break; sleep 0.02; done
+        await '[ $(grep -c got /run/lab/flows) = 2 ]'
         ip link set eth1 down");
     lab.says(&format!("({WHO}) 2>/dev/null || echo refused"), "refused");
-    lab.ok("for ((i = 0; i < 250; i++)); do [ $(grep -c ended /run/lab/flows) = 2 ] && exit; sleep 0.02; done; exit 1");
-    lab.says("captured $(cat /run/lab/slow) | wc -l", "0");
+    lab.until("[ $(grep -c ended /run/lab/flows) = 2 ]");
+    assert_eq!(slow.seen(), "");
     lab.ok("nsnat up");
     lab.says(WHO, B);
     lab.says("nsnat up", "nothing to do");
     lab.says("nft list set inet nsnat ways4 | grep -c eth1 || true", "0");
     // Back: a's address is there again only when somebody gives it.
-    lab.ok("capture slow \"host $LAB_SERVICE or host $LAB_SERVICE6\" >/run/lab/slow
-        ip link set eth1 up; ip addr add $LAB_HOST_THIRD6/64 dev eth1 nodad; nsnat up");
+    let slow = lab.capture("slow", service);
+    lab.ok("ip link set eth1 up; ip addr add $LAB_HOST_THIRD6/64 dev eth1 nodad; nsnat up");
     lab.says(WHO, A);
-    lab.says("captured $(cat /run/lab/slow) | wc -l", "0");
+    assert_eq!(slow.seen(), "");
     // What had been established by b is not let out by a's table, and not by b either.
-    lab.says("captured $(cat /run/lab/fast) | wc -l", "0");
-    let seen = lab.ok("id=$(capture slow \"host $LAB_SERVICE\"); ip link set eth1 down; nsnat up; nsnat exec job whoami4 >&2; captured $id | wc -l");
-    assert_ne!(seen, "0", "the capture sees what does leave by b");
+    assert_eq!(fast.seen(), "");
+    let slow = lab.capture("slow", service);
+    lab.ok("ip link set eth1 down; nsnat up; nsnat exec job whoami4");
+    assert_ne!(slow.seen(), "", "the capture sees what does leave by b");
 }
 
 #[test]
@@ -46,7 +49,7 @@ fn without_a_carrier_without_a_device_and_without_any() {
     lab.ok("at third ip link set lan0 down; nsnat up");
     lab.says(WHO, B);
     lab.ok("at third ip link set lan0 up; at third ip addr add $LAB_THIRD6/64 dev lan0; at third ip addr add $LAB_THIRD_LL/64 dev lan0
-        for ((i = 0; i < 250; i++)); do [ $(cat /sys/class/net/eth1/carrier) = 1 ] && break; sleep 0.02; done; nsnat up");
+        await '[ $(cat /sys/class/net/eth1/carrier) = 1 ]'; nsnat up");
     lab.says(WHO, A);
     lab.ok("ip link set eth1 name gone; nsnat up");
     lab.says(WHO, B);

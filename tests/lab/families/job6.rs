@@ -93,12 +93,12 @@ fn namespaces_do_not_reach_each_other_and_nobody_reaches_them() {
         "[namespace.a]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]\n[namespace.b]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]\n\
          [namespace.c]\ngateway = [\"$LAB_THIRD\", \"$LAB_THIRD6\"]",
     );
-    lab.ok("nsnat up; for name in a b c; do
-        nsnat exec $name socat TCP6-LISTEN:99,ipv6only=0,fork,reuseaddr SYSTEM:'echo reached' </dev/null >/dev/null 2>&1 &
-        done
-        for name in a b c; do for ((i = 0; i < 250; i++)); do
-            ip netns exec $name ss -Hltn | grep -q :99 && break; sleep 0.02; done; done
-        for name in a b c; do ip -n $name -br addr show dev eth0 scope global |
+    lab.ok("nsnat up");
+    for name in ["a", "b", "c"] {
+        lab.serve(name, "TCP6-LISTEN:99,ipv6only=0,fork,reuseaddr", "SYSTEM:'echo reached'");
+    }
+    lab.ok("for name in a b c; do
+        ip -n $name -br addr show dev eth0 scope global |
             tr ' ' '\\n' | sed -n \"s,/.*,,; s/^10/$name 10/p; s/^fd/$name fd/p\"; done >/run/lab/addresses
         test $(wc -l </run/lab/addresses) = 6");
     // From other namespaces, and from the LAN by a neighbour that knows the way.

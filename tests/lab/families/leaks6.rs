@@ -21,22 +21,22 @@ fn nothing_leaks(gateways: [&str; 2], damage: &str, repair: &str) {
     lab.ok(&format!("nsnat add slow --gateway {} --gateway {}", gateways[0], gateways[1]));
     lab.ok("cat >/run/lab/job <<'END'
         exec 3<>/dev/tcp/$1/7
-        echo first >&3; read -r -t 5 answer <&3; echo got $answer
+        echo first >&3; read -r -t 60 answer <&3; echo got $answer
         while [ ! -e /run/lab/damaged ]; do sleep 0.02; done
         # An established connection may learn of its end when it sends, or when it reads.
         for ((i = 0; i < 100; i++)); do echo again >&3 || break; read -r -t 0.1 answer <&3 || [ $? -gt 128 ] || break; done
-        echo ended after $i >&2
-END
-        for to in $LAB_SERVICE $LAB_SERVICE6; do
-            nsnat exec slow bash /run/lab/job $to >/run/lab/job.$to 2>/run/lab/err.$to & echo $! >>/run/lab/pids
-            for ((i = 0; i < 250; i++)); do grep -q got /run/lab/job.$to && break; sleep 0.02; done
-            grep -q got /run/lab/job.$to
-        done
-        capture fast \"host $LAB_SERVICE or host $LAB_SERVICE6\" >/run/lab/id");
+        echo ended after $i
+END");
+    let jobs =
+        ["$LAB_SERVICE", "$LAB_SERVICE6"].map(|to| lab.job("slow", &format!("bash /run/lab/job {to}")));
+    for job in &jobs {
+        job.says("got");
+    }
+    let capture = lab.capture("fast", "host $LAB_SERVICE or host $LAB_SERVICE6");
     lab.ok(damage);
     lab.ok("touch /run/lab/damaged");
     for ask in ["whoami4", "whoami6", "whoami4 80 udp", "whoami6 80 udp"] {
-        let output = lab.sh(&format!("nsnat exec slow timeout 8 {ask}"));
+        let output = lab.sh(&format!("nsnat exec slow timeout 60 {ask}"));
         let error = ERRORS.iter().any(|error| output.stderr.contains(error));
         assert!(
             output.status != 124 && error,
@@ -44,14 +44,12 @@ END
             lab.state()
         );
     }
-    let ended = lab
-        .ok("for pid in $(cat /run/lab/pids); do while kill -0 $pid 2>/dev/null; do sleep 0.02; done; done
-        cat /run/lab/err.*");
+    let ended = jobs.map(|job| job.ends()).concat();
     assert!(ended.matches("ended after").count() == 2 && !ended.contains("after 100"), "{ended}");
     // Packets of the host, as control: one that it could send if it had a way.
     lab.ok(repair);
     lab.says("whoami4; whoami6", "203.0.113.1\n2001:db8:f::1");
-    let seen = lab.ok("captured $(cat /run/lab/id)");
+    let seen = capture.seen();
     let ports = |host: &str, service: &str| -> usize {
         let from = |line: &str| Some(line.split(&format!(" {host}.")).nth(1)?.split(' ').next()?.to_owned());
         let lines = seen.lines().filter(|line| line.contains(&format!("> {service}.80:")));
@@ -114,7 +112,8 @@ fn the_second_device_down_and_up_again() {
 #[test]
 fn up_while_the_link_flaps() {
     let lab = Lab::new();
-    lab.ok("nsnat add third --gateway $LAB_THIRD --gateway $LAB_THIRD6; capture fast \"host $LAB_SERVICE6\" >/run/lab/id");
+    lab.ok("nsnat add third --gateway $LAB_THIRD --gateway $LAB_THIRD6");
+    let capture = lab.capture("fast", "host $LAB_SERVICE6");
     let ask6 = "nsnat exec third whoami6 2>/dev/null || echo refused";
     lab.ok("ip link set eth1 down; nsnat up; nsnat up | grep 'nothing to do'");
     lab.says(ask6, "refused");
@@ -129,8 +128,8 @@ fn up_while_the_link_flaps() {
         ip addr add $LAB_HOST_THIRD/24 dev eth1; ip addr add $LAB_HOST_THIRD6/64 dev eth1 nodad; nsnat up");
     lab.says("nsnat exec third whoami6; nsnat exec third whoami4", "2001:db8:f::3\n203.0.113.3");
     lab.says("nsnat up", "nothing to do");
-    lab.says("captured $(cat /run/lab/id) | wc -l", "0");
-    let control =
-        lab.ok("id=$(capture fast \"host $LAB_SERVICE6\"); whoami6 >/dev/null; captured $id | wc -l");
-    assert_ne!(control, "0");
+    assert_eq!(capture.seen(), "");
+    let control = lab.capture("fast", "host $LAB_SERVICE6");
+    lab.ok("whoami6");
+    assert_ne!(control.seen(), "");
 }

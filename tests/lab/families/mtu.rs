@@ -5,12 +5,11 @@ use crate::lab::Lab;
 /// 3 MB down and up by both families, with every ICMP error dropped on the router.
 fn transfers(lab: &Lab, name: &str) {
     for address in ["$LAB_SERVICE", "[$LAB_SERVICE6]"] {
+        lab.says(&format!("nsnat exec {name} timeout 200 socat -u TCP:{address}:9999 - | wc -c"), "3000000");
         lab.says(
-            &format!("nsnat exec {name} timeout 60 socat -u TCP:{address}:9999,connect-timeout=5 - | wc -c"),
-            "3000000",
-        );
-        lab.says(
-            &format!("head -c 3000000 /dev/zero | nsnat exec {name} timeout 60 socat -t 30 - TCP:{address}:9998,connect-timeout=5"),
+            &format!(
+                "head -c 3000000 /dev/zero | nsnat exec {name} timeout 200 socat -t 100 - TCP:{address}:9998"
+            ),
             "3000000",
         );
     }

@@ -42,7 +42,7 @@ else printf 'HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\n\r\n'; fi
 END
         chmod 755 serve-repo
         at inet socat TCP-LISTEN:8080,fork,reuseaddr EXEC:/run/lab/serve-repo </dev/null >/dev/null 2>&1 &
-        until at inet ss -Hltn 'sport = 8080' | grep -q .; do :; done
+        await "at inet ss -Hltn 'sport = 8080' | grep -q ."
         echo "deb [trusted=yes] http://$LAB_SERVICE:8080 ./" >apt/sources.list
         nsnat exec slow apt-get -q -o APT::Sandbox::User=root -o Dir::Etc::SourceList=/run/lab/apt/sources.list -o Dir::Etc::SourceParts=/dev/null \
             -o Dir::State::Lists=/run/lab/apt/lists -o Dir::Cache=/run/lab/apt/cache update >/run/lab/apt/said 2>&1"#);
@@ -76,7 +76,7 @@ fn at() {
         install -o daemon -g daemon -m 600 /dev/null /var/spool/cron/atjobs/.SEQ; atd
         nsnat=$(command -v nsnat); whoami=$(command -v whoami4)
         echo "$nsnat exec slow bash $whoami >/run/lab/said 2>&1" | /usr/bin/at now 2>/dev/null
-        timeout 75 bash -c 'until test -s /run/lab/said; do sleep 0.1; done'; kill $(cat /run/atd.pid)"#);
+        await 'test -s /run/lab/said'; kill $(cat /run/atd.pid)"#);
     lab.says("cat /run/lab/said", "203.0.113.254");
 }
 
@@ -129,6 +129,6 @@ fn cron() {
         nsnat=$(command -v nsnat); whoami=$(command -v whoami4)
         echo "* * * * * root . /run/lab/env; $nsnat exec slow bash $whoami >/run/lab/cron/said 2>&1" >/etc/cron.d/bulk; chmod 644 /etc/cron.d/bulk
         cron || crond
-        timeout 75 bash -c 'until test -s /run/lab/cron/said; do sleep 0.2; done'; kill $(cat /run/crond.pid)"#);
+        await 'test -s /run/lab/cron/said'; kill $(cat /run/crond.pid)"#);
     lab.says("cat /run/lab/cron/said", "203.0.113.254");
 }

@@ -5,8 +5,7 @@ use crate::lab::Lab;
 const SLOW: &str = "[namespace.slow]\ngateway = \"$LAB_SLOW\"\n";
 
 /// Three million bytes down, by a job whose output and status stay its own.
-const JOB: &str =
-    "bash -c 'exec 3<>/dev/tcp/$LAB_SERVICE/9999; echo 3000000 >&3; head -c 3000000 <&3 | wc -c; exit 7'";
+const JOB: &str = "bash -c 'exec 3<>/dev/tcp/$LAB_SERVICE/9999; head -c 3000000 <&3 | wc -c; exit 7'";
 
 /// What the last line of standard error says as JSON: scope, bytes down, bytes up.
 const READ: &str =
@@ -61,7 +60,7 @@ fn the_job_is_as_without_a_report() {
     lab.says("nsnat exec --report slow nonexistent 2>/dev/null || echo $?", "127");
     lab.says("echo text | nsnat exec --report slow cat 2>/dev/null", "text");
     lab.says(
-        "nsnat exec --report slow sleep 50 2>/run/lab/said & until pgrep -x sleep; do :; done >/dev/null; kill $!; wait $! || echo $?; grep -c 'down ' /run/lab/said",
+        "nsnat exec --report slow sleep 50 2>/run/lab/said & await 'pgrep -fx \"sleep 50\"'; kill $!; wait $! || echo $?; grep -c 'down ' /run/lab/said",
         "143\n1",
     );
 }

@@ -4,8 +4,11 @@
 //! by side, each with a lab of its own. A lab ends with its [`Lab`]: `scripts/lab hold` waits for the end of its
 //! standard input, which also comes when the test is killed.
 
+mod capture;
+mod job;
 mod snapshot;
 
+pub(crate) use job::Job;
 pub(crate) use snapshot::Snapshot;
 
 use std::fmt;
@@ -16,6 +19,11 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 /// Longest time for one script, in seconds: a test that hangs must end and say where. Hundreds of jobs at once on a busy
 /// machine take minutes.
 const PATIENCE: &str = "400";
+
+/// `await CONDITION`, in every script: waits until a condition of bash holds. The limit, two minutes, is for what never
+/// happens; a busy machine is given its time. (On one line, so that bash counts the lines of the script.)
+pub(crate) const AWAIT: &str = "await() { local tries=6000; until eval \"$1\" >/dev/null 2>&1; do \
+    ((--tries)) || { echo \"in vain: await $1\" >&2; return 1; }; sleep 0.02; done; }; ";
 
 /// The program under test.
 pub(crate) const NSNAT: &str = env!("CARGO_BIN_EXE_nsnat");
@@ -44,7 +52,8 @@ impl Lab {
 
     /// Runs a bash script on the lab's host, `nsnat` first on PATH.
     pub(crate) fn sh(&self, script: &str) -> Output {
-        self.run(&["timeout", "--kill-after=5", PATIENCE, "bash", "-euo", "pipefail", "-c", script], script)
+        let whole = format!("{AWAIT}{script}");
+        self.run(&["timeout", "--kill-after=5", PATIENCE, "bash", "-euo", "pipefail", "-c", &whole], script)
     }
 
     /// Runs a command on the lab's host; `shown` is what a failure calls it.
@@ -81,6 +90,23 @@ impl Lab {
         let output = self.sh(script);
         let right = output.status == 0 && output.stdout.trim_end() == expected;
         assert!(right, "must print {expected:?}:\n{output}\n{}", self.state());
+    }
+
+    /// Waits until a condition of bash holds.
+    #[track_caller]
+    pub(crate) fn until(&self, condition: &str) {
+        let quoted = condition.replace('\'', r"'\''");
+        self.ok(&format!("await '{quoted}'"));
+    }
+
+    /// Starts a server on a node, by two addresses of socat, and waits until it listens.
+    #[track_caller]
+    pub(crate) fn serve(&self, node: &str, listen: &str, answer: &str) {
+        let port = listen.split([':', ',']).nth(1).unwrap();
+        self.ok(&format!(
+            "at {node} socat {listen} {answer} </dev/null >/dev/null 2>&1 &
+            await \"at {node} ss -Hlntu 'sport = :{port}' | grep -q .\""
+        ));
     }
 
     /// Writes the configuration; `$LAB_…` stand for addresses of the lab.

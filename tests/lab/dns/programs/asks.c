@@ -27,7 +27,7 @@ static size_t query(unsigned char *out, const char *name)
 int main(int argc, char **argv)
 {
 	struct sockaddr_in server = { .sin_family = AF_INET, .sin_port = htons(53) };
-	struct timeval patience = { .tv_sec = 4 };
+	struct timeval patience = { .tv_sec = 8 };
 	char name[256];
 	unsigned char packet[512];
 	int s = socket(AF_INET, SOCK_DGRAM, 0);
