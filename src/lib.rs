@@ -35,7 +35,7 @@
 //! uses itself by way of others, and a room's `mod.rs` defines nothing that the room itself uses. It says what the room is
 //! for and what of it others get; what several files need has a file and a name of its own.
 //!
-//! `tests/walls` reads this table and holds all of it. Clippy holds the effects (`.clippy.toml`): a file that has them
+//! `tests/pure/walls.rs` reads this table and holds all of it. Clippy holds the effects (`.clippy.toml`): a file that has them
 //! says so at its door.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
