@@ -80,7 +80,7 @@ fn dns_over_tls_and_quic() {
 fn dns_over_https_is_not_dns_to_the_kernel() {
     let lab = Watched::new();
     lab.slow("dns = { servers = \"$LAB_NEW\", block = [\"dot\", \"doq\", \"foreign\"] }");
-    lab.inside("socat -u TCP4:8.8.8.8:443 -", "203.0.113.254");
+    lab.inside("env LAB_SERVICE=8.8.8.8 whoami4 443", "203.0.113.254");
     lab.finish();
 }
 
@@ -88,12 +88,14 @@ fn dns_over_https_is_not_dns_to_the_kernel() {
 #[test]
 fn dns_over_https_of_well_known_resolvers() {
     let lab = Watched::new();
+    // The lab's service answers at every address.
     let ask = |server: &str| {
-        let literal = if server.contains(':') { format!("[{server}]") } else { server.to_owned() };
-        (
-            format!("socat -u TCP:{literal}:443 -"),
-            format!("bash -c 'exec 3<>/dev/udp/{server}/443; echo >&3; head -n 1 <&3'"),
-        )
+        let whoami = if server.contains(':') {
+            format!("env LAB_SERVICE6={server} whoami6 443")
+        } else {
+            format!("env LAB_SERVICE={server} whoami4 443")
+        };
+        (whoami.clone(), format!("{whoami} udp"))
     };
     lab.slow("dns = { servers = [\"$LAB_NEW\", \"$LAB_NEW6\"], block = [\"doh\"] }");
     for server in ["8.8.8.8", "2001:4860:4860::8888"] {
