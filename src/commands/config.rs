@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::model::{Account, Journal, Name, Observed};
 use crate::plan::{Selection, resolve};
 use crate::ui::Ui;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Reads and checks the configuration.
@@ -59,17 +60,25 @@ pub(super) fn goal_of_repair(
 }
 
 fn select(ui: &Ui<'_>, config: &Config, selection: Selection<'_>, observed: &Observed) -> Result<Journal> {
-    let observed = &Observed { accounts: accounts(config)?, ..observed.clone() };
-    resolve(config, selection, observed)
+    let observed = with_accounts(config, observed)?;
+    resolve(config, selection, &observed)
         .map_err(|problems| config::report(&problems, &config.sources, ui.colour))
 }
 
 /// What `up` has against a namespace as it is declared.
 pub(super) fn why_not(config: &Config, name: &Name, observed: &Observed) -> Vec<String> {
-    let Ok(accounts) = accounts(config) else { return Vec::new() };
-    let observed = &Observed { accounts, ..observed.clone() };
-    let problems = resolve(config, Selection::These(std::slice::from_ref(name)), observed).err();
+    let Ok(observed) = with_accounts(config, observed) else { return Vec::new() };
+    let problems = resolve(config, Selection::These(std::slice::from_ref(name)), &observed).err();
     problems.into_iter().flatten().map(|problem| problem.message).collect()
+}
+
+/// What was observed, with the accounts that the configuration names.
+fn with_accounts<'a>(config: &Config, observed: &'a Observed) -> Result<Cow<'a, Observed>> {
+    let accounts = accounts(config)?;
+    if accounts == observed.accounts {
+        return Ok(Cow::Borrowed(observed));
+    }
+    Ok(Cow::Owned(Observed { accounts, ..observed.clone() }))
 }
 
 /// The numbers of all users and groups that the configuration names.

@@ -14,9 +14,9 @@ pub(super) fn look(ui: &Ui<'_>, names: &[&Name], depth: Depth) -> Result<Observe
     const TRIES: usize = 5;
     let mut kernel = Kernel::open_to_look()?;
     for _ in 0..TRIES {
-        let journal = files::read_journal()?;
-        let observed = kernel.observe(&journal, names, depth)?;
-        if journal == files::read_journal()? {
+        let text = files::journal_text()?;
+        let observed = kernel.observe(&files::journal(text.as_deref())?, names, depth)?;
+        if text == files::journal_text()? {
             if files::is_locked() {
                 ui.note("another nsnat changes something at this moment; what follows may be half of it");
             }

@@ -6,7 +6,7 @@ use super::refusals::{need_root, unknown};
 use super::{config, session};
 use crate::config::Config;
 use crate::error::Result;
-use crate::kernel::{crowds, netns};
+use crate::kernel::crowds;
 use crate::model::stack::is_link_local;
 use crate::model::{Depth, DnsMode, Egress, Journal, Link, Member, Name, Netns, Observed, Way};
 use crate::plan::{self, Owners};
@@ -60,8 +60,8 @@ pub(super) struct View<'a> {
     refused: BTreeMap<Name, Vec<String>>,
     /// Next hops that do not answer.
     silent: Silent,
-    /// Processes in each network namespace.
-    crowds: BTreeMap<(u64, u64), usize>,
+    /// Processes in each network namespace, by its inode number.
+    crowds: BTreeMap<u64, usize>,
     /// What stops the packets of all namespaces, in chains of others.
     stopped: Vec<String>,
     /// Rules and IPsec policies of others before ours, of each egress.
@@ -145,7 +145,7 @@ impl<'a> View<'a> {
         // What the host end receives is what the namespace sends.
         let (tx_bytes, rx_bytes) =
             observed.host.link(&member.link).and_then(|link| link.bytes).unwrap_or_default();
-        let identity = netns::identity(name).ok().flatten();
+        let inode = observed.namespaces.get(name).and_then(Netns::inode);
         let mut problems = self.problems(name, member, way);
         let unreachable = plan::unreachable(&member.dns.servers, member.ipv6, way);
         problems.extend(unreachable.map(str::to_owned));
@@ -169,7 +169,7 @@ impl<'a> View<'a> {
             dns: dns(&member.dns),
             rx_bytes,
             tx_bytes,
-            processes: identity.and_then(|identity| self.crowds.get(&identity)).copied().unwrap_or_default(),
+            processes: inode.and_then(|inode| self.crowds.get(&inode)).copied().unwrap_or_default(),
             problems,
             ..empty(name)
         }
@@ -295,9 +295,9 @@ pub(super) fn unresolvable(
     way: Option<&Way>,
     observed: &Observed,
 ) -> Option<String> {
-    let by_hand = std::path::Path::new("/etc/netns").join(name.as_str()).join("resolv.conf").exists();
+    let by_hand = || std::path::Path::new("/etc/netns").join(name.as_str()).join("resolv.conf").exists();
     let why = plan::unresolvable(&member.dns, member.ipv6, way, observed);
-    why.filter(|_| !by_hand).map(str::to_owned)
+    why.filter(|_| !by_hand()).map(str::to_owned)
 }
 
 fn device_problem(way: &Way, link: Option<&Link>) -> Option<String> {

@@ -1,12 +1,13 @@
 //! rtnetlink messages → the model's objects.
 
+use super::attributes::{attributes, find};
+use super::devconf::{self, Settings};
 use super::nexthop::NextHops;
 use crate::model::stack::DeviceNames;
 use crate::model::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction};
 use ipnetwork::IpNetwork;
-use netlink_packet_core::{DefaultNla, Nla};
+use netlink_packet_core::{DefaultNla, NetlinkDeserializable, NetlinkHeader, Nla};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage, Prop};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteType, RouteVia,
 };
@@ -14,50 +15,77 @@ use netlink_packet_route::rule::{self, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::net::IpAddr;
 
-/// A link, and its index.
-pub(super) fn link(message: &RouteNetlinkMessage) -> Option<(u32, Link)> {
-    let RouteNetlinkMessage::NewLink(message) = message else { return None };
-    let flags = message.header.flags;
+/// `struct ifinfomsg`, and where its index and its flags are.
+pub(super) const IFINFO: usize = 16;
+const IFINFO_INDEX: usize = 4;
+const IFINFO_FLAGS: usize = 8;
+/// IFLA_IFNAME, _MTU, _LINKINFO, _IFALIAS, _STATS64, _AF_SPEC, _GROUP, _PROP_LIST (include/uapi/linux/if_link.h).
+const IFNAME: u16 = 3;
+const MTU: u16 = 4;
+const LINKINFO: u16 = 18;
+const IFALIAS: u16 = 20;
+const STATS64: u16 = 23;
+const AF_SPEC: u16 = 26;
+const GROUP: u16 = 27;
+const PROP_LIST: u16 = 52;
+/// IFLA_INFO_KIND.
+const INFO_KIND: u16 = 1;
+/// `rx_bytes` and `tx_bytes` of `struct rtnl_link_stats64`.
+const RX_BYTES: usize = 16;
+const TX_BYTES: usize = 24;
+
+/// A link, its number in it, and its settings. Read by hand, because there may be thousands of them, and the crate would
+/// read a hundred numbers of each.
+pub(super) fn link(body: &[u8]) -> Option<(Link, Settings)> {
+    let is =
+        |flag: libc::c_int| word(body, IFINFO_FLAGS).is_some_and(|flags| flags & flag.cast_unsigned() != 0);
     let mut out = Link {
-        index: message.header.index,
-        up: flags.contains(LinkFlags::Up),
-        carrier: flags.contains(LinkFlags::LowerUp),
-        loopback: flags.contains(LinkFlags::Loopback),
+        index: word(body, IFINFO_INDEX)?,
+        up: is(libc::IFF_UP),
+        carrier: is(libc::IFF_LOWER_UP),
+        loopback: is(libc::IFF_LOOPBACK),
         // A tunnel without a fixed peer (xfrm, sit, vti) has no neighbours either.
-        point_to_point: flags.contains(LinkFlags::Pointopoint)
-            || (flags.contains(LinkFlags::Noarp) && !flags.contains(LinkFlags::Broadcast)),
+        point_to_point: is(libc::IFF_POINTOPOINT) || (is(libc::IFF_NOARP) && !is(libc::IFF_BROADCAST)),
         ..Link::default()
     };
-    for attribute in &message.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => out.name.clone_from(name),
-            LinkAttribute::IfAlias(alias) => out.alias = Some(alias.clone()),
-            LinkAttribute::Mtu(mtu) => out.mtu = *mtu,
-            LinkAttribute::Group(group) => out.group = *group,
-            LinkAttribute::Stats64(stats) => out.bytes = Some((stats.rx_bytes, stats.tx_bytes)),
-            LinkAttribute::LinkInfo(_) => out.kind = kind(message),
-            LinkAttribute::PropList(properties) => out.altnames.extend(altnames(properties)),
+    let mut families = &[][..];
+    for (kind, value) in attributes(body.get(IFINFO..)?) {
+        match kind {
+            IFNAME => out.name = text(value),
+            IFALIAS => out.alias = Some(text(value)),
+            MTU => out.mtu = word(value, 0)?,
+            GROUP => out.group = word(value, 0)?,
+            STATS64 => out.bytes = long(value, RX_BYTES).zip(long(value, TX_BYTES)),
+            LINKINFO => out.kind = find(value, INFO_KIND).map(text),
+            PROP_LIST => out.altnames.extend(attributes(value).map(|(_, name)| text(name))),
+            AF_SPEC => families = value,
             _ => {}
         }
     }
-    Some((message.header.index, out))
+    let settings = devconf::settings(families, &out.name);
+    Some((out, settings))
 }
 
-fn altnames(properties: &[Prop]) -> impl Iterator<Item = String> {
-    properties.iter().filter_map(|property| match property {
-        Prop::AltIfName(name) => Some(name.clone()),
-        _ => None,
-    })
+/// A text up to its zero byte.
+fn text(value: &[u8]) -> String {
+    let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
 }
 
-fn kind(message: &LinkMessage) -> Option<String> {
-    let infos = message.attributes.iter().filter_map(|a| match a {
-        LinkAttribute::LinkInfo(infos) => Some(infos),
-        _ => None,
-    });
-    infos
-        .flatten()
-        .find_map(|info| if let LinkInfo::Kind(kind) = info { Some(kind.to_string()) } else { None })
+/// A number in the host's byte order.
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|word| u32::from_ne_bytes(*word))
+}
+
+fn long(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().map(|long| u64::from_ne_bytes(*long))
+}
+
+/// What the crate makes of a message that is not a link.
+pub(super) fn message(kind: u16, body: &[u8]) -> Option<RouteNetlinkMessage> {
+    let mut header = NetlinkHeader::default();
+    header.message_type = kind;
+    RouteNetlinkMessage::deserialize(&header, body).ok()
 }
 
 /// An address.

@@ -4,65 +4,63 @@
 //! Reading the files costs more with every namespace: the entries of all namespaces for one path, such as that of eth0,
 //! share a chain of the kernel's directory cache, and each look walks it (`proc_sys_compare` in fs/proc/proc_sysctl.c).
 
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{
-    AfSpecInet, AfSpecInet6, AfSpecUnspec, Inet6DevConf, InetDevConf, LinkAttribute,
-};
+use super::attributes::find;
 
-/// The name of a setting, and where its value is in what the kernel sends.
-type Setting<T> = (&'static str, fn(&T) -> i32);
+/// Settings by their path below `/proc/sys`.
+pub(super) type Settings = Vec<(String, String)>;
 
-/// The settings that nsnat ever sets or asks for, IPv4.
-const V4: [Setting<InetDevConf>; 5] = [
-    ("accept_local", |conf| conf.accept_local),
-    ("forwarding", |conf| conf.forwarding),
-    ("route_localnet", |conf| conf.route_localnet),
-    ("rp_filter", |conf| conf.rp_filter),
-    ("src_valid_mark", |conf| conf.src_vmark),
+/// IFLA_INET_CONF, IFLA_INET6_CONF: an array of numbers.
+const INET_CONF: u16 = 1;
+const INET6_CONF: u16 = 2;
+
+/// The settings that nsnat ever sets or asks for, and their places in the array. IPv4 counts from 1
+/// (IPV4_DEVCONF_… in include/uapi/linux/ip.h), the array from 0.
+const V4: [(&str, usize); 5] = [
+    ("accept_local", 22),
+    ("forwarding", 0),
+    ("route_localnet", 25),
+    ("rp_filter", 7),
+    ("src_valid_mark", 23),
 ];
 
-/// The same, IPv6.
-const V6: [Setting<Inet6DevConf>; 5] = [
-    ("accept_dad", |conf| conf.accept_dad),
-    ("accept_ra", |conf| conf.accept_ra),
-    ("disable_ipv6", |conf| conf.disable_ipv6),
-    (FORCE_FORWARDING, |conf| conf.force_forwarding),
-    ("forwarding", |conf| conf.forwarding),
-];
+/// The same, IPv6 (DEVCONF_… in include/uapi/linux/ipv6.h). A kernel that does not have the last one (before Linux 6.17)
+/// sends fewer numbers.
+const V6: [(&str, usize); 5] =
+    [("accept_dad", 27), ("accept_ra", 3), ("disable_ipv6", 26), ("force_forwarding", 59), ("forwarding", 0)];
 
-/// Newer than the others (Linux 6.17). A kernel that does not have it sends fewer numbers, and the missing ones read as 0.
-const FORCE_FORWARDING: &str = "force_forwarding";
-
-/// The settings of the device `name` that is told of by `row`: path below `/proc/sys`, and value. A device without a
-/// family has none of its settings.
-pub(super) fn settings(
-    row: &RouteNetlinkMessage,
-    name: &str,
-    force_forwarding: bool,
-) -> Vec<(String, String)> {
-    let RouteNetlinkMessage::NewLink(message) = row else { return Vec::new() };
-    let families = message.attributes.iter().filter_map(|attribute| match attribute {
-        LinkAttribute::AfSpecUnspec(families) => Some(families),
-        _ => None,
-    });
-    let mut out = Vec::new();
-    for family in families.flatten() {
-        match family {
-            AfSpecUnspec::Inet(parts) => out.extend(parts.iter().flat_map(|part| four(part, name))),
-            AfSpecUnspec::Inet6(parts) => out.extend(parts.iter().flat_map(|part| six(part, name))),
-            _ => {}
-        }
-    }
-    out.retain(|(key, _)| force_forwarding || !key.ends_with(FORCE_FORWARDING));
+/// The settings of the device `name` out of IFLA_AF_SPEC. A device without a family has none of its settings.
+pub(super) fn settings(families: &[u8], name: &str) -> Settings {
+    let of_family = |family: libc::c_int, conf, known: [(&str, usize); 5], path: &str| {
+        let numbers = u16::try_from(family).ok().and_then(|family| find(find(families, family)?, conf));
+        let one = |(key, place): (&str, usize)| {
+            let number = numbers?.get(place * 4..)?.first_chunk()?;
+            Some((format!("net/{path}/conf/{name}/{key}"), i32::from_ne_bytes(*number).to_string()))
+        };
+        known.into_iter().filter_map(one).collect::<Vec<_>>()
+    };
+    let mut out = of_family(libc::AF_INET, INET_CONF, V4, "ipv4");
+    out.extend(of_family(libc::AF_INET6, INET6_CONF, V6, "ipv6"));
     out
 }
 
-fn four(part: &AfSpecInet, name: &str) -> Vec<(String, String)> {
-    let AfSpecInet::DevConf(conf) = part else { return Vec::new() };
-    V4.map(|(key, value)| (format!("net/ipv4/conf/{name}/{key}"), value(conf).to_string())).into()
-}
+#[cfg(test)]
+mod tests {
+    use super::super::attributes::nested;
+    use super::*;
 
-fn six(part: &AfSpecInet6, name: &str) -> Vec<(String, String)> {
-    let AfSpecInet6::DevConf(conf) = part else { return Vec::new() };
-    V6.map(|(key, value)| (format!("net/ipv6/conf/{name}/{key}"), value(conf).to_string())).into()
+    #[test]
+    fn a_kernel_that_does_not_know_a_setting_sends_fewer_numbers() {
+        let conf = |kind, length: i32| {
+            super::super::attributes::attribute(
+                kind,
+                &(0..length).flat_map(i32::to_ne_bytes).collect::<Vec<_>>(),
+            )
+        };
+        let families = |v6| [nested(2, &conf(INET_CONF, 33)), nested(10, &conf(INET6_CONF, v6))].concat();
+        let keys = |v6| settings(&families(v6), "eth0");
+        assert_eq!(keys(60).len(), 10);
+        assert_eq!(keys(59).len(), 9);
+        assert!(keys(59).contains(&("net/ipv4/conf/eth0/rp_filter".into(), "7".into())));
+        assert_eq!(settings(&[], "eth0"), []);
+    }
 }

@@ -99,14 +99,23 @@ fn same_file(file: &File, path: &str) -> bool {
 
 /// The journal; an empty one when there is none.
 pub fn read_journal() -> Result<Journal> {
+    journal(journal_text()?.as_deref())
+}
+
+/// The text of the journal, where there is one.
+pub fn journal_text() -> Result<Option<String>> {
     match std::fs::read_to_string(JOURNAL) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Journal::default()),
-        Err(error) => Err(Error::new(format!("read {JOURNAL}"), error)),
-        Ok(text) => journal::upgrade(&text).map_err(|error| {
-            Error::new(format!("read {JOURNAL}"), error)
-                .hint(format!("it is damaged; rm {JOURNAL}, then: nsnat up, or nsnat down, which find what is nsnat's without it"))
-        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => text.map(Some).what(|| format!("read {JOURNAL}")),
     }
+}
+
+/// The journal that a text is; an empty one when there is none.
+pub fn journal(text: Option<&str>) -> Result<Journal> {
+    text.map_or_else(|| Ok(Journal::default()), journal::upgrade).map_err(|error| {
+        Error::new(format!("read {JOURNAL}"), error)
+            .hint(format!("it is damaged; rm {JOURNAL}, then: nsnat up, or nsnat down, which find what is nsnat's without it"))
+    })
 }
 
 /// Replaces the journal in one step.

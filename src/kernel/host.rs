@@ -16,7 +16,7 @@ impl Host for Kernel {
     }
 
     fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
-        self.perform_in_order(actions, step);
+        self.perform_and_close(actions, step);
     }
 
     fn take_refused(&mut self) -> BTreeMap<String, String> {
@@ -25,7 +25,6 @@ impl Host for Kernel {
 
     /// A request that could not be sent was the last one of its socket.
     fn reopen(&mut self) -> Result<()> {
-        self.inside.clear();
         self.host = self.runtime.block_on(async { Netlink::open() })?;
         Ok(())
     }

@@ -2,10 +2,10 @@
 //!
 //! # Theory of operation
 //!
-//! A [`Kernel`] is a single-threaded runtime with a routing socket in the host's stack and, opened when needed,
-//! one in each namespace. A socket stays in the namespace it was made in, so a throw-away thread enters, opens
-//! the socket and hands it back; nothing else ever moves. Such a socket keeps its namespace alive: it is dropped
-//! before the namespace is removed.
+//! A [`Kernel`] is a single-threaded runtime with a routing socket in the host's stack and, while actions are performed
+//! that need it, one in each namespace. A socket stays in the namespace it was made in, so a throw-away thread enters,
+//! opens the socket and hands it back. Such a socket keeps its namespace alive: it is dropped before the namespace is
+//! removed. To look into namespaces takes no runtime: a few threads go from one to the next ([`inside`]).
 //!
 //! To observe and to perform, which [`Host`](crate::reconcile::Host) asks for, are inverse to each other: what was
 //! performed is observed.
@@ -23,6 +23,7 @@ pub mod files;
 mod foreign;
 mod gates;
 mod host;
+mod inside;
 pub mod interrupt;
 mod ipsec;
 mod limits;
@@ -40,6 +41,7 @@ mod processes;
 pub mod record;
 mod resolver;
 mod sample;
+mod stack;
 mod stacks;
 mod sysctl;
 pub mod systemd;

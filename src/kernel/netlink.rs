@@ -1,15 +1,13 @@
 //! Asking the kernel by rtnetlink(7): one request, its answers or its error.
 //!
-//! rtnetlink's typed builders cover about half of what is needed here, and its streams hide two things that
-//! matter: whether a dump was interrupted (NLM_F_DUMP_INTR), and the kernel's own words for an error. So whole
-//! messages are sent through its handle, always acknowledged, always with a time limit: a request queued behind a
-//! message that gets no answer would never be sent.
+//! rtnetlink's typed builders cover about half of what is needed here, and its streams hide the kernel's own words for an
+//! error. So whole messages are sent through its handle, always acknowledged, always with a time limit: a request queued
+//! behind a message that gets no answer would never be sent. Dumps are not asked for here, see [`super::stack`].
 
-use super::dump;
 use crate::error::{Error, Result};
 use futures_util::StreamExt;
 use netlink_packet_core::{
-    ErrorMessage, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload, NlasIterator,
+    ErrorMessage, NLM_F_ACK, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload, NlasIterator,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{AsyncSocket, Socket, TokioSocket, protocols::NETLINK_ROUTE};
@@ -60,36 +58,30 @@ impl Netlink {
         self.exchange(message, NLM_F_ACK | flags).await.map(|_| ())
     }
 
-    /// Asks for all objects of a kind, again when something changed meanwhile.
-    pub(super) async fn dump(&self, message: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>> {
-        for _ in 0..dump::TRIES {
-            match self.exchange(message.clone(), NLM_F_DUMP).await {
-                Ok(Some(rows)) => return Ok(rows),
-                Ok(None) => {}
-                Err(refused) => return Err(trouble(refused)),
-            }
-        }
-        Err(dump::too_fast("rtnetlink"))
+    /// Asks for one object.
+    pub(super) async fn get(
+        &self,
+        message: RouteNetlinkMessage,
+    ) -> std::result::Result<Vec<RouteNetlinkMessage>, Refused> {
+        self.exchange(message, NLM_F_ACK).await
     }
 
-    /// The answers, or none when the dump was interrupted.
+    /// The answers.
     async fn exchange(
         &self,
         message: RouteNetlinkMessage,
         flags: u16,
-    ) -> std::result::Result<Option<Vec<RouteNetlinkMessage>>, Refused> {
+    ) -> std::result::Result<Vec<RouteNetlinkMessage>, Refused> {
         let mut message = NetlinkMessage::from(message);
         message.header.flags = NLM_F_REQUEST | flags;
         let mut answers = self.handle.clone().request(message).map_err(Refused::lost)?;
-        let (mut rows, mut whole) = (Vec::new(), true);
+        let mut rows = Vec::new();
         loop {
             let next = tokio::time::timeout(PATIENCE, answers.next()).await;
             let Some(answer) = next.map_err(|_| Refused::lost("no answer"))? else { break };
-            whole &= answer.header.flags & dump::INTERRUPTED == 0;
             match answer.payload {
                 NetlinkPayload::InnerMessage(row) => rows.push(row),
                 NetlinkPayload::Error(error) if error.code.is_some() => return Err(Refused::new(&error)),
-                NetlinkPayload::Overrun(_) => whole = false,
                 _ => {}
             }
         }
@@ -97,7 +89,7 @@ impl Netlink {
         if self.connection.is_finished() {
             return Err(Refused::lost("the request could not be sent"));
         }
-        Ok(whole.then_some(rows))
+        Ok(rows)
     }
 }
 

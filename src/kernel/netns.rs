@@ -196,9 +196,14 @@ pub(super) fn inside<T: Send + 'static>(
 ) -> io::Result<T> {
     let file = file.try_clone()?;
     in_thread(move || {
-        setns(&file, CloneFlags::CLONE_NEWNET)?;
+        enter(&file)?;
         job()
     })
+}
+
+/// Moves the calling thread into a namespace, for good.
+pub(super) fn enter(namespace: &File) -> io::Result<()> {
+    Ok(setns(namespace, CloneFlags::CLONE_NEWNET)?)
 }
 
 fn in_thread<T: Send + 'static>(job: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

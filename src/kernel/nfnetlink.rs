@@ -18,6 +18,8 @@ const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 /// nfgenmsg, with which bodies begin.
 const HEADER: usize = 4;
+/// The kernel fills no more of a buffer with one part of a dump (`netlink_recvmsg` in net/netlink/af_netlink.c).
+const PART: usize = 32_768;
 
 /// A connection to netfilter.
 pub(super) struct Nfnetlink(Socket);
@@ -31,6 +33,18 @@ impl Nfnetlink {
     /// For messages of rtnetlink that no crate knows: their headers begin with the family and three bytes, too.
     pub(super) fn routing() -> Result<Self> {
         Self::of(NETLINK_ROUTE)
+    }
+
+    /// For dumps of rtnetlink; the kernel refuses what it does not understand of a question.
+    pub(super) fn strict() -> Result<Self> {
+        let out = Self::routing()?;
+        out.0.set_netlink_get_strict_chk(true).what(|| "netlink")?;
+        Ok(out)
+    }
+
+    /// The cookie of the namespace that it was opened in.
+    pub(super) fn cookie(&self) -> Option<u64> {
+        super::netns::cookie(&self.0)
     }
 
     /// For IPsec, whose messages have no such header; none where the kernel knows no IPsec.
@@ -156,31 +170,43 @@ impl Nfnetlink {
 
     /// The same for messages whose bodies begin with no such header.
     pub(super) fn dump_whole(&self, kind: u16, body: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
+        self.dump_as(kind, body, |_, row| Some(row.to_vec()))
+    }
+
+    /// What `read` makes of the type and the body of each object of a kind; none where there is no such table.
+    pub(super) fn dump_as<T>(
+        &self,
+        kind: u16,
+        body: &[u8],
+        read: impl Fn(u16, &[u8]) -> Option<T>,
+    ) -> Result<Option<Vec<T>>> {
         for _ in 0..dump::TRIES {
-            self.0.send(&message(kind, REQUEST | DUMP, body), 0).what(|| "nfnetlink")?;
-            match self.rows()? {
+            self.0.send(&message(kind, REQUEST | DUMP, body), 0).what(|| "netlink")?;
+            match self.rows(&read)? {
                 Rows::All(rows) => return Ok(Some(rows)),
                 Rows::Refused(libc::ENOENT) => return Ok(None),
                 Rows::Refused(errno) => {
-                    return Err(Error::new("nfnetlink", std::io::Error::from_raw_os_error(errno)));
+                    return Err(Error::new("netlink", std::io::Error::from_raw_os_error(errno)));
                 }
                 Rows::Interrupted => {}
             }
         }
-        Err(dump::too_fast("nfnetlink"))
+        Err(dump::too_fast("netlink"))
     }
 
-    fn rows(&self) -> Result<Rows> {
+    fn rows<T>(&self, read: impl Fn(u16, &[u8]) -> Option<T>) -> Result<Rows<T>> {
         let (mut rows, mut whole) = (Vec::new(), true);
+        let mut part = Vec::with_capacity(PART);
         loop {
-            let (answer, _) = self.0.recv_from_full().what(|| "nfnetlink")?;
-            for message in messages(&answer) {
+            part.clear();
+            self.0.recv(&mut part, 0).what(|| "netlink")?;
+            for message in messages(&part) {
                 whole &= message.flags & dump::INTERRUPTED == 0;
                 match (message.kind, message.errno()) {
                     (NLMSG_DONE, _) if whole => return Ok(Rows::All(rows)),
                     (NLMSG_DONE, _) | (_, Some(libc::EINTR)) => return Ok(Rows::Interrupted),
                     (_, Some(errno)) => return Ok(Rows::Refused(errno)),
-                    _ => rows.push(message.body.to_vec()),
+                    (kind, None) => rows.extend(read(kind, message.body)),
                 }
             }
         }
@@ -195,8 +221,8 @@ fn split(body: &[u8]) -> Row {
     (body.first().copied().unwrap_or_default(), body.get(HEADER..).unwrap_or_default().to_vec())
 }
 
-enum Rows {
-    All(Vec<Vec<u8>>),
+enum Rows<T> {
+    All(Vec<T>),
     Interrupted,
     Refused(i32),
 }

@@ -1,15 +1,16 @@
 //! Performing actions.
 
 use super::netlink::{Netlink, Refused};
-use super::stacks::Kernel;
+use super::stacks::{Inside, Kernel};
 use super::{conntrack, encode, gates, ipsec, netns, nft, sysctl};
 use crate::error::{Context, Error, Result};
-use crate::model::{Name, numbers};
+use crate::model::{Name, Route, numbers};
 use crate::plan::{Action, LinkChange, Place};
 use crate::reconcile::Step;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::RouteNetlinkMessage as Message;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use std::os::fd::AsRawFd;
 use std::thread::JoinHandle;
 
@@ -21,8 +22,13 @@ const CREATE: u16 = NLM_F_CREATE | NLM_F_EXCL;
 const GONE: [i32; 5] = [libc::ESRCH, libc::ENOENT, libc::ENODEV, libc::EADDRNOTAVAIL, libc::ENXIO];
 
 impl Kernel {
-    /// Performs actions in order; `step` is told of each, and says whether to go on.
-    pub(super) fn perform_in_order(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
+    /// Performs actions in order; `step` is told of each, and says whether to go on. No namespace stays open afterwards.
+    pub(super) fn perform_and_close(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
+        self.perform_in_order(actions, step);
+        self.inside.clear();
+    }
+
+    fn perform_in_order(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
         let mut rest = actions;
         let mut table = TableRemoval::new(actions);
         while !rest.is_empty() {
@@ -59,6 +65,7 @@ impl Kernel {
                 netns::remove(name)
             }
             Action::LoadSkeleton { mask, replace, elements } => nft::load(*mask, *replace, elements),
+            Action::RemoveTable => nft::remove(),
             Action::Elements { remove, add } => nft::change(remove, add),
             Action::ForgetFlows { source, which } => conntrack::forget(*source, *which),
             Action::ForgetServers { link } => nft::forget_servers(link),
@@ -68,7 +75,29 @@ impl Kernel {
             Action::AddPolicy { policy } => ipsec::add(policy),
             Action::RemovePolicy { policy } => ipsec::remove(policy),
             Action::Tune { name, values } => self.tune(name, values),
-            _ => return self.netlink(action).what(|| action),
+            Action::AddVeth { name, link, mtu } => self.add_veth(name, link, *mtu),
+            Action::RemoveLink { link } => self.remove(&Place::Host, Message::DelLink(named(link))),
+            Action::SetLink { place, dev, change } => {
+                self.change(place, Message::NewLink(changed(dev, change)), 0)
+            }
+            Action::AddAddress { place, address } => self.index(place, &address.dev).and_then(|dev| {
+                self.change(place, Message::NewAddress(encode::address(place, address, dev)), CREATE)
+            }),
+            Action::RemoveAddress { place, address } => self.index(place, &address.dev).and_then(|dev| {
+                self.remove(place, Message::DelAddress(encode::address(place, address, dev)))
+            }),
+            Action::AddRoute { place, route, replace } => {
+                let flags = if *replace { NLM_F_CREATE | NLM_F_REPLACE } else { CREATE };
+                self.device_of(place, route)
+                    .and_then(|dev| self.change(place, Message::NewRoute(encode::route(route, dev)), flags))
+            }
+            Action::RemoveRoute { place, route } => self
+                .device_of(place, route)
+                .and_then(|dev| self.remove(place, Message::DelRoute(encode::route(route, dev)))),
+            Action::AddRule { place, rule } => {
+                self.change(place, Message::NewRule(encode::rule(rule)), CREATE)
+            }
+            Action::RemoveRule { place, rule } => self.remove(place, Message::DelRule(encode::rule(rule))),
         };
         done.map_err(|error| error.within(action))
     }
@@ -110,77 +139,71 @@ impl Kernel {
         if self.inside.contains_key(name) {
             return Ok(());
         }
-        match netns::find(name)? {
-            netns::Found::Alive { file, inode, .. } => self.enter(name, file, inode),
-            netns::Found::Stale | netns::Found::Nothing => {
-                Err(Error::new(format!("namespace {name}"), "it went away meanwhile"))
-            }
-        }
-    }
-
-    /// What goes over rtnetlink.
-    fn netlink(&mut self, action: &Action) -> std::result::Result<(), String> {
-        if let Some(Place::Inside(name)) = place(action) {
-            self.open_inside(name).map_err(|error| error.reason())?;
-        }
-        if let Action::AddVeth { name, .. } = action {
-            self.open_inside(name).map_err(|error| error.reason())?;
-        }
-        let index = |dev: &str| self.index(place(action), dev);
-        let (message, flags) = match action {
-            Action::AddVeth { name, link, mtu } => {
-                let file = self.inside.get(name).map_or(-1, |inside| inside.file.as_raw_fd());
-                (Message::NewLink(encode::veth(link, *mtu, file)), CREATE)
-            }
-            Action::RemoveLink { link } => (Message::DelLink(named(link)), 0),
-            Action::SetLink { dev, change, .. } => (Message::NewLink(changed(dev, change)), 0),
-            Action::AddAddress { place, address } => {
-                (Message::NewAddress(encode::address(place, address, index(&address.dev)?)), CREATE)
-            }
-            Action::RemoveAddress { place, address } => {
-                (Message::DelAddress(encode::address(place, address, index(&address.dev)?)), 0)
-            }
-            Action::AddRoute { route, replace, .. } => {
-                let dev = route.dev.as_deref().map(index).transpose()?;
-                let flags = if *replace { NLM_F_CREATE | NLM_F_REPLACE } else { CREATE };
-                (Message::NewRoute(encode::route(route, dev)), flags)
-            }
-            Action::RemoveRoute { route, .. } => {
-                let dev = route.dev.as_deref().map(index).transpose()?;
-                (Message::DelRoute(encode::route(route, dev)), 0)
-            }
-            Action::AddRule { rule, .. } => (Message::NewRule(encode::rule(rule)), CREATE),
-            Action::RemoveRule { rule, .. } => (Message::DelRule(encode::rule(rule)), 0),
-            _ => return Ok(()),
+        let what = || format!("namespace {name}");
+        let netns::Found::Alive { file, .. } = netns::find(name)? else {
+            return Err(Error::new(what(), "it went away meanwhile"));
         };
-        let answer = self.runtime.block_on(self.connection(place(action))?.send(message, flags));
-        finish(action, answer)
+        let socket = netns::inside(&file, || Socket::new(NETLINK_ROUTE)).what(what)?;
+        let netlink = self.runtime.block_on(async { Netlink::from_socket(socket) })?;
+        self.inside.insert(name.clone(), Inside { file, netlink });
+        Ok(())
     }
 
-    fn connection(&self, place: Option<&Place>) -> std::result::Result<&Netlink, String> {
+    fn add_veth(&mut self, name: &Name, link: &str, mtu: u32) -> Result<()> {
+        self.open_inside(name)?;
+        let file = self.inside.get(name).map_or(-1, |inside| inside.file.as_raw_fd());
+        self.change(&Place::Host, Message::NewLink(encode::veth(link, mtu, file)), CREATE)
+    }
+
+    /// Asks rtnetlink for a change.
+    fn change(&mut self, place: &Place, message: Message, flags: u16) -> Result<()> {
+        self.send(place, message, flags)?.map_err(refusal)
+    }
+
+    /// The same for a removal; what is gone already needs none.
+    fn remove(&mut self, place: &Place, message: Message) -> Result<()> {
+        gone_is_fine(self.send(place, message, 0)?).map_err(refusal)
+    }
+
+    fn send(
+        &mut self,
+        place: &Place,
+        message: Message,
+        flags: u16,
+    ) -> Result<std::result::Result<(), Refused>> {
+        self.enter(place)?;
+        Ok(self.runtime.block_on(self.connection(place)?.send(message, flags)))
+    }
+
+    fn enter(&mut self, place: &Place) -> Result<()> {
         match place {
-            Some(Place::Inside(name)) => self
-                .inside
-                .get(name)
-                .map(|inside| &inside.netlink)
-                .ok_or_else(|| format!("{name} is not open")),
-            _ => Ok(&self.host),
+            Place::Host => Ok(()),
+            Place::Inside(name) => self.open_inside(name),
+        }
+    }
+
+    fn connection(&self, place: &Place) -> Result<&Netlink> {
+        match place {
+            Place::Host => Ok(&self.host),
+            Place::Inside(name) => {
+                let inside = self.inside.get(name).map(|inside| &inside.netlink);
+                inside.ok_or_else(|| Error::new(format!("namespace {name}"), "it is not open"))
+            }
         }
     }
 
     /// Index of a device.
-    fn index(&self, place: Option<&Place>, dev: &str) -> std::result::Result<u32, String> {
-        if place == Some(&Place::Host) {
-            return nix::net::if_::if_nametoindex(dev).map_err(|errno| format!("device {dev}: {errno}"));
-        }
-        let netlink = self.connection(place)?;
-        let rows = self.runtime.block_on(netlink.dump(Message::GetLink(LinkMessage::default())));
-        let rows = rows.map_err(|error| error.reason())?;
-        let mut links = rows.iter().filter_map(super::decode::link);
-        links
-            .find(|(_, link)| link.name == dev)
-            .map(|(index, _)| index)
-            .ok_or_else(|| format!("no device {dev}"))
+    fn index(&mut self, place: &Place, dev: &str) -> Result<u32> {
+        self.enter(place)?;
+        let answer = self.runtime.block_on(self.connection(place)?.get(Message::GetLink(named(dev))));
+        let found = answer.map_err(|refused| Error::new(format!("device {dev}"), refused))?;
+        let link = |row| if let Message::NewLink(link) = row { Some(link.header.index) } else { None };
+        found.into_iter().find_map(link).ok_or_else(|| Error::new(format!("device {dev}"), "not found"))
+    }
+
+    /// Index of the device that a route leads by.
+    fn device_of(&mut self, place: &Place, route: &Route) -> Result<Option<u32>> {
+        route.dev.as_deref().map(|dev| self.index(place, dev)).transpose()
     }
 
     /// Removes many links at once: they are moved to a group of their own, and the group is deleted by one
@@ -244,19 +267,6 @@ fn removed_link(action: &Action) -> Option<&str> {
     if let Action::RemoveLink { link } = action { Some(link) } else { None }
 }
 
-fn place(action: &Action) -> Option<&Place> {
-    match action {
-        Action::SetLink { place, .. }
-        | Action::AddAddress { place, .. }
-        | Action::RemoveAddress { place, .. }
-        | Action::AddRoute { place, .. }
-        | Action::RemoveRoute { place, .. }
-        | Action::AddRule { place, .. }
-        | Action::RemoveRule { place, .. } => Some(place),
-        _ => None,
-    }
-}
-
 fn named(dev: &str) -> LinkMessage {
     let mut out = LinkMessage::default();
     out.attributes.push(LinkAttribute::IfName(dev.into()));
@@ -277,19 +287,12 @@ fn changed(dev: &str, change: &LinkChange) -> LinkMessage {
     out
 }
 
-/// What is gone already needs no removal.
-fn finish(action: &Action, answer: std::result::Result<(), Refused>) -> std::result::Result<(), String> {
-    let removal = matches!(
-        action,
-        Action::RemoveLink { .. }
-            | Action::RemoveAddress { .. }
-            | Action::RemoveRoute { .. }
-            | Action::RemoveRule { .. }
-    );
-    let answer = if removal { gone_is_fine(answer) } else { answer };
-    answer.map_err(|refused| refused.to_string())
+/// The kernel's words are the reason why an action could not be done.
+fn refusal(refused: Refused) -> Error {
+    Error::new(refused, "")
 }
 
+/// What is gone already needs no removal.
 fn gone_is_fine(answer: std::result::Result<(), Refused>) -> std::result::Result<(), Refused> {
     match answer {
         Err(refused) if GONE.contains(&refused.errno) => Ok(()),

@@ -35,12 +35,12 @@ pub fn members(netns: (u64, u64)) -> Vec<Process> {
     members
 }
 
-/// How many processes are in each network namespace, by device and inode number, in one walk. Those that the caller may
-/// not look at are not counted.
-pub fn crowds() -> BTreeMap<(u64, u64), usize> {
+/// How many processes are in each network namespace, by its inode number, in one walk. Those that the caller may not look
+/// at are not counted.
+pub fn crowds() -> BTreeMap<u64, usize> {
     let mut out = BTreeMap::new();
-    for found in pids().filter_map(|pid| identity(&pid.to_string()).ok()) {
-        *out.entry(found).or_default() += 1;
+    for (_, inode) in pids().filter_map(|pid| identity(&pid.to_string()).ok()) {
+        *out.entry(inode).or_default() += 1;
     }
     out
 }

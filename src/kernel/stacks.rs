@@ -24,8 +24,6 @@ pub struct Kernel {
 /// An open namespace.
 pub(super) struct Inside {
     pub(super) file: File,
-    pub(super) inode: u64,
-    pub(super) cookie: Option<u64>,
     pub(super) netlink: Netlink,
 }
 

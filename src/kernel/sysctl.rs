@@ -2,7 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "sysctls are written here")]
 
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -10,28 +13,54 @@ fn path(key: &str) -> PathBuf {
     Path::new("/proc/sys").join(key)
 }
 
-/// The value, without its newline; none where the kernel or the device has no such key.
-pub(super) fn read(key: &str) -> Option<String> {
-    let path = path(key);
-    // Most are a few digits; a list of ports is not.
-    let text = read_at_once(&path, &mut [0; SHORT])?;
-    if text.len() < SHORT { Some(text) } else { read_at_once(&path, &mut vec![0; LONGEST]) }
+/// Files below `/proc/sys`, of the namespace of the calling thread, opened by way of directories that stay open. The
+/// directories of all namespaces, such as `net/ipv4`, share a chain of the kernel's directory cache, and each look by a
+/// whole path walks it (`proc_sys_compare` in fs/proc/proc_sysctl.c); what is in a directory does not.
+#[derive(Default)]
+pub(super) struct Sysctls(BTreeMap<String, Option<File>>);
+
+impl Sysctls {
+    /// The value, without its newline; none where the kernel or the device has no such key.
+    pub(super) fn read(&mut self, key: &str) -> Option<String> {
+        // Most are a few digits; a list of ports is not.
+        let text = self.read_at_once(key, &mut [0; SHORT])?;
+        if text.len() < SHORT { Some(text) } else { self.read_at_once(key, &mut vec![0; LONGEST]) }
+    }
+
+    /// By one call: a second one continues a text, and finds no more of a list (`proc_do_large_bitmap` in
+    /// kernel/sysctl.c).
+    fn read_at_once(&mut self, key: &str, buffer: &mut [u8]) -> Option<String> {
+        let length = self.open(key)?.read(buffer).ok()?;
+        let text = std::str::from_utf8(buffer.get(..length)?).ok()?;
+        Some(if length < buffer.len() { text.trim_end() } else { text }.to_owned())
+    }
+
+    fn open(&mut self, key: &str) -> Option<File> {
+        let (dir, name) = key.match_indices('/').nth(1).map(|(at, _)| key.split_at(at))?;
+        if !self.0.contains_key(dir) {
+            self.0.insert(dir.to_owned(), File::open(path(dir)).ok());
+        }
+        let dir = self.0.get(dir)?.as_ref()?;
+        let name = name.trim_start_matches('/');
+        openat(dir, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok().map(File::from)
+    }
+
+    /// Those of the keys that exist.
+    pub(super) fn read_all<'a>(
+        &mut self,
+        keys: impl IntoIterator<Item = &'a str>,
+    ) -> BTreeMap<String, String> {
+        keys.into_iter().filter_map(|key| Some((key.to_owned(), self.read(key)?))).collect()
+    }
 }
 
 const SHORT: usize = 128;
 /// Every second one of all ports.
 const LONGEST: usize = 1 << 18;
 
-/// By one call: a second one continues a text, and finds no more of a list (`proc_do_large_bitmap` in kernel/sysctl.c).
-fn read_at_once(path: &Path, buffer: &mut [u8]) -> Option<String> {
-    let length = std::fs::File::open(path).ok()?.read(buffer).ok()?;
-    let text = std::str::from_utf8(buffer.get(..length)?).ok()?;
-    Some(if length < buffer.len() { text.trim_end() } else { text }.to_owned())
-}
-
-/// Those of the keys that exist.
-pub(super) fn read_all(keys: &[String]) -> BTreeMap<String, String> {
-    keys.iter().filter_map(|key| Some((key.clone(), read(key)?))).collect()
+/// One value ([`Sysctls::read`]).
+pub(super) fn read(key: &str) -> Option<String> {
+    Sysctls::default().read(key)
 }
 
 /// Writes one. An empty list is a line, too: what is nothing would not be written.

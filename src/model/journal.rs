@@ -41,13 +41,22 @@ const CONVERSIONS: [Conversion; 1] = [
 /// The journal in its present form, out of what an older nsnat wrote; or a newer one, as far as this one knows it. An error:
 /// it is no journal.
 pub fn upgrade(text: &str) -> serde_json::Result<Journal> {
+    let Version { version } = serde_json::from_str(text)?;
+    if version == VERSION {
+        return serde_json::from_str(text);
+    }
     let mut fields: Map<String, Value> = serde_json::from_str(text)?;
-    let version = fields.get("version").and_then(Value::as_u64).unwrap_or_default();
     for convert in CONVERSIONS.iter().skip(usize::try_from(version).unwrap_or(usize::MAX)) {
         convert(&mut fields);
     }
     let journal: Journal = serde_json::from_value(fields.into())?;
     Ok(Journal { version: VERSION, ..journal })
+}
+
+#[derive(Deserialize)]
+struct Version {
+    #[serde(default)]
+    version: u32,
 }
 
 /// All that is up, resolved.

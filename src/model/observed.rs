@@ -84,7 +84,20 @@ pub enum Netns {
         /// It lost its file.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         adrift: Option<Adrift>,
+        /// It was seen to have what the host is tuned to; otherwise its stack says what it has.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tuned: bool,
     },
+}
+
+impl Netns {
+    /// Inode number of the namespace, where there is one.
+    pub fn inode(&self) -> Option<u64> {
+        match self {
+            Self::Stale => None,
+            Self::Unseen { inode } | Self::Alive { inode, .. } => Some(*inode),
+        }
+    }
 }
 
 /// A namespace of ours without its file: `ip netns del` takes that and nothing else as long as a process is inside.

@@ -12,10 +12,8 @@ pub const PING_GROUPS: &str = "net/ipv4/ping_group_range";
 pub const FREE_PORTS: &str = "net/ipv4/ip_unprivileged_port_start";
 
 /// Path below `/proc/sys`, and what a new namespace has: where none is given that depends on the kernel's version, on
-/// memory, or on what the machine itself has, and is looked up.
+/// memory, or on what the machine itself has, and is looked up. In the order of the paths.
 pub const KEYS: [(&str, Option<&str>); 79] = [
-    (PING_GROUPS, Some("1\t0")),
-    (FREE_PORTS, Some("1024")),
     ("net/core/optmem_max", None),
     ("net/core/somaxconn", Some("4096")),
     ("net/core/txrehash", Some("1")),
@@ -24,6 +22,8 @@ pub const KEYS: [(&str, Option<&str>); 79] = [
     ("net/ipv4/ip_local_port_range", Some("32768\t60999")),
     ("net/ipv4/ip_local_reserved_ports", Some("")),
     ("net/ipv4/ip_no_pmtu_disc", Some("0")),
+    (FREE_PORTS, Some("1024")),
+    (PING_GROUPS, Some("1\t0")),
     ("net/ipv4/tcp_app_win", Some("31")),
     ("net/ipv4/tcp_autocorking", Some("1")),
     ("net/ipv4/tcp_backlog_ack_defer", Some("1")),
@@ -97,7 +97,7 @@ pub const KEYS: [(&str, Option<&str>); 79] = [
 
 /// Whether a setting is one of these.
 pub fn is_carried(key: &str) -> bool {
-    KEYS.iter().any(|(known, _)| *known == key)
+    KEYS.binary_search_by_key(&key, |(known, _)| known).is_ok()
 }
 
 /// Of the host's settings, those that say more than that nobody changed anything: another value than a new namespace
@@ -146,6 +146,12 @@ mod tests {
 
     fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn each_setting_is_found() {
+        assert!(KEYS.is_sorted());
+        assert!(KEYS.iter().all(|(key, _)| is_carried(key)) && !is_carried("net/ipv4/ip_forward"));
     }
 
     #[test]

@@ -49,9 +49,7 @@ pub fn desired(journal: &Journal, features: Features) -> Desired {
         let Some(egress) = journal.egresses.get(&member.egress) else { continue };
         let net = Addresses::new(egress, member, features);
         host_end(&mut out, journal, (name, member), egress, &net, features);
-        let mut inside = inside(member, egress, &net, features);
-        inside.sysctls.extend(journal.inherited.clone());
-        out.inside.insert(name.clone(), inside);
+        out.inside.insert(name.clone(), inside(member, egress, &net, features));
         out.elements.extend(marks(&member.link, journal.mark_of(egress), &net));
         out.elements.extend(dns::elements(&member.link, &member.dns));
         out.elements.extend(split_mark(journal, member, egress));

@@ -17,6 +17,7 @@ use crate::model::{
     Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set,
     Stack, dnsaddr, numbers, tuning,
 };
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What has to be done to get from `observed` to `desired`, the state of `journal`.
@@ -101,35 +102,36 @@ fn namespace(
     observed: &Observed,
 ) {
     let place = Place::Inside(name.clone());
-    let alive = match observed.namespaces.get(name) {
-        Some(Netns::Alive { stack, adrift, .. }) => {
+    let mut is_tuned = false;
+    let mut have = match observed.namespaces.get(name) {
+        Some(Netns::Alive { stack, adrift, tuned, .. }) => {
             let attach =
                 |lost: &Adrift| Action::AttachNetns { name: name.clone(), pid: lost.pid, stale: lost.stale };
             out.extend(adrift.as_ref().filter(|adrift| !adrift.taken).map(attach));
-            Some(stack.as_ref())
+            is_tuned = *tuned;
+            Cow::Borrowed(stack.as_ref())
         }
         Some(Netns::Unseen { .. }) => return,
         state => {
             out.push(Action::MakeNetns { name: name.clone(), stale: state.is_some() });
-            None
+            Cow::Owned(Stack { sysctls: tuning::fresh(&journal.inherited), ..Stack::fresh() })
         }
     };
-    let fresh = Stack { sysctls: tuning::fresh(&journal.inherited), ..Stack::fresh() };
-    let have = alive.unwrap_or(&fresh);
     let Some(member) = journal.members.get(name) else { return };
     let mtu = desired.host.link(&member.link).map_or(1500, |link| link.mtu);
     let paired = observed.host.link(&member.link).is_some() && have.link("eth0").is_some();
-    let mut have = have.clone();
     if !paired {
         out.push(Action::AddVeth { name: name.clone(), link: member.link.clone(), mtu });
         // Whatever became of its name: the end that is inside goes with the host's.
         let tagged = have.links.iter().filter(|link| link.is_ours());
         let gone: BTreeSet<String> =
             tagged.map(|link| link.name.clone()).chain(["eth0".to_owned()]).collect();
-        forget(&mut have, &gone);
+        forget(have.to_mut(), &gone);
     }
-    let have = &have;
-    tune(out, name, want, have);
+    let have = have.as_ref();
+    if !is_tuned {
+        tune(out, name, journal, have);
+    }
     for link in &want.links {
         let new = Link { up: false, mtu, ..link.clone() };
         let loopback_down = Link { up: false, ..link.clone() };
@@ -140,10 +142,9 @@ fn namespace(
 }
 
 /// What the host is tuned to, and the namespace is not.
-fn tune(out: &mut Vec<Action>, name: &Name, want: &Stack, have: &Stack) {
-    let differs =
-        |(key, value): &(&String, &String)| tuning::is_carried(key) && have.sysctls.get(*key) != Some(*value);
-    let values = want.sysctls.iter().filter(differs);
+fn tune(out: &mut Vec<Action>, name: &Name, journal: &Journal, have: &Stack) {
+    let differs = |(key, value): &(&String, &String)| have.sysctls.get(*key) != Some(*value);
+    let values = journal.inherited.iter().filter(differs);
     let mut values: Vec<_> = values.map(|(key, value)| (key.clone(), value.clone())).collect();
     tuning::put_in_order(&mut values, &have.sysctls);
     if !values.is_empty() {
@@ -169,43 +170,43 @@ fn change_link(out: &mut Vec<Action>, place: &Place, want: &Link, have: &Link) {
 }
 
 /// What of a stack is ours to remove.
-struct Ours {
-    routes: BTreeSet<Route>,
-    rules: BTreeSet<Rule>,
-    addresses: BTreeSet<Address>,
+struct Ours<'a> {
+    routes: Vec<&'a Route>,
+    rules: Vec<&'a Rule>,
+    addresses: Vec<&'a Address>,
 }
 
 /// Inside, what carries our protocol; addresses on the veth; and the kernel's own rule for the local table, which
 /// moves when DNS is diverted.
-fn inside_is_ours(have: &Stack) -> Ours {
+fn inside_is_ours(have: &Stack) -> Ours<'_> {
     Ours {
-        routes: have.routes.iter().filter(|route| route.is_ours_inside()).cloned().collect(),
-        rules: have.rules.iter().filter(|rule| rule.is_ours_inside()).cloned().collect(),
+        routes: have.routes.iter().filter(|route| route.is_ours_inside()).collect(),
+        rules: have.rules.iter().filter(|rule| rule.is_ours_inside()).collect(),
         addresses: addresses_on_ours(have),
     }
 }
 
 /// On the host: routes of our tables and rules of our blocks, both of protocol "kernel", and the addresses of our links.
-fn host_is_ours(have: &Stack, rules: &OurRules) -> Ours {
+fn host_is_ours<'a>(have: &'a Stack, rules: &OurRules) -> Ours<'a> {
     Ours {
-        routes: have.routes.iter().filter(|route| route.is_ours()).cloned().collect(),
-        rules: have.rules.iter().filter(|rule| rules.has(rule)).cloned().collect(),
+        routes: have.routes.iter().filter(|route| route.is_ours()).collect(),
+        rules: have.rules.iter().filter(|rule| rules.has(rule)).collect(),
         addresses: addresses_on_ours(have),
     }
 }
 
 /// The addresses of our links, but for link-local ones, which are the kernel's own.
-fn addresses_on_ours(stack: &Stack) -> BTreeSet<Address> {
+fn addresses_on_ours(stack: &Stack) -> Vec<&Address> {
     let links = stack.links.iter().filter(|link| link.is_ours());
     let devs: BTreeSet<&str> = links.map(|link| link.name.as_str()).collect();
     let ours = |address: &&Address| devs.contains(address.dev.as_str()) && !is_link_local(address.net.ip());
-    stack.addresses.iter().filter(ours).cloned().collect()
+    stack.addresses.iter().filter(ours).collect()
 }
 
 /// Addresses, routes, rules and sysctls: differences of sets.
-fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours: &Ours) {
+fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours: &Ours<'_>) {
     let place = || place.clone();
-    for (key, value) in want.sysctls.iter().filter(|(key, _)| !tuning::is_carried(key)) {
+    for (key, value) in &want.sysctls {
         if have.sysctls.get(key) != Some(value) {
             out.push(Action::Sysctl { place: place(), key: key.clone(), value: value.clone() });
         }
@@ -215,41 +216,35 @@ fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours
             .difference(&have.addresses)
             .map(|address| Action::AddAddress { place: place(), address: address.clone() }),
     );
-    out.extend(
-        ours.addresses
-            .difference(&want.addresses)
-            .map(|address| Action::RemoveAddress { place: place(), address: address.clone() }),
-    );
+    let gone = ours.addresses.iter().filter(|address| !want.addresses.contains(**address));
+    out.extend(gone.map(|address| Action::RemoveAddress { place: place(), address: (*address).clone() }));
     let keys: BTreeSet<_> = want.routes.iter().map(Route::key).collect();
+    let kept: BTreeSet<_> = have.routes.iter().map(Route::key).filter(|key| keys.contains(key)).collect();
     for route in want.routes.difference(&have.routes) {
-        let replace = have.routes.iter().any(|r| r.key() == route.key());
+        let replace = kept.contains(&route.key());
         out.push(Action::AddRoute { place: place(), route: route.clone(), replace });
     }
-    let replaced = |route: &&Route| !keys.contains(&route.key()) || want.routes.contains(*route);
-    out.extend(
-        ours.routes
-            .difference(&want.routes)
-            .filter(replaced)
-            .map(|route| Action::RemoveRoute { place: place(), route: route.clone() }),
-    );
-    let rules = |from: &BTreeSet<Rule>, other: &BTreeSet<Rule>| -> Vec<Rule> {
-        from.difference(other).cloned().collect()
-    };
-    let add = rules(&want.rules, &have.rules);
-    out.extend(add.into_iter().map(|rule| Action::AddRule { place: place(), rule }));
-    let remove = rules(&ours.rules, &want.rules);
-    out.extend(remove.into_iter().map(|rule| Action::RemoveRule { place: place(), rule }));
+    let gone =
+        ours.routes.iter().filter(|route| !want.routes.contains(**route) && !keys.contains(&route.key()));
+    out.extend(gone.map(|route| Action::RemoveRoute { place: place(), route: (*route).clone() }));
+    let add = want.rules.difference(&have.rules).cloned();
+    out.extend(add.map(|rule| Action::AddRule { place: place(), rule }));
+    let remove = ours.rules.iter().filter(|rule| !want.rules.contains(**rule));
+    out.extend(remove.map(|rule| Action::RemoveRule { place: place(), rule: (*rule).clone() }));
 }
 
 /// The host's stack; links that are not wanted go, and links that lost their namespace are made anew.
 fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
     let have = &observed.host;
-    let mut want = desired.host.clone();
     let unseen: BTreeSet<&str> = unseen_links(journal, observed).collect();
-    want.sysctls.retain(|key, _| device_of(key).is_none_or(|dev| !unseen.contains(dev)));
-    // Without a look inside it cannot be mended: that is not for the one who wants something else.
-    let links: BTreeSet<&str> = have.links.iter().map(|link| link.name.as_str()).collect();
-    forget(&mut want, &unseen.difference(&links).map(|&link| link.to_owned()).collect());
+    let mut want = Cow::Borrowed(&desired.host);
+    if !unseen.is_empty() {
+        let want = want.to_mut();
+        want.sysctls.retain(|key, _| device_of(key).is_none_or(|dev| !unseen.contains(dev)));
+        // Without a look inside it cannot be mended: that is not for the one who wants something else.
+        let links: BTreeSet<&str> = have.links.iter().map(|link| link.name.as_str()).collect();
+        forget(want, &unseen.difference(&links).map(|&link| link.to_owned()).collect());
+    }
     let made = made_links(out);
     let mut removed = BTreeSet::new();
     for link in have.links.iter().filter(|link| link.is_ours()) {
@@ -264,8 +259,10 @@ fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &
         let now = have.link(&link.name).filter(|_| !made.contains(&link.name)).unwrap_or(&new);
         change_link(out, &Place::Host, link, now);
     }
-    let mut have = have.clone();
-    forget(&mut have, &removed);
+    let mut have = Cow::Borrowed(have);
+    if !removed.is_empty() {
+        forget(have.to_mut(), &removed);
+    }
     let ours = host_is_ours(&have, &OurRules::of(&observed.journal, &observed.host.rules));
     stacks(out, &Place::Host, &want, &have, &ours);
 }

@@ -107,9 +107,9 @@ fn forget_numbers(journal: &mut Journal, observed: &Observed) {
 fn inherit(journal: &mut Journal, observed: &Observed) {
     let host = &observed.host.sysctls;
     journal.left_alone.retain(|key, value| host.get(key) == Some(value));
-    let taken = |key: &String| tuning::is_carried(key) && !journal.left_alone.contains_key(key);
-    journal.inherited =
-        host.iter().filter(|(key, _)| taken(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
+    let taken = |key: &&str| !journal.left_alone.contains_key(*key);
+    let value = |key: &str| Some((key.to_owned(), host.get(key)?.clone()));
+    journal.inherited = tuning::KEYS.iter().map(|(key, _)| *key).filter(taken).filter_map(value).collect();
 }
 
 /// A device that went down since, or lost an address, takes no routes: nobody else's change may fail on that.

@@ -177,7 +177,8 @@ impl Model {
         let known = |key: &String| self.state.host.sysctls.contains_key(key);
         stack.sysctls =
             tuning::fresh(&self.state.host.sysctls).into_iter().filter(|(key, _)| known(key)).collect();
-        let alive = Netns::Alive { inode: self.inode, cookie: None, stack: Box::new(stack), adrift: None };
+        let (inode, stack) = (self.inode, Box::new(stack));
+        let alive = Netns::Alive { inode, cookie: None, stack, adrift: None, tuned: false };
         self.state.namespaces.insert(name.clone(), alive);
         Ok(())
     }

@@ -1,0 +1,86 @@
+//! Looking into namespaces, into several at the same time.
+//!
+//! A few threads, as many as there are processors, go from namespace to namespace. Each opens one socket in a namespace,
+//! reads what it needs, and closes the socket before it goes on.
+
+use super::nfnetlink::Nfnetlink;
+use super::sysctl::Sysctls;
+use super::{netns, stack};
+use crate::error::{Context, Error, Result};
+use crate::model::{Journal, Name, Netns, tuning};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// The state of each of these namespaces; none of those of which `/run/netns` has nothing.
+pub(super) fn look_into(names: &[&Name], settled: &Settled<'_>) -> Result<BTreeMap<Name, Netns>> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut found = Vec::new();
+        while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+            found.extend(namespace(name, settled)?.map(|netns| ((*name).clone(), netns)));
+        }
+        Ok(found)
+    };
+    let count = thread::available_parallelism().map_or(1, usize::from).min(names.len());
+    thread::scope(|scope| {
+        let start = |_| thread::Builder::new().spawn_scoped(scope, worker).what(|| "start a thread");
+        let workers = (0..count).map(start).collect::<Result<Vec<_>>>()?;
+        let mut out = BTreeMap::new();
+        for worker in workers {
+            let ended_early = |_| Err(Error::new("look into namespaces", "a thread ended early"));
+            out.extend(worker.join().unwrap_or_else(ended_early)?);
+        }
+        Ok(out)
+    })
+}
+
+/// A namespace's state; none where `/run/netns` has nothing of that name. The thread is in the namespace afterwards.
+fn namespace(name: &Name, settled: &Settled<'_>) -> Result<Option<Netns>> {
+    match netns::find(name)? {
+        netns::Found::Nothing => Ok(None),
+        netns::Found::Stale => Ok(Some(Netns::Stale)),
+        netns::Found::Alive { file, inode, adrift } => {
+            netns::enter(&file).what(|| format!("namespace {name}"))?;
+            let netlink = Nfnetlink::strict()?;
+            let cookie = netlink.cookie();
+            let (mut stack, _) = stack::observe(&netlink, None)?;
+            let tuned = settled.is_tuned(name, inode, cookie);
+            if !tuned {
+                stack.sysctls.extend(settled.tuning());
+            }
+            Ok(Some(Netns::Alive { inode, cookie, stack: Box::new(stack), adrift, tuned }))
+        }
+    }
+}
+
+/// What namespaces have of the host's tuning. One that was seen to have it is not asked again: reading costs more with
+/// every namespace ([`Sysctls`]), and whatever was written since inside of it, somebody there wrote on purpose.
+pub(super) struct Settled<'a> {
+    journal: &'a Journal,
+    /// Digest of what they should have now.
+    digest: String,
+    /// What is read where that is not known: also what some did not take.
+    tuned: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Settled<'a> {
+    pub(super) fn of(journal: &'a Journal, tuned: &'a BTreeMap<String, String>) -> Self {
+        let mut wanted = tuned.clone();
+        wanted.retain(|key, value| journal.left_alone.get(key) != Some(value));
+        Self { journal, digest: tuning::digest(&wanted), tuned }
+    }
+
+    fn is_tuned(&self, name: &Name, inode: u64, cookie: Option<u64>) -> bool {
+        self.journal.members.get(name).is_some_and(|member| {
+            member.inode == Some(inode)
+                && member.cookie == cookie
+                && member.tuned.as_ref() == Some(&self.digest)
+        })
+    }
+
+    /// What the namespace has that the thread is in.
+    fn tuning(&self) -> BTreeMap<String, String> {
+        Sysctls::default().read_all(self.tuned.keys().map(String::as_str))
+    }
+}
