@@ -87,8 +87,8 @@ const ALWAYS: &[Row] = &[
     (
         "stop, continue, end",
         "set -m",
-        "$RUN sleep 100 & await \"pgrep -fx 'sleep 100'\"; for s in STOP TSTP; do \
-        kill -$s %1; await 'jobs -s | grep sleep' && echo stopped; kill -CONT %1; await 'jobs -r | grep sleep' && echo runs; \
+        "$RUN sleep 100 & await \"pgrep -fx 'sleep 100'\"; state() { ps -o stat= -p $!; }; for s in STOP TSTP; do \
+        kill -$s %1; await 'state | grep T' && echo stopped; kill -CONT %1; await 'state | grep S' && echo runs; \
         done; kill -TERM %1; wait %1; echo $?",
     ),
     ("Ctrl-Z and fg", "", CTRL_Z),
@@ -120,9 +120,9 @@ const REPLACED: &[Row] = &[
 /// what came before is seen.
 const CTRL_Z: &str = r#": >seen; see() { await "grep -aq '$1' seen"; printf "$2"; }
 (printf "$RUN sed -u s/^/got:/\n"; await 'pgrep -x sed'; printf 'abc\n'; see ^got:abc '\032'
-see Stopped 'echo stopped=$(jobs -s | wc -l)\n'; see ^stopped= 'fg\n'; await "ps -o stat= -C sed | grep '^S.*+'"; printf 'def\n'
-see ^got:def '\004'; await '! pgrep -x sed'; printf 'echo status=$?\n'; see ^status= 'exit\n') |
-script -qec 'bash --norc --noprofile -i' /dev/null | tee seen | grep -ao '^got:[a-z]*\|^stopped=[0-9]\|^status=[0-9]*'"#;
+see Stopped 'echo stopped=$(jobs -s | wc -l)\n'; see stopped=[0-9] 'fg\n'; await "ps -o stat= -C sed | grep '^S.*+'"; printf 'def\n'
+see ^got:def '\004'; await '! pgrep -x sed'; printf 'echo status=$?\n'; see status=[0-9] 'exit\n') |
+script -qec 'bash --norc --noprofile -i' /dev/null | tee seen | grep -ao '^got:[a-z]*\|stopped=[0-9]\|status=[0-9]*'"#;
 
 const FDS: &str = r"FDS='for f in /proc/$$/fd/*; do echo ${f##*/} $(readlink $f | sed s/[0-9].*//); done'";
 
@@ -132,6 +132,7 @@ fn differences(rows: &[Row], options: &str) -> Vec<String> {
             "{FDS}\nonce() {{ ( RUN=$1; {before}\n{probe} ) > /run/out 2>&1; echo \"status $?\" >> /run/out; mv /run/out $2; }}
              once '' /run/without; once \"$N exec {options} x\" /run/within
              cat /run/without; test $(wc -c < /run/without) -gt 10 || die 'the probe said nothing'
+             ! grep 'in vain' /run/without || die 'the probe does not work'
              diff /run/without /run/within"
         );
         let output = world::run(&script);
