@@ -1,8 +1,8 @@
 //! The kernel and the files below `/run/nsnat`, as what the reconciler changes and remembers.
 
 use super::files::{self, Lock};
+use super::handle::Kernel;
 use super::netlink::Netlink;
-use super::stacks::Kernel;
 use super::{netns, record};
 use crate::error::Result;
 use crate::model::{Depth, Journal, Name, Observed, Target};

@@ -1,10 +1,10 @@
 //! What is.
 
+use super::handle::Kernel;
 use super::inside::{self, Settled};
 use super::nexthop::NextHops;
 use super::nfnetlink::Nfnetlink;
 use super::processes::is_alive;
-use super::stacks::Kernel;
 use super::sysctl::{self, Sysctls};
 use super::{gates, ipsec, netns, resolver, stack, table};
 use crate::error::Result;

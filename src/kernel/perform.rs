@@ -1,7 +1,7 @@
 //! Performing actions.
 
+use super::handle::{Inside, Kernel};
 use super::netlink::{Netlink, Refused};
-use super::stacks::{Inside, Kernel};
 use super::{conntrack, encode, gates, ipsec, netns, nft, sysctl};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, Route, numbers};

@@ -1,4 +1,4 @@
-//! The network stacks that are observed and changed: the host's, and those of our namespaces.
+//! The handle on the host's network stack and those of our namespaces, by which all is observed and changed.
 
 use super::netlink::Netlink;
 use super::{limits, netns, nft};
