@@ -69,7 +69,8 @@ pub enum Color {
 pub enum Command {
     /// Bring up the declared namespaces, and repair those that are up
     Up {
-        /// The namespaces to bring up. When none is named, all declared namespaces
+        /// The namespaces to bring up. When none is named, all declared namespaces. When some are named, nsnat looks only
+        /// at these, unless they share something with others that has to change; `nsnat status` looks at all
         names: Vec<Name>,
         /// Repair the namespaces that are up, and bring up no other one. Hooks of other programs use this, because
         /// they must not bring back a namespace that somebody took down

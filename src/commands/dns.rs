@@ -37,7 +37,8 @@ fn wanted(ui: &Ui<'_>, servers: &[SocketAddr], rewrites: &[(SocketAddr, SocketAd
 /// The declaration stays as it is: `up` goes back to it.
 fn change(ui: &Ui<'_>, name: &Name, dns: &Dns) -> Result<()> {
     let mut session = Session::begin(ui, "dns")?;
-    let outcome = session.reconcile(Policy::default(), &[name], |observed| goal(name, dns, observed))?;
+    let policy = Policy { narrow: true, ..Policy::default() };
+    let outcome = session.reconcile(policy, &[name], |observed| goal(name, dns, observed))?;
     ui.say(if outcome.done.is_empty() {
         "nothing to do".into()
     } else {

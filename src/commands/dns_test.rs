@@ -5,7 +5,7 @@ use super::session;
 use crate::enter::{self, View};
 use crate::error::{Error, Result};
 use crate::kernel;
-use crate::model::{Depth, DnsMode, Name, Probe, Transport, dnsaddr};
+use crate::model::{DnsMode, Look, Name, Probe, Transport, dnsaddr};
 use crate::plan;
 use crate::report::dns::{self as report, Socket, Tests, Tried};
 use crate::ui::Ui;
@@ -29,7 +29,7 @@ const HARD_CODED: [IpAddr; 2] = [
 
 pub(super) fn run(ui: &Ui<'_>, name: &Name, host: &str) -> Result<ExitCode> {
     need_root("dns test")?;
-    let observed = session::look(ui, &[name], Depth::All)?;
+    let observed = session::look(ui, Look::Everything(&[name]))?;
     let member = observed.journal.members.get(name).ok_or_else(|| {
         Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}"))
     })?;

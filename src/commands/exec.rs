@@ -63,5 +63,6 @@ fn bring_up(ui: &Ui<'_>, name: &Name) -> Result<()> {
         return Err(unknown(name, config.namespaces.keys()));
     }
     let session = Session::begin(ui, "up")?;
-    up::make(session, ui, &config, std::slice::from_ref(name), false, Policy::default()).map(drop)
+    let policy = Policy { narrow: true, ..Policy::default() };
+    up::make(session, ui, &config, std::slice::from_ref(name), false, policy).map(drop)
 }

@@ -3,7 +3,7 @@
 use super::refusals::need_root;
 use super::{config, session};
 use crate::error::Result;
-use crate::model::{Depth, Name};
+use crate::model::{Look, Name};
 use crate::plan;
 use crate::ui::Ui;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ const SOMETHING: u8 = 2;
 pub(super) fn run(ui: &Ui<'_>, names: &[Name]) -> Result<ExitCode> {
     let config = config::open(ui)?;
     need_root("plan")?;
-    let observed = session::look(ui, &config.namespaces.keys().collect::<Vec<_>>(), Depth::All)?;
+    let observed = session::look(ui, Look::Everything(&config.namespaces.keys().collect::<Vec<_>>()))?;
     let goal = config::goal(ui, &config, names, &observed)?;
     let actions = plan::actions(&goal, &observed);
     for problem in super::status::not_preceded(&goal, &observed) {

@@ -3,19 +3,19 @@
 use super::refusals::need_root;
 use crate::error::{Error, Result};
 use crate::kernel::{Files, Kernel, declarations, files, interrupt};
-use crate::model::{Depth, Journal, Name, Observed};
+use crate::model::{Journal, Look, Name, Observed};
 use crate::plan::Action;
 use crate::reconcile::{Host, Outcome, Policy, Progress, Reconciler, prepare};
 use crate::ui::Ui;
 
 /// What is, without a lock and without a trace of the look. Where another nsnat changed something meanwhile, it is looked
 /// at again.
-pub(super) fn look(ui: &Ui<'_>, names: &[&Name], depth: Depth) -> Result<Observed> {
+pub(super) fn look(ui: &Ui<'_>, look: Look<'_>) -> Result<Observed> {
     const TRIES: usize = 5;
     let mut kernel = Kernel::open_to_look()?;
     for _ in 0..TRIES {
         let text = files::journal_text()?;
-        let observed = kernel.observe(&files::journal(text.as_deref())?, names, depth)?;
+        let observed = kernel.observe(&files::journal(text.as_deref())?, look)?;
         if text == files::journal_text()? {
             if files::is_locked() {
                 ui.note("another nsnat changes something at this moment; what follows may be half of it");
@@ -53,7 +53,7 @@ impl<'a> Session<'a> {
         &mut self,
         policy: Policy,
         names: &[&Name],
-        goal: impl FnOnce(&Observed) -> Result<Journal>,
+        goal: impl Fn(&Observed) -> Result<Journal>,
     ) -> Result<Outcome> {
         let progress = &mut Told(self.ui);
         let mut reconciler = Reconciler { host: &mut self.kernel, store: &mut self.files, policy, progress };

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::kernel::crowds;
 use crate::model::stack::is_link_local;
-use crate::model::{Depth, DnsMode, Egress, Journal, Link, Member, Name, Netns, Observed, Way};
+use crate::model::{DnsMode, Egress, Journal, Link, Look, Member, Name, Netns, Observed, Way};
 use crate::plan::{self, Owners};
 use crate::report::{self, State, Status};
 use crate::ui::Ui;
@@ -20,8 +20,9 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<()> {
     }
     let config = config::open(ui)?;
     let root = nix::unistd::geteuid().is_root();
-    let depth = if root { Depth::All } else { Depth::Outside };
-    let observed = session::look(ui, &config.namespaces.keys().collect::<Vec<_>>(), depth)?;
+    let declared: Vec<&Name> = config.namespaces.keys().collect();
+    let look = if root { Look::Everything(&declared) } else { Look::Outside(&declared) };
+    let observed = session::look(ui, look)?;
     let up = observed.journal.members.keys().chain(observed.orphans());
     let known: BTreeSet<&Name> = config.namespaces.keys().chain(up).collect();
     if let Some(name) = name.filter(|name| !known.contains(name)) {

@@ -6,7 +6,7 @@ use super::status::View;
 use super::{config, session};
 use crate::error::{Error, Result};
 use crate::model::trace::Goal;
-use crate::model::{Depth, Name};
+use crate::model::{Look, Name};
 use crate::report::State;
 use crate::report::trace as report;
 use crate::ui::Ui;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 pub(super) fn run(ui: &Ui<'_>, name: &Name, goal: Option<Goal>) -> Result<ExitCode> {
     let config = config::open(ui)?;
     need_root("trace")?;
-    let observed = session::look(ui, &config.namespaces.keys().collect::<Vec<_>>(), Depth::All)?;
+    let observed = session::look(ui, Look::Everything(&config.namespaces.keys().collect::<Vec<_>>()))?;
     let Some(member) = observed.journal.members.get(name) else {
         let error = Error::new(format!("namespace {name}"), "it is not up");
         return Err(error.hint(format!("nsnat up {name}")));

@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn run(ui: &Ui<'_>, names: &[Name], repair: bool) -> Result<()> {
     let config = config::open(ui)?;
     let session = Session::begin(ui, "up")?;
-    let outcome = make(session, ui, &config, names, repair, Policy::default())?;
+    let policy = Policy { narrow: !names.is_empty(), ..Policy::default() };
+    let outcome = make(session, ui, &config, names, repair, policy)?;
     tell_all(ui, &config, &outcome);
     let forgotten = outcome.before.journal.members.iter().filter(|(name, member)| {
         member.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
@@ -51,7 +52,7 @@ fn tell_silent(ui: &Ui<'_>, observed: &Observed, after: &Journal) {
 pub(super) fn add(ui: &Ui<'_>, name: &Name) -> Result<()> {
     let config = config::open(ui)?;
     let session = Session::begin(ui, "add")?;
-    let policy = Policy { all_or_nothing: true, ..Policy::default() };
+    let policy = Policy { narrow: true, all_or_nothing: true, ..Policy::default() };
     let outcome = make(session, ui, &config, std::slice::from_ref(name), false, policy)?;
     tell_all(ui, &config, &outcome);
     Ok(())
@@ -82,8 +83,9 @@ pub(super) fn make(
     policy: Policy,
 ) -> Result<Outcome> {
     let goal = if repair { config::goal_of_repair } else { config::goal };
-    let declared: Vec<&Name> = config.namespaces.keys().collect();
-    session.reconcile(policy, &declared, |observed| goal(ui, config, names, observed))
+    let asked: Vec<&Name> =
+        if names.is_empty() { config.namespaces.keys().collect() } else { names.iter().collect() };
+    session.reconcile(policy, &asked, |observed| goal(ui, config, names, observed))
 }
 
 /// Says what changed, and where that is not enough to resolve names.

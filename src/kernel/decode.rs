@@ -20,7 +20,7 @@ pub(super) const IFINFO: usize = 16;
 const IFINFO_INDEX: usize = 4;
 const IFINFO_FLAGS: usize = 8;
 /// IFLA_IFNAME, _MTU, _LINKINFO, _IFALIAS, _STATS64, _AF_SPEC, _GROUP, _PROP_LIST (include/uapi/linux/if_link.h).
-const IFNAME: u16 = 3;
+pub(super) const IFNAME: u16 = 3;
 const MTU: u16 = 4;
 const LINKINFO: u16 = 18;
 const IFALIAS: u16 = 20;
@@ -79,6 +79,16 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 
 fn long(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|long| u64::from_ne_bytes(*long))
+}
+
+/// The index of the link that an address is on: `ifa_index`.
+pub(super) fn address_index(body: &[u8]) -> Option<u32> {
+    word(body, 4)
+}
+
+/// The index of the link that a route leads by, where it says one: RTA_OIF, after `struct rtmsg`.
+pub(super) fn route_index(body: &[u8]) -> Option<u32> {
+    word(find(body.get(12..)?, 4)?, 0)
 }
 
 /// What the crate makes of a message that is not a link.

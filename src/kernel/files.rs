@@ -118,20 +118,32 @@ pub fn journal(text: Option<&str>) -> Result<Journal> {
     })
 }
 
+/// A journal as it is written.
+pub fn text_of(journal: &Journal) -> Result<String> {
+    serde_json::to_string(journal).what(|| JOURNAL)
+}
+
 /// Replaces the journal in one step.
-pub fn write_journal(journal: &Journal) -> Result<()> {
-    let text = serde_json::to_string_pretty(journal).what(|| JOURNAL)?;
-    replace(Path::new(JOURNAL), &text, 0o644)
+pub fn write_journal(text: &str) -> Result<()> {
+    replace(Path::new(JOURNAL), text, 0o644)
+}
+
+/// How much is written.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// Namespaces in the journal.
+    pub namespaces: usize,
+    /// Those among them of which `exec` gets to read something new.
+    pub changed: usize,
 }
 
 /// Fails unless there is room for the journal once as it is written, once beside it as it is replaced, and for what
 /// `exec` reads.
-pub fn check_room(journal: &Journal) -> Result<()> {
+pub fn check_room(text: &str, Size { namespaces, changed }: Size) -> Result<()> {
     const PAGE: usize = 4096;
     let what = || format!("write below {RUN}");
-    let text = serde_json::to_string_pretty(journal).what(|| JOURNAL)?;
     // The journal grows a little on the way: inode numbers, the skeleton's digest.
-    let size = 2 * (text.len() + 64 * journal.members.len() + PAGE) + PAGE * journal.members.len();
+    let size = 2 * (text.len() + 64 * namespaces + PAGE) + PAGE * (changed + 1);
     let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(RUN).what(what)?;
     let size = libc::off_t::try_from(size).what(what)?;
     nix::fcntl::posix_fallocate(file.as_file(), 0, size).map_err(io::Error::from).what(what)

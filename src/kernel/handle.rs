@@ -1,7 +1,7 @@
 //! The handle on the host's network stack and those of our namespaces, by which all is observed and changed.
 
 use super::netlink::Netlink;
-use super::{limits, netns, nft};
+use super::{limits, netns, nft, sysctl};
 use crate::error::{Context, Result};
 use crate::model::Name;
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub struct Kernel {
     pub(super) inside: BTreeMap<Name, Inside>,
     /// Settings that namespaces did not take.
     pub(super) refused: BTreeMap<String, String>,
+    /// Settings of the host.
+    pub(super) sysctls: sysctl::Sysctls,
     /// What the host is tuned to. Many files, so they are read once: a run looks at the host several times.
     pub(super) tuning: Option<BTreeMap<String, String>>,
     _descriptors: limits::Descriptors,
@@ -50,6 +52,7 @@ impl Kernel {
             cookie,
             inside: BTreeMap::new(),
             refused: BTreeMap::new(),
+            sysctls: sysctl::Sysctls::default(),
             tuning: None,
             _descriptors: descriptors,
         })

@@ -5,14 +5,14 @@ use super::handle::Kernel;
 use super::netlink::Netlink;
 use super::{netns, record};
 use crate::error::Result;
-use crate::model::{Depth, Journal, Name, Observed, Target};
+use crate::model::{Journal, Look, Name, Observed, Target};
 use crate::plan::Action;
 use crate::reconcile::{Host, Step, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Host for Kernel {
-    fn observe(&mut self, journal: &Journal, names: &[&Name], depth: Depth) -> Result<Observed> {
-        self.look(journal, names, depth)
+    fn observe(&mut self, journal: &Journal, look: Look<'_>) -> Result<Observed> {
+        self.look(journal, look)
     }
 
     fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
@@ -31,47 +31,77 @@ impl Host for Kernel {
 }
 
 /// Our files below `/run`, and whether `/run/netns` is there by our doing. Whoever has these is alone with them.
-pub struct Files(Lock);
+pub struct Files {
+    lock: Lock,
+    /// The journal, once it was read: nobody else writes it meanwhile.
+    journal: Option<Journal>,
+}
 
 impl Files {
     /// Those that `lock` is for, without what was being written when its writer was killed.
     pub fn open(lock: Lock) -> Result<Self> {
         files::sweep(&lock)?;
-        Ok(Self(lock))
+        Ok(Self { lock, journal: None })
+    }
+
+    fn journal(&mut self) -> Result<&Journal> {
+        match &mut self.journal {
+            Some(journal) => Ok(journal),
+            none => Ok(none.insert(files::read_journal()?)),
+        }
+    }
+
+    /// Writes the journal, unless that very one is there.
+    fn write(&mut self, journal: Journal, check: impl FnOnce(&str) -> Result<()>) -> Result<()> {
+        if journal != *self.journal()? {
+            self.journal = None;
+            let text = files::text_of(&journal)?;
+            check(&text)?;
+            files::write_journal(&text)?;
+            self.journal = Some(journal);
+        }
+        Ok(())
     }
 
     /// Takes everything of ours below `/run` away, the lock at last, unless something is up.
     pub fn clear_unless_up(&self) -> Result<()> {
-        if files::read_journal()?.members.is_empty() { files::clear(&self.0) } else { Ok(()) }
+        let is_up = |journal: &Journal| !journal.members.is_empty();
+        let is_up = self
+            .journal
+            .as_ref()
+            .map_or_else(|| files::read_journal().map(|now| is_up(&now)), |now| Ok(is_up(now)));
+        if is_up? { Ok(()) } else { files::clear(&self.lock) }
     }
 }
 
 impl Store for Files {
     fn read(&mut self) -> Result<Journal> {
-        files::read_journal()
+        self.journal().cloned()
     }
 
     /// What is there already needs no writing: taking away works on a full disk. Otherwise, what is written when all is
     /// done must not fail for want of room, so nothing is begun without it.
     fn record_intent(&mut self, intent: &Journal, gone: &BTreeSet<&Name>) -> Result<()> {
         let made_netns_dir = intent.made_netns_dir || !netns::dir_exists();
+        let before = &self.journal()?.members;
+        let changed =
+            intent.members.iter().filter(|(name, member)| before.get(*name) != Some(*member)).count();
+        let size = files::Size { namespaces: intent.members.len(), changed };
         let intent = Journal { made_netns_dir, ..intent.clone() };
-        if intent != files::read_journal()? {
-            files::check_room(&intent)?;
-            files::write_journal(&intent)?;
-        }
+        self.write(intent, |text| files::check_room(text, size))?;
         gone.iter().try_for_each(|name| record::remove(name))
     }
 
     fn commit(&mut self, journal: &Journal, targets: &BTreeMap<&Name, Target>) -> Result<()> {
-        let made_netns_dir = files::read_journal()?.made_netns_dir;
+        let made_netns_dir = self.journal()?.made_netns_dir;
         if journal.members.is_empty() {
             if made_netns_dir {
                 netns::remove_dir()?;
             }
-            return files::clear(&self.0);
+            self.journal = None;
+            return files::clear(&self.lock);
         }
-        files::write_journal(&Journal { made_netns_dir, ..journal.clone() })?;
+        self.write(Journal { made_netns_dir, ..journal.clone() }, |_| Ok(()))?;
         targets.iter().try_for_each(|(name, target)| record::write(name, target))
     }
 }

@@ -7,7 +7,7 @@ use super::nfnetlink::Nfnetlink;
 use super::sysctl::Sysctls;
 use super::{netns, stack};
 use crate::error::{Context, Error, Result};
-use crate::model::{Journal, Name, Netns, tuning};
+use crate::model::{Journal, Name, Netns, Others, tuning};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -37,14 +37,16 @@ pub(super) fn look_into(names: &[&Name], settled: &Settled<'_>) -> Result<BTreeM
 
 /// A namespace's state; none where `/run/netns` has nothing of that name. The thread is in the namespace afterwards.
 fn namespace(name: &Name, settled: &Settled<'_>) -> Result<Option<Netns>> {
-    match netns::find(name)? {
+    let noted = settled.journal.members.get(name).and_then(|member| member.inode);
+    let found = if noted.is_some() { netns::find_noted(name, noted) } else { netns::find(name) };
+    match found? {
         netns::Found::Nothing => Ok(None),
         netns::Found::Stale => Ok(Some(Netns::Stale)),
         netns::Found::Alive { file, inode, adrift } => {
             netns::enter(&file).what(|| format!("namespace {name}"))?;
             let netlink = Nfnetlink::strict()?;
             let cookie = netlink.cookie();
-            let (mut stack, _) = stack::observe(&netlink, None)?;
+            let (mut stack, _) = stack::observe(&netlink, &Others::default(), stack::Extent::Inside)?;
             let tuned = settled.is_tuned(name, inode, cookie);
             if !tuned {
                 stack.sysctls.extend(settled.tuning());

@@ -40,6 +40,11 @@ pub(super) enum Found {
 
 /// Looks a namespace up. One that lost its file is found by the processes inside.
 pub(super) fn find(name: &Name) -> Result<Found> {
+    find_noted(name, record::read(name).and_then(|target| target.inode))
+}
+
+/// The same for a name under which `up` made the namespace of this inode number.
+pub(super) fn find_noted(name: &Name, noted: Option<u64>) -> Result<Found> {
     let what = || format!("namespace {name}");
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path(name)) {
@@ -55,7 +60,6 @@ pub(super) fn find(name: &Name) -> Result<Found> {
         return Ok(adrift(name, Instead::Stale).unwrap_or(Found::Stale));
     }
     let inode = file.metadata().what(what)?.ino();
-    let noted = record::read(name).and_then(|target| target.inode);
     if let Some(ours) = noted.filter(|noted| *noted != inode).and_then(|_| adrift(name, Instead::Another)) {
         return Ok(ours);
     }

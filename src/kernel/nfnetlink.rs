@@ -35,11 +35,12 @@ impl Nfnetlink {
         Self::of(NETLINK_ROUTE)
     }
 
-    /// For dumps of rtnetlink; the kernel refuses what it does not understand of a question.
+    /// For dumps of rtnetlink; the kernel refuses what it does not understand of a question. It gets an address by its
+    /// first question.
     pub(super) fn strict() -> Result<Self> {
-        let out = Self::routing()?;
-        out.0.set_netlink_get_strict_chk(true).what(|| "netlink")?;
-        Ok(out)
+        let socket = Socket::new(NETLINK_ROUTE).what(|| "netlink")?;
+        socket.set_netlink_get_strict_chk(true).what(|| "netlink")?;
+        Ok(Self(socket))
     }
 
     /// The cookie of the namespace that it was opened in.

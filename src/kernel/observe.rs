@@ -2,17 +2,18 @@
 
 use super::handle::Kernel;
 use super::inside::{self, Settled};
-use super::nexthop::NextHops;
 use super::nfnetlink::Nfnetlink;
 use super::processes::is_alive;
+use super::stack::{self, Extent};
 use super::sysctl::{self, Sysctls};
-use super::{gates, ipsec, netns, resolver, stack, table};
-use crate::error::Result;
+use super::{gates, ipsec, netns, resolver, table};
+use crate::error::{Context, Error, Result};
+use crate::model::stack::DeviceNames;
 use crate::model::{
-    Depth, Gates, Journal, Link, Member, Name, Netns, Observed, Table, observed::Features, stack::device_of,
-    tuning,
+    Gates, Journal, Link, Look, Member, Name, Netns, Observed, Others, Stack, observed::Features, tuning,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
 
 /// Sysctls of the host that are of no device.
 const HOST_SYSCTLS: [&str; 5] = [
@@ -33,42 +34,19 @@ fn tuned(journal: &Journal, host: &BTreeMap<String, String>) -> BTreeMap<String,
 }
 
 impl Kernel {
-    /// Observes the host, the namespaces of `journal` and those that `names` asks for; with [`Depth::Named`], those that
-    /// are not named are not looked into.
-    pub(super) fn look(&mut self, journal: &Journal, names: &[&Name], depth: Depth) -> Result<Observed> {
-        let mut sysctls = Sysctls::default();
-        let features = features(&mut sysctls);
-        let (mut host, names_by_index) = stack::observe(&Nfnetlink::strict()?, Some(NextHops::dump))?;
-        let seen = |name: &Name| match depth {
-            Depth::All => true,
-            Depth::Named => names.contains(&name),
-            Depth::Outside => false,
-        };
-        let unseen_links: BTreeSet<&str> =
-            journal.members.iter().filter(|(name, _)| !seen(name)).map(|(_, m)| m.link.as_str()).collect();
-        host.sysctls.retain(|key, _| device_of(key).is_none_or(|dev| !unseen_links.contains(dev)));
-        host.sysctls.extend(sysctls.read_all(HOST_SYSCTLS));
-        let all_tuning = || sysctls.read_all(tuning::KEYS.map(|(key, _)| key));
-        let tuned = tuned(journal, self.tuning.get_or_insert_with(all_tuning));
-        let settled = Settled::of(journal, &tuned);
-        let mut wanted: BTreeSet<Name> =
-            names.iter().copied().chain(journal.members.keys()).cloned().collect();
-        wanted.extend(host.links.iter().filter_map(Link::namespace));
-        let (looked_into, passed_by): (Vec<_>, Vec<_>) = wanted.iter().partition(|name| seen(name));
-        let mut namespaces = inside::look_into(&looked_into, &settled)?;
-        for name in passed_by {
-            namespaces.extend(unseen(name, journal)?.map(|found| (name.clone(), found)));
-        }
-        host.sysctls.extend(tuned);
+    /// Observes what is looked at; what does not depend on each other at the same time.
+    pub(super) fn look(&mut self, journal: &Journal, look: Look<'_>) -> Result<Observed> {
         let abandoned = abandoned(journal)?;
-        let (nameservers, upstreams) = (resolver::nameservers(), resolver::upstreams(&names_by_index));
-        let (gates, policies, table) = match depth {
-            Depth::Outside => (Gates::default(), Vec::new(), Table::default()),
-            Depth::All | Depth::Named => {
-                (gates::observe(journal, &names_by_index)?, ipsec::observe()?, table::observe()?)
-            }
+        let others = look.others(journal, &abandoned);
+        let is_inside = !matches!(look, Look::Outside(_));
+        let nft = || {
+            let table = || table::observe(&others);
+            if is_inside { Ok((table()?, ipsec::observe()?)) } else { Ok(Default::default()) }
         };
-        Ok(Observed {
+        let stacks = || self.stacks(journal, look, &others);
+        let ((table, policies), Stacks { host, devices, features, namespaces, gates }) =
+            side_by_side(nft, stacks)?;
+        let mut out = Observed {
             host,
             gates,
             policies,
@@ -78,15 +56,83 @@ impl Kernel {
             abandoned,
             journal: journal.clone(),
             features,
-            nameservers,
-            upstreams,
+            nameservers: resolver::nameservers(),
+            upstreams: resolver::upstreams(&devices),
             accounts: BTreeMap::new(),
-        })
+        };
+        others.note_in(&mut out);
+        Ok(out)
+    }
+
+    /// The host's stack, and what is found by it.
+    fn stacks(&mut self, journal: &Journal, look: Look<'_>, others: &Others<'_>) -> Result<Stacks> {
+        let sysctls = &mut self.sysctls;
+        let features = features(sysctls);
+        let extent = if matches!(look, Look::These(_)) { Extent::Host } else { Extent::Counted };
+        let (mut host, devices) = stack::observe(&Nfnetlink::strict()?, others, extent)?;
+        host.sysctls.extend(sysctls.read_all(HOST_SYSCTLS));
+        let all_tuning = || sysctls.read_all(tuning::KEYS.map(|(key, _)| key));
+        let tuned = tuned(journal, self.tuning.get_or_insert_with(all_tuning));
+        let settled = Settled::of(journal, &tuned);
+        let gates = || match look {
+            Look::Outside(_) => Ok(Gates::default()),
+            Look::Everything(_) | Look::These(_) => gates::observe(journal, &devices),
+        };
+        let inside = || namespaces(journal, look, others, &host, &settled);
+        let (gates, namespaces) = side_by_side(gates, inside)?;
+        host.sysctls.extend(tuned);
+        Ok(Stacks { host, devices, features, namespaces, gates })
     }
 }
 
-/// A namespace's state without looking into it. One that is up and lost its file is not for those to mend who want
-/// something else.
+/// What depends on the host's stack, with it.
+struct Stacks {
+    host: Stack,
+    devices: DeviceNames,
+    features: Features,
+    namespaces: BTreeMap<Name, Netns>,
+    gates: Gates,
+}
+
+/// The results of two jobs that are done at the same time.
+fn side_by_side<A: Send, B>(
+    one: impl FnOnce() -> Result<A> + Send,
+    other: impl FnOnce() -> Result<B>,
+) -> Result<(A, B)> {
+    thread::scope(|scope| {
+        let one = thread::Builder::new().spawn_scoped(scope, one).what(|| "start a thread")?;
+        let other = other()?;
+        let one = one.join().unwrap_or_else(|_| Err(Error::new("look", "a thread ended early")))?;
+        Ok((one, other))
+    })
+}
+
+/// The namespaces that the journal knows, that are asked for, or that a host end names.
+fn namespaces(
+    journal: &Journal,
+    look: Look<'_>,
+    others: &Others<'_>,
+    host: &Stack,
+    settled: &Settled<'_>,
+) -> Result<BTreeMap<Name, Netns>> {
+    let known = journal.members.keys().filter(|name| !others.members.contains_key(*name));
+    let asked = look.names().iter().copied();
+    let tagged = host.links.iter().filter_map(Link::namespace);
+    let wanted: BTreeSet<Name> = known.chain(asked).cloned().chain(tagged).collect();
+    let is_seen = |name: &&Name| match look {
+        Look::Everything(_) => true,
+        Look::These(names) => names.contains(name) || journal.members.contains_key(*name),
+        Look::Outside(_) => false,
+    };
+    let (looked_into, passed_by): (Vec<_>, Vec<_>) = wanted.iter().partition(is_seen);
+    let mut out = inside::look_into(&looked_into, settled)?;
+    for name in passed_by {
+        out.extend(unseen(name, journal)?.map(|found| (name.clone(), found)));
+    }
+    Ok(out)
+}
+
+/// A namespace's state without looking into it.
 fn unseen(name: &Name, journal: &Journal) -> Result<Option<Netns>> {
     let noted = journal.members.get(name).map(|member| member.inode.unwrap_or_default());
     Ok(match (netns::find(name)?, noted) {

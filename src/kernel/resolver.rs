@@ -3,6 +3,7 @@
 use crate::model::dnsaddr;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 
 /// Files that name the real servers of a host whose resolv.conf names a stub, the most exact first:
 /// systemd-resolved's (systemd-resolved.service(8)), NetworkManager's (NetworkManager.conf(5), `rc-manager`),
@@ -25,7 +26,9 @@ pub(super) fn nameservers() -> Vec<IpAddr> {
 
 /// Real servers by device name; under "" those that are nobody's in particular.
 pub(super) fn upstreams(indices: &BTreeMap<u32, String>) -> BTreeMap<String, Vec<IpAddr>> {
-    let by_link = indices.iter().filter_map(|(index, name)| Some((name.clone(), link_servers(*index)?)));
+    let dirs = BY_LINK.iter().filter(|(dir, _)| Path::new(dir).is_dir());
+    let told = |index| dirs.clone().find_map(|(dir, key)| link_servers(&format!("{dir}/{index}"), key));
+    let by_link = indices.iter().filter_map(|(index, name)| Some((name.clone(), told(*index)?)));
     let mut out: BTreeMap<_, _> = by_link.collect();
     let real = |server: &IpAddr| !server.is_loopback();
     let global = BEHIND_STUBS.iter().map(|path| read_conf(path)).find(|servers| servers.iter().any(real));
@@ -33,13 +36,11 @@ pub(super) fn upstreams(indices: &BTreeMap<u32, String>) -> BTreeMap<String, Vec
     out
 }
 
-fn link_servers(index: u32) -> Option<Vec<IpAddr>> {
-    BY_LINK.iter().find_map(|(dir, key)| {
-        let text = std::fs::read_to_string(format!("{dir}/{index}")).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-        let servers: Vec<IpAddr> = line.split_whitespace().filter_map(dnsaddr::server).collect();
-        (!servers.is_empty()).then_some(servers)
-    })
+fn link_servers(path: &str, key: &str) -> Option<Vec<IpAddr>> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    let servers: Vec<IpAddr> = line.split_whitespace().filter_map(dnsaddr::server).collect();
+    (!servers.is_empty()).then_some(servers)
 }
 
 fn read_conf(path: &str) -> Vec<IpAddr> {

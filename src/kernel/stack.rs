@@ -1,12 +1,13 @@
 //! What a network stack holds, by four dumps.
 
-use super::decode::{self, IFINFO};
+use super::attributes::{attribute, text};
+use super::decode::{self, IFINFO, IFNAME};
+use super::devconf::Settings;
 use super::nexthop::NextHops;
 use super::nfnetlink::Nfnetlink;
-use crate::error::Result;
-use crate::model::Stack;
+use crate::error::{Context, Error, Result};
 use crate::model::stack::DeviceNames;
-use netlink_packet_route::RouteNetlinkMessage;
+use crate::model::{Link, Others, Stack};
 
 /// RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETRULE (include/uapi/linux/rtnetlink.h).
 const GET_LINK: u16 = 18;
@@ -17,43 +18,94 @@ const GET_RULE: u16 = 34;
 const IFADDR: [u8; 8] = [0; 8];
 const ROUTE: [u8; 12] = [0; 12];
 const RULE: [u8; 12] = [0; 12];
-/// `rtm_table`, and what it is for the table "local".
+/// Where `rtm_table` is.
 const ROUTE_TABLE: usize = 4;
 
-/// Links, addresses, routes and rules of the stack that the socket is in, with the names of its devices. `objects` gives
-/// the next hops that are objects of their own, where a route names one; nothing of ours does inside.
+/// IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS.
+const EXT_MASK: u16 = 29;
+const SKIP_STATS: u32 = 8;
+
+/// Whose stack it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// The host's, with what its links have sent and received.
+    Counted,
+    /// The host's.
+    Host,
+    /// A namespace's. Nothing of ours inside leads by next hops that are objects of their own.
+    Inside,
+}
+
+/// Links, addresses, routes and rules of the stack that the socket is in, with the names of its devices. What is on the
+/// links of `others` is passed by.
 pub(super) fn observe(
     netlink: &Nfnetlink,
-    objects: Option<fn() -> Result<NextHops>>,
+    others: &Others<'_>,
+    extent: Extent,
 ) -> Result<(Stack, DeviceNames)> {
     let (mut out, mut names) = (Stack::default(), DeviceNames::new());
-    for (link, settings) in dump(netlink, GET_LINK, &[0; IFINFO], |_, body| decode::link(body))? {
+    for (link, settings) in links(netlink, others, extent)? {
         names.insert(link.index, link.name.clone());
         out.sysctls.extend(settings);
         out.links.insert(link);
     }
-    let address = |kind, body: &[u8]| decode::address(&decode::message(kind, body)?, &names);
+    let is_seen = |index: Option<u32>| index.is_none_or(|index| names.contains_key(&index));
+    let address = |kind, body: &[u8]| {
+        let row = is_seen(decode::address_index(body)).then(|| decode::message(kind, body));
+        decode::address(&row??, &names)
+    };
     out.addresses = dump(netlink, GET_ADDRESS, &IFADDR, address)?.into_iter().collect();
-    let routes: Vec<RouteNetlinkMessage> = dump(netlink, GET_ROUTE, &ROUTE, route)?;
-    let objects = objects.filter(|_| routes.iter().any(|row| decode::by_object(row).is_some()));
-    let objects = objects.map_or_else(|| Ok(NextHops::default()), |dump| dump())?;
+    // The table "local" is the kernel's own, and most of all routes are in it.
+    let is_local = |body: &[u8]| body.get(ROUTE_TABLE) == Some(&libc::RT_TABLE_LOCAL);
+    let route = |kind, body: &[u8]| {
+        let row =
+            (!is_local(body) && is_seen(decode::route_index(body))).then(|| decode::message(kind, body));
+        row?
+    };
+    let routes = dump(netlink, GET_ROUTE, &ROUTE, route)?;
+    let by_object = extent != Extent::Inside && routes.iter().any(|row| decode::by_object(row).is_some());
+    let objects = if by_object { NextHops::dump()? } else { NextHops::default() };
     out.routes = routes.iter().flat_map(|row| decode::routes(row, &names, &objects)).collect();
     let rule = |kind, body: &[u8]| decode::rule(&decode::message(kind, body)?);
     out.rules = dump(netlink, GET_RULE, &RULE, rule)?.into_iter().collect();
     Ok((out, names))
 }
 
-/// The table "local" is the kernel's own, and most of all routes are in it.
-fn route(kind: u16, body: &[u8]) -> Option<RouteNetlinkMessage> {
-    let is_local = body.get(ROUTE_TABLE) == Some(&libc::RT_TABLE_LOCAL);
-    if is_local { None } else { decode::message(kind, body) }
+/// The links of a stack but those of `others`. These are mostly nearly all that there are, and the kernel takes ten times
+/// as long to tell of a link as to name it: then the few that remain are asked for one by one.
+fn links(netlink: &Nfnetlink, others: &Others<'_>, extent: Extent) -> Result<Vec<(Link, Settings)>> {
+    let mask = if extent == Extent::Counted { 0 } else { SKIP_STATS };
+    let question = [&[0; IFINFO][..], &attribute(EXT_MASK, &mask.to_ne_bytes())].concat();
+    if others.members.is_empty() {
+        return dump(netlink, GET_LINK, &question, |_, body| decode::link(body));
+    }
+    let mut out = Vec::new();
+    for name in device_names()?.iter().filter(|name| !others.have_link(name)) {
+        let question = [&question[..], &text(IFNAME, name)].concat();
+        match netlink.get_whole(GET_LINK, &question)? {
+            Ok(body) => out.extend(decode::link(&body)),
+            // It went away, or got another name, since it was named.
+            Err(libc::ENODEV) => {}
+            Err(errno) => {
+                return Err(Error::new(format!("device {name}"), std::io::Error::from_raw_os_error(errno)));
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The names of the devices of this thread's namespace (proc_pid_net(5)).
+fn device_names() -> Result<Vec<String>> {
+    const DEVICES: &str = "/proc/thread-self/net/dev";
+    let text = std::fs::read_to_string(DEVICES).what(|| DEVICES)?;
+    Ok(text.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect())
 }
 
 fn dump<T>(
     netlink: &Nfnetlink,
     kind: u16,
-    header: &[u8],
+    question: &[u8],
     read: impl Fn(u16, &[u8]) -> Option<T>,
 ) -> Result<Vec<T>> {
-    Ok(netlink.dump_as(kind, header, read)?.unwrap_or_default())
+    Ok(netlink.dump_as(kind, question, read)?.unwrap_or_default())
 }

@@ -8,7 +8,7 @@ use super::attributes::{address, attributes, find, text, word};
 use super::nf_tables::{DATA_VALUE, GET_CHAIN, GET_ELEMENTS, GET_RULE, GET_SET, GET_TABLE, INET, TABLE_NAME};
 use super::nfnetlink::Nfnetlink;
 use crate::error::Result;
-use crate::model::{Datum, Element, Set, Table, nft};
+use crate::model::{Datum, Element, Others, Set, Table, nft};
 use crate::skeleton;
 use ipnetwork::IpNetwork;
 
@@ -24,8 +24,8 @@ const CHAIN_PARTS: [u16; 4] = [3, 4, 5, 7];
 /// NFTA_RULE_CHAIN, _EXPRESSIONS.
 const RULE_PARTS: [u16; 2] = [2, 4];
 
-/// Our table.
-pub(super) fn observe() -> Result<Table> {
+/// Our table, without the elements that are about `others`.
+pub(super) fn observe(others: &Others<'_>) -> Result<Table> {
     let netlink = Nfnetlink::open()?;
     let ours = text(TABLE_NAME, nft::TABLE);
     if netlink.ask(GET_TABLE, INET, &ours)? == libc::ENOENT {
@@ -40,7 +40,8 @@ pub(super) fn observe() -> Result<Table> {
         }
         if let Some(set) = Set::ALL.iter().copied().find(|set| set.name() == name) {
             for list in dump(GET_ELEMENTS, &[ours.clone(), text(LIST_SET, &name)].concat())? {
-                out.elements.extend(elements(set, &list));
+                let elements = elements(set, &list).into_iter();
+                out.elements.extend(elements.filter(|element| !others.have_element(element)));
             }
         }
     }

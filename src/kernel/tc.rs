@@ -48,7 +48,7 @@ pub(super) fn observe(names: &DeviceNames, ours: impl Fn(&str) -> bool) -> Resul
                 let rows = netlink.dump(GET_FILTER, 0, &of).ok().flatten().unwrap_or_default();
                 out.extend(rows.iter().filter_map(|row| filter(row, device, side)));
             }
-        } else if ours(device) && word_at(&row, 1).is_some_and(|handle| handle != 0) {
+        } else if word_at(&row, 1).is_some_and(|handle| handle != 0) && ours(device) {
             out.push(Tap::Queue { device: device.clone(), kind });
         }
     }

@@ -92,6 +92,10 @@ pub struct Journal {
     pub made_netns_dir: bool,
     /// Digest of the skeleton's rules as they read back after loading.
     pub skeleton: Option<String>,
+    /// Why nothing gets out of any namespace, where somebody else on this host stops it, as `exec` was told last
+    /// ([`Target::stopped`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
     /// Preference of the first of our rules.
     pub first: u32,
     /// Where our rules began before: some may be there still.
@@ -119,6 +123,7 @@ impl Default for Journal {
             sysctls: BTreeMap::new(),
             made_netns_dir: false,
             skeleton: None,
+            stopped: None,
             first: usual_first(),
             earlier: BTreeSet::new(),
             bridges: BTreeSet::new(),

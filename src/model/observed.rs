@@ -40,17 +40,6 @@ pub struct Observed {
     pub nameservers: Vec<std::net::IpAddr>,
 }
 
-/// How much is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// Every namespace of ours.
-    All,
-    /// Only those that are named: with hundreds of namespaces, one more costs what the first did.
-    Named,
-    /// What everybody may see: neither the namespaces nor nf_tables are looked into.
-    Outside,
-}
-
 /// What the kernel can do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -48,14 +48,18 @@ fn subnet6(slice6: Ipv6Network, subnet: Ipv4Network) -> Option<Ipv6Network> {
     Ipv6Network::new(Ipv6Addr::from(bits), 126).ok()
 }
 
-/// The addresses inside of each namespace.
-pub(super) fn inside_addresses(journal: &Journal, features: Features) -> BTreeMap<&Name, Vec<IpAddr>> {
+/// The addresses inside of each of these namespaces.
+pub(super) fn inside_addresses(
+    journal: &Journal,
+    features: Features,
+    is_meant: impl Fn(&Name) -> bool,
+) -> BTreeMap<&Name, Vec<IpAddr>> {
     let addresses = |(name, member): (_, &Member)| {
         let egress = journal.egresses.get(&member.egress)?;
         let ends = Addresses::new(egress, member, features).ends;
         Some((name, ends.iter().map(|ends| ends.inside.ip()).collect()))
     };
-    journal.members.iter().filter_map(addresses).collect()
+    journal.members.iter().filter(|(name, _)| is_meant(name)).filter_map(addresses).collect()
 }
 
 /// Where an egress's packets come from, as far as the host has that family.

@@ -151,7 +151,8 @@ pub(super) fn subnet(
     let egress = journal.egresses.get(key)?;
     let free = |slices: &[Ipv4Network]| {
         let blocks = slices.iter().flat_map(|slice| blocks(*slice, 30).map(|net| (net, slice.prefix())));
-        let apart = |net: &Ipv4Network| used.iter().all(|other| !net.overlaps(*other));
+        // Nearly every block that is taken is so by a namespace with that very block.
+        let apart = |net: &Ipv4Network| !used.contains(net) && used.iter().all(|other| !net.overlaps(*other));
         let mut left = blocks.filter(|(net, slice)| apart(net) && taken.leaves(*net, *slice));
         left.next().map(|(net, _)| net)
     };

@@ -34,6 +34,11 @@ pub struct Desired {
 
 /// What the kernel should hold for `journal`.
 pub fn desired(journal: &Journal, features: Features) -> Desired {
+    desired_of(journal, features, |_| true)
+}
+
+/// The same without what belongs to no other namespace than one that nobody looks into.
+pub(super) fn desired_of(journal: &Journal, features: Features, is_seen: impl Fn(&Name) -> bool) -> Desired {
     let mut out = Desired::default();
     out.host.sysctls.extend(journal.sysctls.iter().map(|(key, held)| (key.clone(), held.now.clone())));
     for egress in journal.egresses.values() {
@@ -45,15 +50,27 @@ pub fn desired(journal: &Journal, features: Features) -> Desired {
         out.elements.insert(hold::opening(family, dev));
     }
     out.elements.extend(journal.bridges.iter().map(|bridge| hold::bridged(bridge)));
+    let mut modes = Vec::new();
     for (name, member) in &journal.members {
         let Some(egress) = journal.egresses.get(&member.egress) else { continue };
+        modes.push(&member.dns);
+        if !is_seen(name) && member.dns.host.is_none() {
+            continue;
+        }
         let net = Addresses::new(egress, member, features);
-        host_end(&mut out, journal, (name, member), egress, &net, features);
+        let mark = (journal.mark_of(egress), journal.mask);
+        let nets = net.ends.iter().map(|ends| ends.net);
+        out.host.rules.extend(dns::rules(&member.dns, journal.first, mark, nets));
+        if !is_seen(name) {
+            continue;
+        }
+        host_end(&mut out, (name, member), egress, &net, features);
         out.inside.insert(name.clone(), inside(member, egress, &net, features));
         out.elements.extend(marks(&member.link, journal.mark_of(egress), &net));
         out.elements.extend(dns::elements(&member.link, &member.dns));
         out.elements.extend(split_mark(journal, member, egress));
     }
+    out.elements.extend(dns::shared_elements(&modes));
     out
 }
 
@@ -188,7 +205,6 @@ fn widest(nets: &[IpNetwork]) -> impl Iterator<Item = &IpNetwork> {
 /// The host end of a namespace's veth, and the routes to it in its egress's table.
 fn host_end(
     out: &mut Desired,
-    journal: &Journal,
     (name, member): (&Name, &Member),
     egress: &Egress,
     net: &Addresses,
@@ -216,8 +232,6 @@ fn host_end(
         // The guard lets only port 53 of the host's loopback through.
         out.host.sysctls.insert(format!("net/ipv4/conf/{dev}/route_localnet"), "1".into());
     }
-    let mark = (journal.mark_of(egress), journal.mask);
-    out.host.rules.extend(dns::rules(&member.dns, journal.first, mark, net.ends.iter().map(|ends| ends.net)));
 }
 
 /// Without IPv6 there is not even a link-local address, by which services of the host could be reached. A device whose

@@ -26,7 +26,7 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     for (name, stack) in &desired.inside {
         namespace(&mut out, journal, name, stack, desired, observed);
     }
-    host(&mut out, journal, desired, observed);
+    host(&mut out, desired, observed);
     let back = hold::back(&observed.journal, &desired.host.sysctls, &observed.host.sysctls);
     let sysctl = |(key, value)| Action::Sysctl { place: Place::Host, key, value };
     out.extend(back.clone().into_iter().map(sysctl));
@@ -37,7 +37,7 @@ pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Ac
     stale_servers(&mut out, observed);
     gates::diff(&mut out, journal, observed);
     ipsec::diff(&mut out, journal, observed);
-    gone_namespaces(&mut out, desired, observed);
+    gone_namespaces(&mut out, journal, desired, observed);
     leave_to_the_kernel(&mut out);
     out.sort_by_key(|action| rank(action, &back));
     out
@@ -234,17 +234,9 @@ fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours
 }
 
 /// The host's stack; links that are not wanted go, and links that lost their namespace are made anew.
-fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
+fn host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
     let have = &observed.host;
-    let unseen: BTreeSet<&str> = unseen_links(journal, observed).collect();
-    let mut want = Cow::Borrowed(&desired.host);
-    if !unseen.is_empty() {
-        let want = want.to_mut();
-        want.sysctls.retain(|key, _| device_of(key).is_none_or(|dev| !unseen.contains(dev)));
-        // Without a look inside it cannot be mended: that is not for the one who wants something else.
-        let links: BTreeSet<&str> = have.links.iter().map(|link| link.name.as_str()).collect();
-        forget(want, &unseen.difference(&links).map(|&link| link.to_owned()).collect());
-    }
+    let want = &desired.host;
     let made = made_links(out);
     let mut removed = BTreeSet::new();
     for link in have.links.iter().filter(|link| link.is_ours()) {
@@ -264,16 +256,7 @@ fn host(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &
         forget(have.to_mut(), &removed);
     }
     let ours = host_is_ours(&have, &OurRules::of(&observed.journal, &observed.host.rules));
-    stacks(out, &Place::Host, &want, &have, &ours);
-}
-
-/// Host ends of namespaces that nobody looked into: their sysctls were not read.
-fn unseen_links<'a>(journal: &'a Journal, observed: &'a Observed) -> impl Iterator<Item = &'a str> {
-    journal
-        .members
-        .iter()
-        .filter(|(name, _)| observed.is_unseen(name))
-        .map(|(_, member)| member.link.as_str())
+    stacks(out, &Place::Host, want, &have, &ours);
 }
 
 /// Takes out of a stack what goes with links.
@@ -287,19 +270,26 @@ fn forget(stack: &mut Stack, links: &BTreeSet<String>) {
 /// The nft table: the skeleton is identified by digests, only elements are compared.
 fn table(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
     let have = &observed.table;
-    if desired.inside.is_empty() {
+    let is_passed_by = |name: &Name| observed.is_unseen(name) && journal.members.contains_key(name);
+    if desired.inside.is_empty() && !observed.namespaces.keys().any(is_passed_by) {
         if have.exists {
             out.push(Action::RemoveTable);
         }
         return;
     }
-    let same_rules = observed.journal.skeleton.is_none() || have.rules == observed.journal.skeleton;
-    if !have.exists || have.text.as_deref() != Some(&crate::skeleton::digest(journal.mask)) || !same_rules {
+    if !is_whole(journal, observed) {
         let elements = desired.elements.iter().cloned().collect();
         out.push(Action::LoadSkeleton { mask: journal.mask, replace: have.exists, elements });
         return;
     }
     elements(out, &desired.elements, &have.elements);
+}
+
+/// Whether the table is there, as it was loaded, and loaded from the text of today.
+pub(super) fn is_whole(journal: &Journal, observed: &Observed) -> bool {
+    let have = &observed.table;
+    let same_rules = observed.journal.skeleton.is_none() || have.rules == observed.journal.skeleton;
+    have.exists && have.text.as_deref() == Some(&crate::skeleton::digest(journal.mask)) && same_rules
 }
 
 /// New elements come early; old ones go late, but for those that the new ones take the place of (the same key, or
@@ -347,8 +337,9 @@ fn stale_flows(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
 /// Flows of a namespace that goes or gets other addresses: the other side goes on sending, and conntrack would turn
 /// that around towards an address that is nobody's.
 fn flows_of_nobody(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
-    let after = inside_addresses(journal, observed.features);
-    for (name, before) in inside_addresses(&observed.journal, observed.features) {
+    let is_seen = |name: &Name| !observed.is_unseen(name);
+    let after = inside_addresses(journal, observed.features, is_seen);
+    for (name, before) in inside_addresses(&observed.journal, observed.features, is_seen) {
         let kept = after.get(name);
         let gone = before.into_iter().filter(|address| kept.is_none_or(|kept| !kept.contains(address)));
         out.extend(gone.map(|source| Action::ForgetFlows { source, which: Flows::All }));
@@ -414,11 +405,12 @@ fn leave_to_the_kernel(out: &mut Vec<Action>) {
 }
 
 /// Namespaces of ours that should not be any more.
-fn gone_namespaces(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
+fn gone_namespaces(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
     let gone = observed
         .namespaces
         .iter()
         .filter(|(name, netns)| !desired.inside.contains_key(*name) && observed.is_ours(name, netns))
+        .filter(|(name, _)| !(observed.is_unseen(name) && journal.members.contains_key(*name)))
         .filter(|(name, _)| !observed.is_taken(name));
     out.extend(gone.map(|(name, _)| Action::RemoveNetns { name: name.clone() }));
 }

@@ -136,12 +136,18 @@ pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
     }
     if dns.no_doh {
         out.push(element(Set::NoDoh, &[], &[]));
-        out.extend(doh::addresses().map(resolver));
     }
     let refused = |(protocol, port): &(u8, u16)| [Datum::Protocol(*protocol), Datum::Port(*port)];
     out.extend(dns.refused.iter().map(|what| element(Set::DnsRefused, &refused(what), &[])));
-    out.extend(watched_ports(dns).into_iter().map(watched));
     out
+}
+
+/// Elements that namespaces with these modes share.
+pub(super) fn shared_elements(modes: &[&DnsMode]) -> Vec<Element> {
+    let ports: BTreeSet<u16> = modes.iter().flat_map(|dns| watched_ports(dns)).collect();
+    let is_doh_refused = modes.iter().any(|dns| dns.no_doh);
+    let resolvers = is_doh_refused.then(|| doh::addresses().map(resolver)).into_iter().flatten();
+    ports.into_iter().map(watched).chain(resolvers).collect()
 }
 
 /// The ports whose packets the guard holds against the sets above; all others are let by before.

@@ -17,7 +17,7 @@ pub(super) fn note(journal: &mut Journal, observed: &Observed) {
 
 /// The passes that packets of what is up take in a gate.
 fn passes(gate: &Gate, journal: &Journal, observed: &Observed) -> Vec<Pass> {
-    let addresses = inside_addresses(journal, observed.features);
+    let addresses = inside_addresses(journal, observed.features, |_| true);
     let families: BTreeSet<Family> =
         addresses.values().flatten().map(|address| Family::of(*address)).collect();
     if !families.iter().any(|family| gate.chain.kind.sees(*family)) {

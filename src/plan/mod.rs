@@ -26,6 +26,7 @@ mod hold;
 mod ipsec;
 mod line;
 mod names;
+mod others;
 mod owner;
 mod precedence;
 mod reach;
@@ -46,6 +47,7 @@ pub use hold::recall;
 pub use ipsec::{Catch, catches};
 pub use line::{element_text, forget_text, rule_text};
 pub use names::{unreachable, unresolvable};
+pub use others::concerns_others;
 pub use owner::Owners;
 pub use precedence::{Shadow, shadows};
 pub use reach::neighbours;
@@ -57,7 +59,8 @@ pub use walk::{Fault, Host, Suspect, Walk, walk};
 
 use crate::model::{Journal, Observed};
 
-/// What has to be done to make `journal` true.
+/// What has to be done to make `journal` true, as far as was looked.
 pub fn actions(journal: &Journal, observed: &Observed) -> Vec<Action> {
-    diff(journal, &desired::desired(journal, observed.features), observed)
+    let desired = desired::desired_of(journal, observed.features, |name| !observed.is_unseen(name));
+    diff(journal, &desired, observed)
 }

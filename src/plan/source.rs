@@ -66,7 +66,7 @@ pub(super) fn elements(egress: &Egress, mark: u32) -> Vec<Element> {
 /// Flows that leave with an address that is not the host's any more, or is another device's than they leave by. A flow
 /// keeps an address that is only preferred no longer, as connections of the host itself do.
 pub(super) fn stale_flows(journal: &Journal, observed: &Observed) -> Vec<Action> {
-    let inside = inside_addresses(journal, observed.features);
+    let inside = inside_addresses(journal, observed.features, |_| true);
     let stale = |(name, before): (_, &Member)| {
         let (old, new) = (observed.journal.way(before)?, journal.way(journal.members.get(name)?));
         let moved = new.is_none_or(|new| new.dev != old.dev);

@@ -4,7 +4,7 @@ use super::intent::{forget_loaded, intent};
 use super::rollback::{Rollback, plan_rollback};
 use super::{Aftermath, Failure, Host, Outcome, Policy, Progress, Step, Store};
 use crate::error::{Error, Result};
-use crate::model::{Depth, Journal, Member, Name, Netns, Observed, Pass, Target, journal, tuning};
+use crate::model::{Journal, Look, Member, Name, Netns, Observed, Pass, Target, journal, tuning};
 use crate::plan::{self, Action};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,19 +26,18 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
     pub fn run(
         &mut self,
         names: &[&Name],
-        goal: impl FnOnce(&Observed) -> Result<Journal>,
+        goal: impl Fn(&Observed) -> Result<Journal>,
     ) -> std::result::Result<Outcome, Failure> {
-        let journal = self.store.read()?;
-        let before = prepare(self.host.observe(&journal, names, self.policy.depth())?)?;
-        let goal = goal(&before)?;
+        let (before, goal, is_narrow) = self.find_goal(names, goal)?;
         let actions = plan::actions(&goal, &before);
         if actions.is_empty() && goal == before.journal {
-            self.store.commit(&goal, &targets(&goal, &before))?;
+            self.commit(goal.clone(), &before)?;
             return Ok(Outcome { before, goal, done: Vec::new() });
         }
         self.record_intent(&goal, &before, &actions)?;
         let mut run = Run {
             names: names.iter().copied().cloned().collect(),
+            is_narrow,
             stoppable: !self.policy.unstoppable,
             refused: BTreeSet::new(),
             done: Vec::new(),
@@ -56,6 +55,32 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
         }
     }
 
+    /// What is, where that is to lead, and whether only the named namespaces were looked at. Where the goal changes
+    /// something of others, everything is looked at.
+    fn find_goal(
+        &mut self,
+        names: &[&Name],
+        goal: impl Fn(&Observed) -> Result<Journal>,
+    ) -> Result<(Observed, Journal, bool)> {
+        let journal = self.store.read()?;
+        let before = prepare(self.host.observe(&journal, self.policy.look(names))?)?;
+        let found = goal(&before)?;
+        if !self.policy.narrow || !plan::concerns_others(&found, &before) {
+            return Ok((before, found, self.policy.narrow));
+        }
+        let before = prepare(self.host.observe(&journal, Look::Everything(names))?)?;
+        let found = goal(&before)?;
+        Ok((before, found, false))
+    }
+
+    /// Writes down what was observed to be reached.
+    fn commit(&mut self, reached: Journal, observed: &Observed) -> Result<()> {
+        let stopped = plan::stopped(&reached, observed).into_iter().next();
+        let all = stopped != reached.stopped;
+        let reached = Journal { stopped, ..reached };
+        self.store.commit(&reached, &targets(&reached, observed, all))
+    }
+
     /// Writes the union of old and new down, before anything is changed.
     fn record_intent(&mut self, goal: &Journal, before: &Observed, actions: &[Action]) -> Result<()> {
         let gone = before.journal.members.keys().filter(|name| !goal.members.contains_key(*name)).collect();
@@ -68,6 +93,8 @@ struct Run<'a, 'b, H, S> {
     circle: &'a mut Reconciler<'b, H, S>,
     /// The namespaces that were asked for.
     names: BTreeSet<Name>,
+    /// No others are looked at.
+    is_narrow: bool,
     /// Interrupts are looked at.
     stoppable: bool,
     /// Passes that others' programs refused. The namespaces are complete without them; status tells.
@@ -140,11 +167,11 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
 
     /// What is, of the namespaces of both journals as far as they are looked into.
     fn observe_again(&mut self, goal: &Journal, before: &Journal) -> Result<Observed> {
-        let depth = self.circle.policy.depth();
-        let seen = |name: &&Name| depth == Depth::All || self.names.contains(*name);
+        let seen = |name: &&Name| !self.is_narrow || self.names.contains(*name);
         let names: Vec<&Name> = goal.members.keys().chain(before.members.keys()).filter(seen).collect();
         let journal = self.circle.store.read()?;
-        self.circle.host.observe(&journal, &names, depth)
+        let look = if self.is_narrow { Look::These(&names) } else { Look::Everything(&names) };
+        self.circle.host.observe(&journal, look)
     }
 
     /// Observing again must leave nothing to do; then the result is committed. Says what is left.
@@ -153,8 +180,7 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
         let mut rest = plan::actions(goal, &observed);
         rest.retain(|action| !matches!(action, Action::AddPass { pass } if self.refused.contains(pass)));
         if rest.is_empty() {
-            let noted = as_observed(goal.clone(), &observed);
-            self.circle.store.commit(&noted, &targets(&noted, &observed))?;
+            self.circle.commit(as_observed(goal.clone(), &observed), &observed)?;
         }
         Ok(rest)
     }
@@ -163,15 +189,24 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
     fn roll_back(&mut self, goal: &Journal, before: &Journal) -> Result<Vec<Name>> {
         self.stoppable = false;
         self.circle.host.reopen()?;
-        let mut observed = self.observe_again(goal, before)?;
-        observed.note_numbers();
-        let all_or_nothing = self.circle.policy.all_or_nothing;
-        let Rollback { journal, complete } = plan_rollback(goal, before, &observed, all_or_nothing);
+        let (mut observed, mut rollback) = self.plan_rollback(goal, before)?;
+        if self.is_narrow && plan::concerns_others(&rollback.journal, &observed) {
+            self.is_narrow = false;
+            (observed, rollback) = self.plan_rollback(goal, before)?;
+        }
+        let Rollback { journal, complete } = rollback;
         let actions = plan::actions(&journal, &observed);
         // On a full disk it is better to go back without a note than not to go back.
         let _ = self.circle.record_intent(&journal, &observed, &actions);
         self.reach(&journal, &actions)?;
         Ok(complete)
+    }
+
+    fn plan_rollback(&mut self, goal: &Journal, before: &Journal) -> Result<(Observed, Rollback)> {
+        let mut observed = self.observe_again(goal, before)?;
+        observed.note_numbers();
+        let rollback = plan_rollback(goal, before, &observed, self.circle.policy.all_or_nothing);
+        Ok((observed, rollback))
     }
 }
 
@@ -211,9 +246,9 @@ fn as_observed(mut journal: Journal, observed: &Observed) -> Journal {
     journal
 }
 
-/// What `exec` reads of each namespace.
-fn targets<'a>(journal: &'a Journal, observed: &Observed) -> BTreeMap<&'a Name, Target> {
-    let stopped = plan::stopped(journal, observed).into_iter().next();
+/// What `exec` reads of each namespace; where not `all` have to be told, of those that were looked into.
+fn targets<'a>(journal: &'a Journal, observed: &Observed, all: bool) -> BTreeMap<&'a Name, Target> {
+    let stopped = &journal.stopped;
     let tapped = |member: &Member| plan::tapped(member, journal, observed).into_iter().next();
     let target = |member: &Member| Target {
         hide_resolvers: member.dns.host.is_none(),
@@ -224,5 +259,6 @@ fn targets<'a>(journal: &'a Journal, observed: &Observed) -> BTreeMap<&'a Name, 
         stopped: stopped.clone().or_else(|| tapped(member)),
         proxy: member.proxy,
     };
-    journal.members.iter().map(|(name, member)| (name, target(member))).collect()
+    let told = journal.members.iter().filter(|(name, _)| all || !observed.is_unseen(name));
+    told.map(|(name, member)| (name, target(member))).collect()
 }

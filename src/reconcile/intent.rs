@@ -58,12 +58,12 @@ pub(super) fn union(first: &Journal, second: &Journal) -> Journal {
             out.egresses.insert(key, egress.clone());
         }
     }
-    for (name, member) in &second.members {
+    for (name, member) in second.members.iter().filter(|(name, _)| !first.members.contains_key(*name)) {
         let number = second.egresses.get(&member.egress).map(|egress| egress.number);
         let key =
             out.egresses.iter().find(|(_, egress)| Some(egress.number) == number).map(|(key, _)| key.clone());
         let egress = key.unwrap_or_else(|| member.egress.clone());
-        out.members.entry(name.clone()).or_insert_with(|| Member { egress, ..member.clone() });
+        out.members.insert(name.clone(), Member { egress, ..member.clone() });
     }
     for (key, held) in &second.sysctls {
         out.sysctls.entry(key.clone()).or_insert_with(|| held.clone());

@@ -12,6 +12,13 @@
 //! runs. The room knows no command line and prints nothing: a [`Progress`] is told what happens while it happens, an
 //! [`Outcome`] or a [`Failure`] says what came of it.
 //!
+//! # What is looked at
+//!
+//! A run that is `narrow` ([`Policy`]) looks at the named namespaces, and at the host without what belongs to others alone
+//! ([`Look::These`]). What it passes by counts as right, is not planned, and keeps its entries in the store; so the cost of
+//! a run does not grow with the number of namespaces that it is not about. Where the goal changes something that others
+//! share ([`concerns_others`](crate::plan::concerns_others)), the run looks at everything and plans again; so does the roll-back.
+//!
 //! # What is left when it does not work
 //!
 //! When an action fails, or somebody interrupts, each namespace is left as it was before or as it should be after:

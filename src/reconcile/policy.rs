@@ -1,13 +1,13 @@
 //! How a run goes about its goal, and what it tells on the way.
 
 use crate::error::Error;
-use crate::model::Depth;
+use crate::model::{Look, Name};
 use crate::plan::Action;
 
 /// How a run goes about its goal; the default is what `up` and `down` do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Only the namespaces that are named are looked into: with hundreds of them, one more costs what the first did.
+    /// Only the namespaces that are named are looked at, as long as the goal changes no other one ([`Look::These`]).
     pub narrow: bool,
     /// After a failure everything is rolled back, complete namespaces as well.
     pub all_or_nothing: bool,
@@ -16,9 +16,9 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// How much is looked at.
-    pub fn depth(self) -> Depth {
-        if self.narrow { Depth::Named } else { Depth::All }
+    /// What is looked at first.
+    pub fn look<'a>(self, names: &'a [&'a Name]) -> Look<'a> {
+        if self.narrow { Look::These(names) } else { Look::Everything(names) }
     }
 }
 

@@ -1,14 +1,14 @@
 //! The rest of the world, as the circle knows it: what is changed, and what remembers.
 
 use crate::error::{Error, Result};
-use crate::model::{Depth, Journal, Name, Observed, Target};
+use crate::model::{Journal, Look, Name, Observed, Target};
 use crate::plan::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is observed and changed: the kernel, or a model of one.
 pub trait Host {
-    /// What is, given what is remembered: the namespaces of `journal` and those that `names` asks for.
-    fn observe(&mut self, journal: &Journal, names: &[&Name], depth: Depth) -> Result<Observed>;
+    /// What is, given what is remembered, as far as it is looked at.
+    fn observe(&mut self, journal: &Journal, look: Look<'_>) -> Result<Observed>;
 
     /// Performs actions in order. `step` is told of each, and says whether to go on.
     fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool);
@@ -39,6 +39,6 @@ pub trait Store {
     /// Writes down what may be there from now on, before anything is changed. Namespaces that go (`gone`) count as down.
     fn record_intent(&mut self, intent: &Journal, gone: &BTreeSet<&Name>) -> Result<()>;
 
-    /// Writes down what is there now, and at last what `exec` reads of each namespace.
+    /// Writes down what is there now, and at last what `exec` reads of these namespaces.
     fn commit(&mut self, journal: &Journal, targets: &BTreeMap<&Name, Target>) -> Result<()>;
 }

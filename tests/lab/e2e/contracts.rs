@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 use nsnat::kernel::Kernel;
 use nsnat::model::ipsec::{Direction, Effect};
 use nsnat::model::{
-    Address, Datum, Depth, Element, Family, Journal, Link, Name, Netns, Observed, Policy, Port, Route,
+    Address, Datum, Element, Family, Journal, Link, Look, Name, Netns, Observed, Policy, Port, Route,
     RouteKind, Rule, RuleAction, Set, Stack, numbers,
 };
 use nsnat::plan::{Action, LinkChange, Place};
@@ -60,7 +60,7 @@ struct Contract {
 
 impl Contract {
     fn observe(&mut self) -> Observed {
-        let mut observed = self.kernel.observe(&Journal::default(), &[&self.name], Depth::All).unwrap();
+        let mut observed = self.kernel.observe(&Journal::default(), Look::Everything(&[&self.name])).unwrap();
         quiet(&mut observed.host);
         for netns in observed.namespaces.values_mut() {
             if let Netns::Alive { stack, .. } = netns {

@@ -62,3 +62,38 @@ fn the_skeleton_as_it_stands_is_what_runs() {
     assert_eq!(running, lab.ok(list));
     assert!(running.contains("chain guard"), "{running}");
 }
+
+/// Damage to a namespace, as the first action that `plan` would take.
+const DAMAGE: &str = "ip link set nsn-n1 down; ip link set nsn-n2 down; ip -n n1 route flush default";
+
+#[test]
+fn up_of_one_looks_at_that_one() {
+    let lab = Lab::new();
+    declare(&lab, 4, 2);
+    lab.ok(&format!("nsnat up; {DAMAGE}"));
+    // It is repaired, and what is wrong with the others stays wrong, and known.
+    lab.ok("nsnat -q up n1");
+    lab.says("nsnat exec n1 whoami4; nsnat status n1 -o json | jq -r .namespaces[].state", "203.0.113.1\nup");
+    lab.says("ip -j link show nsn-n2 | jq -r .[].operstate", "DOWN");
+    let left = lab.ok("nsnat plan || [ $? = 2 ]");
+    assert!(left.contains("nsn-n2") && !left.contains("nsn-n1"), "{left}");
+    lab.says("nsnat status n2 -o json | jq -r .namespaces[].state", "broken");
+    lab.says("nsnat up n1", "nothing to do");
+    lab.ok("nsnat -q up; nsnat plan");
+}
+
+#[test]
+fn up_of_one_looks_at_all_where_it_changes_all() {
+    let lab = Lab::new();
+    declare(&lab, 4, 2);
+    lab.ok("nsnat up");
+    // What an uplink is like holds for all that leave by it.
+    lab.ok("ip link set eth0 mtu 1400; nsnat -q up n1");
+    lab.says("cat /sys/class/net/nsn-n3/mtu; ip -n n3 -j link show eth0 | jq .[].mtu", "1400\n1400");
+    lab.ok("nsnat -q up");
+    // The table is loaded as a whole.
+    lab.ok("nft flush ruleset; nsnat -q up n1");
+    lab.says("nsnat exec n2 whoami4; nsnat plan", "203.0.113.254");
+    // Without the journal nobody knows whose things are there.
+    lab.ok("rm /run/nsnat/journal.json; nsnat -q up n1; nsnat -q up; nsnat plan");
+}

@@ -2,9 +2,9 @@
 //! remembered, which can fail to be written.
 
 use super::model::Model;
-use super::world::look;
+use super::world;
 use nsnat::error::{Error, Result};
-use nsnat::model::{Datum, Depth, Element, Journal, Name, Observed, Set, Target, numbers};
+use nsnat::model::{Datum, Element, Journal, Look, Name, Observed, Set, Target, numbers};
 use nsnat::plan::{self, Action};
 use nsnat::reconcile::{Host, Progress, Step, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,9 +87,9 @@ impl Machine<'_> {
 }
 
 impl Host for Machine<'_> {
-    fn observe(&mut self, journal: &Journal, names: &[&Name], depth: Depth) -> Result<Observed> {
+    fn observe(&mut self, journal: &Journal, look: Look<'_>) -> Result<Observed> {
         self.alive()?;
-        Ok(look(&self.kernel.state, journal, names, depth))
+        Ok(world::look(&self.kernel.state, journal, look))
     }
 
     fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
@@ -181,7 +181,8 @@ impl Store for Disk {
         self.write(Write::Result, |disk| {
             let nothing_is_up = journal.members.is_empty();
             disk.journal = if nothing_is_up { Journal::default() } else { journal.clone() };
-            disk.targets = targets.iter().map(|(name, target)| ((*name).clone(), target.clone())).collect();
+            disk.targets.retain(|name, _| journal.members.contains_key(name));
+            disk.targets.extend(targets.iter().map(|(name, target)| ((*name).clone(), target.clone())));
         })
     }
 }

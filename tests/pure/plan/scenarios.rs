@@ -1,10 +1,11 @@
 //! Commands, each on a host as it finds it: what is stopped at every action.
 
+use super::fault::Disk;
 use super::golden;
 use super::world::World;
 use nsnat::config::{Config, Source, load};
-use nsnat::model::{Journal, Name, Observed, Owner};
-use nsnat::plan::{self, Selection};
+use nsnat::model::{Datum, Journal, Name, Observed, Owner, Table};
+use nsnat::plan::{self, Place, Selection};
 use nsnat::reconcile::Policy;
 
 /// A command, and the host before it.
@@ -29,6 +30,7 @@ impl Scenario {
     /// The namespaces that the command asks for.
     pub(super) fn names(&self) -> Vec<&Name> {
         match &self.command {
+            Command::Up(names) if self.start.policy.narrow => names.iter().collect(),
             Command::Up(_) => self.config.namespaces.keys().collect(),
             Command::Down(names) => names.iter().collect(),
             Command::Dns(name, _) | Command::ThrowAway(name) => vec![name],
@@ -69,6 +71,9 @@ const ONE: &str = "[namespace.a]\nuplink = \"first\"\n[namespace.b]\nuplink = \"
 const OTHER: &str =
     "[namespace.a]\ngateway = \"192.168.1.253\"\n[namespace.b]\nuplink = \"second\"\nlan = false
 [namespace.c]\nuplink = \"first\"\nipv6 = \"off\"\n[namespace.d]\nuplink = \"second\"\nlan = false\n";
+/// The uplink that two of them share leads elsewhere.
+const MOVED: &str = "[namespace.a]\nuplink = \"second\"\n[namespace.b]\nuplink = \"second\"\nmtu = 1400
+[namespace.c]\ndev = \"eth0\"\ngateway = [\"192.168.1.254\", \"2001:db8:1::fe\"]\ndns = \"198.51.100.53\"\n";
 /// The uplinks of two namespaces change places.
 const SWAPPED: [&str; 2] = [
     "[namespace.a]\nuplink = \"first\"\n[namespace.b]\nuplink = \"second\"\n",
@@ -95,6 +100,28 @@ fn with(host: &str, text: &str) -> World {
     world
 }
 
+/// Somebody took something out of two namespaces, and of the host.
+fn damaged(mut world: World) -> World {
+    for link in ["nsn-a", "nsn-c"] {
+        world.kernel.link_down(&Place::Host, link).unwrap();
+    }
+    let elements = &mut world.kernel.state.table.elements;
+    elements.retain(|element| !element.key.contains(&Datum::Device("nsn-c".into())));
+    world
+}
+
+/// Somebody removed the journal.
+fn forgotten(mut world: World) -> World {
+    world.disk = Disk::default();
+    world
+}
+
+/// Somebody flushed the ruleset.
+fn flushed(mut world: World) -> World {
+    world.kernel.state.table = Table::default();
+    world
+}
+
 fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
@@ -112,7 +139,8 @@ fn transitions() -> impl Iterator<Item = Scenario> {
             world
         };
         let narrow = Policy { narrow: true, all_or_nothing: true, unstoppable: false };
-        let or_nothing = Policy { all_or_nothing: true, ..Policy::default() };
+        let or_nothing = Policy { narrow: true, all_or_nothing: true, ..Policy::default() };
+        let named = Policy { narrow: true, ..Policy::default() };
         let of = |what: &str| format!("{host}: {what}");
         add(&of("up"), bare(), all(), ONE);
         add(
@@ -120,6 +148,38 @@ fn transitions() -> impl Iterator<Item = Scenario> {
             with(host, ONE),
             all(),
             &format!("{ONE}[namespace.e]\nuplink = \"second\"\n"),
+        );
+        let more = format!("{ONE}[namespace.e]\nuplink = \"second\"\n");
+        add(&of("up NAME of one more"), policy(with(host, ONE), named), Command::Up(vec![name("e")]), &more);
+        add(
+            &of("up NAME repairs"),
+            policy(damaged(with(host, ONE)), named),
+            Command::Up(vec![name("c")]),
+            ONE,
+        );
+        add(
+            &of("up NAME of one that changes"),
+            policy(with(host, ONE), named),
+            Command::Up(vec![name("b")]),
+            OTHER,
+        );
+        add(
+            &of("up NAME, and its egress changes"),
+            policy(with(host, ONE), named),
+            Command::Up(vec![name("a")]),
+            MOVED,
+        );
+        add(
+            &of("up NAME without a table"),
+            policy(flushed(with(host, ONE)), named),
+            Command::Up(vec![name("a")]),
+            ONE,
+        );
+        add(
+            &of("up NAME without a journal"),
+            policy(forgotten(with(host, ONE)), named),
+            Command::Up(vec![name("a")]),
+            ONE,
         );
         add(&of("add"), policy(with(host, ONE), or_nothing), Command::Up(vec![name("d")]), OTHER);
         add(&of("every way changes"), with(host, ONE), all(), OTHER);
@@ -129,7 +189,12 @@ fn transitions() -> impl Iterator<Item = Scenario> {
         add(&of("down"), with(host, ONE), Command::Down(Vec::new()), ONE);
         add(&of("down of one"), with(host, ONE), Command::Down(vec![name("a")]), ONE);
         add(&of("down of two"), with(host, ONE), Command::Down(vec![name("a"), name("c")]), ONE);
-        add(&of("dns set"), with(host, ONE), Command::Dns(name("c"), name("like")), &format!("{ONE}{DNS}"));
+        add(
+            &of("dns set"),
+            policy(with(host, ONE), named),
+            Command::Dns(name("c"), name("like")),
+            &format!("{ONE}{DNS}"),
+        );
         add(
             &of("throw-away"),
             policy(with(host, ONE), narrow),

@@ -43,6 +43,8 @@ struct Stopped<'a> {
     is_refused: bool,
     /// What is not up any more, because somebody else took its name.
     foreign: BTreeSet<Name>,
+    /// What is to be done for namespaces that the command passes by: afterwards it still is.
+    of_others: Vec<Action>,
     /// What `down` leaves when the command was never run.
     bare: BTreeSet<String>,
     /// Digests of what was left so far: what follows from the same is the same.
@@ -53,8 +55,12 @@ impl<'a> Stopped<'a> {
     /// None where the command is refused, or has nothing to do.
     fn new(scenario: &'a Scenario) -> Option<(Self, usize)> {
         let start = &scenario.start;
-        let observed = start.observe(&scenario.names());
-        let goal = scenario.goal(&observed)?;
+        let mut observed = start.observe(&scenario.names());
+        let mut goal = scenario.goal(&observed)?;
+        if plan::concerns_others(&goal, &observed) {
+            observed = everything(start);
+            goal = scenario.goal(&observed)?;
+        }
         let actions = plan::actions(&goal, &observed).len();
         let is_whole = plan::actions(&plan::without(&observed, |_| false), &observed).is_empty();
         let bare = inventory(&down(start).unwrap().kernel.state);
@@ -62,8 +68,13 @@ impl<'a> Stopped<'a> {
         let is_refused = start.plan(&scenario.config, Selection::All).is_err();
         let known = plan::without(&observed, |_| false).members;
         let foreign = observed.journal.members.keys().filter(|name| !known.contains_key(*name));
-        let (foreign, left) = (foreign.cloned().collect(), RefCell::default());
-        let stopped = Self { scenario, goal, before, is_whole, is_refused, foreign, bare, left };
+        let foreign = foreign.cloned().collect();
+        let owners = plan::Owners::new(&start.disk.journal);
+        let is_unseen = |name: &Name| observed.is_unseen(name);
+        let of_others =
+            rest(start).into_iter().filter(|action| owners.of(action).is_some_and(is_unseen)).collect();
+        let left = RefCell::default();
+        let stopped = Self { scenario, goal, before, is_whole, is_refused, foreign, of_others, bare, left };
         (actions > 0).then_some((stopped, actions))
     }
 
@@ -106,11 +117,22 @@ impl<'a> Stopped<'a> {
 
     /// A pass that was refused is all that may be left to do.
     fn is_reached(&self, world: &World) -> Verdict {
-        without_passes(rest(world))
+        self.left_to_do(world)
             .map_or(Ok(()), |rest| Err(format!("it is done, and this is left to do: {rest}")))?;
         let journal = &world.disk.journal;
         let wrong = self.goal.members.iter().find(|(name, member)| !is_as(journal, name, Some(member)));
         wrong.map_or(Ok(()), |(name, _)| Err(format!("it is done, and {name} is not as it should be")))
+    }
+
+    /// The first action that is left to do, or that was and is done though nobody asked for it. Passes do not count: one
+    /// that is refused is left out.
+    fn left_to_do(&self, world: &World) -> Option<Action> {
+        let rest = rest(world);
+        let done = self.of_others.iter().find(|action| !rest.contains(action)).cloned();
+        let is_new = |action: &Action| !self.of_others.contains(action);
+        done.or_else(|| {
+            rest.into_iter().filter(is_new).find(|action| !matches!(action, Action::AddPass { .. }))
+        })
     }
 
     fn is_rolled_back(&self, world: &World, complete: &[Name]) -> Verdict {
@@ -122,7 +144,7 @@ impl<'a> Stopped<'a> {
                 return Err(format!("rolled back, and {name} is neither as before nor as it should be"));
             }
         }
-        if let Some(rest) = without_passes(rest(world)) {
+        if let Some(rest) = self.left_to_do(world) {
             return Err(format!("rolled back, and this is left to do: {rest}"));
         }
         // A pass that is refused on the way back is left out.
@@ -182,11 +204,6 @@ impl<'a> Stopped<'a> {
         left_nothing(&left)?;
         same(&self.bare, &left).map_err(|why| format!("after up and down: {why}"))
     }
-}
-
-/// The first action but for passes: one that is refused is left out.
-fn without_passes(rest: Vec<Action>) -> Option<Action> {
-    rest.into_iter().find(|action| !matches!(action, Action::AddPass { .. }))
 }
 
 /// Without what may be another after a roll-back: settings of our own devices, and of what is inside.

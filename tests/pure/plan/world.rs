@@ -3,10 +3,11 @@
 use super::fault::{Disk, Fault, Leak, Machine, Signal};
 use super::model::Model;
 use nsnat::config::{Config, Problem};
-use nsnat::error::Result;
-use nsnat::model::{Depth, Journal, Link, Name, Netns, Observed};
+use nsnat::error::{Error, Result};
+use nsnat::model::{Journal, Link, Look, Name, Netns, Observed};
 use nsnat::plan::{self, Action, Selection};
 use nsnat::reconcile::{Failure, Outcome, Policy, Reconciler, prepare};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 /// The kernel, what is remembered, and what goes wrong next.
@@ -38,7 +39,7 @@ impl World {
 
     /// What nsnat sees: of the namespaces those that are up and those that it asks for.
     pub(crate) fn observe(&self, names: &[&Name]) -> Observed {
-        prepare(look(&self.kernel.state, &self.disk.journal, names, self.policy.depth())).unwrap()
+        prepare(look(&self.kernel.state, &self.disk.journal, self.policy.look(names))).unwrap()
     }
 
     /// The plan of `up`, and where it leads.
@@ -59,8 +60,15 @@ impl World {
         config: &Config,
         selection: Selection<'_>,
     ) -> std::result::Result<std::result::Result<Outcome, String>, Vec<Problem>> {
-        let (goal, _) = self.plan(config, selection)?;
-        Ok(self.reach(&asked(config, selection, self.policy), &goal))
+        let refused = RefCell::new(None);
+        let goal = |observed: &Observed| {
+            plan::resolve(config, selection, observed).map_err(|problems| {
+                refused.replace(Some(problems));
+                Error::new("up", "refused")
+            })
+        };
+        let done = self.run(&asked(config, selection, self.policy), goal);
+        refused.take().map_or_else(|| Ok(self.judged(done)), Err)
     }
 
     /// `down` of what `gone` chooses.
@@ -69,7 +77,7 @@ impl World {
         names: &[&Name],
         gone: impl Fn(&Name) -> bool,
     ) -> std::result::Result<Outcome, String> {
-        let done = self.run(names, |observed| Ok(plan::without(observed, gone)));
+        let done = self.run(names, |observed| Ok(plan::without(observed, &gone)));
         self.judged(done)
     }
 
@@ -82,7 +90,7 @@ impl World {
     fn judged(&self, done: std::result::Result<Outcome, Failure>) -> std::result::Result<Outcome, String> {
         match &self.leak.found {
             Some(why) => Err(why.clone()),
-            None => done.map_err(|failure| nsnat::error::Error::from(failure).to_string()),
+            None => done.map_err(|failure| Error::from(failure).to_string()),
         }
     }
 
@@ -90,7 +98,7 @@ impl World {
     pub(crate) fn run(
         &mut self,
         names: &[&Name],
-        goal: impl FnOnce(&Observed) -> Result<Journal>,
+        goal: impl Fn(&Observed) -> Result<Journal>,
     ) -> std::result::Result<Outcome, Failure> {
         let faults = std::mem::take(&mut self.faults);
         let mut signal = Signal::among(&faults);
@@ -120,28 +128,14 @@ fn asked<'a>(config: &'a Config, selection: Selection<'a>, policy: Policy) -> Ve
 }
 
 /// The part of the kernel's state that a look shows.
-pub(super) fn look(state: &Observed, journal: &Journal, names: &[&Name], depth: Depth) -> Observed {
+pub(super) fn look(state: &Observed, journal: &Journal, look: Look<'_>) -> Observed {
+    let others = look.others(journal, &state.abandoned);
     let aliased = state.host.links.iter().filter_map(Link::namespace);
-    let asked = names.iter().copied().chain(journal.members.keys()).cloned();
+    let asked = look.names().iter().copied().chain(journal.members.keys()).cloned();
     let wanted: BTreeSet<Name> = asked.chain(aliased).collect();
     let mut out = Observed { journal: journal.clone(), ..state.clone() };
     out.namespaces.retain(|name, _| wanted.contains(name));
-    let unseen = |name: &Name| depth == Depth::Named && !names.contains(&name);
-    for (_, netns) in out.namespaces.iter_mut().filter(|(name, _)| unseen(name)) {
-        if let Netns::Alive { inode, .. } = netns {
-            *netns = Netns::Unseen { inode: *inode };
-        }
-    }
-    let is_alive =
-        |name| matches!(state.namespaces.get(name), Some(Netns::Alive { .. } | Netns::Unseen { .. }));
-    for (name, member) in journal.members.iter().filter(|(name, _)| unseen(name)) {
-        if !is_alive(name) {
-            let inode = member.inode.unwrap_or_default();
-            out.namespaces.insert(name.clone(), Netns::Unseen { inode });
-        }
-        // Nor are the sysctls of their devices read.
-        out.host.sysctls.retain(|key, _| !key.contains(&format!("/conf/{}/", member.link)));
-    }
+    others.hide_in(&mut out);
     out
 }
 

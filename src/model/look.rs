@@ -1,0 +1,100 @@
+//! What is looked at, and what is passed by.
+
+use super::nft::{Datum, Element, Set};
+use super::stack::device_of;
+use super::{Journal, Member, Name, Netns, Observed};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What is looked at. Each names the namespaces that are looked for besides those that are up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look<'a> {
+    /// The host, and every namespace of ours.
+    Everything(&'a [&'a Name]),
+    /// These namespaces, and of the host whatever does not belong to another namespace alone: with hundreds of
+    /// namespaces, one more costs little more than the first did.
+    These(&'a [&'a Name]),
+    /// What everybody may see: neither the namespaces nor nf_tables are looked into.
+    Outside(&'a [&'a Name]),
+}
+
+impl<'a> Look<'a> {
+    /// The namespaces that are looked for besides those that are up.
+    pub fn names(self) -> &'a [&'a Name] {
+        match self {
+            Self::Everything(names) | Self::These(names) | Self::Outside(names) => names,
+        }
+    }
+
+    /// The namespaces that are passed by with all that belongs to them. What was abandoned, or was being taken to pieces
+    /// and so has no egress any more, is not: every run completes that.
+    pub fn others<'j>(self, journal: &'j Journal, abandoned: &BTreeSet<Name>) -> Others<'j> {
+        let Self::These(names) = self else { return Others::default() };
+        let is_other = |(name, member): &(&Name, &Member)| {
+            !names.contains(name)
+                && !abandoned.contains(*name)
+                && journal.egresses.contains_key(&member.egress)
+        };
+        Others::new(journal, journal.members.iter().filter(is_other))
+    }
+}
+
+/// Namespaces that are passed by: whatever belongs to them is taken for right.
+#[derive(Default)]
+pub struct Others<'a> {
+    /// They themselves.
+    pub members: BTreeMap<&'a Name, &'a Member>,
+    links: HashSet<&'a str>,
+    /// Their addresses inside.
+    addresses: HashSet<IpAddr>,
+}
+
+impl<'a> Others<'a> {
+    fn new(journal: &Journal, members: impl Iterator<Item = (&'a Name, &'a Member)>) -> Self {
+        let mut out = Self { members: members.collect(), ..Self::default() };
+        for member in out.members.values() {
+            out.links.insert(&member.link);
+            // The second of the block's addresses; the same bits end the one of IPv6.
+            let bits = u32::from(member.subnet.network()) + 2;
+            out.addresses.insert(Ipv4Addr::from(bits).into());
+            if let Some(slice) = journal.egresses.get(&member.egress).and_then(|egress| egress.slice6) {
+                out.addresses.insert(Ipv6Addr::from(u128::from(slice.network()) | u128::from(bits)).into());
+            }
+        }
+        out
+    }
+
+    /// Whether a link of the host is the end of one of them.
+    pub fn have_link(&self, name: &str) -> bool {
+        self.links.contains(name)
+    }
+
+    /// Whether an element of our table is about one of them.
+    pub fn have_element(&self, element: &Element) -> bool {
+        let is_address =
+            matches!(element.set, Set::AnswerMark4 | Set::AnswerMark6 | Set::Inside4 | Set::Inside6);
+        element.key.iter().any(|datum| match datum {
+            Datum::Device(name) => self.have_link(name),
+            Datum::Address(address) => is_address && self.addresses.contains(address),
+            _ => false,
+        })
+    }
+
+    /// Takes everything of theirs out of what was observed, and says that nobody looked.
+    pub fn hide_in(&self, observed: &mut Observed) {
+        let host = &mut observed.host;
+        host.links.retain(|link| !self.have_link(&link.name));
+        host.addresses.retain(|address| !self.have_link(&address.dev));
+        host.routes.retain(|route| !route.dev.as_deref().is_some_and(|dev| self.have_link(dev)));
+        host.sysctls.retain(|key, _| !device_of(key).is_some_and(|dev| self.have_link(dev)));
+        observed.table.elements.retain(|element| !self.have_element(element));
+        self.note_in(observed);
+    }
+
+    /// Says that nobody looked into them.
+    pub fn note_in(&self, observed: &mut Observed) {
+        let unseen = |member: &Member| Netns::Unseen { inode: member.inode.unwrap_or_default() };
+        let unseen = self.members.iter().map(|(name, member)| ((*name).clone(), unseen(member)));
+        observed.namespaces.extend(unseen);
+    }
+}
