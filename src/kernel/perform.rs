@@ -2,7 +2,8 @@
 
 use super::handle::{Inside, Kernel};
 use super::netlink::{Netlink, Refused};
-use super::{conntrack, encode, gates, ipsec, netns, nft, sysctl};
+use super::sysctl::{self, Sysctls};
+use super::{conntrack, encode, gates, ipsec, netns, nft};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, Route, numbers};
 use crate::plan::{Action, LinkChange, Place};
@@ -110,7 +111,7 @@ impl Kernel {
     fn sysctl(&mut self, place: &Place, key: &str, value: &str) -> Result<()> {
         let what = || format!("write /proc/sys/{key}");
         match place {
-            Place::Host => sysctl::write(key, value).what(what),
+            Place::Host => self.sysctls.write(key, value).what(what),
             Place::Inside(name) => {
                 self.open_inside(name)?;
                 let Some(inside) = self.inside.get(name) else { return Ok(()) };
@@ -126,10 +127,9 @@ impl Kernel {
         let Some(inside) = self.inside.get(name) else { return Ok(()) };
         let values = values.to_vec();
         let refused = netns::inside(&inside.file, move || {
-            Ok(values
-                .into_iter()
-                .filter(|(key, value)| sysctl::write(key, value).is_err())
-                .collect::<Vec<_>>())
+            let mut sysctls = Sysctls::default();
+            let refused = values.into_iter().filter(|(key, value)| sysctls.write(key, value).is_err());
+            Ok(refused.collect::<Vec<_>>())
         });
         self.refused.extend(refused.what(|| format!("namespace {name}"))?);
         Ok(())

@@ -1,12 +1,10 @@
 //! Sysctls. `/proc/sys/net` shows the namespace of the calling *thread*.
 
-#![expect(clippy::disallowed_methods, reason = "sysctls are written here")]
-
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 fn path(key: &str) -> PathBuf {
@@ -17,7 +15,7 @@ fn path(key: &str) -> PathBuf {
 /// directories of all namespaces, such as `net/ipv4`, share a chain of the kernel's directory cache, and each look by a
 /// whole path walks it (`proc_sys_compare` in fs/proc/proc_sysctl.c); what is in a directory does not.
 #[derive(Default)]
-pub(super) struct Sysctls(BTreeMap<String, Option<File>>);
+pub(super) struct Sysctls(BTreeMap<String, File>);
 
 impl Sysctls {
     /// The value, without its newline; none where the kernel or the device has no such key.
@@ -30,19 +28,25 @@ impl Sysctls {
     /// By one call: a second one continues a text, and finds no more of a list (`proc_do_large_bitmap` in
     /// kernel/sysctl.c).
     fn read_at_once(&mut self, key: &str, buffer: &mut [u8]) -> Option<String> {
-        let length = self.open(key)?.read(buffer).ok()?;
+        let length = self.open(key, OFlag::O_RDONLY).ok()?.read(buffer).ok()?;
         let text = std::str::from_utf8(buffer.get(..length)?).ok()?;
         Some(if length < buffer.len() { text.trim_end() } else { text }.to_owned())
     }
 
-    fn open(&mut self, key: &str) -> Option<File> {
-        let (dir, name) = key.match_indices('/').nth(1).map(|(at, _)| key.split_at(at))?;
+    fn open(&mut self, key: &str, flags: OFlag) -> io::Result<File> {
+        // The directory of all that is of one protocol.
+        let at = key.match_indices('/').nth(1).map_or(0, |(at, _)| at);
+        let (dir, name) = key.split_at(at);
         if !self.0.contains_key(dir) {
-            self.0.insert(dir.to_owned(), File::open(path(dir)).ok());
+            self.0.insert(dir.to_owned(), File::open(path(dir))?);
         }
-        let dir = self.0.get(dir)?.as_ref()?;
-        let name = name.trim_start_matches('/');
-        openat(dir, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok().map(File::from)
+        let dir = self.0.get(dir).ok_or(io::ErrorKind::NotFound)?;
+        Ok(openat(dir, name.trim_start_matches('/'), flags | OFlag::O_CLOEXEC, Mode::empty())?.into())
+    }
+
+    /// Writes one. An empty list is a line, too: what is nothing would not be written.
+    pub(super) fn write(&mut self, key: &str, value: &str) -> io::Result<()> {
+        self.open(key, OFlag::O_WRONLY)?.write_all(format!("{value}\n").as_bytes())
     }
 
     /// Those of the keys that exist.
@@ -63,9 +67,9 @@ pub(super) fn read(key: &str) -> Option<String> {
     Sysctls::default().read(key)
 }
 
-/// Writes one. An empty list is a line, too: what is nothing would not be written.
+/// Writes one value ([`Sysctls::write`]).
 pub(super) fn write(key: &str, value: &str) -> io::Result<()> {
-    std::fs::write(path(key), format!("{value}\n"))
+    Sysctls::default().write(key, value)
 }
 
 /// Whether a range of groups (`ping_group_range`, icmp(7)) can be written as it is read. In a user namespace a group
