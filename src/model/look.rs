@@ -11,8 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub enum Look<'a> {
     /// The host, and every namespace of ours.
     Everything(&'a [&'a Name]),
-    /// These namespaces, and of the host whatever does not belong to another namespace alone: with hundreds of
-    /// namespaces, one more costs little more than the first did.
+    /// These namespaces, and of the host whatever does not belong to another namespace alone: what a run for one
+    /// namespace costs grows slowly with the number of others.
     These(&'a [&'a Name]),
     /// What everybody may see: neither the namespaces nor nf_tables are looked into.
     Outside(&'a [&'a Name]),
