@@ -6,9 +6,9 @@ use crate::lab::Lab;
 /// A packet that comes while the device is down ends one socat, and its port's being closed the other: the devices
 /// outlive them, and they are started again.
 const TUNNEL: &str = "ip tuntap add dev tun0 mode tun; ip addr add 10.9.0.1/30 dev tun0; ip link set tun0 up
-    (while :; do socat TUN,tun-name=tun0,tun-type=tun,iff-no-pi UDP4-DATAGRAM:$LAB_THIRD:5000,bind=$LAB_HOST_THIRD:5000; sleep 0.02; done) </dev/null >/dev/null 2>&1 &
+    (while :; do socat TUN,tun-name=tun0,tun-type=tun,iff-no-pi UDP4-DATAGRAM:$LAB_THIRD:5000,bind=$LAB_HOST_THIRD:5000 || :; sleep 0.02; done) </dev/null >/dev/null 2>&1 &
     at third ip tuntap add dev tun0 mode tun; at third ip addr add 10.9.0.2/30 dev tun0; at third ip link set tun0 up
-    (while :; do at third socat TUN,tun-name=tun0,tun-type=tun,iff-no-pi UDP4-DATAGRAM:$LAB_HOST_THIRD:5000,bind=$LAB_THIRD:5000; sleep 0.02; done) </dev/null >/dev/null 2>&1 &
+    (while :; do at third socat TUN,tun-name=tun0,tun-type=tun,iff-no-pi UDP4-DATAGRAM:$LAB_HOST_THIRD:5000,bind=$LAB_THIRD:5000 || :; sleep 0.02; done) </dev/null >/dev/null 2>&1 &
     for node in host third; do await \"at $node ip link show tun0 up | grep -q LOWER_UP\"; done
     ip addr add fd09::1/126 dev tun0 nodad; at third ip addr add fd09::2/126 dev tun0 nodad";
 
