@@ -1,7 +1,7 @@
 //! The command line, as types only. Help, man page and completions are made from these types and their comments, so
 //! each comment here is a text that users read.
 
-use crate::model::trace::{Goal, Protocol};
+use crate::model::trace::{ProbeTarget, Protocol};
 use crate::model::{Name, dnsaddr};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnetwork::IpNetwork;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub struct Cli {
     /// Options that every command has.
     #[command(flatten)]
-    pub global: Global,
+    pub global: GlobalOptions,
     /// The command to run.
     #[command(subcommand)]
     pub command: Command,
@@ -23,7 +23,7 @@ pub struct Cli {
 
 /// Options that every command has.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Global {
+pub struct GlobalOptions {
     /// Read the configuration from this file, or from this directory, laid out like /etc/nsnat. The environment
     /// variable NSNAT_CONFIG does the same
     #[arg(long, global = true, value_name = "FILE")]
@@ -95,7 +95,7 @@ pub enum Command {
         #[arg(long)]
         kill: bool,
     },
-    /// Run a command inside a namespace. With --gateway or --dev, the namespace is a throw-away one, made for this
+    /// Run a command inside a namespace. With --gateway or --dev, the namespace is an ephemeral one, made for this
     /// command only
     #[command(override_usage = "nsnat exec [OPTIONS] NAME [--] CMD [ARG]...
        nsnat exec [OPTIONS] --gateway ADDR [--] CMD [ARG]...")]
@@ -145,8 +145,8 @@ pub enum Command {
         /// The destination of the packet: ADDR:PORT for TCP, ADDR:PORT/udp for UDP, or ADDR alone for ICMP. The packet
         /// ends at the gateway and never reaches its destination. Without a destination, TCP to ports 80 and 443, DNS
         /// and ICMP are tried
-        #[arg(value_name = "ADDR[:PORT][/udp]", value_parser = goal)]
-        goal: Option<Goal>,
+        #[arg(value_name = "ADDR[:PORT][/udp]", value_parser = parse_probe_target)]
+        goal: Option<ProbeTarget>,
     },
     /// Make a systemd unit run inside a namespace, or undo that
     Systemd {
@@ -214,7 +214,7 @@ pub struct Add {
     pub name: Name,
     /// The way out of the namespace
     #[command(flatten)]
-    pub way: WayOut,
+    pub path: UplinkOptions,
     /// The address block of the namespace. When it is not given, a block of the pool
     #[arg(long, value_name = "NET")]
     pub subnet: Option<IpNetwork>,
@@ -225,7 +225,7 @@ pub struct Add {
 
 /// A way out that is given on the command line.
 #[derive(Clone, Debug, Default, Args)]
-pub struct WayOut {
+pub struct UplinkOptions {
     /// The address of the router to send to (next hop). Give this once for each address family
     #[arg(long, value_name = "ADDR")]
     pub gateway: Vec<IpAddr>,
@@ -240,7 +240,7 @@ pub struct WayOut {
     pub rewrite: Vec<(SocketAddr, SocketAddr)>,
 }
 
-impl WayOut {
+impl UplinkOptions {
     /// Whether any of these options is given.
     pub fn is_given(&self) -> bool {
         !(self.gateway.is_empty() && self.dev.is_none() && self.dns.is_empty() && self.rewrite.is_empty())
@@ -251,9 +251,9 @@ impl WayOut {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Exec {
-    /// The way out of a throw-away namespace.
+    /// The way out of an ephemeral namespace.
     #[command(flatten)]
-    pub way: WayOut,
+    pub path: UplinkOptions,
     /// Run the command as this user
     #[arg(short, long, value_name = "USER", conflicts_with = "me")]
     pub user: Option<String>,
@@ -302,17 +302,17 @@ fn unit(text: &str) -> Result<String, String> {
 }
 
 /// Reads a destination of `nsnat trace`: `ADDR[:PORT][/udp]`.
-fn goal(text: &str) -> Result<Goal, String> {
+fn parse_probe_target(text: &str) -> Result<ProbeTarget, String> {
     let (place, udp) = text.strip_suffix("/udp").map_or((text, false), |place| (place, true));
     let bare = place.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse() {
         let protocol = if udp { Protocol::Udp(dnsaddr::PORT) } else { Protocol::Icmp };
-        return Ok(Goal { address, protocol });
+        return Ok(ProbeTarget { address, protocol });
     }
     let at: SocketAddr =
         place.parse().map_err(|_| "is not ADDR, ADDR:PORT or ADDR:PORT/udp (IPv6: [ADDR]:PORT)")?;
     let protocol = if udp { Protocol::Udp(at.port()) } else { Protocol::Tcp(at.port()) };
-    Ok(Goal { address: at.ip(), protocol })
+    Ok(ProbeTarget { address: at.ip(), protocol })
 }
 
 /// Reads a rewrite: `OLD=NEW`.
@@ -348,10 +348,10 @@ mod tests {
             ("[2001:db8::1]:443/udp", "[2001:db8::1]:443 (udp)"),
             ("2001:db8::1", "2001:db8::1 (icmp)"),
         ] {
-            assert_eq!(goal(text).map(|goal| goal.to_string()).as_deref(), Ok(shown));
+            assert_eq!(parse_probe_target(text).map(|goal| goal.to_string()).as_deref(), Ok(shown));
         }
         for text in ["", "example.com:80", "192.0.2.1:99999", "192.0.2.1:80/tcp", ":80"] {
-            assert!(goal(text).is_err(), "{text}");
+            assert!(parse_probe_target(text).is_err(), "{text}");
         }
     }
 

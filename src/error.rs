@@ -69,7 +69,7 @@ impl Error {
 
     /// The same as the reason why something larger could not be done.
     #[must_use]
-    pub fn within(self, what: impl fmt::Display) -> Self {
+    pub fn as_reason_of(self, what: impl fmt::Display) -> Self {
         Self { what: what.to_string(), why: self.reason(), ..self }
     }
 
@@ -130,7 +130,8 @@ mod tests {
         let first =
             Error::new("the kernel's state", "a rule is missing").hint("does another program change it?");
         let second = Error::new("remove link nsn-a", "out of memory").hint("close something");
-        let both = first.and_then(second.within("going back failed, too")).hint("nsnat down").to_string();
+        let both =
+            first.and_then(second.as_reason_of("going back failed, too")).hint("nsnat down").to_string();
         let lines: Vec<&str> = both.lines().collect();
         assert_eq!(
             lines,

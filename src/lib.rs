@@ -7,7 +7,7 @@
 //! what its mark is allowed; masquerade and the rewriting of DNS happen on the host's side. `docs/theory.md` follows a
 //! packet all the way.
 //!
-//! The configuration and what is observed become a journal (every number and device found), the journal what the kernel
+//! The configuration and what is observed become a state (every number and device found), the state what the kernel
 //! should hold, and the difference to what it does hold an ordered list of actions. That is pure. Everything that changes
 //! the host goes through one circle ([`reconcile`]): the actions are performed, observing again must leave nothing to do,
 //! and what cannot be finished is rolled back.
@@ -16,10 +16,10 @@
 //!
 //! | room | what is in it | may use, besides itself and [`error`] | effects |
 //! |---|---|---|---|
-//! | [`model`] | plain data: names, numbers and why these, kernel objects and which are ours, journal | | |
+//! | [`model`] | plain data: names, numbers and why these, kernel objects and which are ours, state | | |
 //! | [`skeleton`] | the nft text and its digest | `model` | |
 //! | [`config`] | files → a checked configuration, or every problem at once with its place | `model` | |
-//! | [`plan`] | pure: configuration and observation → journal → actions | `config`, `model`, `skeleton` | |
+//! | [`plan`] | pure: configuration and observation → state → actions | `config`, `model`, `skeleton` | |
 //! | [`reconcile`] | the circle: observe, plan, record the intent, perform, verify, commit, roll back | `plan`, `model` | |
 //! | [`kernel`] | observing and performing: the host as the circle sees it | `model`, `skeleton`, `plan::action`, `plan::gates`, `plan::line`, `reconcile::world` | on the host |
 //! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::interrupt`, `kernel::netns`, `kernel::processes`, `kernel::record` | on its own process |
@@ -29,7 +29,7 @@
 //! | [`ui`] | all that is printed | `cli` | on standard output and error |
 //! | [`error`] | errors with what, why, hint | | |
 //! | `main` | `nsnat` | `cli`, `commands`, `enter::run`, `ui` | |
-//! | `bin` | `nsnat-exec`, which is set-user-id | `enter::member`, `ui` | |
+//! | `bin` | `nsnat-exec`, which is set-user-id | `enter::join`, `ui` | |
 //!
 //! A file uses another one when its text names something that the other one defines. Besides the table this holds: no file
 //! uses itself by way of others, and a room's `mod.rs` defines nothing that the room itself uses. It says what the room is

@@ -51,11 +51,11 @@ fn refusal(text: &str, args: &[OsString]) -> Error {
     let error = Error::usage("command line", why.trim_start_matches("error: "));
     // "To pass it as a value" is never what was meant here.
     let tip = paragraphs.find_map(|words| words.strip_prefix("tip: a ").map(|tip| format!("a {tip}")));
-    error.hint(tip.unwrap_or_else(|| format!("nsnat{} --help", verb(args))))
+    error.hint(tip.unwrap_or_else(|| format!("nsnat{} --help", first_verb(args))))
 }
 
 /// The command that was meant, with a space before it.
-fn verb(args: &[OsString]) -> String {
+fn first_verb(args: &[OsString]) -> String {
     let known = |word: &&str| Cli::command().find_subcommand(word).is_some();
     let verb = args.iter().filter_map(|arg| arg.to_str()).find(known);
     verb.map(|verb| format!(" {verb}")).unwrap_or_default()

@@ -13,16 +13,16 @@ pub const MARKER: &str = "text_";
 
 /// The text to load, with our bits of the mark in it, and the marker set.
 pub fn text(mask: u32) -> String {
-    let body = body(mask);
+    let body = text_with_mask(mask);
     format!("{body}\nadd set inet {} {MARKER}{} {{ type mark; }}\n", model::nft::TABLE, model::digest(&body))
 }
 
 /// The digest that the marker set of [`text`] carries.
 pub fn digest(mask: u32) -> String {
-    model::digest(body(mask))
+    model::digest(text_with_mask(mask))
 }
 
-fn body(mask: u32) -> String {
+fn text_with_mask(mask: u32) -> String {
     TEXT.replace("= 0xff000000 ", &format!("= {mask:#010x} "))
 }
 

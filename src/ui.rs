@@ -5,7 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "standard output and standard error are written here")]
 
-use crate::cli::{Color, Global, Output};
+use crate::cli::{Color, GlobalOptions, Output};
 use crate::error::{Error, Result};
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -13,14 +13,14 @@ use std::io::{ErrorKind, IsTerminal, Write};
 /// How a command line wants to be answered.
 pub struct Ui<'a> {
     /// The options of all commands.
-    pub global: &'a Global,
+    pub global: &'a GlobalOptions,
     /// Colour what is printed.
     pub colour: bool,
 }
 
 impl<'a> Ui<'a> {
     /// What the options say, and the terminal.
-    pub fn new(global: &'a Global) -> Self {
+    pub fn new(global: &'a GlobalOptions) -> Self {
         let colour = match global.color {
             Color::Always => true,
             Color::Never => false,

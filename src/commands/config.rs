@@ -4,7 +4,7 @@ use super::refusals::unknown;
 use crate::config::{self, Config, NewNamespace, Source, Trust};
 use crate::enter;
 use crate::error::Result;
-use crate::model::{Account, Journal, Name, Observed};
+use crate::model::{Account, Name, Observed, State};
 use crate::plan::{Selection, resolve};
 use crate::ui::Ui;
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ fn trust(ui: &Ui<'_>) -> Trust {
 }
 
 /// The configuration with one more namespace, which the command line describes; checked like a file.
-pub(super) fn with(ui: &Ui<'_>, name: &Name, namespace: &NewNamespace) -> Result<Config> {
+pub(super) fn load_with(ui: &Ui<'_>, name: &Name, namespace: &NewNamespace) -> Result<Config> {
     let (mut sources, mut problems) = config::locate(ui.global.config.as_deref()).read(&trust(ui));
     let text = config::declare(None, name, namespace)?;
     sources.push(Source { path: "command line".into(), text });
@@ -37,8 +37,8 @@ pub(super) fn with(ui: &Ui<'_>, name: &Name, namespace: &NewNamespace) -> Result
     Err(config::report(&problems, &config.sources, ui.colour))
 }
 
-/// The journal in which the named namespaces (all, when none is named) are up.
-pub(super) fn goal(ui: &Ui<'_>, config: &Config, names: &[Name], observed: &Observed) -> Result<Journal> {
+/// The state in which the named namespaces (all, when none is named) are up.
+pub(super) fn state_with(ui: &Ui<'_>, config: &Config, names: &[Name], observed: &Observed) -> Result<State> {
     if let Some(name) = names.iter().find(|name| !config.namespaces.contains_key(*name)) {
         return Err(unknown(name, config.namespaces.keys()));
     }
@@ -46,20 +46,20 @@ pub(super) fn goal(ui: &Ui<'_>, config: &Config, names: &[Name], observed: &Obse
     select(ui, config, selection, observed)
 }
 
-/// The journal in which what is up already is as it is declared, as far as it is named (all, when none is).
+/// The state in which what is up already is as it is declared, as far as it is named (all, when none is).
 pub(super) fn goal_of_repair(
     ui: &Ui<'_>,
     config: &Config,
     names: &[Name],
     observed: &Observed,
-) -> Result<Journal> {
+) -> Result<State> {
     let is_meant = |name: &&Name| names.is_empty() || names.contains(name);
     let declared = |name: &&Name| config.namespaces.contains_key(*name);
-    let up: Vec<Name> = observed.journal.members.keys().filter(is_meant).filter(declared).cloned().collect();
+    let up: Vec<Name> = observed.state.namespaces.keys().filter(is_meant).filter(declared).cloned().collect();
     select(ui, config, Selection::These(&up), observed)
 }
 
-fn select(ui: &Ui<'_>, config: &Config, selection: Selection<'_>, observed: &Observed) -> Result<Journal> {
+fn select(ui: &Ui<'_>, config: &Config, selection: Selection<'_>, observed: &Observed) -> Result<State> {
     let observed = with_accounts(config, observed)?;
     resolve(config, selection, &observed)
         .map_err(|problems| config::report(&problems, &config.sources, ui.colour))

@@ -2,7 +2,7 @@
 
 use super::refusals::{need_root, unknown};
 use super::{config, down, systemd, up};
-use crate::cli::{Add, WayOut};
+use crate::cli::{Add, UplinkOptions};
 use crate::config::{NewNamespace, declare, forget, locate};
 use crate::error::{Error, Result};
 use crate::kernel::{declarations, files};
@@ -22,7 +22,7 @@ pub(super) fn add(ui: &Ui<'_>, add: &Add) -> Result<()> {
         )
         .hint(format!("nsnat remove {name}, or edit that file and: nsnat up {name}")));
     }
-    if add.way.gateway.is_empty() && add.way.dev.is_none() {
+    if add.path.gateway.is_empty() && add.path.dev.is_none() {
         return Err(Error::usage(format!("namespace {}", add.name), "no way out is given")
             .hint("--gateway ADDR, or --dev IF for that device's own gateway"));
     }
@@ -38,7 +38,7 @@ pub(super) fn add(ui: &Ui<'_>, add: &Add) -> Result<()> {
     let result = written.and_then(|()| up::add(ui, &add.name));
     if result.is_err() {
         // The first error is the one that tells; on a full disk not even the old text can be written again.
-        let _ = undo(&path, before.as_deref(), &made);
+        let _ = undo_declaration(&path, before.as_deref(), &made);
     }
     result
 }
@@ -59,7 +59,7 @@ pub(super) fn remove(ui: &Ui<'_>, name: &Name, kill: bool) -> Result<()> {
         )
         .hint("edit the file, then: nsnat down"));
     };
-    if files::read_journal()?.members.contains_key(name) {
+    if files::read_state()?.namespaces.contains_key(name) {
         down::run(ui, std::slice::from_ref(name), kill)?;
     } else {
         ui.say(format_args!("{name}: was not up"));
@@ -91,13 +91,13 @@ fn file(ui: &Ui<'_>, name: &Name, temporary: bool) -> Result<PathBuf> {
 }
 
 fn new(add: &Add) -> NewNamespace {
-    NewNamespace { subnet: add.subnet, ..new_by_way(&add.way) }
+    NewNamespace { subnet: add.subnet, ..new_by_way(&add.path) }
 }
 
 /// What the options of a way out say.
-pub(super) fn new_by_way(way: &WayOut) -> NewNamespace {
-    let (gateways, dev) = (way.gateway.clone(), way.dev.clone());
-    NewNamespace { gateways, dev, dns: way.dns.clone(), rewrites: way.rewrite.clone(), subnet: None }
+pub(super) fn new_by_way(path: &UplinkOptions) -> NewNamespace {
+    let (gateways, dev) = (path.gateway.clone(), path.dev.clone());
+    NewNamespace { gateways, dev, dns: path.dns.clone(), rewrites: path.rewrite.clone(), subnet: None }
 }
 
 fn existing(path: &Path) -> Result<Option<String>> {
@@ -109,7 +109,7 @@ fn existing(path: &Path) -> Result<Option<String>> {
 }
 
 /// Puts a file and its directories back as they were.
-fn undo(path: &Path, before: Option<&str>, made: &[PathBuf]) -> Result<()> {
+fn undo_declaration(path: &Path, before: Option<&str>, made: &[PathBuf]) -> Result<()> {
     match before {
         Some(text) if existing(path)?.as_deref() != Some(text) => files::edit(path, text),
         Some(_) => Ok(()),
@@ -130,5 +130,5 @@ fn clear_run(ui: &Ui<'_>, path: &Path) -> Result<()> {
         return Ok(());
     }
     let lock = files::lock(|| ui.note("waiting for another nsnat to finish"))?;
-    if files::read_journal()?.members.is_empty() { files::clear(&lock) } else { Ok(()) }
+    if files::read_state()?.namespaces.is_empty() { files::clear(&lock) } else { Ok(()) }
 }

@@ -4,7 +4,7 @@ use super::{config, session::Session};
 use crate::cli::DnsCommand;
 use crate::config::{Dns, NewNamespace};
 use crate::error::{Error, Result};
-use crate::model::{Journal, Name, Observed};
+use crate::model::{Name, Observed, State};
 use crate::plan;
 use crate::reconcile::Policy;
 use crate::ui::Ui;
@@ -14,14 +14,16 @@ use std::process::ExitCode;
 pub(super) fn run(ui: &Ui<'_>, name: &Name, command: &DnsCommand) -> Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match command {
-        DnsCommand::Set { servers, rewrite } => change(ui, name, &wanted(ui, servers, rewrite)?).map(done),
+        DnsCommand::Set { servers, rewrite } => {
+            change(ui, name, &wanted_dns(ui, servers, rewrite)?).map(done)
+        }
         DnsCommand::Clear => change(ui, name, &Dns::Auto).map(done),
         DnsCommand::Test { host } => super::dns_test::run(ui, name, host),
     }
 }
 
 /// What is asked for, checked like a declaration.
-fn wanted(ui: &Ui<'_>, servers: &[SocketAddr], rewrites: &[(SocketAddr, SocketAddr)]) -> Result<Dns> {
+fn wanted_dns(ui: &Ui<'_>, servers: &[SocketAddr], rewrites: &[(SocketAddr, SocketAddr)]) -> Result<Dns> {
     if servers.is_empty() && rewrites.is_empty() {
         return Err(Error::usage("dns set", "neither a server nor a rewrite is given")
             .hint("nsnat dns NAME set ADDR, nsnat dns NAME set --rewrite OLD=NEW, or nsnat dns NAME clear"));
@@ -30,7 +32,7 @@ fn wanted(ui: &Ui<'_>, servers: &[SocketAddr], rewrites: &[(SocketAddr, SocketAd
     let (dns, rewrites) = (servers.to_vec(), rewrites.to_vec());
     // Where it leaves is the namespace's own business; a device makes the declaration whole.
     let stand_in = NewNamespace { dev: Some("any".into()), dns, rewrites, ..NewNamespace::default() };
-    let config = config::with(ui, &name, &stand_in)?;
+    let config = config::load_with(ui, &name, &stand_in)?;
     Ok(config.namespaces.get(&name).map(|namespace| namespace.dns.clone()).unwrap_or_default())
 }
 
@@ -38,7 +40,7 @@ fn wanted(ui: &Ui<'_>, servers: &[SocketAddr], rewrites: &[(SocketAddr, SocketAd
 fn change(ui: &Ui<'_>, name: &Name, dns: &Dns) -> Result<()> {
     let mut session = Session::begin(ui, "dns")?;
     let policy = Policy { narrow: true, ..Policy::default() };
-    let outcome = session.reconcile(policy, &[name], |observed| goal(name, dns, observed))?;
+    let outcome = session.reconcile(policy, &[name], |observed| state_with_dns(name, dns, observed))?;
     ui.say(if outcome.done.is_empty() {
         "nothing to do".into()
     } else {
@@ -47,15 +49,15 @@ fn change(ui: &Ui<'_>, name: &Name, dns: &Dns) -> Result<()> {
     Ok(())
 }
 
-/// The journal in which a namespace's queries go where `dns` says.
-fn goal(name: &Name, dns: &Dns, observed: &Observed) -> Result<Journal> {
-    if !observed.journal.members.contains_key(name) {
+/// The state in which a namespace's queries go where `dns` says.
+fn state_with_dns(name: &Name, dns: &Dns, observed: &Observed) -> Result<State> {
+    if !observed.state.namespaces.contains_key(name) {
         return Err(Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}")));
     }
     let goal = plan::with_dns(observed, name, dns);
-    let asked = goal.members.get(name).and_then(|member| {
-        let way = goal.way(member);
-        plan::unreachable(&member.dns.servers, member.ipv6, way)
+    let asked = goal.namespaces.get(name).and_then(|namespace| {
+        let path = goal.path_of(namespace);
+        plan::unreachable(&namespace.dns.servers, namespace.ipv6, path)
     });
     if let Some(why) = asked {
         return Err(Error::usage(format!("namespace {name}"), why).hint("name a server of the other family"));

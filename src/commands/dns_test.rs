@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernel;
 use crate::model::{DnsMode, Look, Name, Probe, Transport, dnsaddr};
 use crate::plan;
-use crate::report::dns::{self as report, Socket, Tests, Tried};
+use crate::report::dns::{self as report, ProbedServer, Socket, Tests};
 use crate::ui::Ui;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -30,7 +30,7 @@ const HARD_CODED: [IpAddr; 2] = [
 pub(super) fn run(ui: &Ui<'_>, name: &Name, host: &str) -> Result<ExitCode> {
     need_root("dns test")?;
     let observed = session::look(ui, Look::Everything(&[name]))?;
-    let member = observed.journal.members.get(name).ok_or_else(|| {
+    let namespace = observed.state.namespaces.get(name).ok_or_else(|| {
         Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}"))
     })?;
     let view = enter::view(name)?;
@@ -38,14 +38,14 @@ pub(super) fn run(ui: &Ui<'_>, name: &Name, host: &str) -> Result<ExitCode> {
     let probes: Vec<Probe> = paths.iter().map(|(_, probe)| *probe).collect();
     let outcomes = kernel::probe(name, host, &probes)?;
     let tried = paths.into_iter().zip(outcomes).map(|((path, probe), outcome)| {
-        let verdict = plan::judge(&member.dns, &probe, &outcome);
-        Tried { path, probe, outcome, verdict }
+        let verdict = plan::judge_outcome(&namespace.dns, &probe, &outcome);
+        ProbedServer { path, probe, outcome, verdict }
     });
     let tests = Tests {
         name: name.clone(),
         host: host.into(),
         tried: tried.collect(),
-        sockets: sockets(&view, &member.dns),
+        sockets: sockets(&view, &namespace.dns),
     };
     show(ui, &tests)?;
     Ok(if tests.problems().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

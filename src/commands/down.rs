@@ -2,8 +2,8 @@
 
 use super::{session::Session, up};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Process, members, netns};
-use crate::model::{Journal, Name, Observed};
+use crate::kernel::{self, Process, netns, processes_in};
+use crate::model::{Name, Observed, State};
 use crate::plan;
 use crate::reconcile::Policy;
 use crate::ui::Ui;
@@ -15,27 +15,27 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) fn run(ui: &Ui<'_>, names: &[Name], kill: bool) -> Result<()> {
     let mut session = Session::begin(ui, "down")?;
     let asked: Vec<&Name> = names.iter().collect();
-    let outcome = session.reconcile(Policy::default(), &asked, |observed| goal(ui, names, kill, observed))?;
+    let outcome = session
+        .reconcile(Policy::default(), &asked, |observed| state_after_down(ui, names, kill, observed))?;
     up::report(ui, &outcome);
     Ok(())
 }
 
-/// The journal without these namespaces (all, when none is named), in which nobody is any more.
-fn goal(ui: &Ui<'_>, names: &[Name], kill: bool, observed: &Observed) -> Result<Journal> {
+/// The state without these namespaces (all, when none is named), in which nobody is any more.
+fn state_after_down(ui: &Ui<'_>, names: &[Name], kill: bool, observed: &Observed) -> Result<State> {
     if let Some(name) = names.iter().find(|name| !is_up(name, observed)) {
         return Err(not_up(name, observed));
     }
     let gone = |name: &Name| names.is_empty() || names.contains(name);
-    let members =
-        observed.namespaces.iter().filter(|(name, netns)| observed.is_ours(name, netns) && gone(name));
-    for (name, _) in members {
+    let ours = observed.namespaces.iter().filter(|(name, netns)| observed.is_ours(name, netns) && gone(name));
+    for (name, _) in ours {
         empty(ui, name, kill)?;
     }
-    Ok(plan::without(observed, gone))
+    Ok(plan::state_without(observed, gone))
 }
 
 fn is_up(name: &Name, observed: &Observed) -> bool {
-    observed.journal.members.contains_key(name)
+    observed.state.namespaces.contains_key(name)
         || observed.namespaces.get(name).is_some_and(|netns| observed.is_ours(name, netns))
 }
 
@@ -50,28 +50,28 @@ fn not_up(name: &Name, observed: &Observed) -> Error {
 /// Makes sure that nobody is in a namespace: a running job is never cut off, unless that is asked for.
 fn empty(ui: &Ui<'_>, name: &Name, kill: bool) -> Result<()> {
     let Some(identity) = netns::identity(name)? else { return Ok(()) };
-    let inside = members(identity);
+    let inside = processes_in(identity);
     if inside.is_empty() {
         return Ok(());
     }
     if !kill {
-        return Err(Error::new(format!("namespace {name}"), format!("in use by {}", listed(&inside)))
+        return Err(Error::new(format!("namespace {name}"), format!("in use by {}", first_few(&inside)))
             .hint(format!("wait for it to end, or: nsnat down {name} --kill")));
     }
-    ui.note(format!("{name}: ending {}", listed(&inside)));
+    ui.note(format!("{name}: ending {}", first_few(&inside)));
     for signal in [kernel::Signal::SIGTERM, kernel::Signal::SIGKILL] {
-        for process in members(identity) {
-            kernel::end(process.pid, signal);
+        for process in processes_in(identity) {
+            kernel::send_signal(process.pid, signal);
         }
-        if wait(|| members(identity).is_empty()) {
+        if wait_until(|| processes_in(identity).is_empty()) {
             return Ok(());
         }
     }
-    let left = listed(&members(identity));
+    let left = first_few(&processes_in(identity));
     Err(Error::new(format!("namespace {name}"), format!("these processes do not end: {left}")))
 }
 
-fn wait(done: impl Fn() -> bool) -> bool {
+fn wait_until(done: impl Fn() -> bool) -> bool {
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
         if done() {
@@ -83,7 +83,7 @@ fn wait(done: impl Fn() -> bool) -> bool {
 }
 
 /// The first few processes.
-fn listed(processes: &[Process]) -> String {
+fn first_few(processes: &[Process]) -> String {
     const FEW: usize = 5;
     let mut out: Vec<_> = processes.iter().take(FEW).map(|p| format!("{} ({})", p.comm, p.pid)).collect();
     if processes.len() > FEW {

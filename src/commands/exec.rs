@@ -3,7 +3,7 @@
 use super::refusals::unknown;
 use super::{config, session::Session, traffic, up};
 use crate::cli;
-use crate::enter::{self, Proxies, Request, Who};
+use crate::enter::{self, Proxies, Request, RunAs};
 use crate::error::{Class, Error, Result};
 use crate::kernel::interrupt;
 use crate::model::Name;
@@ -18,7 +18,7 @@ pub(super) fn run(ui: &Ui<'_>, exec: &cli::Exec) -> Result<ExitCode> {
 }
 
 pub(super) fn shell(ui: &Ui<'_>, name: &Name) -> Result<ExitCode> {
-    let who = if nix::unistd::geteuid().is_root() && enter::has_caller() { Who::Me } else { Who::Same };
+    let who = if nix::unistd::geteuid().is_root() && enter::has_caller() { RunAs::Me } else { RunAs::Same };
     let command = enter::shell_command(name);
     let request = Request {
         namespace: name.clone(),
@@ -42,12 +42,12 @@ fn enter(ui: &Ui<'_>, request: &Request) -> Result<ExitCode> {
         return Err(enter::run(request));
     }
     let start = traffic::Start::now(&request.namespace, report::Scope::Namespace);
-    Err(enter::run_then(request, || start.tell(ui.json())))
+    Err(enter::run_then(request, || start.print(ui.json())))
 }
 
 /// It was not the command's turn. Where that is because somebody interrupted, nsnat ends as it was told to.
 pub(super) fn not_entered(error: Error) -> Error {
-    let Some(signal) = interrupt::caught() else { return error.class(Class::Exec) };
+    let Some(signal) = interrupt::caught_signal() else { return error.class(Class::Exec) };
     tell(error);
     enter::end_by(signal)
 }

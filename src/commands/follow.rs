@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::kernel;
-use crate::model::trace::{Goal, Protocol};
-use crate::model::{Journal, Member, Name, Observed, dnsaddr};
+use crate::model::trace::{ProbeTarget, Protocol};
+use crate::model::{ActiveNamespace, Name, Observed, State, dnsaddr};
 use crate::plan;
-use crate::report::trace::Told;
+use crate::report::trace::TraceReport;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Addresses that nobody has (RFC 5737, RFC 3849).
@@ -17,9 +17,9 @@ const USUAL: [Protocol; 4] =
     [Protocol::Tcp(80), Protocol::Tcp(443), Protocol::Udp(dnsaddr::PORT), Protocol::Icmp];
 
 /// The goal that is named, or the usual ones in each family of the namespace.
-pub(super) fn goals(member: &Member, goal: Option<Goal>) -> Vec<Goal> {
-    let served = |address: &&IpAddr| address.is_ipv4() || member.ipv6;
-    let usual = |address: &IpAddr| USUAL.map(|protocol| Goal { address: *address, protocol });
+pub(super) fn probe_targets(namespace: &ActiveNamespace, goal: Option<ProbeTarget>) -> Vec<ProbeTarget> {
+    let served = |address: &&IpAddr| address.is_ipv4() || namespace.ipv6;
+    let usual = |address: &IpAddr| USUAL.map(|protocol| ProbeTarget { address: *address, protocol });
     goal.map_or_else(|| NOBODY.iter().filter(served).flat_map(usual).collect(), |goal| vec![goal])
 }
 
@@ -27,21 +27,21 @@ pub(super) fn goals(member: &Member, goal: Option<Goal>) -> Vec<Goal> {
 /// that do.
 pub(super) fn follow(
     name: &Name,
-    member: &Member,
-    goals: &[Goal],
-    (journal, observed): (&Journal, &Observed),
+    namespace: &ActiveNamespace,
+    goals: &[ProbeTarget],
+    (state, observed): (&State, &Observed),
     known: &[String],
-) -> Result<Told> {
-    let egress = journal.egresses.get(&member.egress).ok_or_else(|| {
+) -> Result<TraceReport> {
+    let egress = state.egresses.get(&namespace.egress).ok_or_else(|| {
         Error::new(format!("namespace {name}"), "it has no way out at the moment").hint("nsnat status")
     })?;
     let mut first = None;
     for goal in goals {
-        let trace = kernel::trace(name, &member.link, journal.mark_of(egress), *goal)?;
-        let walk = plan::walk(&trace, plan::Host { journal, egress, observed, known });
+        let trace = kernel::trace(name, &namespace.link, state.mark_of(egress), *goal)?;
+        let walk = plan::follow_probe(&trace, plan::Host { state, egress, observed, known });
         let culprit = walk.fault.as_ref().and_then(|fault| fault.culprit.clone());
         let rule = culprit.and_then(|suspect| kernel::rule_text(&suspect.spot, suspect.rule?));
-        let told = Told { name: name.clone(), trace, walk, rule };
+        let told = TraceReport { name: name.clone(), trace, walk, rule };
         if told.walk.fault.is_some() {
             return Ok(told);
         }

@@ -10,9 +10,9 @@ use clap::CommandFactory;
 
 /// Prints the skeleton as `up` loads it: with the mask of what is up, else of the configuration.
 pub(super) fn skeleton(ui: &Ui<'_>) -> Result<()> {
-    let journal = files::read_journal().unwrap_or_default();
+    let state = files::read_state().unwrap_or_default();
     let declared = || super::config::open(ui).map_or(numbers::FWMARK_MASK, |c| c.settings.fwmark_mask.value);
-    let mask = if journal.members.is_empty() { declared() } else { journal.mask };
+    let mask = if state.namespaces.is_empty() { declared() } else { state.mask };
     ui.print(skeleton::text(mask).trim_end())
 }
 

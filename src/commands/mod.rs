@@ -5,6 +5,7 @@ mod declare;
 mod dns;
 mod dns_test;
 mod down;
+mod ephemeral;
 mod exec;
 mod follow;
 mod info;
@@ -16,7 +17,6 @@ mod refusals;
 mod session;
 mod status;
 mod systemd;
-mod throw_away;
 mod trace;
 mod traffic;
 mod up;
@@ -35,7 +35,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Down { names, kill } => down::run(ui, names, *kill).map(done),
         Command::Add(add) => declare::add(ui, add).map(done),
         Command::Remove { name, kill } => declare::remove(ui, name, *kill).map(done),
-        Command::Exec(exec) if exec.way.is_given() => throw_away::run(ui, exec),
+        Command::Exec(exec) if exec.path.is_given() => ephemeral::run(ui, exec),
         Command::Exec(exec) => exec::run(ui, exec),
         Command::Shell { name } => exec::shell(ui, name),
         Command::Status { name, check } => status::run(ui, name.as_ref(), *check).map(done),

@@ -2,35 +2,36 @@
 
 use crate::error::Result;
 use crate::kernel;
-use crate::model::{Family, Journal, Member, Neighbour, Observed, Way};
+use crate::model::{ActiveNamespace, Family, Neighbour, Observed, State, UplinkPath};
 use crate::plan;
 use std::collections::BTreeSet;
 
 /// Those of the next hops of some namespaces that do not answer.
 #[derive(Default)]
-pub(super) struct Silent(BTreeSet<Neighbour>);
+pub(super) struct SilentNextHops(BTreeSet<Neighbour>);
 
-impl Silent {
+impl SilentNextHops {
     /// Asks them, all at once; those of a way that several share once.
     pub(super) fn ask<'a>(
-        members: impl Iterator<Item = &'a Member>,
-        journal: &Journal,
+        members: impl Iterator<Item = &'a ActiveNamespace>,
+        state: &State,
         observed: &Observed,
     ) -> Result<Self> {
-        let ways = members.filter_map(|member| journal.way(member));
-        let neighbours: BTreeSet<Neighbour> = ways.flat_map(|way| plan::neighbours(way, observed)).collect();
-        let silent = kernel::silent(neighbours.iter())?;
+        let paths = members.filter_map(|namespace| state.path_of(namespace));
+        let neighbours: BTreeSet<Neighbour> =
+            paths.flat_map(|path| plan::neighbours(path, observed)).collect();
+        let silent = kernel::find_silent(neighbours.iter())?;
         Ok(Self(silent.into_iter().cloned().collect()))
     }
 
     /// What is to be said of a way.
-    pub(super) fn of(&self, way: &Way, observed: &Observed) -> Vec<String> {
-        let neighbours = plan::neighbours(way, observed);
-        neighbours.iter().filter(|one| self.0.contains(*one)).map(words).collect()
+    pub(super) fn problems_of(&self, path: &UplinkPath, observed: &Observed) -> Vec<String> {
+        let neighbours = plan::neighbours(path, observed);
+        neighbours.iter().filter(|one| self.0.contains(*one)).map(describe_silence).collect()
     }
 }
 
-fn words(Neighbour { dev, address, .. }: &Neighbour) -> String {
+fn describe_silence(Neighbour { dev, address, .. }: &Neighbour) -> String {
     let (family, how) = match Family::of(*address) {
         Family::V4 => (Family::V4, "ARP"),
         Family::V6 => (Family::V6, "neighbour discovery"),

@@ -5,7 +5,7 @@ use crate::enter;
 use crate::error::{Error, Result};
 use crate::kernel::{self, Process, netns, record};
 use crate::model::Name;
-use crate::report::table::pad;
+use crate::report::table::pad_cell;
 use crate::ui::Ui;
 use serde_json::json;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ pub(super) fn ps(ui: &Ui<'_>, name: &Name) -> Result<()> {
             Error::new(format!("namespace {name}"), "it is not up").hint("nsnat status shows what is")
         );
     };
-    let processes = kernel::members(identity);
+    let processes = kernel::processes_in(identity);
     if ui.json() {
         let one = |p: &Process| json!({ "pid": p.pid, "uid": p.uid, "comm": p.comm, "command": p.command });
         let processes: Vec<_> = processes.iter().map(one).collect();
@@ -30,7 +30,7 @@ pub(super) fn ps(ui: &Ui<'_>, name: &Name) -> Result<()> {
     ui.print(format_args!("{:>8}  {:<12}  COMMAND", "PID", "USER"))?;
     for process in processes {
         let user = enter::user_name(process.uid);
-        ui.print(format_args!("{:>8}  {}  {}", process.pid, pad(&user, 12), process.command))?;
+        ui.print(format_args!("{:>8}  {}  {}", process.pid, pad_cell(&user, 12), process.command))?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::refusals::need_root;
 use crate::error::{Error, Result};
 use crate::kernel::{Files, Kernel, declarations, files, interrupt};
-use crate::model::{Journal, Look, Name, Observed};
+use crate::model::{Look, Name, Observed, State};
 use crate::plan::Action;
 use crate::reconcile::{Host, Outcome, Policy, Progress, Reconciler, prepare};
 use crate::ui::Ui;
@@ -14,9 +14,9 @@ pub(super) fn look(ui: &Ui<'_>, look: Look<'_>) -> Result<Observed> {
     const TRIES: usize = 5;
     let mut kernel = Kernel::open_to_look()?;
     for _ in 0..TRIES {
-        let text = files::journal_text()?;
-        let observed = kernel.observe(&files::journal(text.as_deref())?, look)?;
-        if text == files::journal_text()? {
+        let text = files::state_text()?;
+        let observed = kernel.observe(&files::state(text.as_deref())?, look)?;
+        if text == files::state_text()? {
             if files::is_locked() {
                 ui.note("another nsnat changes something at this moment; what follows may be half of it");
             }
@@ -53,9 +53,9 @@ impl<'a> Session<'a> {
         &mut self,
         policy: Policy,
         names: &[&Name],
-        goal: impl Fn(&Observed) -> Result<Journal>,
+        goal: impl Fn(&Observed) -> Result<State>,
     ) -> Result<Outcome> {
-        let progress = &mut Told(self.ui);
+        let progress = &mut CliProgress(self.ui);
         let mut reconciler = Reconciler { host: &mut self.kernel, store: &mut self.files, policy, progress };
         Ok(reconciler.run(names, goal)?)
     }
@@ -70,20 +70,20 @@ impl Drop for Session<'_> {
 }
 
 /// Progress as the command line tells it.
-struct Told<'a>(&'a Ui<'a>);
+struct CliProgress<'a>(&'a Ui<'a>);
 
-impl Progress for Told<'_> {
+impl Progress for CliProgress<'_> {
     fn before(&mut self, action: &Action) {
         if self.0.global.verbose > 0 {
             self.0.say(action);
         }
     }
 
-    fn without(&mut self, refused: &Error) {
+    fn went_on_without(&mut self, refused: &Error) {
         self.0.note(refused.reason());
     }
 
     fn is_interrupted(&mut self) -> bool {
-        interrupt::caught().is_some()
+        interrupt::caught_signal().is_some()
     }
 }

@@ -1,16 +1,16 @@
 //! `nsnat status`.
 
-use super::follow::{follow, goals};
-use super::neighbours::Silent;
+use super::follow::{follow, probe_targets};
+use super::neighbours::SilentNextHops;
 use super::refusals::{need_root, unknown};
 use super::{config, session};
 use crate::config::Config;
 use crate::error::Result;
 use crate::kernel::crowds;
 use crate::model::stack::is_link_local;
-use crate::model::{DnsMode, Egress, Journal, Link, Look, Member, Name, Netns, Observed, Way};
+use crate::model::{ActiveNamespace, DnsMode, Egress, Link, Look, Name, Netns, Observed, State, UplinkPath};
 use crate::plan::{self, Owners};
-use crate::report::{self, State, Status};
+use crate::report::{self, NamespaceState, Status};
 use crate::ui::Ui;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,17 +23,17 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<()> {
     let declared: Vec<&Name> = config.namespaces.keys().collect();
     let look = if root { Look::Everything(&declared) } else { Look::Outside(&declared) };
     let observed = session::look(ui, look)?;
-    let up = observed.journal.members.keys().chain(observed.orphans());
+    let up = observed.state.namespaces.keys().chain(observed.orphans());
     let known: BTreeSet<&Name> = config.namespaces.keys().chain(up).collect();
     if let Some(name) = name.filter(|name| !known.contains(name)) {
         return Err(unknown(name, known.into_iter()));
     }
     let wanted: Vec<_> = known.into_iter().filter(|known| name.is_none_or(|name| name == *known)).collect();
     let view = if root {
-        View::new(ui, &config, &observed, &wanted)?
+        StatusView::new(ui, &config, &observed, &wanted)?
     } else {
         ui.note("as root, status also looks into the namespaces, at nftables and at the gateways");
-        View::from_outside(&config, &observed, plan::refreshed(&observed))
+        StatusView::from_outside(&config, &observed, plan::refreshed(&observed))
     };
     let mut all: Vec<Status> = wanted.into_iter().map(|name| view.status(name)).collect();
     if check {
@@ -50,17 +50,17 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<()> {
 }
 
 /// What is, beside what should be.
-pub(super) struct View<'a> {
+pub(super) struct StatusView<'a> {
     config: &'a Config,
     observed: &'a Observed,
     /// As it is now: a device that went down or lost an address since is weather, and no repair helps.
-    pub(super) journal: Journal,
+    pub(super) state: State,
     /// What `up` would do for the namespaces that are up, and for which; none: for something that several share.
     missing: Vec<(Option<Name>, String)>,
     /// Why `up` would refuse a namespace.
     refused: BTreeMap<Name, Vec<String>>,
     /// Next hops that do not answer.
-    silent: Silent,
+    silent: SilentNextHops,
     /// Processes in each network namespace, by its inode number.
     crowds: BTreeMap<u64, usize>,
     /// What stops the packets of all namespaces, in chains of others.
@@ -71,49 +71,52 @@ pub(super) struct View<'a> {
     cut_off: BTreeMap<String, String>,
 }
 
-impl<'a> View<'a> {
+impl<'a> StatusView<'a> {
     pub(super) fn new(
         ui: &Ui<'_>,
         config: &'a Config,
         observed: &'a Observed,
         wanted: &[&Name],
     ) -> Result<Self> {
-        let journal = plan::refreshed(observed);
-        let silent =
-            Silent::ask(wanted.iter().filter_map(|name| journal.members.get(*name)), &journal, observed)?;
+        let state = plan::refreshed(observed);
+        let silent = SilentNextHops::ask(
+            wanted.iter().filter_map(|name| state.namespaces.get(*name)),
+            &state,
+            observed,
+        )?;
         let declared = |name: &&Name| config.namespaces.contains_key(*name);
-        let names: Vec<Name> = journal.members.keys().filter(declared).cloned().collect();
+        let names: Vec<Name> = state.namespaces.keys().filter(declared).cloned().collect();
         let one = |name: &Name| config::why_not(config, name, observed);
         let (goal, refused) = match config::goal_of_repair(ui, config, &[], observed) {
-            Ok(goal) => (Some(keeping_dns(goal, &journal)), BTreeMap::new()),
+            Ok(goal) => (Some(keeping_dns(goal, &state)), BTreeMap::new()),
             Err(_) => (None, names.iter().map(|name| (name.clone(), one(name))).collect()),
         };
-        let goal = goal.as_ref().unwrap_or(&journal);
+        let goal = goal.as_ref().unwrap_or(&state);
         let actions = plan::actions(goal, observed);
         let owners = Owners::new(goal);
         let missing = actions.iter().map(|action| (owners.of(action).cloned(), action.to_string()));
         let missing = missing.collect();
-        let stopped = plan::stopped(&journal, observed);
-        let told =
-            |egress| preceding(&journal, egress, observed).into_iter().map(|(problem, _)| problem).collect();
-        let shadows = journal.egresses.iter().map(|(key, egress)| (key.clone(), told(egress))).collect();
-        let outside = Self::from_outside(config, observed, journal);
+        let stopped = plan::reasons_stopped(&state, observed);
+        let told = |egress| {
+            preceding_problems(&state, egress, observed).into_iter().map(|(problem, _)| problem).collect()
+        };
+        let shadows = state.egresses.iter().map(|(key, egress)| (key.clone(), told(egress))).collect();
+        let outside = Self::from_outside(config, observed, state);
         Ok(Self { missing, refused, silent, stopped, shadows, ..outside })
     }
 
     /// Without what only root may see.
-    fn from_outside(config: &'a Config, observed: &'a Observed, journal: Journal) -> Self {
-        let told = |(key, egress): (&String, &Egress)| {
-            Some((key.clone(), plan::cut_off(egress, &journal, observed)?))
-        };
-        let cut_off = journal.egresses.iter().filter_map(told).collect();
+    fn from_outside(config: &'a Config, observed: &'a Observed, state: State) -> Self {
+        let told =
+            |(key, egress): (&String, &Egress)| Some((key.clone(), plan::cut_off(egress, &state, observed)?));
+        let cut_off = state.egresses.iter().filter_map(told).collect();
         Self {
             config,
             observed,
-            journal,
+            state,
             missing: Vec::new(),
             refused: BTreeMap::new(),
-            silent: Silent::default(),
+            silent: SilentNextHops::default(),
             crowds: crowds(),
             stopped: Vec::new(),
             shadows: BTreeMap::new(),
@@ -122,52 +125,59 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn status(&self, name: &Name) -> Status {
-        match self.observed.journal.members.get(name) {
-            Some(member) => self.up(name, member),
+        match self.observed.state.namespaces.get(name) {
+            Some(namespace) => self.up(name, namespace),
             None => down(name, self.observed),
         }
     }
 
     /// What only packets tell of a namespace that looks well.
     fn check(&self, status: &mut Status) -> Result<()> {
-        let member = self.journal.members.get(&status.name).filter(|_| status.state == State::Up);
-        let Some(member) = member else { return Ok(()) };
-        let told = follow(&status.name, member, &goals(member, None), (&self.journal, self.observed), &[])?;
-        if let Some(problem) = report::trace::problem(&told) {
-            status.state = State::Broken;
+        let namespace =
+            self.state.namespaces.get(&status.name).filter(|_| status.state == NamespaceState::Up);
+        let Some(namespace) = namespace else { return Ok(()) };
+        let told = follow(
+            &status.name,
+            namespace,
+            &probe_targets(namespace, None),
+            (&self.state, self.observed),
+            &[],
+        )?;
+        if let Some(problem) = report::trace::problem_of(&told) {
+            status.state = NamespaceState::Broken;
             status.problems.push(problem);
         }
         Ok(())
     }
 
-    fn up(&self, name: &Name, member: &Member) -> Status {
+    fn up(&self, name: &Name, namespace: &ActiveNamespace) -> Status {
         let observed = self.observed;
-        let way = self.journal.members.get(name).and_then(|member| self.journal.way(member));
-        // What the host end receives is what the namespace sends.
+        let path = self.state.namespaces.get(name).and_then(|namespace| self.state.path_of(namespace));
+        // What the host veth receives is what the namespace sends.
         let (tx_bytes, rx_bytes) =
-            observed.host.link(&member.link).and_then(|link| link.bytes).unwrap_or_default();
+            observed.host.link(&namespace.link).and_then(|link| link.bytes).unwrap_or_default();
         let inode = observed.namespaces.get(name).and_then(Netns::inode);
-        let mut problems = self.problems(name, member, way);
-        let unreachable = plan::unreachable(&member.dns.servers, member.ipv6, way);
+        let mut problems = self.problems(name, namespace, path);
+        let unreachable = plan::unreachable(&namespace.dns.servers, namespace.ipv6, path);
         problems.extend(unreachable.map(str::to_owned));
-        problems.extend(way.into_iter().flat_map(|way| self.silent.of(way, observed)));
-        if member.owner.is_none() && !self.config.namespaces.contains_key(name) {
+        problems.extend(path.into_iter().flat_map(|path| self.silent.problems_of(path, observed)));
+        if namespace.owner.is_none() && !self.config.namespaces.contains_key(name) {
             problems.push(format!("up, but not declared any more; nsnat down {name} removes it"));
         }
-        let state = if problems.is_empty() { State::Up } else { State::Broken };
+        let state = if problems.is_empty() { NamespaceState::Up } else { NamespaceState::Broken };
         // It is as it should be, only that is of little use to most.
         if unreachable.is_none() {
-            problems.extend(unresolvable(name, member, way, observed));
+            problems.extend(unresolvable(name, namespace, path, observed));
         }
-        problems.extend(plan::doubts(member, &self.journal, observed));
-        problems.extend(self.cut_off.get(&member.egress).cloned());
+        problems.extend(plan::possible_findings(namespace, &self.state, observed));
+        problems.extend(self.cut_off.get(&namespace.egress).cloned());
         Status {
             state,
-            uplink: way.and_then(|way| way.uplink.clone()),
-            device: way.map(|way| way.dev.clone()),
-            gateway: way.map(|way| way.gateways.clone()).unwrap_or_default(),
+            uplink: path.and_then(|path| path.uplink.clone()),
+            device: path.map(|path| path.dev.clone()),
+            gateway: path.map(|path| path.gateways.clone()).unwrap_or_default(),
             address: addresses(name, observed),
-            dns: dns(&member.dns),
+            dns: dns(&namespace.dns),
             rx_bytes,
             tx_bytes,
             processes: inode.and_then(|inode| self.crowds.get(&inode)).copied().unwrap_or_default(),
@@ -177,21 +187,21 @@ impl<'a> View<'a> {
     }
 
     /// What is wrong: the uplink's device, what others do, and what of the kernel's state is not as declared.
-    fn problems(&self, name: &Name, member: &Member, way: Option<&Way>) -> Vec<String> {
+    fn problems(&self, name: &Name, namespace: &ActiveNamespace, path: Option<&UplinkPath>) -> Vec<String> {
         let mut out = Vec::new();
-        match way {
+        match path {
             None => out.push("no uplink can be used at the moment: nothing gets out".into()),
-            Some(way) => out.extend(device_problem(way, self.observed.host.link(&way.dev))),
+            Some(path) => out.extend(device_problem(path, self.observed.host.link(&path.dev))),
         }
-        out.extend(way.into_iter().flat_map(unaddressed));
+        out.extend(path.into_iter().flat_map(unaddressed_families));
         if self.observed.is_taken(name) {
             out.push(format!(
                 "another namespace has its name, and its processes run on: ip netns del {name}, then nsnat up gives it back"
             ));
         }
-        out.extend(self.shadows.get(&member.egress).into_iter().flatten().cloned());
+        out.extend(self.shadows.get(&namespace.egress).into_iter().flatten().cloned());
         out.extend(self.stopped.iter().cloned());
-        out.extend(plan::tapped(member, &self.journal, self.observed));
+        out.extend(plan::certain_findings(namespace, &self.state, self.observed));
         let refused = self.refused.get(name).into_iter().flatten();
         out.extend(refused.map(|why| format!("not what is declared, and nsnat up refuses: {why}")));
         out.extend(self.missing(name));
@@ -211,31 +221,31 @@ impl<'a> View<'a> {
 }
 
 /// What is declared, but for DNS: `dns NAME set` changes that until the next `up`, and is no fault.
-fn keeping_dns(mut goal: Journal, journal: &Journal) -> Journal {
-    for (name, member) in &mut goal.members {
-        if let Some(now) = journal.members.get(name) {
-            member.dns.clone_from(&now.dns);
+fn keeping_dns(mut goal: State, state: &State) -> State {
+    for (name, namespace) in &mut goal.namespaces {
+        if let Some(now) = state.namespaces.get(name) {
+            namespace.dns.clone_from(&now.dns);
         }
     }
     goal
 }
 
 /// Rules and IPsec policies of others that come before ours, as problems; and whether the next plan goes before them.
-fn preceding(journal: &Journal, egress: &Egress, observed: &Observed) -> Vec<(String, bool)> {
-    let rules = plan::shadows(journal, egress, observed);
-    let policies = plan::catches(journal, egress, observed);
+fn preceding_problems(state: &State, egress: &Egress, observed: &Observed) -> Vec<(String, bool)> {
+    let rules = plan::preceding_rules(state, egress, observed);
+    let policies = plan::catching_policies(state, egress, observed);
     let rules = rules.iter().map(|rule| (rule.problem(), rule.is_passed_by_plan()));
     rules.chain(policies.iter().map(|policy| (policy.problem(), policy.is_passed_by_plan()))).collect()
 }
 
 /// What of others comes first, and goes on to when a plan is done: for each namespace that is up then.
-pub(super) fn not_preceded(journal: &Journal, observed: &Observed) -> Vec<String> {
-    let of_egress = |egress| preceding(journal, egress, observed);
+pub(super) fn not_preceded(state: &State, observed: &Observed) -> Vec<String> {
+    let of_egress = |egress| preceding_problems(state, egress, observed);
     let by_egress: BTreeMap<&String, _> =
-        journal.egresses.iter().map(|(key, egress)| (key, of_egress(egress))).collect();
+        state.egresses.iter().map(|(key, egress)| (key, of_egress(egress))).collect();
     let mut out = Vec::new();
-    for (name, member) in &journal.members {
-        let lasting = by_egress.get(&member.egress).into_iter().flatten().filter(|(_, passed)| !passed);
+    for (name, namespace) in &state.namespaces {
+        let lasting = by_egress.get(&namespace.egress).into_iter().flatten().filter(|(_, passed)| !passed);
         out.extend(lasting.map(|(problem, _)| format!("{name}: {problem}")));
     }
     out
@@ -248,15 +258,15 @@ fn down(name: &Name, observed: &Observed) -> Status {
         (true, _) => {
             let told =
                 format!("a namespace of that name exists and is not nsnat's (ip netns exec {name} ip addr)");
-            (State::Foreign, Some(told))
+            (NamespaceState::Foreign, Some(told))
         }
         (_, true) => {
             let told = format!(
-                "up, but nsnat's journal was lost; nsnat up {name} takes it in again, nsnat down removes it"
+                "up, but nsnat's state file was lost; nsnat up {name} takes it in again, nsnat down removes it"
             );
-            (State::Broken, Some(told))
+            (NamespaceState::Broken, Some(told))
         }
-        _ => (State::Down, None),
+        _ => (NamespaceState::Down, None),
     };
     Status { state, problems: problem.into_iter().collect(), ..empty(name) }
 }
@@ -264,7 +274,7 @@ fn down(name: &Name, observed: &Observed) -> Status {
 fn empty(name: &Name) -> Status {
     Status {
         name: name.clone(),
-        state: State::Down,
+        state: NamespaceState::Down,
         uplink: None,
         device: None,
         gateway: Vec::new(),
@@ -292,17 +302,17 @@ fn dns(dns: &DnsMode) -> Vec<String> {
 /// Why names do not resolve inside. A resolv.conf that somebody wrote for it is left to them.
 pub(super) fn unresolvable(
     name: &Name,
-    member: &Member,
-    way: Option<&Way>,
+    namespace: &ActiveNamespace,
+    path: Option<&UplinkPath>,
     observed: &Observed,
 ) -> Option<String> {
     let by_hand = || std::path::Path::new("/etc/netns").join(name.as_str()).join("resolv.conf").exists();
-    let why = plan::unresolvable(&member.dns, member.ipv6, way, observed);
+    let why = plan::unresolvable(&namespace.dns, namespace.ipv6, path, observed);
     why.filter(|_| !by_hand()).map(str::to_owned)
 }
 
-fn device_problem(way: &Way, link: Option<&Link>) -> Option<String> {
-    let dev = &way.dev;
+fn device_problem(path: &UplinkPath, link: Option<&Link>) -> Option<String> {
+    let dev = &path.dev;
     match link {
         None => Some(format!("the device {dev} is gone: nothing gets out")),
         Some(link) if !link.up => {
@@ -314,9 +324,9 @@ fn device_problem(way: &Way, link: Option<&Link>) -> Option<String> {
 }
 
 /// Families whose next hop is out of reach, because the device has no address of theirs.
-fn unaddressed(way: &Way) -> impl Iterator<Item = String> {
-    let dev = &way.dev;
-    way.waiting.iter().filter(|_| way.up).map(move |family| {
+fn unaddressed_families(path: &UplinkPath) -> impl Iterator<Item = String> {
+    let dev = &path.dev;
+    path.waiting.iter().filter(|_| path.up).map(move |family| {
         format!("{dev} has no {family} address: nothing gets out by {family}; once it has one: nsnat up")
     })
 }

@@ -40,14 +40,14 @@ fn unbind(ui: &Ui<'_>, unit: &str) -> Result<()> {
 
 /// Tells of units that are bound to a namespace which is not declared any more: they cannot start.
 pub(super) fn tell_bound(ui: &Ui<'_>, name: &Name) {
-    for unit in systemd::bound(&inside(name)) {
+    for unit in systemd::bound_units(&namespace_setting(name)) {
         ui.note(format!(
             "{unit} is bound to {name} and cannot start without it; nsnat systemd unbind {unit}"
         ));
     }
 }
 
-fn inside(name: &Name) -> String {
+fn namespace_setting(name: &Name) -> String {
     format!("NetworkNamespacePath=/run/netns/{name}")
 }
 
@@ -76,7 +76,7 @@ After=nsnat.service
 {}
 Environment=NSNAT_NAMESPACE={name}
 {}",
-        inside(name),
+        namespace_setting(name),
         if hide_resolvers { HIDE } else { "" }
     )
 }

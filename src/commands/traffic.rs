@@ -20,7 +20,7 @@ impl Start {
     }
 
     /// Tells it on standard error, which is nobody's result.
-    pub(super) fn tell(&self, json: bool) {
+    pub(super) fn print(&self, json: bool) {
         let moved = self.before.zip(kernel::traffic(&self.name));
         let moved = moved.map(|(before, after)| {
             (after.down.saturating_sub(before.down), after.up.saturating_sub(before.up))

@@ -1,10 +1,10 @@
 //! `nsnat up`.
 
-use super::neighbours::Silent;
+use super::neighbours::SilentNextHops;
 use super::{config, session::Session};
 use crate::config::Config;
 use crate::error::Result;
-use crate::model::{Journal, Member, Name, Observed};
+use crate::model::{ActiveNamespace, Name, Observed, State};
 use crate::plan;
 use crate::reconcile::{Outcome, Policy};
 use crate::ui::Ui;
@@ -16,8 +16,8 @@ pub(super) fn run(ui: &Ui<'_>, names: &[Name], repair: bool) -> Result<()> {
     let policy = Policy { narrow: !names.is_empty(), ..Policy::default() };
     let outcome = make(session, ui, &config, names, repair, policy)?;
     tell_all(ui, &config, &outcome);
-    let forgotten = outcome.before.journal.members.iter().filter(|(name, member)| {
-        member.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
+    let forgotten = outcome.before.state.namespaces.iter().filter(|(name, namespace)| {
+        namespace.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
     });
     for (name, _) in forgotten {
         ui.note(format!("{name} is up and not declared any more; nsnat down {name} removes it"));
@@ -27,19 +27,22 @@ pub(super) fn run(ui: &Ui<'_>, names: &[Name], repair: bool) -> Result<()> {
 
 /// Says which next hops of what came up or changed do not answer. That may be weather, so it is no failure, and neither is
 /// it when that cannot be known.
-fn tell_silent(ui: &Ui<'_>, observed: &Observed, after: &Journal) {
-    let before = &observed.journal;
-    let changed = |(name, member): &(&Name, &Member)| {
-        before.members.get(*name).is_none_or(|old| before.way(old) != after.way(member))
+fn tell_silent(ui: &Ui<'_>, observed: &Observed, after: &State) {
+    let before = &observed.state;
+    let changed = |(name, namespace): &(&Name, &ActiveNamespace)| {
+        before.namespaces.get(*name).is_none_or(|old| before.path_of(old) != after.path_of(namespace))
     };
-    let changed: Vec<_> = after.members.iter().filter(changed).collect();
+    let changed: Vec<_> = after.namespaces.iter().filter(changed).collect();
     if ui.global.quiet || changed.is_empty() {
         return;
     }
-    let Ok(silent) = Silent::ask(changed.iter().map(|(_, member)| *member), after, observed) else { return };
+    let Ok(silent) = SilentNextHops::ask(changed.iter().map(|(_, namespace)| *namespace), after, observed)
+    else {
+        return;
+    };
     let mut told: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (name, member) in changed {
-        for why in after.way(member).into_iter().flat_map(|way| silent.of(way, observed)) {
+    for (name, namespace) in changed {
+        for why in after.path_of(namespace).into_iter().flat_map(|path| silent.problems_of(path, observed)) {
             told.entry(why).or_default().push(name.as_str());
         }
     }
@@ -63,9 +66,12 @@ fn tell_all(ui: &Ui<'_>, config: &Config, outcome: &Outcome) {
     let (observed, goal) = (&outcome.before, &outcome.goal);
     report(ui, outcome);
     tell_silent(ui, observed, goal);
-    let unusual = plan::unusual_blocks(&observed.journal, goal, config, observed);
-    let tapped: BTreeSet<_> =
-        goal.members.values().flat_map(|member| plan::tapped(member, goal, observed)).collect();
+    let unusual = plan::unusual_blocks(&observed.state, goal, config, observed);
+    let tapped: BTreeSet<_> = goal
+        .namespaces
+        .values()
+        .flat_map(|namespace| plan::certain_findings(namespace, goal, observed))
+        .collect();
     let cut_off: BTreeSet<_> =
         goal.egresses.values().filter_map(|egress| plan::cut_off(egress, goal, observed)).collect();
     for note in plan::closed(goal, observed).into_iter().chain(tapped).chain(cut_off).chain(unusual) {
@@ -82,7 +88,7 @@ pub(super) fn make(
     repair: bool,
     policy: Policy,
 ) -> Result<Outcome> {
-    let goal = if repair { config::goal_of_repair } else { config::goal };
+    let goal = if repair { config::goal_of_repair } else { config::state_with };
     let asked: Vec<&Name> =
         if names.is_empty() { config.namespaces.keys().collect() } else { names.iter().collect() };
     session.reconcile(policy, &asked, |observed| goal(ui, config, names, observed))
@@ -91,7 +97,7 @@ pub(super) fn make(
 /// Says what changed, and where that is not enough to resolve names.
 pub(super) fn report(ui: &Ui<'_>, outcome: &Outcome) {
     let (observed, after, done) = (&outcome.before, &outcome.goal, outcome.done.len());
-    let before = &observed.journal;
+    let before = &observed.state;
     for problem in super::status::not_preceded(after, observed) {
         ui.note(problem);
     }
@@ -103,19 +109,19 @@ pub(super) fn report(ui: &Ui<'_>, outcome: &Outcome) {
         changed += 1;
         ui.say(line);
     };
-    for (name, member) in &after.members {
-        let verb = match before.members.get(name) {
+    for (name, namespace) in &after.namespaces {
+        let verb = match before.namespaces.get(name) {
             None => "up",
-            Some(old) if old == member && before.way(old) == after.way(member) => continue,
+            Some(old) if old == namespace && before.path_of(old) == after.path_of(namespace) => continue,
             Some(_) => "changed",
         };
-        say(format!("{name}: {verb}, {}", crate::report::way(after.way(member))));
-        if let Some(why) = super::status::unresolvable(name, member, after.way(member), observed) {
+        say(format!("{name}: {verb}, {}", crate::report::describe_path(after.path_of(namespace))));
+        if let Some(why) = super::status::unresolvable(name, namespace, after.path_of(namespace), observed) {
             ui.note(format!("{name}: {why}"));
         }
     }
-    let gone: BTreeSet<&Name> = before.members.keys().chain(observed.orphans()).collect();
-    for name in gone.into_iter().filter(|name| !after.members.contains_key(*name)) {
+    let gone: BTreeSet<&Name> = before.namespaces.keys().chain(observed.orphans()).collect();
+    for name in gone.into_iter().filter(|name| !after.namespaces.contains_key(*name)) {
         say(format!("{name}: down"));
     }
     if changed == 0 {

@@ -1,14 +1,14 @@
 //! What only all files together show: names that are declared twice or not at all, subnets that overlap.
 
-use super::namespace::Draft;
-use super::reader::{listed, nearest, quoted};
-use super::{Located, Namespace, Place, Problem, Uplink};
+use super::namespace::DraftNamespace;
+use super::reader::{nearest, quoted, quoted_list};
+use super::{Located, Namespace, Problem, Span, Uplink};
 use crate::model::Name;
 use ipnetwork::Ipv4Network;
 use std::collections::BTreeMap;
 
 /// Reports a name that is declared a second time.
-pub(super) fn twice(kind: &str, name: &Name, again: Option<Place>, first: Option<Place>) -> Problem {
+pub(super) fn declared_twice(kind: &str, name: &Name, again: Option<Span>, first: Option<Span>) -> Problem {
     Problem::at(again, format!("{kind} `{name}` is declared twice"))
         .label("again")
         .other(first, "the first time")
@@ -18,7 +18,7 @@ pub(super) fn twice(kind: &str, name: &Name, again: Option<Place>, first: Option
 /// Puts the uplinks in the place of their names. `complete`: every file could be read, so that a name that is
 /// declared nowhere really is.
 pub(super) fn resolve(
-    draft: Draft,
+    draft: DraftNamespace,
     uplinks: &BTreeMap<Name, Uplink>,
     complete: bool,
     problems: &mut Vec<Problem>,
@@ -39,7 +39,7 @@ fn unknown(wanted: &Located<String>, uplinks: &BTreeMap<Name, Uplink>) -> Proble
     let help = match nearest(&wanted.value, known()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if uplinks.is_empty() => "declare it as [uplink.NAME]; a device is named by `dev`".to_owned(),
-        None => format!("declared are {}; a device is named by `dev`", listed(known())),
+        None => format!("declared are {}; a device is named by `dev`", quoted_list(known())),
     };
     let message = format!("no uplink is called {}", quoted(&wanted.value));
     Problem::at(wanted.place.clone(), message).label("declared nowhere").help(help)

@@ -1,6 +1,6 @@
 //! What a configuration says, once it is read and checked.
 
-use super::problem::{Located, Place, Source};
+use super::problem::{Located, Source, Span};
 use super::reader;
 use crate::model::{Account, Name, Proxy, numbers};
 use ipnetwork::{Ipv4Network, Ipv6Network};
@@ -37,7 +37,7 @@ impl Config {
 #[derive(Clone, Debug)]
 pub struct Namespace {
     /// Its header.
-    pub place: Option<Place>,
+    pub place: Option<Span>,
     /// Ways out, the first usable one is used. Never empty.
     pub uplinks: Vec<Uplink>,
     /// The uplink device's own subnets stay directly reachable.
@@ -64,7 +64,7 @@ pub struct Uplink {
     /// Its name, where it was declared by one.
     pub name: Option<Name>,
     /// Where it is declared.
-    pub place: Option<Place>,
+    pub place: Option<Span>,
     /// Device.
     pub dev: Option<Located<String>>,
     /// Next hops, at most one of each family; none: the device's own default gateways.

@@ -3,7 +3,7 @@
 //! Queries are rewritten by NAT, so an address can only become another one of its own family, and never one
 //! that exists in every network stack anew (loopback, link-local).
 
-use super::reader::{Key, Reader, Refusal, Value, nearest, quoted};
+use super::reader::{InvalidValue, Key, Reader, Value, nearest, quoted};
 use super::{Block, Dns, Ipv6, Located, Problem, schema};
 use crate::model::dnsaddr;
 use crate::model::stack::is_link_local;
@@ -46,7 +46,7 @@ pub(super) fn read(reader: &mut Reader<'_>, value: &Value<'_>, ipv6: Ipv6) -> Dn
 fn long_form(reader: &mut Reader<'_>, value: &Value<'_>, table: &DeTable<'_>, ipv6: Ipv6) -> Dns {
     let meant = reader.keys(table, &schema::DNS);
     if table.is_empty() && meant.is_empty() {
-        let problem = Problem::at(reader.place(value), "`dns` says nothing");
+        let problem = Problem::at(reader.span_of(value), "`dns` says nothing");
         reader
             .report(problem.help(
                 "add `servers = [\"ADDR\"]`, `rewrite = { \"OLD\" = \"NEW\" }` or `block = [\"dot\"]`",
@@ -55,12 +55,12 @@ fn long_form(reader: &mut Reader<'_>, value: &Value<'_>, table: &DeTable<'_>, ip
     let servers =
         table.get("servers").map_or_else(Vec::new, |value| servers(reader, "`servers`", value, ipv6));
     let rewrites = table.get("rewrite").map_or_else(Vec::new, |value| rewrites(reader, value));
-    let block = table.get("block").map_or_else(Vec::new, |value| block(reader, value));
+    let block = table.get("block").map_or_else(Vec::new, |value| read_block(reader, value));
     Dns::Rewrite { servers, rewrites, block }
 }
 
 /// What is refused.
-fn block(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Block> {
+fn read_block(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Block> {
     let listed = reader.list("`block`", value);
     let word = |text: &str| {
         let known = BLOCKS.iter().find(|(word, _)| *word == text).map(|(_, block)| *block);
@@ -81,12 +81,12 @@ fn servers(reader: &mut Reader<'_>, what: &str, value: &Value<'_>, ipv6: Ipv6) -
     for value in &listed {
         let Some(server) = reader.parsed(what, value, |text| server(text, what)) else { continue };
         match read.iter().find(|first| first.value == server.value) {
-            Some(first) => twice(reader, "server", &server, first),
+            Some(first) => report_repeated_server(reader, "server", &server, first),
             None => read.push(server),
         }
     }
     if let Some(fourth) = listed.get(MOST_SERVERS) {
-        let problem = Problem::at(reader.place(fourth), format!("{} servers are too many", listed.len()));
+        let problem = Problem::at(reader.span_of(fourth), format!("{} servers are too many", listed.len()));
         reader.report(
             problem.label("never asked").help(format!("name {MOST_SERVERS} at most (resolv.conf(5), MAXNS)")),
         );
@@ -99,7 +99,7 @@ fn servers(reader: &mut Reader<'_>, what: &str, value: &Value<'_>, ipv6: Ipv6) -
 
 fn unreachable_servers(reader: &mut Reader<'_>, value: &Value<'_>) {
     let message = "only IPv6 servers, and the namespace has no IPv6 (`ipv6 = \"off\"`)";
-    let problem = Problem::at(reader.place(value), message).label("cannot be reached");
+    let problem = Problem::at(reader.span_of(value), message).label("cannot be reached");
     reader.report(problem.help("name an IPv4 server, or leave `ipv6` out"));
 }
 
@@ -109,7 +109,7 @@ fn rewrites(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Rewrite> {
         return Vec::new();
     };
     if table.is_empty() {
-        let problem = Problem::at(reader.place(value), "`rewrite` is empty");
+        let problem = Problem::at(reader.span_of(value), "`rewrite` is empty");
         reader.report(problem.help("write { \"OLD\" = \"NEW\" }, or leave the key out"));
     }
     // In the order in which they were written, not in the map's.
@@ -119,7 +119,7 @@ fn rewrites(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Rewrite> {
     for (key, value) in pairs {
         let Some((old, new)) = rewrite(reader, key, value) else { continue };
         match read.iter().find(|(first, _)| first.value == old.value) {
-            Some((first, _)) => twice(reader, "address to rewrite", &old, first),
+            Some((first, _)) => report_repeated_server(reader, "address to rewrite", &old, first),
             None => read.push((old, new)),
         }
     }
@@ -128,8 +128,8 @@ fn rewrites(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Rewrite> {
 
 /// One OLD = NEW.
 fn rewrite(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) -> Option<Rewrite> {
-    let place = reader.place(key);
-    let old = match old(key.get_ref()) {
+    let place = reader.span_of(key);
+    let old = match parse_old(key.get_ref()) {
         Ok(value) => Some(Located { value, place: Some(place) }),
         Err((message, help)) => {
             let problem = Problem::at(place, message);
@@ -167,7 +167,12 @@ fn same_family(reader: &mut Reader<'_>, (old, new): &Rewrite) {
     }
 }
 
-fn twice(reader: &mut Reader<'_>, what: &str, again: &Located<SocketAddr>, first: &Located<SocketAddr>) {
+fn report_repeated_server(
+    reader: &mut Reader<'_>,
+    what: &str,
+    again: &Located<SocketAddr>,
+    first: &Located<SocketAddr>,
+) {
     let problem = Problem::at(again.place.clone(), format!("{what} {} twice", dnsaddr::show(again.value)))
         .label("again")
         .other(first.place.clone(), "the first time")
@@ -176,7 +181,7 @@ fn twice(reader: &mut Reader<'_>, what: &str, again: &Located<SocketAddr>, first
 }
 
 /// A server that a namespace can be sent to.
-fn server(text: &str, what: &str) -> Result<SocketAddr, Refusal> {
+fn server(text: &str, what: &str) -> Result<SocketAddr, InvalidValue> {
     let address = dnsaddr::parse(text).map_err(|why| not_an_address(text, what, why))?;
     if address.ip().is_loopback() {
         let message = format!("{text} is loopback, which every namespace has its own of");
@@ -192,7 +197,7 @@ fn server(text: &str, what: &str) -> Result<SocketAddr, Refusal> {
 }
 
 /// An address that queries can be taken from.
-fn old(text: &str) -> Result<SocketAddr, Refusal> {
+fn parse_old(text: &str) -> Result<SocketAddr, InvalidValue> {
     let address = dnsaddr::parse(text).map_err(|why| not_an_address(text, "OLD", why))?;
     if address.ip() == IpAddr::V6(Ipv6Addr::LOCALHOST) {
         // The kernel drops packets to ::1 that come from outside of lo, whatever the routes say; 127.0.0.0/8
@@ -211,7 +216,7 @@ fn old(text: &str) -> Result<SocketAddr, Refusal> {
 }
 
 /// A text that is no address: a word that was meant, or what an address looks like.
-fn not_an_address(text: &str, what: &str, why: String) -> Refusal {
+fn not_an_address(text: &str, what: &str, why: String) -> InvalidValue {
     let word = nearest(text, WORDS).filter(|_| what == "`dns`" || WORDS.contains(&text));
     let why =
         if text.chars().any(char::is_control) { format!("{} is no address", quoted(text)) } else { why };

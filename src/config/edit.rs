@@ -33,7 +33,7 @@ pub fn declare(existing: Option<&str>, name: &Name, namespace: &NewNamespace) ->
     let existing = existing.unwrap_or_default();
     let refuse = |why: &dyn std::fmt::Display| Error::usage(format!("namespace {name}"), why);
     let before: toml::Table = existing.parse().map_err(|why| refuse(&why))?;
-    if without(before, name).is_some() {
+    if data_without(before, name).is_some() {
         return Err(refuse(&"is declared already").hint(format!("`nsnat remove {name}` forgets it")));
     }
     let gap = match existing {
@@ -53,7 +53,7 @@ pub fn declare(existing: Option<&str>, name: &Name, namespace: &NewNamespace) ->
 /// The text without the namespace of that name, its sub-tables, and the comments right above it; nothing when
 /// it is not declared there. An empty text when nothing else is left.
 pub fn forget(text: &str, name: &Name) -> Option<String> {
-    let wanted = without(text.parse().ok()?, name)?;
+    let wanted = data_without(text.parse().ok()?, name)?;
     let holds = |text: &String| text.parse().is_ok_and(|table| normal(table) == wanted);
     let left = by_lines(text, name).filter(holds).or_else(|| by_keys(text, name))?;
     Some(if left.trim().is_empty() { String::new() } else { left })
@@ -103,7 +103,7 @@ fn literal(text: &str) -> String {
 }
 
 /// The data without that namespace; nothing when it is not in there.
-fn without(mut data: toml::Table, name: &Name) -> Option<toml::Table> {
+fn data_without(mut data: toml::Table, name: &Name) -> Option<toml::Table> {
     data.get_mut("namespace")?.as_table_mut()?.remove(name.as_str())?;
     Some(normal(data))
 }
@@ -132,7 +132,7 @@ fn by_lines(text: &str, name: &Name) -> Option<String> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let mut cut = lines_of(&lines, &spans);
     comments(&lines, &mut cut);
-    gaps(&lines, &mut cut);
+    add_blank_lines(&lines, &mut cut);
     Some(lines.iter().enumerate().filter(|(at, _)| !cut.contains(at)).map(|(_, line)| *line).collect())
 }
 
@@ -192,7 +192,7 @@ fn comments(lines: &[&str], cut: &mut BTreeSet<usize>) {
 }
 
 /// Adds the blank lines inside of what goes, and one of those around it: the one that [`declare`] put there.
-fn gaps(lines: &[&str], cut: &mut BTreeSet<usize>) {
+fn add_blank_lines(lines: &[&str], cut: &mut BTreeSet<usize>) {
     let is_blank = |at: &usize| lines.get(*at).is_some_and(|line| line.trim().is_empty());
     let ends: Vec<usize> = cut.iter().copied().filter(|at| !cut.contains(&(at + 1))).collect();
     for end in ends {
@@ -262,9 +262,9 @@ uplink = "lte"
         };
         let config = loaded(&declare(Some(KEPT), &name("site.a"), &full).unwrap());
         let namespace = &config.namespaces["site.a"];
-        let [way] = namespace.uplinks.as_slice() else { panic!("{:?}", namespace.uplinks) };
-        assert_eq!(way.gateways.iter().map(|gateway| gateway.value).collect::<Vec<_>>(), full.gateways);
-        assert_eq!(way.dev.as_ref().unwrap().value, "e\"th");
+        let [path] = namespace.uplinks.as_slice() else { panic!("{:?}", namespace.uplinks) };
+        assert_eq!(path.gateways.iter().map(|gateway| gateway.value).collect::<Vec<_>>(), full.gateways);
+        assert_eq!(path.dev.as_ref().unwrap().value, "e\"th");
         assert_eq!(namespace.subnet.as_ref().unwrap().value.to_string(), "10.5.0.0/30");
         let Dns::Rewrite { servers, rewrites, .. } = &namespace.dns else { panic!("{:?}", namespace.dns) };
         assert_eq!(servers.iter().map(|server| server.value).collect::<Vec<_>>(), full.dns);

@@ -1,10 +1,10 @@
 //! Texts → a checked [`Config`], or every problem that they have. Pure, but for [`open`], which reads the files first.
 
-use super::namespace::{self, Draft};
+use super::namespace::{self, DraftNamespace};
 use super::reader::{Key, Reader, Value};
-use super::settings::Collected;
+use super::settings::CollectedSettings;
 use super::trust::Trust;
-use super::{Config, Namespace, Place, Problem, Source, Uplink};
+use super::{Config, Namespace, Problem, Source, Span, Uplink};
 use super::{check as across, read, report, schema};
 use crate::error::Error;
 use crate::model::Name;
@@ -32,7 +32,7 @@ pub fn check(sources: Vec<Source>) -> (Config, Vec<Problem>) {
     for (index, source) in sources.iter().enumerate() {
         files.file(index, source);
     }
-    let (mut config, mut problems) = files.together();
+    let (mut config, mut problems) = files.into_config();
     problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.file, place.span.start)));
     config.sources = sources;
     (config, problems)
@@ -41,9 +41,9 @@ pub fn check(sources: Vec<Source>) -> (Config, Vec<Problem>) {
 /// What all files say, before they are seen together.
 #[derive(Default)]
 struct Files {
-    namespaces: BTreeMap<Name, Draft>,
+    namespaces: BTreeMap<Name, DraftNamespace>,
     uplinks: BTreeMap<Name, Uplink>,
-    settings: Collected,
+    settings: CollectedSettings,
     problems: Vec<Problem>,
     /// A file is no TOML: what it declares is not known.
     broken: bool,
@@ -67,11 +67,11 @@ impl Files {
 
     fn tables(&mut self, reader: &mut Reader<'_>, document: &DeTable<'_>, source: &Source) {
         if let Some(value) = document.get("uplink") {
-            each(reader, "uplink", value, |reader, key, value| self.uplink(reader, key, value));
+            read_each(reader, "uplink", value, |reader, key, value| self.uplink(reader, key, value));
         }
         if let Some(value) = document.get("namespace") {
             let temporary = source.path.starts_with(read::TEMPORARY);
-            each(reader, "namespace", value, |reader, key, value| {
+            read_each(reader, "namespace", value, |reader, key, value| {
                 self.namespace(reader, key, value, temporary);
             });
         }
@@ -85,7 +85,7 @@ impl Files {
         let uplink = namespace::uplink(reader, key, value);
         let (Some(name), Some(mut uplink)) = (name, uplink) else { return };
         if let Some(first) = self.uplinks.get(&name) {
-            reader.report(across::twice("uplink", &name, uplink.place, first.place.clone()));
+            reader.report(across::declared_twice("uplink", &name, uplink.place, first.place.clone()));
             return;
         }
         uplink.name = Some(name.clone());
@@ -98,14 +98,14 @@ impl Files {
         let (Some(name), Some(mut draft)) = (name, draft) else { return };
         if let Some(first) = self.namespaces.get(&name) {
             let (again, first) = (draft.namespace.place, first.namespace.place.clone());
-            reader.report(across::twice("namespace", &name, again, first));
+            reader.report(across::declared_twice("namespace", &name, again, first));
             return;
         }
         draft.namespace.temporary = temporary;
         self.namespaces.insert(name, draft);
     }
 
-    fn together(self) -> (Config, Vec<Problem>) {
+    fn into_config(self) -> (Config, Vec<Problem>) {
         let Self { namespaces, uplinks, settings, mut problems, broken } = self;
         let mut resolved = |draft| across::resolve(draft, &uplinks, !broken, &mut problems);
         let namespaces: BTreeMap<Name, Namespace> =
@@ -116,7 +116,7 @@ impl Files {
 }
 
 /// Each `[KIND.NAME]`, in the order in which they stand.
-fn each(
+fn read_each(
     reader: &mut Reader<'_>,
     kind: &str,
     value: &Value<'_>,
@@ -138,7 +138,7 @@ fn syntax(file: usize, text: &str, errors: &[Syntax]) -> Vec<Problem> {
         let line = report::line_of(text, span.start);
         let earlier = lines.get(&line.start).is_some_and(|(first, _): &(usize, _)| *first <= span.start);
         if !earlier {
-            let problem = Problem::at(Place { file, span: span.clone() }, error.message());
+            let problem = Problem::at(Span { file, span: span.clone() }, error.message());
             let help = unquoted(text.get(line.clone()).unwrap_or_default());
             lines.insert(line.start, (span.start, Problem { help, ..problem }));
         }
@@ -170,7 +170,7 @@ mod tests {
         let text = "[namespace.a]\ngateway = \"192.0.2.1\"\nsubnet = \"10.5.0.0/30\"\n";
         let config = load(vec![source("[settings]\n"), source(text)]).unwrap();
         let namespace = &config.namespaces["a"];
-        let shown = |place: &Option<Place>| {
+        let shown = |place: &Option<Span>| {
             let place = place.as_ref().unwrap();
             config.sources[place.file].text[place.span.clone()].to_owned()
         };
@@ -219,9 +219,9 @@ mod tests {
 
         #[test]
         fn no_place_makes_the_report_panic(text in "[aé\n\t ]{0,9}", start in 0..12_usize, end in 0..12_usize) {
-            let problem = Problem::at(Place { file: 0, span: start..end }, "x").label("y");
-            let problem = problem.other(Place { file: 0, span: end..start }, "z");
-            let lost = Problem::at(Place { file: 7, span: 0..1 }, "x").other(Place::default(), "y");
+            let problem = Problem::at(Span { file: 0, span: start..end }, "x").label("y");
+            let problem = problem.other(Span { file: 0, span: end..start }, "z");
+            let lost = Problem::at(Span { file: 7, span: 0..1 }, "x").other(Span::default(), "y");
             let _ = report(&[problem, lost], &[source(&text)], true);
         }
     }

@@ -18,12 +18,12 @@ mod reader;
 mod schema;
 mod settings;
 mod trust;
-mod way;
+mod uplink;
 
 pub use checked::{Block, Config, Dns, Ipv6, Namespace, Settings, Uplink};
 pub use edit::{NewNamespace, declare, forget};
 pub use load::{check, load, open};
-pub use problem::{Located, Place, Problem, Source};
-pub use read::{Layout, locate};
+pub use problem::{Located, Problem, Source, Span};
+pub use read::{ConfigFiles, locate};
 pub use report::report;
 pub use trust::Trust;

@@ -1,8 +1,8 @@
 //! `[namespace.NAME]` and `[uplink.NAME]`.
 
-use super::reader::{Key, Reader, Refusal, Section, Value, listed, nearest, quoted};
+use super::reader::{InvalidValue, Key, Reader, Section, Value, nearest, quoted, quoted_list};
 use super::{Dns, Ipv6, Located, Namespace, Problem, Uplink};
-use super::{dns, net, schema, way};
+use super::{dns, net, schema, uplink};
 use crate::model::{Account, Name, Proxy};
 
 /// What the kernel takes as an IPv4 MTU: RFC 791's minimum for a datagram's reassembly up to its length field.
@@ -17,7 +17,7 @@ const IPV6: [(&str, Ipv6); 3] = [("auto", Ipv6::Auto), ("off", Ipv6::Off), ("nat
 const PROXY: [(&str, Proxy); 2] = [("keep", Proxy::Keep), ("drop", Proxy::Drop)];
 
 /// A namespace whose uplinks are still names.
-pub(super) struct Draft {
+pub(super) struct DraftNamespace {
     /// All that it says; `uplinks` holds its own `dev` and `gateway` only.
     pub(super) namespace: Namespace,
     /// `uplink`.
@@ -29,7 +29,7 @@ pub(super) fn name(reader: &mut Reader<'_>, key: &Key<'_>) -> Option<Name> {
     match key.get_ref().parse() {
         Ok(name) => Some(name),
         Err(why) => {
-            let problem = Problem::at(reader.place(key), why).label("no name");
+            let problem = Problem::at(reader.span_of(key), why).label("no name");
             reader.report(problem.help("for example `backup`, `vpn-2`, `site.a`"));
             None
         }
@@ -43,31 +43,31 @@ pub(super) fn uplink(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) 
     if !section.mentions("dev") && !section.mentions("gateway") {
         no_way(reader, &section, "add `dev = \"IF\"`, `gateway = \"ADDR\"`, or both");
     }
-    Some(way::read(reader, &section))
+    Some(uplink::read(reader, &section))
 }
 
 /// Reads one `[namespace.NAME]`.
-pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) -> Option<Draft> {
+pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) -> Option<DraftNamespace> {
     let what = format!("namespace {}", quoted(key.get_ref()));
     let section = reader.section(&what, key, value, &schema::NAMESPACE)?;
     one_way(reader, &section);
-    let wanted = section.get("uplink").map_or_else(Vec::new, |value| names(reader, value));
-    let own = way::read(reader, &section);
+    let wanted = section.value_of("uplink").map_or_else(Vec::new, |value| names(reader, value));
+    let own = uplink::read(reader, &section);
     let uplinks = if own.dev.is_some() || !own.gateways.is_empty() { vec![own] } else { Vec::new() };
-    let ipv6 = section.get("ipv6").and_then(|value| ipv6(reader, value)).unwrap_or_default();
+    let ipv6 = section.value_of("ipv6").and_then(|value| ipv6(reader, value)).unwrap_or_default();
     let namespace = Namespace {
         place: Some(section.place.clone()),
         uplinks,
-        lan: section.get("lan").and_then(|value| reader.boolean("`lan`", value)).unwrap_or(true),
-        mtu: section.get("mtu").and_then(|value| mtu(reader, value, ipv6)),
-        subnet: section.get("subnet").and_then(|value| reader.parsed("`subnet`", value, net::subnet)),
+        lan: section.value_of("lan").and_then(|value| reader.boolean("`lan`", value)).unwrap_or(true),
+        mtu: section.value_of("mtu").and_then(|value| mtu(reader, value, ipv6)),
+        subnet: section.value_of("subnet").and_then(|value| reader.parsed("`subnet`", value, net::subnet)),
         ipv6,
-        dns: section.get("dns").map_or(Dns::Auto, |value| dns::read(reader, value, ipv6)),
-        allow: section.get("allow").map_or_else(Vec::new, |value| allow(reader, value)),
-        proxy: section.get("proxy").and_then(|value| proxy(reader, value)),
+        dns: section.value_of("dns").map_or(Dns::Auto, |value| dns::read(reader, value, ipv6)),
+        allow: section.value_of("allow").map_or_else(Vec::new, |value| allow(reader, value)),
+        proxy: section.value_of("proxy").and_then(|value| proxy(reader, value)),
         temporary: false,
     };
-    Some(Draft { namespace, wanted })
+    Some(DraftNamespace { namespace, wanted })
 }
 
 /// A namespace has an uplink or a way of its own.
@@ -75,9 +75,9 @@ fn one_way(reader: &mut Reader<'_>, section: &Section<'_, '_>) {
     let own = section.key("gateway").or_else(|| section.key("dev"));
     if let (Some(uplink), Some(own)) = (section.key("uplink"), own) {
         let message = format!("{} has both `uplink` and `{}`", section.what, own.get_ref());
-        let problem = Problem::at(reader.place(own), message)
+        let problem = Problem::at(reader.span_of(own), message)
             .label("its own way")
-            .other(reader.place(uplink), "and others by name")
+            .other(reader.span_of(uplink), "and others by name")
             .help("keep one of them; a way of its own that is shared or tried in order is an [uplink.NAME]");
         reader.report(problem);
     }
@@ -123,7 +123,7 @@ fn allow(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Located<Account>> {
 
 /// `proxy`.
 fn proxy(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Proxy> {
-    reader.parsed("`proxy`", value, |text| word(text, &PROXY)).map(|located| located.value)
+    reader.parsed("`proxy`", value, |text| parse_word(text, &PROXY)).map(|located| located.value)
 }
 
 /// `ipv6`.
@@ -137,18 +137,18 @@ fn ipv6(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Ipv6> {
         );
         return None;
     }
-    reader.parsed("`ipv6`", value, |text| word(text, &IPV6)).map(|located| located.value)
+    reader.parsed("`ipv6`", value, |text| parse_word(text, &IPV6)).map(|located| located.value)
 }
 
 /// One of a few words.
-pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refusal> {
+pub(super) fn parse_word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, InvalidValue> {
     if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(*meaning);
     }
     let known = || words.iter().map(|(word, _)| *word);
     let help = match nearest(text, known()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("one of {}", listed(known())),
+        None => format!("one of {}", quoted_list(known())),
     };
     Err((format!("{} means nothing here", quoted(text)), Some(help)))
 }
@@ -163,7 +163,7 @@ fn mtu(reader: &mut Reader<'_>, value: &Value<'_>, ipv6: Ipv6) -> Option<u32> {
     if (least..=*MTU.end()).contains(&bytes) {
         return u32::try_from(bytes).ok();
     }
-    let problem = Problem::at(reader.place(value), "no link works with this MTU");
+    let problem = Problem::at(reader.span_of(value), "no link works with this MTU");
     reader.report(problem.help(format!("from {least} to {}{why}", MTU.end())));
     None
 }

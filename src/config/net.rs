@@ -1,6 +1,6 @@
 //! Texts that are addresses, networks and devices: each with what is wrong with it and what would be right.
 
-use super::reader::{Refusal, quoted};
+use super::reader::{InvalidValue, quoted};
 use crate::model::numbers;
 use crate::model::stack::is_link_local;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
@@ -19,12 +19,12 @@ const SHORTEST: u8 = 8;
 const POOL6_LONGEST: u8 = 56;
 
 /// A refusal with its cure.
-fn no<T>(message: String, cure: impl Into<String>) -> Result<T, Refusal> {
+fn invalid<T>(message: String, cure: impl Into<String>) -> Result<T, InvalidValue> {
     Err((message, Some(cure.into())))
 }
 
 /// A next hop.
-pub(super) fn gateway(text: &str) -> Result<IpAddr, Refusal> {
+pub(super) fn gateway(text: &str) -> Result<IpAddr, InvalidValue> {
     let Ok(address) = text.parse::<IpAddr>() else { return no_gateway(text) };
     let kind = match address {
         IpAddr::V4(v4) if v4.is_broadcast() => "the broadcast address",
@@ -34,26 +34,26 @@ pub(super) fn gateway(text: &str) -> Result<IpAddr, Refusal> {
         _ if address.is_multicast() => "a multicast address",
         _ => return Ok(address),
     };
-    no(
+    invalid(
         format!("{address} is {kind} and cannot be a gateway"),
         "a gateway is a router's address on the device's LAN",
     )
 }
 
 /// What is no address may still contain one.
-fn no_gateway(text: &str) -> Result<IpAddr, Refusal> {
+fn no_gateway(text: &str) -> Result<IpAddr, InvalidValue> {
     let message = format!("{} is no address", quoted(text));
     if let Ok(net) = text.parse::<IpNetwork>() {
-        return no(message, format!("without the prefix length: \"{}\"", net.ip()));
+        return invalid(message, format!("without the prefix length: \"{}\"", net.ip()));
     }
     if let Some((bare, dev)) = text.split_once('%').filter(|(bare, _)| bare.parse::<Ipv6Addr>().is_ok()) {
-        return no(message, format!("name the device apart: gateway = \"{bare}\", dev = {dev:?}"));
+        return invalid(message, format!("name the device apart: gateway = \"{bare}\", dev = {dev:?}"));
     }
-    no(message, "an IPv4 or IPv6 address is needed, for example \"192.168.1.254\"")
+    invalid(message, "an IPv4 or IPv6 address is needed, for example \"192.168.1.254\"")
 }
 
 /// A name of a device, as the kernel allows it (`dev_valid_name`).
-pub(super) fn device(text: &str) -> Result<String, Refusal> {
+pub(super) fn device(text: &str) -> Result<String, InvalidValue> {
     let bad = text.chars().find(|c| matches!(c, '/' | ':') || c.is_whitespace() || c.is_control());
     let why = match bad {
         Some(c) => format!("{c:?} cannot be part of it"),
@@ -63,93 +63,99 @@ pub(super) fn device(text: &str) -> Result<String, Refusal> {
         None if text == "lo" => "nothing leaves the host by loopback".to_owned(),
         None => return Ok(text.to_owned()),
     };
-    no(format!("{} is no device to leave by: {why}", quoted(text)), "`ip link` lists the devices")
+    invalid(format!("{} is no device to leave by: {why}", quoted(text)), "`ip link` lists the devices")
 }
 
 /// `subnet`.
-pub(super) fn subnet(text: &str) -> Result<Ipv4Network, Refusal> {
+pub(super) fn subnet(text: &str) -> Result<Ipv4Network, InvalidValue> {
     let net = ipv4_network(text, "10.5.0.0/30", SUBNET_LONGEST)?;
     if net.prefix() <= SUBNET_LONGEST {
-        return usable(net);
+        return check_usable(net);
     }
-    let right = format!("\"{}\"", aligned(net, SUBNET_LONGEST));
-    no(format!("{net} is too small for a namespace"), format!("two addresses are needed, so a /30: {right}"))
+    let right = format!("\"{}\"", network_around(net, SUBNET_LONGEST));
+    invalid(
+        format!("{net} is too small for a namespace"),
+        format!("two addresses are needed, so a /30: {right}"),
+    )
 }
 
 /// `pool`.
-pub(super) fn pool(text: &str) -> Result<Ipv4Network, Refusal> {
+pub(super) fn pool(text: &str) -> Result<Ipv4Network, InvalidValue> {
     let net = ipv4_network(text, "10.213.0.0/16", numbers::SLICE_PREFIX)?;
     if net.prefix() <= numbers::SLICE_PREFIX {
-        return usable(net);
+        return check_usable(net);
     }
     let slice = numbers::SLICE_PREFIX;
-    let right = format!("each way out takes a /{slice} at least: \"{}\"", aligned(net, slice));
-    no(format!("{net} is too small for a pool"), right)
+    let right = format!("each way out takes a /{slice} at least: \"{}\"", network_around(net, slice));
+    invalid(format!("{net} is too small for a pool"), right)
 }
 
 /// `pool6`.
-pub(super) fn pool6(text: &str) -> Result<Ipv6Network, Refusal> {
+pub(super) fn pool6(text: &str) -> Result<Ipv6Network, InvalidValue> {
     let Ok(IpNetwork::V6(net)) = text.parse::<IpNetwork>() else {
-        return no(format!("{} is no IPv6 network", quoted(text)), "for example \"fd6e:736e:6174::/48\"");
+        return invalid(
+            format!("{} is no IPv6 network", quoted(text)),
+            "for example \"fd6e:736e:6174::/48\"",
+        );
     };
     if !text.contains('/') || net.prefix() > POOL6_LONGEST {
         let cure = format!("each way out takes a /64 of it: a /{POOL6_LONGEST} is the smallest");
-        return no(format!("{} is too small for a pool", quoted(text)), cure);
+        return invalid(format!("{} is too small for a pool", quoted(text)), cure);
     }
     if net.prefix() < SHORTEST || !routable6(net.ip()) {
-        return no(
+        return invalid(
             format!("{net} cannot be used for namespaces"),
             "a ULA is right (RFC 4193): fdXX:XXXX:XXXX::/48",
         );
     }
     if net.ip() != net.network() {
         let right = format!("\"{}/{}\"", net.network(), net.prefix());
-        return no(format!("{net} has bits set after its prefix"), format!("its network is {right}"));
+        return invalid(format!("{net} has bits set after its prefix"), format!("its network is {right}"));
     }
     Ok(net)
 }
 
 /// An IPv4 network with a prefix length.
-fn ipv4_network(text: &str, example: &str, longest: u8) -> Result<Ipv4Network, Refusal> {
+fn ipv4_network(text: &str, example: &str, longest: u8) -> Result<Ipv4Network, InvalidValue> {
     match text.parse::<IpNetwork>() {
         Ok(IpNetwork::V4(net)) if text.contains('/') => Ok(net),
         Ok(IpNetwork::V4(net)) => {
-            let right = format!("for example \"{}\"", aligned(net, longest));
-            no(format!("{net} lacks a prefix length", net = net.ip()), right)
+            let right = format!("for example \"{}\"", network_around(net, longest));
+            invalid(format!("{net} lacks a prefix length", net = net.ip()), right)
         }
         Ok(IpNetwork::V6(_)) => {
             let cure = format!(
                 "an IPv4 network is needed here, for example \"{example}\"; IPv6 comes out of `pool6`"
             );
-            no(format!("{} is an IPv6 network", quoted(text)), cure)
+            invalid(format!("{} is an IPv6 network", quoted(text)), cure)
         }
-        Err(_) => no(format!("{} is no network", quoted(text)), format!("for example \"{example}\"")),
+        Err(_) => invalid(format!("{} is no network", quoted(text)), format!("for example \"{example}\"")),
     }
 }
 
 /// Refuses networks in which no host can have an address, and host bits.
-fn usable(net: Ipv4Network) -> Result<Ipv4Network, Refusal> {
+fn check_usable(net: Ipv4Network) -> Result<Ipv4Network, InvalidValue> {
     if net.prefix() < SHORTEST {
-        return no(format!("{net} is too large"), format!("a /{SHORTEST} is the largest"));
+        return invalid(format!("{net} is too large"), format!("a /{SHORTEST} is the largest"));
     }
     let first = net.network();
     let [top, ..] = first.octets();
     // RFC 6890: "this network", loopback, multicast and reserved.
     if matches!(top, 0 | 127 | 224..=255) {
-        return no(
+        return invalid(
             format!("{net} cannot be used for namespaces"),
             "private networks can (RFC 1918), as 10.5.0.0/30",
         );
     }
     if net.ip() != first {
         let right = format!("its network is \"{first}/{}\"", net.prefix());
-        return no(format!("{net} has bits set after its prefix"), right);
+        return invalid(format!("{net} has bits set after its prefix"), right);
     }
     Ok(net)
 }
 
 /// The network of that prefix length around an address.
-fn aligned(net: Ipv4Network, prefix: u8) -> Ipv4Network {
+fn network_around(net: Ipv4Network, prefix: u8) -> Ipv4Network {
     let wider = Ipv4Network::new(net.ip(), prefix).unwrap_or(net);
     let first: Ipv4Addr = wider.network();
     Ipv4Network::new(first, prefix).unwrap_or(wider)

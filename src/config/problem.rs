@@ -14,7 +14,7 @@ pub struct Source {
 
 /// A piece of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct Span {
     /// Index into [`Config::sources`](super::Config::sources).
     pub file: usize,
     /// Bytes.
@@ -27,7 +27,7 @@ pub struct Located<T> {
     /// The value.
     pub value: T,
     /// Where it stands.
-    pub place: Option<Place>,
+    pub place: Option<Span>,
 }
 
 impl<T> From<T> for Located<T> {
@@ -42,18 +42,18 @@ pub struct Problem {
     /// One line: what is wrong.
     pub message: String,
     /// The offending text.
-    pub place: Option<Place>,
+    pub place: Option<Span>,
     /// Short words under the offending text.
     pub label: String,
     /// Another place that has to do with it, and words for it.
-    pub other: Option<(Place, String)>,
+    pub other: Option<(Span, String)>,
     /// What would be right.
     pub help: Option<String>,
 }
 
 impl Problem {
     /// A problem at one place.
-    pub fn at(place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
+    pub fn at(place: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
         let (place, message) = (place.into(), message.into());
         Self { message, place, label: String::new(), other: None, help: None }
     }
@@ -66,7 +66,7 @@ impl Problem {
 
     /// Another place that has to do with it; nothing when that value has no place.
     #[must_use]
-    pub fn other(self, place: impl Into<Option<Place>>, label: impl Into<String>) -> Self {
+    pub fn other(self, place: impl Into<Option<Span>>, label: impl Into<String>) -> Self {
         Self { other: place.into().map(|place| (place, label.into())), ..self }
     }
 

@@ -22,7 +22,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// Which files make up the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub struct ConfigFiles {
     /// `nsnat.toml`, or the one file that is read alone.
     pub main: PathBuf,
     /// Directory of further files.
@@ -34,19 +34,24 @@ pub struct Layout {
 }
 
 /// Finds the configuration: `path` is `--config`.
-pub fn locate(path: Option<&Path>) -> Layout {
+pub fn locate(path: Option<&Path>) -> ConfigFiles {
     match path {
-        None => Layout { temporary: Some(TEMPORARY.into()), ..directory(Path::new(DIRECTORY)) },
+        None => ConfigFiles { temporary: Some(TEMPORARY.into()), ..directory(Path::new(DIRECTORY)) },
         Some(path) if path.is_dir() => directory(path),
-        Some(path) => Layout { main: path.to_owned(), drop_ins: None, temporary: None, required: true },
+        Some(path) => ConfigFiles { main: path.to_owned(), drop_ins: None, temporary: None, required: true },
     }
 }
 
-fn directory(path: &Path) -> Layout {
-    Layout { main: path.join(MAIN), drop_ins: Some(path.join(DROP_INS)), temporary: None, required: false }
+fn directory(path: &Path) -> ConfigFiles {
+    ConfigFiles {
+        main: path.join(MAIN),
+        drop_ins: Some(path.join(DROP_INS)),
+        temporary: None,
+        required: false,
+    }
 }
 
-impl Layout {
+impl ConfigFiles {
     /// Reads all files; one that cannot be read, or that others may write, is a problem, and the others are still
     /// read.
     pub fn read(&self, trust: &Trust) -> (Vec<Source>, Vec<Problem>) {
@@ -55,7 +60,7 @@ impl Layout {
         let (files, lost) = self.files(&mut inspection);
         for (path, required) in files {
             inspection.file(&path);
-            match one(&path, required) {
+            match read_file(&path, required) {
                 Ok(Some(text)) => sources.push(Source { path, text }),
                 Ok(None) => {}
                 Err(why) => problems.push(unreadable(&path, &why)),
@@ -112,7 +117,7 @@ fn listing(directory: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The text of a file, or why there is none. A file that is not there is nothing, unless it is required.
-fn one(path: &Path, required: bool) -> Result<Option<String>, String> {
+fn read_file(path: &Path, required: bool) -> Result<Option<String>, String> {
     match fs::metadata(path) {
         Ok(metadata) => sane(&metadata)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return missing(path, required),
@@ -121,11 +126,11 @@ fn one(path: &Path, required: bool) -> Result<Option<String>, String> {
     let file = opened(path).map_err(|error| error.to_string())?;
     // What was looked at and what was opened may be two things.
     sane(&file.metadata().map_err(|error| error.to_string())?)?;
-    bounded(file).map(Some)
+    read_bounded(file).map(Some)
 }
 
 /// All of it, unless it does not end: sizes are not always true (/proc, a file that grows).
-fn bounded(from: impl Read) -> Result<String, String> {
+fn read_bounded(from: impl Read) -> Result<String, String> {
     let mut bytes = Vec::new();
     from.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > LARGEST { Err(too_large()) } else { text(bytes) }
@@ -175,7 +180,7 @@ mod tests {
 
     const GOOD: &[u8] = b"[namespace.a]\ndev = \"eth0\"\n";
 
-    fn put(path: &Path, bytes: &[u8]) {
+    fn write_file(path: &Path, bytes: &[u8]) {
         fs::DirBuilder::new().recursive(true).create(path.parent().unwrap()).unwrap();
         File::create(path).unwrap().write_all(bytes).unwrap();
     }
@@ -195,7 +200,7 @@ mod tests {
         for file in
             ["conf.d/b.toml", "nsnat.toml", "conf.d/a.toml", "conf.d/.c.toml", "conf.d/d.toml~", "e.toml"]
         {
-            put(&root.path().join(file), b"");
+            write_file(&root.path().join(file), b"");
         }
         let (sources, problems) = locate(Some(root.path())).read(&Trust::everybody());
         let names: Vec<_> =
@@ -207,8 +212,8 @@ mod tests {
     #[test]
     fn a_file_is_read_alone() {
         let root = tempfile::tempdir().unwrap();
-        put(&root.path().join("nsnat.toml"), GOOD);
-        put(&root.path().join("conf.d/b.toml"), b"broken");
+        write_file(&root.path().join("nsnat.toml"), GOOD);
+        write_file(&root.path().join("conf.d/b.toml"), b"broken");
         let config = open(Some(&root.path().join("nsnat.toml")), &Trust::everybody(), false).unwrap();
         assert_eq!(config.declared_in(&"a".parse().unwrap()), Some(root.path().join("nsnat.toml").as_path()));
     }
@@ -235,7 +240,7 @@ mod tests {
     fn bad_weather() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
-        put(&at("latin"), b"a = 1\nb = \"\xe9\"\n");
+        write_file(&at("latin"), b"a = 1\nb = \"\xe9\"\n");
         assert_eq!(refusal(&at("latin")), "latin: is not UTF-8: byte 11, on line 2");
         File::create(at("large")).unwrap().set_len(100 << 20).unwrap();
         assert_eq!(
@@ -249,15 +254,15 @@ mod tests {
         nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRUSR).unwrap();
         assert_eq!(refusal(&at("fifo")), "fifo: is neither a file nor a directory, and is not read");
         assert!(refusal(Path::new("/dev/zero")).contains("neither a file"));
-        assert_eq!(bounded(io::repeat(b'#')), Err(too_large()));
+        assert_eq!(read_bounded(io::repeat(b'#')), Err(too_large()));
     }
 
     #[test]
     fn bad_weather_in_a_directory_does_not_hide_the_rest() {
         let root = tempfile::tempdir().unwrap();
-        put(&root.path().join("nsnat.toml/x"), b"");
-        put(&root.path().join("conf.d/a.toml/x"), b"");
-        put(&root.path().join("conf.d/b.toml"), b"[namespace.b]\n");
+        write_file(&root.path().join("nsnat.toml/x"), b"");
+        write_file(&root.path().join("conf.d/a.toml/x"), b"");
+        write_file(&root.path().join("conf.d/b.toml"), b"[namespace.b]\n");
         let report = open(Some(root.path()), &Trust::everybody(), false).unwrap_err().to_string();
         assert_eq!(report.matches("is a directory; a file is needed").count(), 2, "{report}");
         assert!(report.contains("namespace `b` has no way out"), "{report}");
@@ -267,7 +272,7 @@ mod tests {
     #[test]
     fn a_directory_that_cannot_be_listed() {
         let root = tempfile::tempdir().unwrap();
-        put(&root.path().join("conf.d"), b"");
+        write_file(&root.path().join("conf.d"), b"");
         assert_eq!(locate(Some(root.path())).read(&Trust::everybody()).1.len(), 1);
         let root = tempfile::tempdir().unwrap();
         symlink("nowhere", root.path().join("conf.d")).unwrap();

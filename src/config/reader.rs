@@ -3,7 +3,7 @@
 //! Each method that reads gives `None` after it has reported why: the caller goes on with what is left.
 
 use super::schema::{self, Table};
-use super::{Located, Place, Problem};
+use super::{Located, Problem, Span};
 use std::fmt::Write as _;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -14,7 +14,7 @@ pub(super) type Key<'i> = Spanned<DeString<'i>>;
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
 /// Why a text is no value of its kind: message, and what would be right.
-pub(super) type Refusal = (String, Option<String>);
+pub(super) type InvalidValue = (String, Option<String>);
 
 /// Reads one file.
 pub(super) struct Reader<'p> {
@@ -29,14 +29,14 @@ pub(super) struct Section<'t, 'i> {
     /// Its name, as the table is called in messages.
     pub(super) what: String,
     /// Its header.
-    pub(super) place: Place,
+    pub(super) place: Span,
     table: &'t DeTable<'i>,
     meant: Vec<&'static str>,
 }
 
 impl<'t, 'i> Section<'t, 'i> {
     /// The value of this key.
-    pub(super) fn get(&self, key: &str) -> Option<&'t Value<'i>> {
+    pub(super) fn value_of(&self, key: &str) -> Option<&'t Value<'i>> {
         self.table.get(key)
     }
 
@@ -53,8 +53,8 @@ impl<'t, 'i> Section<'t, 'i> {
 
 impl Reader<'_> {
     /// Where that stands.
-    pub(super) fn place<T>(&self, at: &Spanned<T>) -> Place {
-        Place { file: self.file, span: at.span() }
+    pub(super) fn span_of<T>(&self, at: &Spanned<T>) -> Span {
+        Span { file: self.file, span: at.span() }
     }
 
     /// Notes a problem.
@@ -72,7 +72,7 @@ impl Reader<'_> {
     ) -> Option<Section<'t, 'i>> {
         let table = self.table(what, value, known.header)?;
         let meant = self.keys(table, known);
-        Some(Section { what: what.to_owned(), place: self.place(key), table, meant })
+        Some(Section { what: what.to_owned(), place: self.span_of(key), table, meant })
     }
 
     /// A table of any keys; `header` is how it would be written.
@@ -96,7 +96,7 @@ impl Reader<'_> {
             let near = nearest(key.get_ref(), known.keys.iter().copied());
             meant.extend(near);
             let message = format!("unknown key {} in {}", quoted(key.get_ref()), known.header);
-            let problem = Problem::at(self.place(key), message).label("not known here");
+            let problem = Problem::at(self.span_of(key), message).label("not known here");
             // `[namespace.site.a]`
             let dotted = near.is_none() && value.get_ref().is_table() && known.header.contains(".NAME]");
             self.report(problem.help(if dotted {
@@ -104,7 +104,7 @@ impl Reader<'_> {
                     known.header.replace("NAME", &format!("\"NAME.{}\"", key.get_ref().escape_debug()));
                 format!("a name that holds a dot stands in quotes: {quoted}")
             } else {
-                cure(key.get_ref(), near, known)
+                cure_of_unknown_key(key.get_ref(), near, known)
             }));
         }
         meant
@@ -124,13 +124,13 @@ impl Reader<'_> {
         &mut self,
         what: &str,
         value: &Value<'_>,
-        parse: impl FnOnce(&str) -> Result<T, Refusal>,
+        parse: impl FnOnce(&str) -> Result<T, InvalidValue>,
     ) -> Option<Located<T>> {
         let text = self.text(what, value)?;
         match parse(text) {
             Ok(parsed) => Some(self.located(parsed, value)),
             Err((message, help)) => {
-                let problem = Problem::at(self.place(value), message);
+                let problem = Problem::at(self.span_of(value), message);
                 self.report(Problem { help, ..problem });
                 None
             }
@@ -162,20 +162,20 @@ impl Reader<'_> {
         let Some(array) = value.get_ref().as_array() else { return vec![value] };
         if array.is_empty() {
             let help = "name at least one, or leave the key out";
-            self.report(Problem::at(self.place(value), format!("{what} is an empty list")).help(help));
+            self.report(Problem::at(self.span_of(value), format!("{what} is an empty list")).help(help));
         }
         array.iter().collect()
     }
 
     /// A value with its place.
     pub(super) fn located<T>(&self, value: T, at: &Value<'_>) -> Located<T> {
-        Located { value, place: Some(self.place(at)) }
+        Located { value, place: Some(self.span_of(at)) }
     }
 
     /// Reports a value of the wrong type.
     pub(super) fn mistyped(&mut self, what: &str, value: &Value<'_>, wanted: &str, help: &str) {
         let found = type_name(value.get_ref());
-        let problem = Problem::at(self.place(value), format!("{what} is {found}; {wanted} is needed"));
+        let problem = Problem::at(self.span_of(value), format!("{what} is {found}; {wanted} is needed"));
         self.report(problem.label(format!("this is {found}")).help(help));
     }
 }
@@ -194,14 +194,14 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
 }
 
 /// What to do about an unknown key: the nearest one, else the table that knows it, else all that are known.
-fn cure(key: &str, near: Option<&str>, known: &Table) -> String {
+fn cure_of_unknown_key(key: &str, near: Option<&str>, known: &Table) -> String {
     if let Some(near) = near {
         return format!("did you mean `{near}`?");
     }
     if let Some(home) = schema::ALL.iter().find(|table| table.keys.contains(&key)) {
         return format!("`{key}` belongs in {}", home.header);
     }
-    format!("known here: {}", listed(known.keys.iter().copied()))
+    format!("known here: {}", quoted_list(known.keys.iter().copied()))
 }
 
 /// The candidate that a misspelt `word` may have meant: at most a third of its letters (at least one) is wrong.
@@ -218,7 +218,7 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 }
 
 /// `a`, `b`, `c`.
-pub(super) fn listed<'k>(words: impl IntoIterator<Item = &'k str>) -> String {
+pub(super) fn quoted_list<'k>(words: impl IntoIterator<Item = &'k str>) -> String {
     let mut text = String::new();
     for word in words {
         let comma = if text.is_empty() { "" } else { ", " };

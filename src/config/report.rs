@@ -1,6 +1,6 @@
 //! Problems as people read them: file, line and column, the offending text underlined, what would be right.
 
-use super::{Place, Problem, Source};
+use super::{Problem, Source, Span};
 use crate::error::Error;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// One error that lists all problems.
 pub fn report(problems: &[Problem], sources: &[Source], colour: bool) -> Error {
-    let sheets: Vec<Sheet<'_>> = sources.iter().map(Sheet::new).collect();
+    let sheets: Vec<SourceFile<'_>> = sources.iter().map(SourceFile::new).collect();
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     for problem in problems {
@@ -32,20 +32,20 @@ pub(super) fn line_of(text: &str, at: usize) -> Range<usize> {
 }
 
 /// A file, and where its lines begin: a report of thousands of problems must not count them again for each.
-struct Sheet<'s> {
+struct SourceFile<'s> {
     path: &'s Path,
     text: &'s str,
     lines: Vec<usize>,
 }
 
-impl<'s> Sheet<'s> {
+impl<'s> SourceFile<'s> {
     fn new(source: &'s Source) -> Self {
         let after = source.text.match_indices('\n').map(|(at, _)| at + 1);
         Self { path: &source.path, text: &source.text, lines: std::iter::once(0).chain(after).collect() }
     }
 
     /// Whether two places are better shown in one snippet than in two.
-    fn close(&self, one: &Place, two: &Place) -> bool {
+    fn close(&self, one: &Span, two: &Span) -> bool {
         const LINES: usize = 20;
         one.file == two.file && self.line(one.span.start).abs_diff(self.line(two.span.start)) <= LINES
     }
@@ -57,12 +57,12 @@ impl<'s> Sheet<'s> {
 
     /// A snippet of the lines that these marks touch.
     fn snippet(&self, marks: &[Mark<'s>]) -> Snippet<'s, Annotation<'s>> {
-        let spans = || marks.iter().map(|mark| visible(self.text, &mark.span));
+        let spans = || marks.iter().map(|mark| visible_span(self.text, &mark.span));
         let first = spans().map(|span| span.start).min().unwrap_or(0);
         let last = spans().map(|span| span.end).max().unwrap_or(0);
         let shown = line_of(self.text, first).start..line_of(self.text, last).end;
         let annotations = marks.iter().map(|mark| {
-            let span = visible(self.text, &mark.span);
+            let span = visible_span(self.text, &mark.span);
             let annotation = mark.kind.span(span.start - shown.start..span.end - shown.start);
             if mark.label.is_empty() { annotation } else { annotation.label(mark.label) }
         });
@@ -80,10 +80,10 @@ struct Mark<'p> {
     label: &'p str,
 }
 
-fn group<'p>(problem: &'p Problem, sheets: &[Sheet<'p>]) -> Group<'p> {
+fn group<'p>(problem: &'p Problem, sheets: &[SourceFile<'p>]) -> Group<'p> {
     // The name of the program stands where other tools say "error", as on every other line that we print.
     let mut group = Group::with_title(Level::ERROR.with_name("nsnat").primary_title(&problem.message));
-    let at = |place: &'p Place| sheets.get(place.file).map(|sheet| (place, sheet));
+    let at = |place: &'p Span| sheets.get(place.file).map(|sheet| (place, sheet));
     let there = problem.other.as_ref().and_then(|(place, label)| Some((at(place)?, label)));
     if let Some((place, sheet)) = problem.place.as_ref().and_then(at) {
         let mut marks = vec![mark(AnnotationKind::Primary, place, &problem.label)];
@@ -99,18 +99,18 @@ fn group<'p>(problem: &'p Problem, sheets: &[Sheet<'p>]) -> Group<'p> {
     group.elements(problem.help.as_deref().map(|help| Level::HELP.with_name("hint").message(help)))
 }
 
-fn mark<'p>(kind: AnnotationKind, place: &Place, label: &'p str) -> Mark<'p> {
+fn mark<'p>(kind: AnnotationKind, place: &Span, label: &'p str) -> Mark<'p> {
     Mark { kind, span: place.span.clone(), label }
 }
 
 /// The span inside of the text, on whole characters, ending on the line on which it starts.
-fn visible(text: &str, span: &Range<usize>) -> Range<usize> {
-    let start = floor(text, span.start);
-    let end = floor(text, span.end).min(line_of(text, start).end);
+fn visible_span(text: &str, span: &Range<usize>) -> Range<usize> {
+    let start = char_boundary_before(text, span.start);
+    let end = char_boundary_before(text, span.end).min(line_of(text, start).end);
     start..end.max(start)
 }
 
 /// The nearest boundary of characters at or before `at`.
-fn floor(text: &str, at: usize) -> usize {
+fn char_boundary_before(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! `[settings]`: pools and numbers.
 
 use super::reader::{Key, Reader, Value, quoted};
-use super::{Located, Place, Problem, Settings, net, schema};
+use super::{Located, Problem, Settings, Span, net, schema};
 use crate::model::numbers;
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ const BITS: std::ops::RangeInclusive<u32> = 2..=8;
 
 /// The settings of all files.
 #[derive(Default)]
-pub(super) struct Collected {
+pub(super) struct CollectedSettings {
     /// What was set.
     pub(super) settings: Settings,
-    first: BTreeMap<&'static str, Place>,
+    first: BTreeMap<&'static str, Span>,
 }
 
-impl Collected {
+impl CollectedSettings {
     /// Reads one file's `[settings]`.
     pub(super) fn read(&mut self, reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) {
         let Some(section) = reader.section("`settings`", key, value, &schema::SETTINGS) else { return };
         for name in schema::SETTINGS.keys.iter().copied() {
-            if let (Some(key), Some(value)) = (section.key(name), section.get(name)) {
-                self.once(reader, name, key);
+            if let (Some(key), Some(value)) = (section.key(name), section.value_of(name)) {
+                self.check_set_once(reader, name, key);
                 self.set(reader, name, value);
             }
         }
@@ -31,30 +31,30 @@ impl Collected {
     fn set(&mut self, reader: &mut Reader<'_>, name: &str, value: &Value<'_>) {
         let settings = &mut self.settings;
         match name {
-            "pool" => put(&mut settings.pool, reader.parsed("`pool`", value, net::pool)),
-            "pool6" => put(&mut settings.pool6, reader.parsed("`pool6`", value, net::pool6)),
-            _ => put(&mut settings.fwmark_mask, mask(reader, value)),
+            "pool" => replace_if_read(&mut settings.pool, reader.parsed("`pool`", value, net::pool)),
+            "pool6" => replace_if_read(&mut settings.pool6, reader.parsed("`pool6`", value, net::pool6)),
+            _ => replace_if_read(&mut settings.fwmark_mask, mask(reader, value)),
         }
     }
 
     /// Two files that set the same thing would leave people guessing which one holds.
-    fn once(&mut self, reader: &mut Reader<'_>, name: &'static str, key: &Key<'_>) {
+    fn check_set_once(&mut self, reader: &mut Reader<'_>, name: &'static str, key: &Key<'_>) {
         match self.first.get(name) {
             Some(first) => {
-                let problem = Problem::at(reader.place(key), format!("`{name}` is set twice"))
+                let problem = Problem::at(reader.span_of(key), format!("`{name}` is set twice"))
                     .label("again")
                     .other(first.clone(), "the first time")
                     .help("keep one of them");
                 reader.report(problem);
             }
             None => {
-                self.first.insert(name, reader.place(key));
+                self.first.insert(name, reader.span_of(key));
             }
         }
     }
 }
 
-fn put<T>(setting: &mut Located<T>, read: Option<Located<T>>) {
+fn replace_if_read<T>(setting: &mut Located<T>, read: Option<Located<T>>) {
     if let Some(read) = read {
         *setting = read;
     }
@@ -72,7 +72,7 @@ fn mask(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Located<u32>> {
     if let Some(mask) = bits.filter(|mask| is_mask(*mask)) {
         return Some(reader.located(mask, value));
     }
-    let problem = Problem::at(reader.place(value), format!("{shown} is no mask for packet marks"));
+    let problem = Problem::at(reader.span_of(value), format!("{shown} is no mask for packet marks"));
     let help = format!(
         "{} to {} adjacent bits of 32, as in \"{:#x}\"",
         BITS.start(),

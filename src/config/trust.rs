@@ -66,13 +66,13 @@ impl<'t> Inspection<'t> {
 
     /// Looks at a file and all that leads to it. What is not there, or cannot be looked at, is left to who reads it.
     pub(super) fn file(&mut self, path: &Path) {
-        let _ = self.walk(path);
+        let _ = self.follow_path(path);
     }
 
     /// The same with a directory all files of which are obeyed.
     pub(super) fn directory(&mut self, path: &Path) {
-        if let Some((path, metadata)) = self.walk(path) {
-            self.judge(&path, &metadata, false);
+        if let Some((path, metadata)) = self.follow_path(path) {
+            self.note_writers(&path, &metadata, false);
         }
     }
 
@@ -81,12 +81,12 @@ impl<'t> Inspection<'t> {
     }
 
     /// Follows the path as the kernel would, and judges everything on the way; returns where it ends.
-    fn walk(&mut self, path: &Path) -> Option<(PathBuf, Metadata)> {
+    fn follow_path(&mut self, path: &Path) -> Option<(PathBuf, Metadata)> {
         self.trust.0.as_ref()?;
         let mut at = PathBuf::from("/");
         let mut found = fs::symlink_metadata(&at).ok()?;
-        self.judge(&at, &found, true);
-        let mut rest = parts(&std::path::absolute(path).ok()?);
+        self.note_writers(&at, &found, true);
+        let mut rest = names_in(&std::path::absolute(path).ok()?);
         let mut links = 0;
         while let Some(part) = rest.pop_front() {
             if part == ".." {
@@ -96,7 +96,7 @@ impl<'t> Inspection<'t> {
             }
             let next = at.join(&part);
             let metadata = fs::symlink_metadata(&next).ok()?;
-            self.judge(&next, &metadata, true);
+            self.note_writers(&next, &metadata, true);
             if !metadata.is_symlink() {
                 (at, found) = (next, metadata);
                 continue;
@@ -106,25 +106,26 @@ impl<'t> Inspection<'t> {
             if target.is_absolute() {
                 at = "/".into();
             }
-            rest = parts(&target).into_iter().chain(rest).collect();
+            rest = names_in(&target).into_iter().chain(rest).collect();
         }
         Some((at, found))
     }
 
     /// Notes who else may write this, or put another in its place.
-    fn judge(&mut self, path: &Path, metadata: &Metadata, sticky_will_do: bool) {
+    fn note_writers(&mut self, path: &Path, metadata: &Metadata, sticky_will_do: bool) {
         let owner = (!self.trust.includes(metadata.uid())).then(|| user(metadata.uid()));
         let is_sticky = metadata.is_dir() && sticky_will_do && metadata.mode() & libc::S_ISVTX != 0;
         let has_writers = (metadata.is_file() || metadata.is_dir()) && !is_sticky;
         let writers = if has_writers { Writers::of(path, metadata) } else { Writers::default() };
-        if owner.is_some() || writers.any() {
-            self.problems.insert(path.to_owned(), problem(path, metadata, owner.as_deref(), &writers));
+        if owner.is_some() || writers.is_any() {
+            self.problems
+                .insert(path.to_owned(), problem_of_file(path, metadata, owner.as_deref(), &writers));
         }
     }
 }
 
 /// The names in a path. Links are followed one by one, so ".." is where the kernel would go.
-fn parts(path: &Path) -> VecDeque<OsString> {
+fn names_in(path: &Path) -> VecDeque<OsString> {
     let name = |part: Component<'_>| match part {
         Component::ParentDir | Component::Normal(_) => Some(part.as_os_str().to_owned()),
         Component::Prefix(_) | Component::RootDir | Component::CurDir => None,
@@ -150,7 +151,7 @@ impl Writers {
         Self { group: group && !listed && metadata.gid() != 0, others: mode & libc::S_IWOTH != 0, listed }
     }
 
-    fn any(&self) -> bool {
+    fn is_any(&self) -> bool {
         self.group || self.others || self.listed
     }
 }
@@ -162,7 +163,7 @@ fn has_access_list(path: &Path) -> bool {
     unsafe { libc::lgetxattr(path.as_ptr(), name, std::ptr::null_mut(), 0) > 0 }
 }
 
-fn problem(path: &Path, metadata: &Metadata, owner: Option<&str>, writers: &Writers) -> Problem {
+fn problem_of_file(path: &Path, metadata: &Metadata, owner: Option<&str>, writers: &Writers) -> Problem {
     let who = [
         owner.map(|owner| format!("user {owner}")),
         writers.group.then(|| format!("group {}", group(metadata.gid()))),
@@ -179,11 +180,11 @@ fn problem(path: &Path, metadata: &Metadata, owner: Option<&str>, writers: &Writ
         group(metadata.gid()),
         metadata.mode() & 0o7777,
     );
-    Problem::at(None, message).help(cure(path, metadata, owner.is_some(), writers))
+    Problem::at(None, message).help(cure_of_file(path, metadata, owner.is_some(), writers))
 }
 
 /// The commands after which root alone may write it.
-fn cure(path: &Path, metadata: &Metadata, owner: bool, writers: &Writers) -> String {
+fn cure_of_file(path: &Path, metadata: &Metadata, owner: bool, writers: &Writers) -> String {
     let path = quoted(path);
     let chown = if metadata.is_symlink() { "chown -h root" } else { "chown root" };
     let chmod = match (writers.group, writers.others) {

@@ -3,7 +3,7 @@
 //! `plain` knows only what it can be sure of. Whatever else is there (other options, a mistake) is left to the
 //! real parser, so that there is one place that explains the command line.
 
-use super::request::{Mount, Proxies, Request, Who};
+use super::request::{Mount, Proxies, Request, RunAs};
 use crate::cli;
 use crate::error::{Error, Result};
 use crate::model::Name;
@@ -71,9 +71,9 @@ impl Options {
     /// Nothing when the options contradict each other.
     fn request(mut self, namespace: Name, command: &[OsString]) -> Option<Request> {
         let who = match (self.user, self.me) {
-            (None, false) => Who::Same,
-            (None, true) => Who::Me,
-            (Some(user), false) => Who::User(user),
+            (None, false) => RunAs::Same,
+            (None, true) => RunAs::Me,
+            (Some(user), false) => RunAs::User(user),
             (Some(_), true) => return None,
         };
         // An empty directory can be put into what was bound; nothing can be bound into an empty directory.
@@ -92,7 +92,7 @@ impl Options {
 }
 
 /// `exec [OPTION…] NAME [OPTION…] [--] CMD [ARG…]`; nothing when it is anything else.
-pub(super) fn plain(args: &[OsString]) -> Option<Request> {
+pub(super) fn parse_plain_exec(args: &[OsString]) -> Option<Request> {
     let (verb, args) = args.split_first()?;
     if verb != "exec" {
         return None;
@@ -114,7 +114,7 @@ fn without_dashes(args: &[OsString]) -> &[OsString] {
 /// Finishes what the parser made of `exec NAME …`. Everything from NAME on is in one list there, and options
 /// before it that the parser did not recognise.
 pub fn from_cli(exec: &cli::Exec) -> Result<Request> {
-    let mut options = given(exec)?;
+    let mut options = given_options(exec)?;
     let Some((name, args)) = options.read(&exec.command).map_err(misplaced)?.split_first() else {
         return Err(Error::usage("exec", "a namespace and a command are needed"));
     };
@@ -130,8 +130,8 @@ pub fn from_cli(exec: &cli::Exec) -> Result<Request> {
 
 /// The same for a namespace that the command line does not name: everything is the command. `line` is what the
 /// parser read.
-pub fn in_throw_away(exec: &cli::Exec, namespace: &Name, line: &[OsString]) -> Result<Request> {
-    let mut options = given(exec)?;
+pub fn in_ephemeral(exec: &cli::Exec, namespace: &Name, line: &[OsString]) -> Result<Request> {
+    let mut options = given_options(exec)?;
     let command = if comes_after_dashes(&exec.command, line) {
         &exec.command
     } else {
@@ -165,7 +165,7 @@ fn misplaced(option: &OsStr) -> Error {
 }
 
 /// The options that the parser recognised.
-fn given(exec: &cli::Exec) -> Result<Options> {
+fn given_options(exec: &cli::Exec) -> Result<Options> {
     let mounts = given_mounts(exec)?;
     let proxies = if exec.no_proxy { Proxies::Drop } else { Proxies::Stay };
     Ok(Options { user: exec.user.clone(), me: exec.me, pid: exec.pid, report: exec.report, proxies, mounts })
@@ -218,7 +218,7 @@ mod tests {
         let request = |line: &str| {
             let line: Vec<OsString> = words(&format!("nsnat exec --gateway 192.0.2.1 {line}"));
             match cli::Cli::try_parse_from(&line).unwrap().command {
-                cli::Command::Exec(exec) => in_throw_away(&exec, &"x".parse().unwrap(), &line),
+                cli::Command::Exec(exec) => in_ephemeral(&exec, &"x".parse().unwrap(), &line),
                 _ => panic!("{line:?} is exec"),
             }
         };
@@ -260,7 +260,7 @@ mod tests {
             "exec --no-proxy slow id",
             "exec slow --no-proxy id --no-proxy",
         ] {
-            let plain = plain(&words(line)).unwrap_or_else(|| panic!("{line} is plain"));
+            let plain = parse_plain_exec(&words(line)).unwrap_or_else(|| panic!("{line} is plain"));
             assert_eq!(plain, by_clap(line).unwrap(), "{line}");
         }
     }
@@ -288,7 +288,7 @@ mod tests {
             "execute slow true",
             "exec -- slow true",
         ] {
-            assert_eq!(plain(&words(line)), None, "{line}");
+            assert_eq!(parse_plain_exec(&words(line)), None, "{line}");
         }
     }
 

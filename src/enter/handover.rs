@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// Whose instance takes over.
 #[derive(Clone, Copy, PartialEq)]
-enum Whose {
+enum Instance {
     /// One of the same user.
     Own,
     /// A daemon of the host, whoever asks.
@@ -23,7 +23,7 @@ enum Whose {
 /// A program, who takes over, and what to do about it.
 struct Entry {
     programs: &'static [&'static str],
-    whose: Whose,
+    whose: Instance,
     /// The names of its process, as the kernel cuts them: 15 bytes.
     instances: &'static [&'static str],
     /// Options (or their beginnings) with which it does not hand over.
@@ -41,7 +41,7 @@ const fn own(
     apart: &'static [&'static str],
     cure: &'static str,
 ) -> Entry {
-    Entry { programs, whose: Whose::Own, instances, apart, cure }
+    Entry { programs, whose: Instance::Own, instances, apart, cure }
 }
 
 const fn daemon(
@@ -50,7 +50,7 @@ const fn daemon(
     apart: &'static [&'static str],
     cure: &'static str,
 ) -> Entry {
-    Entry { programs, whose: Whose::Host, instances, apart, cure }
+    Entry { programs, whose: Instance::Host, instances, apart, cure }
 }
 
 const TABLE: &[Entry] = &[
@@ -117,7 +117,7 @@ pub(super) fn warn(
     let Some((program, entry)) = find(command) else { return };
     let (netns, user) = (netns(), user());
     let named = kernel::running(|comm| entry.instances.contains(&comm));
-    let theirs = |process: &&Running| entry.whose == Whose::Host || process.uid == user;
+    let theirs = |process: &&Running| entry.whose == Instance::Host || process.uid == user;
     let (inside, outside): (Vec<&Running>, Vec<&Running>) =
         named.iter().filter(theirs).partition(|process| Some(process.netns) == netns);
     if let Some(process) = outside.first().filter(|_| inside.is_empty()) {

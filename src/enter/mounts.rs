@@ -17,7 +17,7 @@ use super::mount::{bind, make_read_only, move_mount, tmpfs};
 use super::request::Mount;
 use super::resolvers;
 use crate::error::{Context, Error, Result};
-use crate::model::{Name, Target};
+use crate::model::{ExecRecord, Name};
 use crate::ui::tell;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -54,8 +54,8 @@ const IN_PROC: [&str; 1] = ["/proc/sys/fs/binfmt_misc"];
 /// Makes a mount namespace for the command, in the network namespace that was entered before. What is returned
 /// leads back to the working directory.
 #[expect(clippy::disallowed_methods, reason = "this is the room that makes a command's mount namespace")]
-pub(super) fn set_up(name: &Name, target: &Target, extra: &[Mount]) -> Result<Here> {
-    let here = Here::now();
+pub(super) fn set_up(name: &Name, target: &ExecRecord, extra: &[Mount]) -> Result<WorkingDirectory> {
+    let here = WorkingDirectory::now();
     let what = || format!("namespace {name}: mounts");
     unshare(CloneFlags::CLONE_NEWNS).what(what)?;
     match follow_only() {
@@ -68,7 +68,7 @@ pub(super) fn set_up(name: &Name, target: &Target, extra: &[Mount]) -> Result<He
     // Made while the host's can still be read.
     let conf = own_conf.then(|| resolvers::conf(&target.nameservers));
     if target.hide_resolvers {
-        resolvers::hide(by_hand || own_conf)?;
+        resolvers::hide_resolvers(by_hand || own_conf)?;
     }
     bind_etc(name);
     if let Some(conf) = conf {
@@ -192,9 +192,9 @@ fn add(wanted: &Mount) -> Result<()> {
 
 /// The working directory, where its path leads to it.
 #[must_use]
-pub(super) struct Here(Option<PathBuf>);
+pub(super) struct WorkingDirectory(Option<PathBuf>);
 
-impl Here {
+impl WorkingDirectory {
     fn now() -> Self {
         Self(std::env::current_dir().ok().filter(|path| same_file(path.as_os_str())))
     }

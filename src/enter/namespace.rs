@@ -4,7 +4,7 @@
 
 use crate::error::{Context, Error, Result};
 use crate::kernel::{netns, record};
-use crate::model::{Name, Target};
+use crate::model::{ExecRecord, Name};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns};
@@ -15,14 +15,14 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Opened and checked.
 #[derive(Debug)]
-pub(super) struct Inside {
+pub(super) struct CheckedNamespace {
     /// The network namespace.
     pub(super) netns: OwnedFd,
     /// What `up` wrote about it.
-    pub(super) target: Target,
+    pub(super) target: ExecRecord,
 }
 
-impl Inside {
+impl CheckedNamespace {
     /// Device and inode number, by which processes inside are known.
     pub(super) fn identity(&self) -> Option<(u64, u64)> {
         fstat(&self.netns).map(|found| (found.st_dev, found.st_ino)).ok()
@@ -48,14 +48,14 @@ fn another(name: &Name) -> Error {
 }
 
 /// Nothing when the namespace is not up, wholly or in part: then `up` can help. An error when it is not safe.
-pub(super) fn find(name: &Name) -> Result<Option<Inside>> {
+pub(super) fn find(name: &Name) -> Result<Option<CheckedNamespace>> {
     let Some(target) = record::read_checked(name)? else { return Ok(None) };
     let Some(netns) = handle(name)? else { return Ok(None) };
     let inode = fstat(&netns).what(|| format!("{}/{name}", netns::DIR))?.st_ino;
     if target.inode.is_some_and(|made| made != inode) {
         return Err(another(name));
     }
-    Ok(Some(Inside { netns, target }))
+    Ok(Some(CheckedNamespace { netns, target }))
 }
 
 /// The namespace's file; nothing when it is absent, or a plain file that lost its namespace (`up` heals both).

@@ -15,7 +15,7 @@ const NAMES: [&str; 4] = ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy"]
 const EXCEPTIONS: &str = "no_proxy";
 
 /// Does what the command line says, or else the configuration.
-pub(super) fn settle(request: &Request, configured: Option<Proxy>) {
+pub(super) fn settle_proxies(request: &Request, configured: Option<Proxy>) {
     let Some((variable, value)) = first() else { return };
     match (request.proxies, configured) {
         (Proxies::Drop, _) | (_, Some(Proxy::Drop)) => drop_all(),

@@ -10,7 +10,7 @@ pub struct Request {
     /// The namespace.
     pub namespace: Name,
     /// The user that the command runs as.
-    pub who: Who,
+    pub who: RunAs,
     /// With a process-number space of its own.
     pub pid: bool,
     /// Nothing is said but errors.
@@ -27,7 +27,7 @@ pub struct Request {
 
 /// A user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Who {
+pub enum RunAs {
     /// Whoever calls: nothing is changed.
     #[default]
     Same,

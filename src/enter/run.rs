@@ -2,7 +2,7 @@
 
 use super::request::Request;
 use super::{
-    args, command, environment, handover, member, mounts, namespace, pid, privileges, proxy, signals,
+    args, command, environment, handover, join, mounts, namespace, pid, privileges, proxy, signals,
     supervise, user,
 };
 use crate::error::{Context, Error, Result};
@@ -18,7 +18,7 @@ use std::ffi::OsString;
 /// Nothing is returned when the command line's parser has to look at it, or the namespace has to be brought up
 /// first; an error when it failed; on success the process is the command by now.
 pub fn fast_path(args: &[OsString]) -> Option<Error> {
-    let request = args::plain(args).filter(|request| !request.report)?;
+    let request = args::parse_plain_exec(args).filter(|request| !request.report)?;
     match namespace::find(&request.namespace) {
         Ok(None) => None,
         Ok(Some(inside)) => Some(become_command(&request, inside)),
@@ -34,8 +34,8 @@ pub fn is_up(name: &Name) -> Result<bool> {
 /// Runs the command in a namespace that is up. Returns only when that failed. What interrupted the bringing up is the
 /// end: it was meant for the command, too.
 pub fn run(request: &Request) -> Error {
-    interrupt::release();
-    if let Some(signal) = interrupt::caught() {
+    interrupt::restore_handlers();
+    if let Some(signal) = interrupt::caught_signal() {
         signals::end_by(signal);
     }
     match namespace::find(&request.namespace) {
@@ -82,7 +82,7 @@ enum Fork {
 fn fork_command() -> Result<Fork> {
     let signals = signals::Signals::take().what(|| "signals")?;
     // Nothing is noted from here on: what comes now waits to be passed on.
-    if let Some(signal) = interrupt::caught() {
+    if let Some(signal) = interrupt::caught_signal() {
         return Ok(Fork::Interrupted(signal));
     }
     if let Some(child) = supervise::child()? {
@@ -92,11 +92,11 @@ fn fork_command() -> Result<Fork> {
     Ok(Fork::Child)
 }
 
-fn become_command(request: &Request, inside: namespace::Inside) -> Error {
-    proxy::settle(request, inside.target.proxy);
+fn become_command(request: &Request, inside: namespace::CheckedNamespace) -> Error {
+    proxy::settle_proxies(request, inside.target.proxy);
     if !geteuid().is_root() {
         warn(request, &inside, None);
-        return command::own_failure(member::hand_over(request, &inside.target));
+        return command::own_failure(join::hand_over(request, &inside.target));
     }
     match enter(request, inside) {
         Ok(never) => match never {},
@@ -104,7 +104,7 @@ fn become_command(request: &Request, inside: namespace::Inside) -> Error {
     }
 }
 
-fn enter(request: &Request, inside: namespace::Inside) -> Result<Infallible> {
+fn enter(request: &Request, inside: namespace::CheckedNamespace) -> Result<Infallible> {
     let account = user::find(&request.who)?;
     let name = &request.namespace;
     if let Some(why) = inside.target.stopped.as_ref().filter(|_| !request.quiet) {
@@ -125,7 +125,7 @@ fn enter(request: &Request, inside: namespace::Inside) -> Result<Infallible> {
 }
 
 /// Where somebody outside will take over from the command.
-fn warn(request: &Request, inside: &namespace::Inside, account: Option<&user::Account>) {
+fn warn(request: &Request, inside: &namespace::CheckedNamespace, account: Option<&user::Account>) {
     if !request.quiet {
         let user = || account.map_or_else(geteuid, |account| account.ids.user).as_raw();
         handover::warn(&request.namespace, || inside.identity(), user, &request.command);

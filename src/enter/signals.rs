@@ -75,7 +75,7 @@ pub(super) fn next() -> (libc::c_int, bool) {
 }
 
 /// Lets a signal do to this process what it does by default.
-pub(super) fn suffer(signal: libc::c_int) {
+pub(super) fn take_default_action(signal: libc::c_int) {
     let only: Set = 1 << (signal - 1);
     // KILL and STOP have no action to set and cannot be blocked, which is an error here that does not matter.
     // SAFETY: no handler is installed; the signal goes to this process.
@@ -93,7 +93,7 @@ pub(super) fn suffer(signal: libc::c_int) {
 pub fn end_by(signal: libc::c_int) -> ! {
     // What it is about dumped core if it wanted to; nobody wants ours.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    suffer(signal);
+    take_default_action(signal);
     // Still here: number 1 of a container cannot be ended this way.
     exit(128 + signal)
 }

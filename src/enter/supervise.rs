@@ -4,7 +4,7 @@
 //! themselves; nsnat passes on only those that a process sent. When the command stops, nsnat stops by the same
 //! signal, and the caller's shell sees a stopped job; when it ends by a signal, nsnat ends by that signal.
 
-use super::signals::{end_by, exit, next, suffer};
+use super::signals::{end_by, exit, next, take_default_action};
 use crate::error::{Context, Result};
 use nix::unistd::{ForkResult, Pid, fork};
 use std::os::fd::RawFd;
@@ -70,7 +70,7 @@ fn follow(command: Pid) -> Option<libc::c_int> {
         return None;
     }
     if libc::WIFSTOPPED(status) {
-        suffer(libc::WSTOPSIG(status));
+        take_default_action(libc::WSTOPSIG(status));
         return None;
     }
     Some(status)

@@ -5,7 +5,7 @@
 //! for a user in the files, unless nsswitch.conf says that groups come from elsewhere too.
 
 use super::privileges::Ids;
-use super::request::Who;
+use super::request::RunAs;
 use crate::error::{Context, Error, Result};
 use crate::model;
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist, getuid};
@@ -22,35 +22,35 @@ pub(super) struct Account {
 }
 
 /// The user that is asked for; nothing when it is to stay the same.
-pub(super) fn find(who: &Who) -> Result<Option<Account>> {
+pub(super) fn find(who: &RunAs) -> Result<Option<Account>> {
     let found = match who {
-        Who::Same => return Ok(None),
-        Who::User(user) => {
+        RunAs::Same => return Ok(None),
+        RunAs::User(user) => {
             by_name(user)?.ok_or_else(|| Error::new(format!("user {user}"), "does not exist"))?
         }
-        Who::Me => caller()?,
+        RunAs::Me => caller()?,
     };
     account(found).map(Some)
 }
 
 /// What passwd(5) says, and whether the C library found it.
-struct Found {
+struct PasswdLookup {
     user: User,
     local: bool,
 }
 
 /// By name, else by number.
-fn by_name(user: &str) -> Result<Option<Found>> {
+fn by_name(user: &str) -> Result<Option<PasswdLookup>> {
     let what = || format!("user {user}");
     if let Some(user) = User::from_name(user).what(what)? {
-        return Ok(Some(Found { user, local: true }));
+        return Ok(Some(PasswdLookup { user, local: true }));
     }
     let number = user.parse().ok().map(Uid::from_raw);
     if let Some(user) = number.map(User::from_uid).transpose().what(what)?.flatten() {
-        return Ok(Some(Found { user, local: true }));
+        return Ok(Some(PasswdLookup { user, local: true }));
     }
     let Some(line) = getent("passwd", user)? else { return Ok(None) };
-    Ok(Some(Found {
+    Ok(Some(PasswdLookup {
         user: passwd_line(&line).ok_or_else(|| Error::new(what(), "getent's answer makes no sense"))?,
         local: false,
     }))
@@ -58,7 +58,7 @@ fn by_name(user: &str) -> Result<Option<Found>> {
 
 /// The user behind sudo, doas or pkexec. They run us as root, and what they say about the user is trusted as
 /// much as root's own environment: whoever can change it is root already.
-fn caller() -> Result<Found> {
+fn caller() -> Result<PasswdLookup> {
     let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let keys = [var("SUDO_USER"), var("SUDO_UID"), var("DOAS_USER"), var("PKEXEC_UID")];
     let own = Some(getuid()).filter(|uid| !uid.is_root()).map(|uid| uid.to_string());
@@ -103,8 +103,8 @@ fn group(name: &str) -> Result<Option<u32>> {
     Ok(line.and_then(|line| line.split(':').nth(2)?.parse().ok()))
 }
 
-fn account(found: Found) -> Result<Account> {
-    let Found { user, local } = found;
+fn account(found: PasswdLookup) -> Result<Account> {
+    let PasswdLookup { user, local } = found;
     let what = || format!("groups of user {}", user.name);
     let mut groups = if local && groups_are_local() {
         let name = CString::new(user.name.as_str()).what(what)?;

@@ -10,7 +10,7 @@
 //! (`ctnetlink_filter_match_tuple`; seen on Linux 6.18), and would forget the flows of everybody else.
 
 use super::attributes::{attribute, find, nested};
-use super::nfnetlink::Nfnetlink;
+use super::netlink_socket::NetlinkSocket;
 use crate::error::{Error, Result};
 use crate::plan::Flows;
 use std::net::{IpAddr, SocketAddr};
@@ -58,7 +58,7 @@ const ZONES: [u16; 4] = [0, 1, 2, 3];
 
 /// Forgets flows from `source`.
 pub(super) fn forget(source: IpAddr, which: Flows) -> Result<()> {
-    let netlink = Nfnetlink::open()?;
+    let netlink = NetlinkSocket::for_netfilter()?;
     if source.is_ipv4() && at_once(&netlink, source, which)? {
         Ok(())
     } else {
@@ -70,7 +70,7 @@ pub(super) fn forget(source: IpAddr, which: Flows) -> Result<()> {
 const ASKING: [u8; 2] = [17, 6];
 
 /// False where the kernel knows no such filter for a removal.
-fn at_once(netlink: &Nfnetlink, source: IpAddr, which: Flows) -> Result<bool> {
+fn at_once(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<bool> {
     let requests = match which {
         Flows::To(port) => ASKING.map(|protocol| filter(source, Some((protocol, port)))).to_vec(),
         Flows::All => vec![filter(source, None)],
@@ -84,19 +84,19 @@ fn at_once(netlink: &Nfnetlink, source: IpAddr, which: Flows) -> Result<bool> {
     for request in requests {
         match netlink.ask(CT_DELETE, family(source), &request)? {
             libc::EINVAL | libc::EOPNOTSUPP => return Ok(false),
-            errno => granted(source, errno)?,
+            errno => check_deleted(source, errno)?,
         }
     }
     Ok(true)
 }
 
 /// Lists the flows and forgets each of them.
-fn one_by_one(netlink: &Nfnetlink, source: IpAddr, which: Flows) -> Result<()> {
+fn one_by_one(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<()> {
     let all = || netlink.dump(CT_GET, family(source), &[]);
     let filtered = || netlink.dump(CT_GET, family(source), &filter(source, None));
     let entries = if source.is_ipv4() { filtered().or_else(|_| all())? } else { all()? };
     for entry in entries.iter().flatten().filter(|entry| is_meant(entry, source, which)) {
-        granted(source, netlink.ask(CT_DELETE, family(source), &this_one(entry))?)?;
+        check_deleted(source, netlink.ask(CT_DELETE, family(source), &this_one(entry))?)?;
     }
     Ok(())
 }
@@ -133,7 +133,7 @@ fn this_one(entry: &[u8]) -> Vec<u8> {
     tuple.into_iter().chain(rest.into_iter().flatten()).flatten().collect()
 }
 
-fn granted(source: IpAddr, errno: i32) -> Result<()> {
+fn check_deleted(source: IpAddr, errno: i32) -> Result<()> {
     match errno {
         // ENOENT: there was none.
         0 | libc::ENOENT => Ok(()),
@@ -147,9 +147,10 @@ pub(super) fn reply_source(
     server: SocketAddr,
     protocol: u8,
 ) -> Result<Option<SocketAddr>> {
-    let netlink = Nfnetlink::open()?;
+    let netlink = NetlinkSocket::for_netfilter()?;
     for zone in ZONES {
-        let entry = netlink.get(CT_GET, family(source.ip()), &original(source, server, protocol, zone))?;
+        let entry =
+            netlink.get(CT_GET, family(source.ip()), &original_tuple(source, server, protocol, zone))?;
         if let Some(by) = entry.and_then(|entry| reply_in(&entry)) {
             return Ok(Some(by));
         }
@@ -192,7 +193,7 @@ fn leaving_with(source: IpAddr, outside: IpAddr) -> Vec<u8> {
 }
 
 /// A flow's tuple as its first packet had it.
-fn original(source: SocketAddr, server: SocketAddr, protocol: u8, zone: u16) -> Vec<u8> {
+fn original_tuple(source: SocketAddr, server: SocketAddr, protocol: u8, zone: u16) -> Vec<u8> {
     let from = address(source.ip(), CTA_IP_V4_SRC, CTA_IP_V6_SRC);
     let to = address(server.ip(), CTA_IP_V4_DST, CTA_IP_V6_DST);
     let port = |kind, place: SocketAddr| attribute(kind, &place.port().to_be_bytes());
@@ -293,7 +294,7 @@ mod tests {
     /// All ways to forget, the older ones tried although this kernel has the newest.
     const WAYS: [fn(IpAddr, Flows); 2] = [
         |source, which| forget(source, which).unwrap(),
-        |source, which| one_by_one(&Nfnetlink::open().unwrap(), source, which).unwrap(),
+        |source, which| one_by_one(&NetlinkSocket::for_netfilter().unwrap(), source, which).unwrap(),
     ];
 
     #[test]
@@ -316,7 +317,7 @@ mod tests {
     #[test]
     fn entries_that_nobody_asked_for_are_passed_over() {
         let by_whole_dump = |source: IpAddr, which| {
-            let netlink = Nfnetlink::open().unwrap();
+            let netlink = NetlinkSocket::for_netfilter().unwrap();
             let entries = netlink.dump(CT_GET, NFPROTO_IPV4, &[]).unwrap().unwrap();
             assert_eq!(entries.len(), 7);
             assert_eq!(entries.iter().filter(|entry| is_meant(entry, source, which)).count(), 4);
@@ -329,7 +330,7 @@ mod tests {
     #[test]
     fn a_refusal_is_no_error() {
         let refused = |source: IpAddr, _| {
-            let netlink = Nfnetlink::open().unwrap();
+            let netlink = NetlinkSocket::for_netfilter().unwrap();
             let tuple = nested(CTA_TUPLE_IP, &address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC));
             let errno = netlink.ask(CT_DELETE, NFPROTO_IPV4, &nested(CTA_TUPLE_ORIG, &tuple)).unwrap();
             assert_eq!(errno, libc::EINVAL);

@@ -63,9 +63,9 @@ pub fn missing_dirs(path: &Path) -> Vec<PathBuf> {
 pub fn create(path: &Path, text: &str) -> Result<()> {
     loop {
         let Some(top) = missing_dirs(path).pop() else { return files::edit(path, text) };
-        let unfinished = beside(&top);
+        let unfinished = unfinished_name(&top);
         let _ = take_away(&unfinished, DEPTH);
-        let done = stage(&unfinished, path.strip_prefix(&top).unwrap_or(path), text)
+        let done = write_beside(&unfinished, path.strip_prefix(&top).unwrap_or(path), text)
             .and_then(|()| std::fs::rename(&unfinished, &top));
         match done {
             Ok(()) => return Ok(()),
@@ -82,7 +82,7 @@ pub fn create(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Writes a file into a new directory.
-fn stage(dir: &Path, file: &Path, text: &str) -> io::Result<()> {
+fn write_beside(dir: &Path, file: &Path, text: &str) -> io::Result<()> {
     let path = dir.join(file);
     let mut dirs: Vec<&Path> = path.ancestors().skip(1).take_while(|above| above.starts_with(dir)).collect();
     dirs.reverse();
@@ -90,7 +90,7 @@ fn stage(dir: &Path, file: &Path, text: &str) -> io::Result<()> {
         std::fs::create_dir(dir)?;
         std::fs::set_permissions(dir, Permissions::from_mode(0o755))?;
     }
-    files::put(&path, text, 0o644, None)
+    files::replace_with_mode(&path, text, 0o644, None)
 }
 
 /// Removes a file, and of the directories above it (the deepest first) those that hold nothing else and are ours to
@@ -104,9 +104,11 @@ pub fn remove(path: &Path, dirs: &[PathBuf]) -> Result<()> {
     });
     let alone: Vec<&PathBuf> = alone.collect();
     // A mount, or what an overlay has below, cannot be given another name; a directory in it may.
-    let whole = alone.iter().rposition(|dir| std::fs::rename(dir, beside(dir)).is_ok());
+    let whole = alone.iter().rposition(|dir| std::fs::rename(dir, unfinished_name(dir)).is_ok());
     match whole.and_then(|index| alone.get(index)) {
-        Some(dir) => put_aside(&beside(dir), dir, path).what(|| format!("remove {}", path.display()))?,
+        Some(dir) => {
+            put_aside(&unfinished_name(dir), dir, path).what(|| format!("remove {}", path.display()))?;
+        }
         None => files::remove_file(path)?,
     }
     alone.into_iter().skip(whole.map_or(0, |index| index + 1)).try_for_each(files::remove_dir)
@@ -133,6 +135,6 @@ fn holds_only(dir: &Path, child: &Path) -> bool {
 
 /// The name that a directory has while it comes or goes. There is one at a time: the lock is held, and what was left
 /// is swept away.
-fn beside(dir: &Path) -> PathBuf {
+fn unfinished_name(dir: &Path) -> PathBuf {
     dir.with_file_name(format!("{UNFINISHED}{}", dir.file_name().unwrap_or_default().display()))
 }

@@ -38,9 +38,9 @@ const TX_BYTES: usize = 24;
 /// read a hundred numbers of each.
 pub(super) fn link(body: &[u8]) -> Option<(Link, Settings)> {
     let is =
-        |flag: libc::c_int| word(body, IFINFO_FLAGS).is_some_and(|flags| flags & flag.cast_unsigned() != 0);
+        |flag: libc::c_int| u32_at(body, IFINFO_FLAGS).is_some_and(|flags| flags & flag.cast_unsigned() != 0);
     let mut out = Link {
-        index: word(body, IFINFO_INDEX)?,
+        index: u32_at(body, IFINFO_INDEX)?,
         up: is(libc::IFF_UP),
         carrier: is(libc::IFF_LOWER_UP),
         loopback: is(libc::IFF_LOOPBACK),
@@ -53,9 +53,9 @@ pub(super) fn link(body: &[u8]) -> Option<(Link, Settings)> {
         match kind {
             IFNAME => out.name = text(value),
             IFALIAS => out.alias = Some(text(value)),
-            MTU => out.mtu = word(value, 0)?,
-            GROUP => out.group = word(value, 0)?,
-            STATS64 => out.bytes = long(value, RX_BYTES).zip(long(value, TX_BYTES)),
+            MTU => out.mtu = u32_at(value, 0)?,
+            GROUP => out.group = u32_at(value, 0)?,
+            STATS64 => out.bytes = u64_at(value, RX_BYTES).zip(u64_at(value, TX_BYTES)),
             LINKINFO => out.kind = find(value, INFO_KIND).map(text),
             PROP_LIST => out.altnames.extend(attributes(value).map(|(_, name)| text(name))),
             AF_SPEC => families = value,
@@ -73,22 +73,22 @@ fn text(value: &[u8]) -> String {
 }
 
 /// A number in the host's byte order.
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|word| u32::from_ne_bytes(*word))
 }
 
-fn long(bytes: &[u8], at: usize) -> Option<u64> {
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|long| u64::from_ne_bytes(*long))
 }
 
 /// The index of the link that an address is on: `ifa_index`.
 pub(super) fn address_index(body: &[u8]) -> Option<u32> {
-    word(body, 4)
+    u32_at(body, 4)
 }
 
 /// The index of the link that a route leads by, where it says one: RTA_OIF, after `struct rtmsg`.
 pub(super) fn route_index(body: &[u8]) -> Option<u32> {
-    word(find(body.get(12..)?, 4)?, 0)
+    u32_at(find(body.get(12..)?, 4)?, 0)
 }
 
 /// What the crate makes of a message that is not a link.
@@ -183,12 +183,12 @@ fn route_attribute(out: &mut Route, attribute: &RouteAttribute, message: &RouteM
         RouteAttribute::Table(table) => out.table = *table,
         RouteAttribute::Priority(metric) => out.metric = *metric,
         RouteAttribute::Oif(index) => out.dev = names.get(index).cloned(),
-        RouteAttribute::Gateway(via) => out.via = plain(via),
+        RouteAttribute::Gateway(via) => out.via = address_of(via),
         RouteAttribute::Via(RouteVia::Inet6(via)) => out.via = Some(IpAddr::V6(*via)),
-        RouteAttribute::PrefSource(src) => out.src = plain(src),
+        RouteAttribute::PrefSource(src) => out.src = address_of(src),
         RouteAttribute::Destination(to) => {
             let prefix = message.header.destination_prefix_length;
-            if let Some(net) = plain(to).and_then(|ip| IpNetwork::new(ip, prefix).ok()) {
+            if let Some(net) = address_of(to).and_then(|ip| IpNetwork::new(ip, prefix).ok()) {
                 out.to = net;
             }
         }
@@ -196,7 +196,7 @@ fn route_attribute(out: &mut Route, attribute: &RouteAttribute, message: &RouteM
     }
 }
 
-fn plain(address: &RouteAddress) -> Option<IpAddr> {
+fn address_of(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(ip) => Some(IpAddr::V4(*ip)),
         RouteAddress::Inet6(ip) => Some(IpAddr::V6(*ip)),

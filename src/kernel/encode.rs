@@ -1,7 +1,7 @@
 //! The model's objects → rtnetlink messages.
 
 use crate::model::{Address, Family, Route, RouteKind, Rule, RuleAction, numbers};
-use crate::plan::Place;
+use crate::plan::Side;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{
@@ -20,9 +20,9 @@ fn family(family: Family) -> AddressFamily {
     }
 }
 
-/// A veth pair in one message: host end `link`, its peer `eth0` already in the namespace behind `netns`. One queue
+/// A veth pair in one message: host veth `link`, its peer `eth0` already in the namespace behind `netns`. One queue
 /// each way: without that the kernel makes one for every possible CPU and throws them away. Not up: the peer may
-/// not be at creation (ENOTCONN), and the host end not before its sysctls are set.
+/// not be at creation (ENOTCONN), and the host veth not before its sysctls are set.
 pub(super) fn veth(link: &str, mtu: u32, netns: RawFd) -> LinkMessage {
     let common = |name: &str| {
         vec![
@@ -50,14 +50,14 @@ pub(super) fn veth(link: &str, mtu: u32, netns: RawFd) -> LinkMessage {
 /// The host's address of a veth pair is of scope link. A device of the host's that has no address at this moment, because
 /// its lease is renewed or it is set up anew, borrows one of another device for what it sends, its ARP questions too; but
 /// never one of scope link (inet_select_addr in net/ipv4/devinet.c). IPv6 has the scope in the address itself.
-pub(super) fn address(place: &Place, address: &Address, index: u32) -> AddressMessage {
+pub(super) fn address(place: &Side, address: &Address, index: u32) -> AddressMessage {
     let mut out = AddressMessage::default();
     out.header.family = family(Family::of_net(address.net));
     out.header.prefix_len = address.net.prefix();
     out.header.index = index;
     out.header.scope = match place {
-        Place::Host => AddressScope::Link,
-        Place::Inside(_) => AddressScope::Universe,
+        Side::Host => AddressScope::Link,
+        Side::Inside(_) => AddressScope::Universe,
     };
     out.attributes =
         vec![AddressAttribute::Local(address.net.ip()), AddressAttribute::Address(address.net.ip())];
@@ -83,13 +83,13 @@ pub(super) fn route(route: &Route, index: Option<u32>) -> RouteMessage {
     };
     out.attributes.push(RouteAttribute::Table(route.table));
     if route.to.prefix() > 0 {
-        out.attributes.push(RouteAttribute::Destination(plain(route.to.network())));
+        out.attributes.push(RouteAttribute::Destination(route_address(route.to.network())));
     }
     if route.metric > 0 {
         out.attributes.push(RouteAttribute::Priority(route.metric));
     }
     out.attributes.extend(route.via.map(|via| gateway(route.family(), via)));
-    out.attributes.extend(route.src.map(|src| RouteAttribute::PrefSource(plain(src))));
+    out.attributes.extend(route.src.map(|src| RouteAttribute::PrefSource(route_address(src))));
     out.attributes.extend(index.map(RouteAttribute::Oif));
     out
 }
@@ -97,7 +97,7 @@ pub(super) fn route(route: &Route, index: Option<u32>) -> RouteMessage {
 fn gateway(family: Family, via: IpAddr) -> RouteAttribute {
     match (family, via) {
         (Family::V4, IpAddr::V6(via)) => RouteAttribute::Via(RouteVia::Inet6(via)),
-        _ => RouteAttribute::Gateway(plain(via)),
+        _ => RouteAttribute::Gateway(route_address(via)),
     }
 }
 
@@ -114,7 +114,7 @@ fn kind(kind: RouteKind) -> RouteType {
     }
 }
 
-fn plain(ip: IpAddr) -> RouteAddress {
+fn route_address(ip: IpAddr) -> RouteAddress {
     match ip {
         IpAddr::V4(ip) => RouteAddress::Inet(ip),
         IpAddr::V6(ip) => RouteAddress::Inet6(ip),

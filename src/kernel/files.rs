@@ -1,10 +1,10 @@
-//! Our own files below `/run/nsnat`: lock, journal; and declarations below `/etc/nsnat`.
+//! Our own files below `/run/nsnat`: lock, state; and declarations below `/etc/nsnat`.
 
 #![expect(clippy::disallowed_methods, reason = "files are written here")]
 
 use super::interrupt;
 use crate::error::{Context, Error, Result};
-use crate::model::{Journal, journal};
+use crate::model::{State, state};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 use nix::sys::stat::{major, minor};
@@ -13,13 +13,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-pub use journal::RUN;
+pub use state::RUN;
 
 /// What `exec` reads, a file a namespace ([`record`](super::record)).
 pub(super) const TARGETS: &str = "/run/nsnat/ns";
 
 const LOCK: &str = "/run/nsnat/lock";
-const JOURNAL: &str = "/run/nsnat/journal.json";
+const STATE: &str = "/run/nsnat/state.json";
+/// The name that the state had in earlier releases. It is read where there is no other, and goes with the first write.
+const EARLIER_STATE: &str = "/run/nsnat/journal.json";
 
 /// What the names of files that are being written begin with.
 pub(super) const UNFINISHED: &str = ".nsnat-";
@@ -42,7 +44,7 @@ pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
         };
         let flock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(flock) => flock,
-            Err((file, Errno::EWOULDBLOCK)) => wait(file, &mut waiting)?,
+            Err((file, Errno::EWOULDBLOCK)) => wait_for_lock(file, &mut waiting)?,
             Err((_, errno)) => return Err(Error::new(LOCK, errno)),
         };
         // The file may have been taken away while we waited: then another one is the lock now.
@@ -53,15 +55,15 @@ pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
     }
 }
 
-fn wait(mut file: File, waiting: &mut Option<impl FnOnce()>) -> Result<Flock<File>> {
-    let _wakeful = interrupt::Wakeful::begin()?;
+fn wait_for_lock(mut file: File, waiting: &mut Option<impl FnOnce()>) -> Result<Flock<File>> {
+    let _wakeful = interrupt::InterruptibleWait::begin()?;
     loop {
         match Flock::lock(file, FlockArg::LockExclusive) {
             Ok(flock) => return Ok(flock),
             Err((again, Errno::EINTR)) => file = again,
             Err((_, errno)) => return Err(Error::new(LOCK, errno)),
         }
-        if interrupt::caught().is_some() {
+        if interrupt::caught_signal().is_some() {
             return Err(Error::new("interrupted", "while waiting for another nsnat to finish"));
         }
         if let Some(waiting) = waiting.take() {
@@ -97,75 +99,84 @@ fn same_file(file: &File, path: &str) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
-/// The journal; an empty one when there is none.
-pub fn read_journal() -> Result<Journal> {
-    journal(journal_text()?.as_deref())
+/// The state; an empty one when there is none.
+pub fn read_state() -> Result<State> {
+    state(state_text()?.as_deref())
 }
 
-/// The text of the journal, where there is one.
-pub fn journal_text() -> Result<Option<String>> {
-    match std::fs::read_to_string(JOURNAL) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        text => text.map(Some).what(|| format!("read {JOURNAL}")),
+/// The text of the state, where there is one.
+pub fn state_text() -> Result<Option<String>> {
+    match read_if_there(STATE)? {
+        None => read_if_there(EARLIER_STATE),
+        text => Ok(text),
     }
 }
 
-/// The journal that a text is; an empty one when there is none.
-pub fn journal(text: Option<&str>) -> Result<Journal> {
-    text.map_or_else(|| Ok(Journal::default()), journal::upgrade).map_err(|error| {
-        Error::new(format!("read {JOURNAL}"), error)
-            .hint(format!("it is damaged; rm {JOURNAL}, then: nsnat up, or nsnat down, which find what is nsnat's without it"))
+fn read_if_there(path: &str) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => text.map(Some).what(|| format!("read {path}")),
+    }
+}
+
+/// The state that a text is; an empty one when there is none.
+pub fn state(text: Option<&str>) -> Result<State> {
+    text.map_or_else(|| Ok(State::default()), state::read_any_version).map_err(|error| {
+        Error::new(format!("read {STATE}"), error)
+            .hint(format!("it is damaged; rm -f {STATE} {EARLIER_STATE}, then: nsnat up, or nsnat down, which find what is nsnat's without it"))
     })
 }
 
-/// A journal as it is written.
-pub fn text_of(journal: &Journal) -> Result<String> {
-    serde_json::to_string(journal).what(|| JOURNAL)
+/// A state as it is written.
+pub fn text_of(state: &State) -> Result<String> {
+    serde_json::to_string(state).what(|| STATE)
 }
 
-/// Replaces the journal in one step.
-pub fn write_journal(text: &str) -> Result<()> {
-    replace(Path::new(JOURNAL), text, 0o644)
+/// Replaces the state in one step.
+pub fn write_state(text: &str) -> Result<()> {
+    replace(Path::new(STATE), text, 0o644)?;
+    remove_file(Path::new(EARLIER_STATE))
 }
 
 /// How much is written.
 #[derive(Clone, Copy)]
 pub struct Size {
-    /// Namespaces in the journal.
+    /// Namespaces in the state.
     pub namespaces: usize,
     /// Those among them of which `exec` gets to read something new.
     pub changed: usize,
 }
 
-/// Fails unless there is room for the journal once as it is written, once beside it as it is replaced, and for what
+/// Fails unless there is room for the state once as it is written, once beside it as it is replaced, and for what
 /// `exec` reads.
 pub fn check_room(text: &str, Size { namespaces, changed }: Size) -> Result<()> {
     const PAGE: usize = 4096;
     let what = || format!("write below {RUN}");
-    // The journal grows a little on the way: inode numbers, the skeleton's digest.
+    // The state grows a little on the way: inode numbers, the skeleton's digest.
     let size = 2 * (text.len() + 64 * namespaces + PAGE) + PAGE * (changed + 1);
     let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(RUN).what(what)?;
     let size = libc::off_t::try_from(size).what(what)?;
     nix::fcntl::posix_fallocate(file.as_file(), 0, size).map_err(io::Error::from).what(what)
 }
 
-/// Takes away all of ours below `/run` that an empty journal leaves; the lock last. Temporary declarations stay.
+/// Takes away all of ours below `/run` that an empty state leaves; the lock last. Temporary declarations stay.
 pub fn clear(held: &Lock) -> Result<()> {
     // Once it was cleared, what is there now is another nsnat's.
     if !same_file(&held.0, LOCK) {
         return Ok(());
     }
-    sweep(held)?;
+    sweep_unfinished(held)?;
     // Nothing is up, so whatever is recorded there is out of date.
     sweep_dir(TARGETS, "")?;
     remove_dir(TARGETS)?;
-    remove_file(Path::new(JOURNAL))?;
+    remove_file(Path::new(EARLIER_STATE))?;
+    remove_file(Path::new(STATE))?;
     remove_file(Path::new(LOCK))?;
     remove_dir(RUN)
 }
 
 /// Takes away files that were being written when their writer was killed. Nobody else writes there now.
-pub fn sweep(_held: &Lock) -> Result<()> {
+pub fn sweep_unfinished(_held: &Lock) -> Result<()> {
     [RUN, TARGETS].into_iter().try_for_each(|dir| sweep_dir(dir, UNFINISHED))
 }
 
@@ -177,7 +188,7 @@ fn sweep_dir(dir: impl AsRef<Path>, prefix: &str) -> Result<()> {
 
 /// Replaces a file in one step: a reader sees the old text or the new one, and a full disk leaves the old one.
 pub fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
-    put(path, text, mode, None).what(|| format!("write {}", path.display()))
+    replace_with_mode(path, text, mode, None).what(|| format!("write {}", path.display()))
 }
 
 /// The same for a file that somebody else made: where a link leads to stays where it is, and whose it is and who may
@@ -190,12 +201,17 @@ pub fn edit(path: &Path, text: &str) -> Result<()> {
             Err(error) => return Err(error),
         };
         let mode = found.as_ref().map_or(0o644, |found| found.mode() & 0o7777);
-        put(&path, text, mode, found.map(|found| (found.uid(), found.gid())))
+        replace_with_mode(&path, text, mode, found.map(|found| (found.uid(), found.gid())))
     };
     edited().what(|| format!("write {}", path.display()))
 }
 
-pub(super) fn put(path: &Path, text: &str, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
+pub(super) fn replace_with_mode(
+    path: &Path,
+    text: &str,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
     file.write_all(text.as_bytes())?;

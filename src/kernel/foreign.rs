@@ -7,15 +7,15 @@
 use super::accepts::{self, Accepts};
 use super::attributes::{attributes, big_endian, find, native, text, word};
 use super::expression::{Expression, compared, is_no_condition, xt_name};
+use super::netlink_socket::{DumpRow, NetlinkSocket};
 use super::nf_tables::{
     CHAIN_HOOK, CHAIN_NAME, EXPRESSION_DATA, EXPRESSION_NAME, GET_CHAIN, GET_FLOWTABLE, GET_RULE, GET_TABLE,
     HOOK_NUMBER, IMMEDIATE_DATA, META_IIFGROUP, META_KEY, META_OIFGROUP, RULE_CHAIN, RULE_EXPRESSIONS,
     TABLE_FLAGS, TABLE_NAME, TABLE_OWNER, VERDICT_CODE,
 };
-use super::nfnetlink::{Nfnetlink, Row};
 use crate::error::Result;
 use crate::model::gate::{DOCKER_USER, Direction, Hook, Stop};
-use crate::model::tap::{Layer, Side, Tap};
+use crate::model::tap::{Layer, Tap, TapHook};
 use crate::model::{nft, numbers};
 use std::collections::BTreeSet;
 
@@ -93,7 +93,7 @@ pub(super) struct Rule {
 
 /// What becomes of a packet that no rule with a condition takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum End {
+enum ChainEnd {
     /// The chain that called goes on.
     Return,
     Accept,
@@ -101,15 +101,15 @@ enum End {
 }
 
 /// nf_tables, as others use it.
-pub(super) struct Foreign(Nfnetlink);
+pub(super) struct Foreign(NetlinkSocket);
 
 impl Foreign {
     pub(super) fn open() -> Result<Self> {
-        Nfnetlink::open().map(Self)
+        NetlinkSocket::for_netfilter().map(Self)
     }
 
     /// All chains of all families.
-    pub(super) fn chains(&self) -> Result<Vec<Row>> {
+    pub(super) fn chains(&self) -> Result<Vec<DumpRow>> {
         Ok(self.0.dump_of_any(GET_CHAIN, 0, &[])?.unwrap_or_default())
     }
 
@@ -137,32 +137,32 @@ impl Foreign {
     }
 
     /// What stops everything that a base chain does not know, if anything does.
-    pub(super) fn stop(&self, base: &Base, rules: &[Rule]) -> Result<Option<Stop>> {
-        Ok(match self.end(base, &base.name, rules, DEPTH)? {
-            End::Stop(stop) => Some(stop),
-            End::Accept => None,
-            End::Return => base.drops.then_some(Stop::Policy),
+    pub(super) fn find_stop(&self, base: &Base, rules: &[Rule]) -> Result<Option<Stop>> {
+        Ok(match self.end_of(base, &base.name, rules, DEPTH)? {
+            ChainEnd::Stop(stop) => Some(stop),
+            ChainEnd::Accept => None,
+            ChainEnd::Return => base.drops.then_some(Stop::Policy),
         })
     }
 
-    fn end(&self, base: &Base, chain: &str, rules: &[Rule], depth: u8) -> Result<End> {
+    fn end_of(&self, base: &Base, chain: &str, rules: &[Rule], depth: u8) -> Result<ChainEnd> {
         for rule in rules.iter().filter(|rule| rule.always) {
             let stop = || Stop::Rule { chain: chain.to_owned(), handle: rule.handle };
             match &rule.verdict {
-                Verdict::Accept => return Ok(End::Accept),
-                Verdict::Stop => return Ok(End::Stop(stop())),
-                Verdict::Return => return Ok(End::Return),
+                Verdict::Accept => return Ok(ChainEnd::Accept),
+                Verdict::Stop => return Ok(ChainEnd::Stop(stop())),
+                Verdict::Return => return Ok(ChainEnd::Return),
                 Verdict::Jump(to) | Verdict::Goto(to) if depth > 0 => {
                     let inner = self.rules(base.family, &base.table, to)?;
-                    match self.end(base, to, &inner, depth - 1)? {
-                        End::Return if matches!(rule.verdict, Verdict::Jump(_)) => {}
+                    match self.end_of(base, to, &inner, depth - 1)? {
+                        ChainEnd::Return if matches!(rule.verdict, Verdict::Jump(_)) => {}
                         end => return Ok(end),
                     }
                 }
                 Verdict::Next | Verdict::Jump(_) | Verdict::Goto(_) | Verdict::Map => {}
             }
         }
-        Ok(End::Return)
+        Ok(ChainEnd::Return)
     }
 }
 
@@ -184,12 +184,12 @@ pub(super) fn asks_docker_user(rules: &[Rule]) -> bool {
 
 /// A chain on a device, or of frames.
 #[derive(Clone, Debug)]
-pub(super) struct Edge {
+pub(super) struct DeviceChain {
     pub(super) family: u8,
     pub(super) layer: Layer,
     pub(super) table: String,
     pub(super) name: String,
-    pub(super) side: Side,
+    pub(super) side: TapHook,
     /// None where all are meant.
     pub(super) devices: BTreeSet<String>,
     /// Its policy is to drop.
@@ -197,21 +197,21 @@ pub(super) struct Edge {
 }
 
 /// A chain on a device, or of frames that the host itself sends or gets.
-pub(super) fn edge((family, row): &Row) -> Option<Edge> {
+pub(super) fn device_chain((family, row): &DumpRow) -> Option<DeviceChain> {
     let hook = find(row, CHAIN_HOOK)?;
     let (layer, side) = match (i32::from(*family), big_endian(find(hook, HOOK_NUMBER)?)?) {
-        (libc::NFPROTO_NETDEV, 0) => (Layer::Netdev, Side::Ingress),
-        (libc::NFPROTO_NETDEV, 1) => (Layer::Netdev, Side::Egress),
-        (libc::NFPROTO_INET, 5) => (Layer::Inet, Side::Ingress),
-        (libc::NFPROTO_ARP, 0) => (Layer::Arp, Side::Ingress),
-        (libc::NFPROTO_ARP, 1) => (Layer::Arp, Side::Egress),
-        (libc::NFPROTO_BRIDGE, 0 | 1) => (Layer::Bridge, Side::Ingress),
-        (libc::NFPROTO_BRIDGE, 3 | 4) => (Layer::Bridge, Side::Egress),
+        (libc::NFPROTO_NETDEV, 0) => (Layer::Netdev, TapHook::Ingress),
+        (libc::NFPROTO_NETDEV, 1) => (Layer::Netdev, TapHook::Egress),
+        (libc::NFPROTO_INET, 5) => (Layer::Inet, TapHook::Ingress),
+        (libc::NFPROTO_ARP, 0) => (Layer::Arp, TapHook::Ingress),
+        (libc::NFPROTO_ARP, 1) => (Layer::Arp, TapHook::Egress),
+        (libc::NFPROTO_BRIDGE, 0 | 1) => (Layer::Bridge, TapHook::Ingress),
+        (libc::NFPROTO_BRIDGE, 3 | 4) => (Layer::Bridge, TapHook::Egress),
         _ => return None,
     };
     let drops = find(row, CHAIN_POLICY).and_then(big_endian) == Some(0);
     let (table, name) = (word(find(row, TABLE_NAME)?), word(find(row, CHAIN_NAME)?));
-    Some(Edge { family: *family, layer, table, name, side, devices: devices(hook), drops })
+    Some(DeviceChain { family: *family, layer, table, name, side, devices: devices(hook), drops })
 }
 
 /// The devices of a hook: one, or a list, in which a name may be the beginning of some.
@@ -238,7 +238,7 @@ fn flowtable(family: u8, row: &[u8]) -> Option<Tap> {
     })
 }
 
-pub(super) fn base((family, row): &Row) -> Option<Base> {
+pub(super) fn base((family, row): &DumpRow) -> Option<Base> {
     let family = *family;
     let kinds = [libc::NFPROTO_INET, libc::NFPROTO_IPV4, libc::NFPROTO_IPV6];
     let hook = match big_endian(find(find(row, CHAIN_HOOK)?, HOOK_NUMBER)?)? {

@@ -8,10 +8,10 @@ use super::foreign::{self, Base, Foreign, Verdict};
 use super::{nft, taps};
 use crate::error::{Error, Result};
 use crate::model::gate::{
-    COMMENT, Chain, Closed, DOCKER_USER, Direction, Found, Gate, Hook, Keeper, Kind, Split, Stop,
+    COMMENT, Chain, Closed, DOCKER_USER, Direction, FoundPass, Gate, Hook, Kind, RuleWriter, Split, Stop,
 };
 use crate::model::stack::DeviceNames;
-use crate::model::{Gates, Journal, Pass, numbers};
+use crate::model::{Gates, Pass, State, numbers};
 use crate::plan::{pass_arguments, pass_program, pass_text};
 use std::collections::BTreeSet;
 
@@ -23,25 +23,25 @@ const PANIC: &str = "firewalld_policy_drop";
 const SPLIT: &str = "mullvad";
 
 /// The gates of this host, and our rules in them. `names`: its devices, by number.
-pub(super) fn observe(journal: &Journal, names: &DeviceNames) -> Result<Gates> {
+pub(super) fn observe(state: &State, names: &DeviceNames) -> Result<Gates> {
     let foreign = Foreign::open()?;
     let mut out = Gates::default();
     let mut looked = BTreeSet::new();
     let chains = foreign.chains()?;
-    out.taps = taps::observe(&foreign, chains.iter().filter_map(foreign::edge), journal, names)?;
+    out.taps = taps::observe(&foreign, chains.iter().filter_map(foreign::device_chain), state, names)?;
     for base in chains.iter().filter_map(foreign::base) {
         let Some(kind) = kind(base.family) else { continue };
         look(&foreign, kind, &base, names, &mut out, &mut looked)?;
     }
     // Where there was a gate once, there may be a rule of ours still.
-    let noted = journal.passes.iter().map(|pass| &pass.chain);
-    let noted = noted.filter(|chain| chain.keeper != Keeper::IptablesLegacy);
+    let noted = state.passes.iter().map(|pass| &pass.chain);
+    let noted = noted.filter(|chain| chain.keeper != RuleWriter::IptablesLegacy);
     for chain in noted.cloned().collect::<BTreeSet<_>>().difference(&looked) {
         let rules = foreign.rules(family(chain.kind), &chain.table, &chain.name)?;
         out.passes.extend(found(chain, &rules));
     }
     for kind in [Kind::Ip, Kind::Ip6] {
-        legacy(kind, &mut out);
+        observe_legacy(kind, &mut out);
     }
     Ok(out)
 }
@@ -57,7 +57,7 @@ fn look(
 ) -> Result<()> {
     let rules = foreign.rules(base.family, &base.table, &base.name)?;
     let iptables = foreign::is_of_iptables(base, &rules, || nft::find("iptables-nft").is_some());
-    let keeper = if iptables { Keeper::IptablesNft } else { Keeper::Nft };
+    let keeper = if iptables { RuleWriter::IptablesNft } else { RuleWriter::Nft };
     let chain = Chain { keeper, kind, table: base.table.clone(), name: base.name.clone() };
     out.passes.extend(found(&chain, &rules));
     let mut place = base.name.clone();
@@ -68,11 +68,11 @@ fn look(
         looked.insert(docker);
     }
     looked.insert(chain.clone());
-    let Some(stop) = foreign.stop(base, &rules)? else { return Ok(()) };
+    let Some(stop) = foreign.find_stop(base, &rules)? else { return Ok(()) };
     let closed = why_closed(foreign, base, &chain, &place, &rules)?;
     let split = (base.hook == Hook::Forward && kind == Kind::Inet && base.table == SPLIT)
         .then(|| split(&rules, names));
-    let no_neighbours = keeper == Keeper::Nft && has_no_neighbours(base.hook, &rules);
+    let no_neighbours = keeper == RuleWriter::Nft && has_no_neighbours(base.hook, &rules);
     out.all.insert(Gate {
         chain,
         stop,
@@ -124,7 +124,7 @@ fn why_closed(
     if around && rules.is_empty() || base.table == PANIC {
         return Ok(Some(Closed::Everything));
     }
-    if around && chain.keeper != Keeper::Nft {
+    if around && chain.keeper != RuleWriter::Nft {
         return Ok(Some(Closed::Early));
     }
     if base.hook == Hook::Prerouting && !has_answers(rules) {
@@ -133,7 +133,7 @@ fn why_closed(
     if foreign.is_owned(base.family, &base.table)? {
         return Ok(Some(Closed::Owned));
     }
-    if chain.keeper == Keeper::Nft {
+    if chain.keeper == RuleWriter::Nft {
         let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
         return Ok((!plain(&base.table) || !plain(place)).then_some(Closed::Unnamable));
     }
@@ -141,10 +141,10 @@ fn why_closed(
     Ok(nft::find(program).is_none().then(|| Closed::Without(program.into())))
 }
 
-fn found(chain: &Chain, rules: &[foreign::Rule]) -> Vec<Found> {
+fn found(chain: &Chain, rules: &[foreign::Rule]) -> Vec<FoundPass> {
     let one = |rule: &foreign::Rule| {
         let pass = Pass { chain: chain.clone(), direction: rule.pass? };
-        Some(Found { pass, handle: rule.handle })
+        Some(FoundPass { pass, handle: rule.handle })
     };
     rules.iter().filter_map(one).collect()
 }
@@ -168,7 +168,7 @@ fn family(kind: Kind) -> u8 {
 }
 
 /// Tables of iptables that are not nf_tables': the kernel says whether there are any, iptables what is in them.
-fn legacy(kind: Kind, out: &mut Gates) {
+fn observe_legacy(kind: Kind, out: &mut Gates) {
     let names = if kind == Kind::Ip { "ip_tables_names" } else { "ip6_tables_names" };
     // /proc/net is of the process's main thread, wherever that is.
     let names = std::fs::read_to_string(format!("/proc/thread-self/net/{names}")).unwrap_or_default();
@@ -200,7 +200,7 @@ fn legacy(kind: Kind, out: &mut Gates) {
 }
 
 fn legacy_chain(kind: Kind, name: &str) -> Chain {
-    Chain { keeper: Keeper::IptablesLegacy, kind, table: "filter".into(), name: name.into() }
+    Chain { keeper: RuleWriter::IptablesLegacy, kind, table: "filter".into(), name: name.into() }
 }
 
 /// The rules as `iptables -S` writes them; none where that cannot be had.
@@ -209,7 +209,7 @@ fn list(chain: &Chain) -> Option<String> {
     nft::run_program(program, &nft::find(program)?, &["-w", "-S", &chain.name], "").ok()
 }
 
-fn legacy_passes(chain: &Chain, rules: &str) -> Vec<Found> {
+fn legacy_passes(chain: &Chain, rules: &str) -> Vec<FoundPass> {
     let line = |direction| {
         let flag = if direction == Direction::Out { "src" } else { "dst" };
         format!(
@@ -219,7 +219,7 @@ fn legacy_passes(chain: &Chain, rules: &str) -> Vec<Found> {
         )
     };
     let there = |direction: &Direction| rules.lines().any(|rule| rule == line(*direction));
-    let found = |direction| Found { pass: Pass { chain: chain.clone(), direction }, handle: 0 };
+    let found = |direction| FoundPass { pass: Pass { chain: chain.clone(), direction }, handle: 0 };
     Direction::BOTH.into_iter().filter(there).map(found).collect()
 }
 
@@ -239,21 +239,21 @@ fn legacy_stop(rules: &str) -> Option<Stop> {
 /// Adds a pass.
 pub(super) fn add(pass: &Pass) -> Result<()> {
     match pass.chain.keeper {
-        Keeper::Nft => nft::run(&["-f", "-"], &pass_text(pass)).map(|_| ()),
-        Keeper::IptablesNft | Keeper::IptablesLegacy => iptables(pass, "-I"),
+        RuleWriter::Nft => nft::run(&["-f", "-"], &pass_text(pass)).map(|_| ()),
+        RuleWriter::IptablesNft | RuleWriter::IptablesLegacy => iptables(pass, "-I"),
     }
 }
 
 /// Takes a pass out; what is gone already, with its chain or without, needs nothing.
 pub(super) fn remove(pass: &Pass, handle: u64) -> Result<()> {
     match pass.chain.keeper {
-        Keeper::Nft if is_there(pass, handle)? => {
+        RuleWriter::Nft if is_there(pass, handle)? => {
             let Chain { kind, table, name, .. } = &pass.chain;
             nft::run(&["-f", "-"], &format!("delete rule {kind} {table} {name} handle {handle}")).map(|_| ())
         }
-        Keeper::IptablesNft if is_there(pass, handle)? => iptables(pass, "-D"),
-        Keeper::Nft | Keeper::IptablesNft => Ok(()),
-        Keeper::IptablesLegacy => {
+        RuleWriter::IptablesNft if is_there(pass, handle)? => iptables(pass, "-D"),
+        RuleWriter::Nft | RuleWriter::IptablesNft => Ok(()),
+        RuleWriter::IptablesLegacy => {
             let rules = list(&pass.chain).unwrap_or_default();
             let there = legacy_passes(&pass.chain, &rules).iter().any(|found| found.pass == *pass);
             if there { iptables(pass, "-D") } else { Ok(()) }

@@ -1,6 +1,6 @@
 //! The handle on the host's network stack and those of our namespaces, by which all is observed and changed.
 
-use super::netlink::Netlink;
+use super::route_socket::Netlink;
 use super::{limits, netns, nft, sysctl};
 use crate::error::{Context, Result};
 use crate::model::Name;
@@ -13,7 +13,7 @@ pub struct Kernel {
     pub(super) runtime: Runtime,
     pub(super) host: Netlink,
     pub(super) cookie: Option<u64>,
-    pub(super) inside: BTreeMap<Name, Inside>,
+    pub(super) inside: BTreeMap<Name, OpenNamespace>,
     /// Settings that namespaces did not take.
     pub(super) refused: BTreeMap<String, String>,
     /// Settings of the host.
@@ -24,7 +24,7 @@ pub struct Kernel {
 }
 
 /// An open namespace.
-pub(super) struct Inside {
+pub(super) struct OpenNamespace {
     pub(super) file: File,
     pub(super) netlink: Netlink,
 }
@@ -38,7 +38,7 @@ impl Kernel {
 
     /// Opens it to look only, which takes neither root nor nft(8).
     pub fn open_to_look() -> Result<Self> {
-        let descriptors = limits::Descriptors::raise();
+        let descriptors = limits::Descriptors::raise_limits();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()

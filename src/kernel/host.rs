@@ -2,17 +2,17 @@
 
 use super::files::{self, Lock};
 use super::handle::Kernel;
-use super::netlink::Netlink;
+use super::route_socket::Netlink;
 use super::{netns, record};
 use crate::error::Result;
-use crate::model::{Journal, Look, Name, Observed, Target};
+use crate::model::{ExecRecord, Look, Name, Observed, State};
 use crate::plan::Action;
 use crate::reconcile::{Host, Step, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Host for Kernel {
-    fn observe(&mut self, journal: &Journal, look: Look<'_>) -> Result<Observed> {
-        self.look(journal, look)
+    fn observe(&mut self, state: &State, look: Look<'_>) -> Result<Observed> {
+        self.look(state, look)
     }
 
     fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
@@ -33,75 +33,78 @@ impl Host for Kernel {
 /// Our files below `/run`, and whether `/run/netns` is there by our doing. Whoever has these is alone with them.
 pub struct Files {
     lock: Lock,
-    /// The journal, once it was read: nobody else writes it meanwhile.
-    journal: Option<Journal>,
+    /// The state, once it was read: nobody else writes it meanwhile.
+    state: Option<State>,
 }
 
 impl Files {
     /// Those that `lock` is for, without what was being written when its writer was killed.
     pub fn open(lock: Lock) -> Result<Self> {
-        files::sweep(&lock)?;
-        Ok(Self { lock, journal: None })
+        files::sweep_unfinished(&lock)?;
+        Ok(Self { lock, state: None })
     }
 
-    fn journal(&mut self) -> Result<&Journal> {
-        match &mut self.journal {
-            Some(journal) => Ok(journal),
-            none => Ok(none.insert(files::read_journal()?)),
+    fn state(&mut self) -> Result<&State> {
+        match &mut self.state {
+            Some(state) => Ok(state),
+            none => Ok(none.insert(files::read_state()?)),
         }
     }
 
-    /// Writes the journal, unless that very one is there.
-    fn write(&mut self, journal: Journal, check: impl FnOnce(&str) -> Result<()>) -> Result<()> {
-        if journal != *self.journal()? {
-            self.journal = None;
-            let text = files::text_of(&journal)?;
+    /// Writes the state, unless that very one is there.
+    fn write(&mut self, state: State, check: impl FnOnce(&str) -> Result<()>) -> Result<()> {
+        if state != *self.state()? {
+            self.state = None;
+            let text = files::text_of(&state)?;
             check(&text)?;
-            files::write_journal(&text)?;
-            self.journal = Some(journal);
+            files::write_state(&text)?;
+            self.state = Some(state);
         }
         Ok(())
     }
 
     /// Takes everything of ours below `/run` away, the lock at last, unless something is up.
     pub fn clear_unless_up(&self) -> Result<()> {
-        let is_up = |journal: &Journal| !journal.members.is_empty();
+        let is_up = |state: &State| !state.namespaces.is_empty();
         let is_up = self
-            .journal
+            .state
             .as_ref()
-            .map_or_else(|| files::read_journal().map(|now| is_up(&now)), |now| Ok(is_up(now)));
+            .map_or_else(|| files::read_state().map(|now| is_up(&now)), |now| Ok(is_up(now)));
         if is_up? { Ok(()) } else { files::clear(&self.lock) }
     }
 }
 
 impl Store for Files {
-    fn read(&mut self) -> Result<Journal> {
-        self.journal().cloned()
+    fn read(&mut self) -> Result<State> {
+        self.state().cloned()
     }
 
     /// What is there already needs no writing: taking away works on a full disk. Otherwise, what is written when all is
     /// done must not fail for want of room, so nothing is begun without it.
-    fn record_intent(&mut self, intent: &Journal, gone: &BTreeSet<&Name>) -> Result<()> {
+    fn record_intent(&mut self, intent: &State, gone: &BTreeSet<&Name>) -> Result<()> {
         let made_netns_dir = intent.made_netns_dir || !netns::dir_exists();
-        let before = &self.journal()?.members;
-        let changed =
-            intent.members.iter().filter(|(name, member)| before.get(*name) != Some(*member)).count();
-        let size = files::Size { namespaces: intent.members.len(), changed };
-        let intent = Journal { made_netns_dir, ..intent.clone() };
+        let before = &self.state()?.namespaces;
+        let changed = intent
+            .namespaces
+            .iter()
+            .filter(|(name, namespace)| before.get(*name) != Some(*namespace))
+            .count();
+        let size = files::Size { namespaces: intent.namespaces.len(), changed };
+        let intent = State { made_netns_dir, ..intent.clone() };
         self.write(intent, |text| files::check_room(text, size))?;
         gone.iter().try_for_each(|name| record::remove(name))
     }
 
-    fn commit(&mut self, journal: &Journal, targets: &BTreeMap<&Name, Target>) -> Result<()> {
-        let made_netns_dir = self.journal()?.made_netns_dir;
-        if journal.members.is_empty() {
+    fn commit(&mut self, state: &State, targets: &BTreeMap<&Name, ExecRecord>) -> Result<()> {
+        let made_netns_dir = self.state()?.made_netns_dir;
+        if state.namespaces.is_empty() {
             if made_netns_dir {
                 netns::remove_dir()?;
             }
-            self.journal = None;
+            self.state = None;
             return files::clear(&self.lock);
         }
-        self.write(Journal { made_netns_dir, ..journal.clone() }, |_| Ok(()))?;
+        self.write(State { made_netns_dir, ..state.clone() }, |_| Ok(()))?;
         targets.iter().try_for_each(|(name, target)| record::write(name, target))
     }
 }

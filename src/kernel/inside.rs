@@ -3,17 +3,17 @@
 //! A few threads, as many as there are processors, go from namespace to namespace. Each opens one socket in a namespace,
 //! reads what it needs, and closes the socket before it goes on.
 
-use super::nfnetlink::Nfnetlink;
+use super::netlink_socket::NetlinkSocket;
 use super::sysctl::Sysctls;
 use super::{netns, stack};
 use crate::error::{Context, Error, Result};
-use crate::model::{Journal, Name, Netns, Others, tuning};
+use crate::model::{Name, Netns, OtherNamespaces, State, tuning};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// The state of each of these namespaces; none of those of which `/run/netns` has nothing.
-pub(super) fn look_into(names: &[&Name], settled: &Settled<'_>) -> Result<BTreeMap<Name, Netns>> {
+pub(super) fn look_into(names: &[&Name], settled: &KnownTuning<'_>) -> Result<BTreeMap<Name, Netns>> {
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut found = Vec::new();
@@ -36,17 +36,18 @@ pub(super) fn look_into(names: &[&Name], settled: &Settled<'_>) -> Result<BTreeM
 }
 
 /// A namespace's state; none where `/run/netns` has nothing of that name. The thread is in the namespace afterwards.
-fn namespace(name: &Name, settled: &Settled<'_>) -> Result<Option<Netns>> {
-    let noted = settled.journal.members.get(name).and_then(|member| member.inode);
+fn namespace(name: &Name, settled: &KnownTuning<'_>) -> Result<Option<Netns>> {
+    let noted = settled.state.namespaces.get(name).and_then(|namespace| namespace.inode);
     let found = if noted.is_some() { netns::find_noted(name, noted) } else { netns::find(name) };
     match found? {
-        netns::Found::Nothing => Ok(None),
-        netns::Found::Stale => Ok(Some(Netns::Stale)),
-        netns::Found::Alive { file, inode, adrift } => {
+        netns::NetnsFile::Nothing => Ok(None),
+        netns::NetnsFile::Stale => Ok(Some(Netns::Stale)),
+        netns::NetnsFile::Alive { file, inode, adrift } => {
             netns::enter(&file).what(|| format!("namespace {name}"))?;
-            let netlink = Nfnetlink::strict()?;
+            let netlink = NetlinkSocket::for_dumps()?;
             let cookie = netlink.cookie();
-            let (mut stack, _) = stack::observe(&netlink, &Others::default(), stack::Extent::Inside)?;
+            let (mut stack, _) =
+                stack::observe(&netlink, &OtherNamespaces::default(), stack::StackExtent::Inside)?;
             let tuned = settled.is_tuned(name, inode, cookie);
             if !tuned {
                 stack.sysctls.extend(settled.tuning());
@@ -58,26 +59,26 @@ fn namespace(name: &Name, settled: &Settled<'_>) -> Result<Option<Netns>> {
 
 /// What namespaces have of the host's tuning. One that was seen to have it is not asked again: reading costs more with
 /// every namespace ([`Sysctls`]), and whatever was written since inside of it, somebody there wrote on purpose.
-pub(super) struct Settled<'a> {
-    journal: &'a Journal,
+pub(super) struct KnownTuning<'a> {
+    state: &'a State,
     /// Digest of what they should have now.
     digest: String,
     /// What is read where that is not known: also what some did not take.
     tuned: &'a BTreeMap<String, String>,
 }
 
-impl<'a> Settled<'a> {
-    pub(super) fn of(journal: &'a Journal, tuned: &'a BTreeMap<String, String>) -> Self {
+impl<'a> KnownTuning<'a> {
+    pub(super) fn of(state: &'a State, tuned: &'a BTreeMap<String, String>) -> Self {
         let mut wanted = tuned.clone();
-        wanted.retain(|key, value| journal.left_alone.get(key) != Some(value));
-        Self { journal, digest: tuning::digest(&wanted), tuned }
+        wanted.retain(|key, value| state.left_alone.get(key) != Some(value));
+        Self { state, digest: tuning::digest(&wanted), tuned }
     }
 
     fn is_tuned(&self, name: &Name, inode: u64, cookie: Option<u64>) -> bool {
-        self.journal.members.get(name).is_some_and(|member| {
-            member.inode == Some(inode)
-                && member.cookie == cookie
-                && member.tuned.as_ref() == Some(&self.digest)
+        self.state.namespaces.get(name).is_some_and(|namespace| {
+            namespace.inode == Some(inode)
+                && namespace.cookie == cookie
+                && namespace.tuned.as_ref() == Some(&self.digest)
         })
     }
 

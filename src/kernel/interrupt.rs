@@ -18,7 +18,7 @@ extern "C" fn note(signal: libc::c_int) {
     CAUGHT.store(signal, Ordering::Relaxed);
 }
 
-fn noting() -> libc::sighandler_t {
+fn noting_handler() -> libc::sighandler_t {
     note as extern "C" fn(libc::c_int) as libc::sighandler_t
 }
 
@@ -30,22 +30,22 @@ pub fn catch() {
 fn handle(flags: libc::c_int) {
     for signal in NOTED {
         if !is_ignored(signal as libc::c_int) {
-            set(signal, noting(), flags);
+            set(signal, noting_handler(), flags);
         }
     }
 }
 
 /// From now on they end this process again.
-pub fn release() {
+pub fn restore_handlers() {
     for signal in NOTED {
-        if action(signal as libc::c_int) == noting() {
+        if action(signal as libc::c_int) == noting_handler() {
             set(signal, libc::SIG_DFL, 0);
         }
     }
 }
 
 /// The one that came.
-pub fn caught() -> Option<libc::c_int> {
+pub fn caught_signal() -> Option<libc::c_int> {
     Some(CAUGHT.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
 }
 
@@ -80,7 +80,7 @@ fn set(signal: Signal, handler: libc::sighandler_t, flags: libc::c_int) {
 
 /// While this lives, a system call that waits is ended by a signal that is noted, and once a second anyway: one that
 /// came just before the call is seen then.
-pub(super) struct Wakeful {
+pub(super) struct InterruptibleWait {
     timer: libc::timer_t,
     tick: libc::sighandler_t,
     _open: Mask,
@@ -91,11 +91,11 @@ const TICK: Signal = Signal::SIGURG;
 
 extern "C" fn tick(_: libc::c_int) {}
 
-fn ticking() -> libc::sighandler_t {
+fn tick_handler() -> libc::sighandler_t {
     tick as extern "C" fn(libc::c_int) as libc::sighandler_t
 }
 
-impl Wakeful {
+impl InterruptibleWait {
     pub(super) fn begin() -> Result<Self> {
         let mut timer = null_mut();
         let second = libc::timespec { tv_sec: 1, tv_nsec: 0 };
@@ -110,14 +110,14 @@ impl Wakeful {
         };
         made.what(|| "timer")?;
         let before = action(TICK as libc::c_int);
-        set(TICK, ticking(), 0);
+        set(TICK, tick_handler(), 0);
         handle(0);
         let open = Mask::change(SigmaskHow::SIG_UNBLOCK, &[&NOTED[..], &[TICK]].concat());
         Ok(Self { timer, tick: before, _open: open })
     }
 }
 
-impl Drop for Wakeful {
+impl Drop for InterruptibleWait {
     fn drop(&mut self) {
         // SAFETY: it was made, and is used no more.
         unsafe { libc::timer_delete(self.timer) };

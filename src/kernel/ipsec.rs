@@ -1,7 +1,7 @@
 //! IPsec policies as the kernel tells them and takes them (include/uapi/linux/xfrm.h).
 
 use super::attributes::{attribute, find, native};
-use super::nfnetlink::Nfnetlink;
+use super::netlink_socket::NetlinkSocket;
 use crate::error::{Error, Result};
 use crate::model::ipsec::{Direction, Effect};
 use crate::model::{Family, Policy};
@@ -39,7 +39,7 @@ const INFO: usize = PRIORITY + 16;
 /// Policies, the newest first; none where the kernel knows no IPsec. Those of IPsec's own devices (`ip link add type xfrm`)
 /// are about packets that go by these, and are left out.
 pub(super) fn observe() -> Result<Vec<Policy>> {
-    let Some(ipsec) = Nfnetlink::ipsec()? else { return Ok(Vec::new()) };
+    let Some(ipsec) = NetlinkSocket::for_ipsec()? else { return Ok(Vec::new()) };
     let rows = ipsec.dump_whole(GET_POLICY, &[])?.unwrap_or_default();
     let mut out: Vec<Policy> = rows.iter().filter_map(|row| policy(row)).collect();
     // (Linux knows this since 5.15.)
@@ -80,14 +80,14 @@ fn policy(row: &[u8]) -> Option<Policy> {
         _ if has(TEMPLATES) => Effect::Protect,
         _ => Effect::Allow,
     };
-    let mark = find(attributes, MARK).and_then(|mark| Some((word(mark, 0)?, word(mark, 4)?)));
+    let mark = find(attributes, MARK).and_then(|mark| Some((u32_at(mark, 0)?, u32_at(mark, 4)?)));
     Some(Policy {
         direction: Direction::ALL.into_iter().find(|direction| *direction as u8 == number)?,
         from: network(info, SOURCE, 1)?,
         to: network(info, 0, 0)?,
         mark: mark.filter(|(_, mask)| *mask != 0),
-        priority: word(info, PRIORITY)?,
-        index: word(info, INDEX)?,
+        priority: u32_at(info, PRIORITY)?,
+        index: u32_at(info, INDEX)?,
         effect,
         sub: find(attributes, TYPE).is_some_and(|kind| kind.first() == Some(&SUB)),
     })
@@ -115,7 +115,7 @@ pub(super) fn remove(policy: &Policy) -> Result<()> {
 }
 
 fn send(kind: u16, body: &[u8], fine: &[i32]) -> Result<()> {
-    let Some(ipsec) = Nfnetlink::ipsec()? else {
+    let Some(ipsec) = NetlinkSocket::for_ipsec()? else {
         return Err(Error::new("IPsec", "the kernel knows none"));
     };
     match ipsec.ask_whole(kind, 0, body)? {
@@ -164,7 +164,7 @@ fn network(selector: &[u8], at: usize, place: usize) -> Option<IpNetwork> {
     IpNetwork::new(ip, *selector.get(PREFIXES + place)?).ok()
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     native(bytes.get(at..)?)
 }
 

@@ -8,7 +8,7 @@ pub(super) struct Descriptors {
 }
 
 impl Descriptors {
-    pub(super) fn raise() -> Self {
+    pub(super) fn raise_limits() -> Self {
         let before = getrlimit(Resource::RLIMIT_NOFILE).ok();
         if let Some((_, most)) = before {
             // Without it there are fewer namespaces at a time; the error would say so.

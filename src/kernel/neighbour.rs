@@ -6,7 +6,7 @@
 //! net/core/neighbour.c.
 
 use super::attributes::{attribute, octets};
-use super::nfnetlink::Nfnetlink;
+use super::netlink_socket::NetlinkSocket;
 use super::sysctl;
 use crate::error::Result;
 use crate::model::Neighbour;
@@ -29,9 +29,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 const SLACK: Duration = Duration::from_secs(1);
 
 /// Those that do not answer. About one that the kernel cannot be asked about nothing is known, so it is none of them.
-pub fn silent<'a>(neighbours: impl Iterator<Item = &'a Neighbour>) -> Result<BTreeSet<&'a Neighbour>> {
-    let netlink = Nfnetlink::routing()?;
-    let mut asked: Vec<Asked<'_>> = neighbours.map(Asked::new).collect();
+pub fn find_silent<'a>(neighbours: impl Iterator<Item = &'a Neighbour>) -> Result<BTreeSet<&'a Neighbour>> {
+    let netlink = NetlinkSocket::for_routing()?;
+    let mut asked: Vec<PendingNeighbour<'_>> = neighbours.map(PendingNeighbour::new).collect();
     let mut out = BTreeSet::new();
     loop {
         let mut waiting = Vec::new();
@@ -51,7 +51,7 @@ pub fn silent<'a>(neighbours: impl Iterator<Item = &'a Neighbour>) -> Result<BTr
 }
 
 /// A neighbour that is being asked.
-struct Asked<'a> {
+struct PendingNeighbour<'a> {
     neighbour: &'a Neighbour,
     /// What was asked last, if anything.
     question: Option<Question>,
@@ -67,13 +67,13 @@ enum Question {
     TheKnownOne,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> PendingNeighbour<'a> {
     fn new(neighbour: &'a Neighbour) -> Self {
-        Self { neighbour, question: None, until: Instant::now() + patience(neighbour) }
+        Self { neighbour, question: None, until: Instant::now() + patience_for(neighbour) }
     }
 
     /// Whether it answers; none: that will be known later.
-    fn look(&mut self, netlink: &Nfnetlink) -> Result<Option<bool>> {
+    fn look(&mut self, netlink: &NetlinkSocket) -> Result<Option<bool>> {
         let (state, flags) = self.state(netlink)?.unwrap_or((State::None, 0));
         let learned = flags & NTF_EXT_LEARNED != 0;
         let late = Instant::now() > self.until;
@@ -97,7 +97,7 @@ impl<'a> Asked<'a> {
     }
 
     /// The state of its entry, and the entry's flags (`struct ndmsg`); none where there is no entry.
-    fn state(&self, netlink: &Nfnetlink) -> Result<Option<(State, u8)>> {
+    fn state(&self, netlink: &NetlinkSocket) -> Result<Option<(State, u8)>> {
         let entry = netlink.get(RTM_GETNEIGH, self.family(), &self.body(0, 0))?;
         Ok(entry.and_then(|entry| {
             let state = u16::from_ne_bytes(entry.get(4..6)?.try_into().ok()?);
@@ -106,7 +106,7 @@ impl<'a> Asked<'a> {
     }
 
     /// Makes the kernel ask; what it refuses to ask is not known.
-    fn ask(&mut self, netlink: &Nfnetlink, question: Question) -> Result<Option<bool>> {
+    fn ask(&mut self, netlink: &NetlinkSocket, question: Question) -> Result<Option<bool>> {
         let (state, flags) = match question {
             Question::Everybody => (State::None, NTF_USE),
             // By itself it would wait for packets first, and then for five seconds.
@@ -115,7 +115,7 @@ impl<'a> Asked<'a> {
         let body = self.body(u16::from(state), flags);
         let errno = netlink.change(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, self.family(), &body)?;
         self.question = Some(question);
-        self.until = Instant::now() + patience(self.neighbour);
+        self.until = Instant::now() + patience_for(self.neighbour);
         Ok((errno != 0).then_some(true))
     }
 
@@ -135,7 +135,7 @@ impl<'a> Asked<'a> {
 }
 
 /// As long as the kernel asks on that device, and a little more.
-fn patience(neighbour: &Neighbour) -> Duration {
+fn patience_for(neighbour: &Neighbour) -> Duration {
     let family = if neighbour.address.is_ipv4() { "ipv4" } else { "ipv6" };
     let number = |key: &str, default| {
         let value = sysctl::read(&format!("net/{family}/neigh/{}/{key}", neighbour.dev));

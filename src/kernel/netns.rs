@@ -7,7 +7,7 @@
 
 use super::{files, processes, record};
 use crate::error::{Context, Error, Result};
-use crate::model::{Adrift, Name, Target};
+use crate::model::{DetachedNetns, ExecRecord, Name};
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -32,43 +32,45 @@ pub fn path(name: &Name) -> PathBuf {
 }
 
 /// What is in `/run/netns` under a name: nothing, a plain file, or a namespace.
-pub(super) enum Found {
+pub(super) enum NetnsFile {
     Nothing,
     Stale,
-    Alive { file: File, inode: u64, adrift: Option<Adrift> },
+    Alive { file: File, inode: u64, adrift: Option<DetachedNetns> },
 }
 
 /// Looks a namespace up. One that lost its file is found by the processes inside.
-pub(super) fn find(name: &Name) -> Result<Found> {
+pub(super) fn find(name: &Name) -> Result<NetnsFile> {
     find_noted(name, record::read(name).and_then(|target| target.inode))
 }
 
 /// The same for a name under which `up` made the namespace of this inode number.
-pub(super) fn find_noted(name: &Name, noted: Option<u64>) -> Result<Found> {
+pub(super) fn find_noted(name: &Name, noted: Option<u64>) -> Result<NetnsFile> {
     let what = || format!("namespace {name}");
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path(name)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(adrift(name, Instead::Nothing).unwrap_or(Found::Nothing));
+            return Ok(find_detached(name, FoundInstead::Nothing).unwrap_or(NetnsFile::Nothing));
         }
         // A file that a crashed creation left has mode 0; root opens it all the same.
         Err(error) => return Err(Error::new(what(), error)),
     };
     let kind = nix::sys::statfs::fstatfs(&file).what(what)?.filesystem_type().0;
     if i128::from(kind) != i128::from(NSFS) {
-        return Ok(adrift(name, Instead::Stale).unwrap_or(Found::Stale));
+        return Ok(find_detached(name, FoundInstead::Stale).unwrap_or(NetnsFile::Stale));
     }
     let inode = file.metadata().what(what)?.ino();
-    if let Some(ours) = noted.filter(|noted| *noted != inode).and_then(|_| adrift(name, Instead::Another)) {
+    if let Some(ours) =
+        noted.filter(|noted| *noted != inode).and_then(|_| find_detached(name, FoundInstead::Another))
+    {
         return Ok(ours);
     }
-    Ok(Found::Alive { file, inode, adrift: None })
+    Ok(NetnsFile::Alive { file, inode, adrift: None })
 }
 
 /// What is where the file of a namespace was.
 #[derive(Clone, Copy, PartialEq)]
-enum Instead {
+enum FoundInstead {
     Nothing,
     Stale,
     Another,
@@ -76,21 +78,22 @@ enum Instead {
 
 /// The namespace that `up` made, where a process is still inside. Its inode number may be another one's by now; its
 /// cookie cannot be.
-fn adrift(name: &Name, instead: Instead) -> Option<Found> {
-    let Target { inode: Some(inode), cookie: Some(made), .. } = record::read(name)? else {
+fn find_detached(name: &Name, instead: FoundInstead) -> Option<NetnsFile> {
+    let ExecRecord { inode: Some(inode), cookie: Some(made), .. } = record::read(name)? else {
         return None;
     };
     let pid = processes::first_in(inode)?;
     let file = File::open(format!("/proc/{pid}/ns/net")).ok()?;
-    let found = inside(&file, || Ok(cookie(&UnixDatagram::unbound()?))).ok()?;
+    let found = run_inside(&file, || Ok(cookie(&UnixDatagram::unbound()?))).ok()?;
     let same = found == Some(made) && file.metadata().is_ok_and(|found| found.ino() == inode);
-    let adrift = Adrift { pid, stale: instead == Instead::Stale, taken: instead == Instead::Another };
-    same.then_some(Found::Alive { file, inode, adrift: Some(adrift) })
+    let adrift =
+        DetachedNetns { pid, stale: instead == FoundInstead::Stale, taken: instead == FoundInstead::Another };
+    same.then_some(NetnsFile::Alive { file, inode, adrift: Some(adrift) })
 }
 
 /// Device and inode number of a namespace, by which its processes are found.
 pub fn identity(name: &Name) -> Result<Option<(u64, u64)>> {
-    let Found::Alive { file, inode, .. } = find(name)? else { return Ok(None) };
+    let NetnsFile::Alive { file, inode, .. } = find(name)? else { return Ok(None) };
     let device = file.metadata().what(|| format!("namespace {name}"))?.dev();
     Ok(Some((device, inode)))
 }
@@ -194,7 +197,7 @@ pub fn remove_dir() -> Result<()> {
 }
 
 /// Runs `job` on a thread of its own inside a namespace.
-pub(super) fn inside<T: Send + 'static>(
+pub(super) fn run_inside<T: Send + 'static>(
     file: &File,
     job: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

@@ -4,7 +4,7 @@
 //! crate of messages does not know these objects (include/uapi/linux/nexthop.h).
 
 use super::attributes::{address, find, native};
-use super::nfnetlink::Nfnetlink;
+use super::netlink_socket::NetlinkSocket;
 use crate::error::Result;
 use crate::model::Route;
 use crate::model::stack::DeviceNames;
@@ -37,7 +37,7 @@ pub(super) struct NextHops(BTreeMap<u32, NextHop>);
 impl NextHops {
     /// Those of this thread's stack.
     pub(super) fn dump() -> Result<Self> {
-        let rows = Nfnetlink::routing()?.dump(RTM_GETNEXTHOP, 0, &[0; FLAGS])?.unwrap_or_default();
+        let rows = NetlinkSocket::for_routing()?.dump(RTM_GETNEXTHOP, 0, &[0; FLAGS])?.unwrap_or_default();
         Ok(Self(rows.iter().filter_map(|row| object(row.get(FLAGS..)?)).collect()))
     }
 

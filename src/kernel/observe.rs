@@ -1,16 +1,17 @@
 //! What is.
 
 use super::handle::Kernel;
-use super::inside::{self, Settled};
-use super::nfnetlink::Nfnetlink;
+use super::inside::{self, KnownTuning};
+use super::netlink_socket::NetlinkSocket;
 use super::processes::is_alive;
-use super::stack::{self, Extent};
+use super::stack::{self, StackExtent};
 use super::sysctl::{self, Sysctls};
 use super::{gates, ipsec, netns, resolver, table};
 use crate::error::{Context, Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{
-    Gates, Journal, Link, Look, Member, Name, Netns, Observed, Others, Stack, observed::Features, tuning,
+    ActiveNamespace, Gates, Link, Look, Name, Netns, Observed, OtherNamespaces, Stack, State,
+    observed::Features, tuning,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -25,9 +26,9 @@ const HOST_SYSCTLS: [&str; 5] = [
 ];
 
 /// What the host is tuned to, as far as that matters to a namespace.
-fn tuned(journal: &Journal, host: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let noted = |key: &str| journal.inherited.contains_key(key) || journal.left_alone.contains_key(key);
-    let mut values = tuning::telling(noted, |key| host.get(key).cloned());
+fn tuned(state: &State, host: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let noted = |key: &str| state.inherited.contains_key(key) || state.left_alone.contains_key(key);
+    let mut values = tuning::settings_to_inherit(noted, |key| host.get(key).cloned());
     // What cannot be said in this user namespace is left as it is.
     values.retain(|key, value| key != tuning::PING_GROUPS || sysctl::are_groups_known(value));
     values
@@ -35,16 +36,16 @@ fn tuned(journal: &Journal, host: &BTreeMap<String, String>) -> BTreeMap<String,
 
 impl Kernel {
     /// Observes what is looked at; what does not depend on each other at the same time.
-    pub(super) fn look(&mut self, journal: &Journal, look: Look<'_>) -> Result<Observed> {
-        let abandoned = abandoned(journal)?;
-        let others = look.others(journal, &abandoned);
+    pub(super) fn look(&mut self, state: &State, look: Look<'_>) -> Result<Observed> {
+        let abandoned = find_abandoned(state)?;
+        let others = look.others(state, &abandoned);
         let is_inside = !matches!(look, Look::Outside(_));
         let nft = || {
             let table = || table::observe(&others);
             if is_inside { Ok((table()?, ipsec::observe()?)) } else { Ok(Default::default()) }
         };
-        let stacks = || self.stacks(journal, look, &others);
-        let ((table, policies), Stacks { host, devices, features, namespaces, gates }) =
+        let stacks = || self.stacks(state, look, &others);
+        let ((table, policies), HostView { host, devices, features, namespaces, gates }) =
             side_by_side(nft, stacks)?;
         let mut out = Observed {
             host,
@@ -54,7 +55,7 @@ impl Kernel {
             namespaces,
             table,
             abandoned,
-            journal: journal.clone(),
+            state: state.clone(),
             features,
             nameservers: resolver::nameservers(),
             upstreams: resolver::upstreams(&devices),
@@ -65,28 +66,28 @@ impl Kernel {
     }
 
     /// The host's stack, and what is found by it.
-    fn stacks(&mut self, journal: &Journal, look: Look<'_>, others: &Others<'_>) -> Result<Stacks> {
+    fn stacks(&mut self, state: &State, look: Look<'_>, others: &OtherNamespaces<'_>) -> Result<HostView> {
         let sysctls = &mut self.sysctls;
         let features = features(sysctls);
-        let extent = if matches!(look, Look::These(_)) { Extent::Host } else { Extent::Counted };
-        let (mut host, devices) = stack::observe(&Nfnetlink::strict()?, others, extent)?;
+        let extent = if matches!(look, Look::These(_)) { StackExtent::Host } else { StackExtent::Counted };
+        let (mut host, devices) = stack::observe(&NetlinkSocket::for_dumps()?, others, extent)?;
         host.sysctls.extend(sysctls.read_all(HOST_SYSCTLS));
         let all_tuning = || sysctls.read_all(tuning::KEYS.map(|(key, _)| key));
-        let tuned = tuned(journal, self.tuning.get_or_insert_with(all_tuning));
-        let settled = Settled::of(journal, &tuned);
+        let tuned = tuned(state, self.tuning.get_or_insert_with(all_tuning));
+        let settled = KnownTuning::of(state, &tuned);
         let gates = || match look {
             Look::Outside(_) => Ok(Gates::default()),
-            Look::Everything(_) | Look::These(_) => gates::observe(journal, &devices),
+            Look::Everything(_) | Look::These(_) => gates::observe(state, &devices),
         };
-        let inside = || namespaces(journal, look, others, &host, &settled);
+        let inside = || namespaces(state, look, others, &host, &settled);
         let (gates, namespaces) = side_by_side(gates, inside)?;
         host.sysctls.extend(tuned);
-        Ok(Stacks { host, devices, features, namespaces, gates })
+        Ok(HostView { host, devices, features, namespaces, gates })
     }
 }
 
 /// What depends on the host's stack, with it.
-struct Stacks {
+struct HostView {
     host: Stack,
     devices: DeviceNames,
     features: Features,
@@ -107,47 +108,47 @@ fn side_by_side<A: Send, B>(
     })
 }
 
-/// The namespaces that the journal knows, that are asked for, or that a host end names.
+/// The namespaces that the state knows, that are asked for, or that a host veth names.
 fn namespaces(
-    journal: &Journal,
+    state: &State,
     look: Look<'_>,
-    others: &Others<'_>,
+    others: &OtherNamespaces<'_>,
     host: &Stack,
-    settled: &Settled<'_>,
+    settled: &KnownTuning<'_>,
 ) -> Result<BTreeMap<Name, Netns>> {
-    let known = journal.members.keys().filter(|name| !others.members.contains_key(*name));
+    let known = state.namespaces.keys().filter(|name| !others.members.contains_key(*name));
     let asked = look.names().iter().copied();
     let tagged = host.links.iter().filter_map(Link::namespace);
     let wanted: BTreeSet<Name> = known.chain(asked).cloned().chain(tagged).collect();
     let is_seen = |name: &&Name| match look {
         Look::Everything(_) => true,
-        Look::These(names) => names.contains(name) || journal.members.contains_key(*name),
+        Look::These(names) => names.contains(name) || state.namespaces.contains_key(*name),
         Look::Outside(_) => false,
     };
     let (looked_into, passed_by): (Vec<_>, Vec<_>) = wanted.iter().partition(is_seen);
     let mut out = inside::look_into(&looked_into, settled)?;
     for name in passed_by {
-        out.extend(unseen(name, journal)?.map(|found| (name.clone(), found)));
+        out.extend(unseen_netns(name, state)?.map(|found| (name.clone(), found)));
     }
     Ok(out)
 }
 
 /// A namespace's state without looking into it.
-fn unseen(name: &Name, journal: &Journal) -> Result<Option<Netns>> {
-    let noted = journal.members.get(name).map(|member| member.inode.unwrap_or_default());
+fn unseen_netns(name: &Name, state: &State) -> Result<Option<Netns>> {
+    let noted = state.namespaces.get(name).map(|namespace| namespace.inode.unwrap_or_default());
     Ok(match (netns::find(name)?, noted) {
-        (netns::Found::Alive { inode, .. }, _) | (_, Some(inode)) => Some(Netns::Unseen { inode }),
-        (netns::Found::Nothing, None) => None,
-        (netns::Found::Stale, None) => Some(Netns::Stale),
+        (netns::NetnsFile::Alive { inode, .. }, _) | (_, Some(inode)) => Some(Netns::Unseen { inode }),
+        (netns::NetnsFile::Nothing, None) => None,
+        (netns::NetnsFile::Stale, None) => Some(Netns::Stale),
     })
 }
 
-/// Throw-away namespaces whose owner ended and in which nobody is.
-fn abandoned(journal: &Journal) -> Result<BTreeSet<Name>> {
+/// Ephemeral namespaces whose owner ended and in which nobody is.
+fn find_abandoned(state: &State) -> Result<BTreeSet<Name>> {
     let mut out = BTreeSet::new();
-    let ownerless = |member: &Member| member.owner.is_some_and(|owner| !is_alive(owner));
-    for (name, _) in journal.members.iter().filter(|(_, member)| ownerless(member)) {
-        if netns::identity(name)?.is_none_or(|netns| super::members(netns).is_empty()) {
+    let ownerless = |namespace: &ActiveNamespace| namespace.owner.is_some_and(|owner| !is_alive(owner));
+    for (name, _) in state.namespaces.iter().filter(|(_, namespace)| ownerless(namespace)) {
+        if netns::identity(name)?.is_none_or(|netns| super::processes_in(netns).is_empty()) {
             out.insert(name.clone());
         }
     }

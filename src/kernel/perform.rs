@@ -1,12 +1,12 @@
 //! Performing actions.
 
-use super::handle::{Inside, Kernel};
-use super::netlink::{Netlink, Refused};
+use super::handle::{Kernel, OpenNamespace};
+use super::route_socket::{Netlink, NetlinkError};
 use super::sysctl::{self, Sysctls};
 use super::{conntrack, encode, gates, ipsec, netns, nft};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, Route, numbers};
-use crate::plan::{Action, LinkChange, Place};
+use crate::plan::{Action, LinkChange, Side};
 use crate::reconcile::Step;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::RouteNetlinkMessage as Message;
@@ -42,8 +42,10 @@ impl Kernel {
                 table.begin();
             }
             let result = match next {
-                [Action::RemoveTable] => table.end().map_err(|error| error.within(&Action::RemoveTable)),
-                [action] => self.one(action),
+                [Action::RemoveTable] => {
+                    table.end().map_err(|error| error.as_reason_of(&Action::RemoveTable))
+                }
+                [action] => self.perform_one(action),
                 _ => self.remove_links(&doomed),
             };
             let goes_on = match result {
@@ -57,7 +59,7 @@ impl Kernel {
         }
     }
 
-    fn one(&mut self, action: &Action) -> Result<()> {
+    fn perform_one(&mut self, action: &Action) -> Result<()> {
         let done = match action {
             Action::MakeNetns { name, stale } => netns::make(name, *stale),
             Action::AttachNetns { name, stale, .. } => self.attach(name, *stale),
@@ -77,7 +79,7 @@ impl Kernel {
             Action::RemovePolicy { policy } => ipsec::remove(policy),
             Action::Tune { name, values } => self.tune(name, values),
             Action::AddVeth { name, link, mtu } => self.add_veth(name, link, *mtu),
-            Action::RemoveLink { link } => self.remove(&Place::Host, Message::DelLink(named(link))),
+            Action::RemoveLink { link } => self.remove(&Side::Host, Message::DelLink(named(link))),
             Action::SetLink { place, dev, change } => {
                 self.change(place, Message::NewLink(changed(dev, change)), 0)
             }
@@ -100,7 +102,7 @@ impl Kernel {
             }
             Action::RemoveRule { place, rule } => self.remove(place, Message::DelRule(encode::rule(rule))),
         };
-        done.map_err(|error| error.within(action))
+        done.map_err(|error| error.as_reason_of(action))
     }
 
     fn attach(&mut self, name: &Name, stale: bool) -> Result<()> {
@@ -108,15 +110,15 @@ impl Kernel {
         self.inside.get(name).map_or(Ok(()), |inside| netns::attach(name, stale, &inside.file))
     }
 
-    fn sysctl(&mut self, place: &Place, key: &str, value: &str) -> Result<()> {
+    fn sysctl(&mut self, place: &Side, key: &str, value: &str) -> Result<()> {
         let what = || format!("write /proc/sys/{key}");
         match place {
-            Place::Host => self.sysctls.write(key, value).what(what),
-            Place::Inside(name) => {
+            Side::Host => self.sysctls.write(key, value).what(what),
+            Side::Inside(name) => {
                 self.open_inside(name)?;
                 let Some(inside) = self.inside.get(name) else { return Ok(()) };
                 let (key, value) = (key.to_owned(), value.to_owned());
-                netns::inside(&inside.file, move || sysctl::write(&key, &value)).what(what)
+                netns::run_inside(&inside.file, move || sysctl::write(&key, &value)).what(what)
             }
         }
     }
@@ -126,7 +128,7 @@ impl Kernel {
         self.open_inside(name)?;
         let Some(inside) = self.inside.get(name) else { return Ok(()) };
         let values = values.to_vec();
-        let refused = netns::inside(&inside.file, move || {
+        let refused = netns::run_inside(&inside.file, move || {
             let mut sysctls = Sysctls::default();
             let refused = values.into_iter().filter(|(key, value)| sysctls.write(key, value).is_err());
             Ok(refused.collect::<Vec<_>>())
@@ -140,52 +142,52 @@ impl Kernel {
             return Ok(());
         }
         let what = || format!("namespace {name}");
-        let netns::Found::Alive { file, .. } = netns::find(name)? else {
+        let netns::NetnsFile::Alive { file, .. } = netns::find(name)? else {
             return Err(Error::new(what(), "it went away meanwhile"));
         };
-        let socket = netns::inside(&file, || Socket::new(NETLINK_ROUTE)).what(what)?;
+        let socket = netns::run_inside(&file, || Socket::new(NETLINK_ROUTE)).what(what)?;
         let netlink = self.runtime.block_on(async { Netlink::from_socket(socket) })?;
-        self.inside.insert(name.clone(), Inside { file, netlink });
+        self.inside.insert(name.clone(), OpenNamespace { file, netlink });
         Ok(())
     }
 
     fn add_veth(&mut self, name: &Name, link: &str, mtu: u32) -> Result<()> {
         self.open_inside(name)?;
         let file = self.inside.get(name).map_or(-1, |inside| inside.file.as_raw_fd());
-        self.change(&Place::Host, Message::NewLink(encode::veth(link, mtu, file)), CREATE)
+        self.change(&Side::Host, Message::NewLink(encode::veth(link, mtu, file)), CREATE)
     }
 
     /// Asks rtnetlink for a change.
-    fn change(&mut self, place: &Place, message: Message, flags: u16) -> Result<()> {
+    fn change(&mut self, place: &Side, message: Message, flags: u16) -> Result<()> {
         self.send(place, message, flags)?.map_err(refusal)
     }
 
     /// The same for a removal; what is gone already needs none.
-    fn remove(&mut self, place: &Place, message: Message) -> Result<()> {
+    fn remove(&mut self, place: &Side, message: Message) -> Result<()> {
         gone_is_fine(self.send(place, message, 0)?).map_err(refusal)
     }
 
     fn send(
         &mut self,
-        place: &Place,
+        place: &Side,
         message: Message,
         flags: u16,
-    ) -> Result<std::result::Result<(), Refused>> {
+    ) -> Result<std::result::Result<(), NetlinkError>> {
         self.enter(place)?;
         Ok(self.runtime.block_on(self.connection(place)?.send(message, flags)))
     }
 
-    fn enter(&mut self, place: &Place) -> Result<()> {
+    fn enter(&mut self, place: &Side) -> Result<()> {
         match place {
-            Place::Host => Ok(()),
-            Place::Inside(name) => self.open_inside(name),
+            Side::Host => Ok(()),
+            Side::Inside(name) => self.open_inside(name),
         }
     }
 
-    fn connection(&self, place: &Place) -> Result<&Netlink> {
+    fn connection(&self, place: &Side) -> Result<&Netlink> {
         match place {
-            Place::Host => Ok(&self.host),
-            Place::Inside(name) => {
+            Side::Host => Ok(&self.host),
+            Side::Inside(name) => {
                 let inside = self.inside.get(name).map(|inside| &inside.netlink);
                 inside.ok_or_else(|| Error::new(format!("namespace {name}"), "it is not open"))
             }
@@ -193,7 +195,7 @@ impl Kernel {
     }
 
     /// Index of a device.
-    fn index(&mut self, place: &Place, dev: &str) -> Result<u32> {
+    fn index(&mut self, place: &Side, dev: &str) -> Result<u32> {
         self.enter(place)?;
         let answer = self.runtime.block_on(self.connection(place)?.get(Message::GetLink(named(dev))));
         let found = answer.map_err(|refused| Error::new(format!("device {dev}"), refused))?;
@@ -202,7 +204,7 @@ impl Kernel {
     }
 
     /// Index of the device that a route leads by.
-    fn device_of(&mut self, place: &Place, route: &Route) -> Result<Option<u32>> {
+    fn device_of(&mut self, place: &Side, route: &Route) -> Result<Option<u32>> {
         route.dev.as_deref().map(|dev| self.index(place, dev)).transpose()
     }
 
@@ -288,12 +290,12 @@ fn changed(dev: &str, change: &LinkChange) -> LinkMessage {
 }
 
 /// The kernel's words are the reason why an action could not be done.
-fn refusal(refused: Refused) -> Error {
+fn refusal(refused: NetlinkError) -> Error {
     Error::new(refused, "")
 }
 
 /// What is gone already needs no removal.
-fn gone_is_fine(answer: std::result::Result<(), Refused>) -> std::result::Result<(), Refused> {
+fn gone_is_fine(answer: std::result::Result<(), NetlinkError>) -> std::result::Result<(), NetlinkError> {
     match answer {
         Err(refused) if GONE.contains(&refused.errno) => Ok(()),
         answer => answer,

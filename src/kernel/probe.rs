@@ -19,14 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Sends all of these at once; the answers in the same order.
 pub fn probe(name: &Name, host: &str, probes: &[Probe]) -> Result<Vec<Outcome>> {
-    let netns::Found::Alive { file, .. } = netns::find(name)? else {
+    let netns::NetnsFile::Alive { file, .. } = netns::find(name)? else {
         return Err(Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}")));
     };
     let message = query(host)?;
     let outcomes: Vec<io::Result<Outcome>> = std::thread::scope(|scope| {
         let start = |probe: &Probe| {
             let (probe, message, file) = (*probe, message.clone(), &file);
-            scope.spawn(move || one(file, probe, message))
+            scope.spawn(move || probe_server(file, probe, message))
         };
         let running: Vec<_> = probes.iter().map(start).collect();
         let ended = |thread: std::thread::ScopedJoinHandle<'_, io::Result<Outcome>>| {
@@ -38,16 +38,16 @@ pub fn probe(name: &Name, host: &str, probes: &[Probe]) -> Result<Vec<Outcome>> 
 }
 
 /// Asks inside, then looks outside where the flow went; the flow is known for seconds after.
-fn one(file: &File, probe: Probe, message: Vec<u8>) -> io::Result<Outcome> {
-    let asked = netns::inside(file, move || Ok(ask(probe, &message)))?;
+fn probe_server(file: &File, probe: Probe, message: Vec<u8>) -> io::Result<Outcome> {
+    let asked = netns::run_inside(file, move || Ok(ask(probe, &message)))?;
     let by = asked.source.and_then(|source| {
         conntrack::reply_source(source, probe.server, probe.transport.protocol()).ok().flatten()
     });
-    Ok(Outcome { by, took: asked.took, error: asked.error.as_ref().map(words) })
+    Ok(Outcome { by, took: asked.took, error: asked.error.as_ref().map(describe_error) })
 }
 
 /// A socket whose time is up says that it would block, or that it is still connecting (socket(7), SO_SNDTIMEO).
-pub(super) fn words(error: &io::Error) -> String {
+pub(super) fn describe_error(error: &io::Error) -> String {
     let late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind())
         || error.raw_os_error() == Some(libc::EINPROGRESS);
     let described = || error.raw_os_error().map(|errno| Errno::from_raw(errno).desc().to_owned());
@@ -55,20 +55,20 @@ pub(super) fn words(error: &io::Error) -> String {
 }
 
 /// What came of a query, as the namespace sees it.
-struct Asked {
+struct SentQuery {
     source: Option<SocketAddr>,
     took: Duration,
     error: Option<io::Error>,
 }
 
-fn ask(probe: Probe, message: &[u8]) -> Asked {
+fn ask(probe: Probe, message: &[u8]) -> SentQuery {
     let start = Instant::now();
     let mut source = None;
     let result = match probe.transport {
         Transport::Udp => by_udp(probe.server, message, &mut source),
         Transport::Tcp => by_tcp(probe.server, message, &mut source),
     };
-    Asked { source, took: start.elapsed(), error: result.err() }
+    SentQuery { source, took: start.elapsed(), error: result.err() }
 }
 
 fn by_udp(server: SocketAddr, message: &[u8], source: &mut Option<SocketAddr>) -> io::Result<()> {

@@ -28,11 +28,11 @@ pub fn netns_of(pid: Option<i32>) -> Result<(u64, u64)> {
 }
 
 /// The processes in a network namespace, by number. Those that the caller may not look at are not among them.
-pub fn members(netns: (u64, u64)) -> Vec<Process> {
+pub fn processes_in(netns: (u64, u64)) -> Vec<Process> {
     let inside = |pid: &i32| identity(&pid.to_string()).is_ok_and(|found| found == netns);
-    let mut members: Vec<Process> = pids().filter(inside).filter_map(describe).collect();
-    members.sort_by_key(|process| process.pid);
-    members
+    let mut found: Vec<Process> = pids().filter(inside).filter_map(describe).collect();
+    found.sort_by_key(|process| process.pid);
+    found
 }
 
 /// How many processes are in each network namespace, by its inode number, in one walk. Those that the caller may not look
@@ -91,24 +91,24 @@ fn identity(process: &str) -> std::io::Result<(u64, u64)> {
 fn describe(pid: i32) -> Option<Process> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
-    let comm = visible(field("Name:")?.trim());
+    let comm = printable(field("Name:")?.trim());
     // Real, effective, saved, file system. (The owner of /proc/PID is root for what cannot be dumped.)
     let uid = field("Uid:")?.split_whitespace().nth(1)?.parse().ok()?;
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words = visible(&String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " "));
+    let words = printable(&String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " "));
     let command = if words.is_empty() { format!("[{comm}]") } else { words };
     Some(Process { pid, uid, comm, command })
 }
 
 /// Anybody may call a process anything; what is shown of it moves no cursor and begins no line.
-fn visible(text: &str) -> String {
+fn printable(text: &str) -> String {
     let one =
         |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
     text.chars().map(one).collect()
 }
 
 /// Sends a signal to a process; one that ended meanwhile needs none.
-pub fn end(pid: i32, signal: Signal) {
+pub fn send_signal(pid: i32, signal: Signal) {
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
 }
 
@@ -149,7 +149,7 @@ mod tests {
         let here = netns_of(None).unwrap();
         let own = i32::try_from(std::process::id()).unwrap();
         assert_eq!(here, netns_of(Some(own)).unwrap());
-        let found = members(here).into_iter().find(|process| process.pid == own).unwrap();
+        let found = processes_in(here).into_iter().find(|process| process.pid == own).unwrap();
         assert_eq!(found.uid, nix::unistd::geteuid().as_raw());
         assert!(found.command.contains("nsnat"), "{found:?}");
         assert!(netns_of(Some(-1)).is_err());

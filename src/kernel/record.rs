@@ -3,7 +3,7 @@
 
 use super::files::{self, TARGETS};
 use crate::error::{Context, Error, Result};
-use crate::model::{Name, Target};
+use crate::model::{ExecRecord, Name};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
@@ -20,7 +20,7 @@ fn path(name: &Name) -> PathBuf {
 }
 
 /// Writes a record in one step, where it says something else than before.
-pub(super) fn write(name: &Name, target: &Target) -> Result<()> {
+pub(super) fn write(name: &Name, target: &ExecRecord) -> Result<()> {
     files::make_dir(TARGETS, 0o755)?;
     let text = serde_json::to_string(target).what(|| TARGETS)?;
     if std::fs::read_to_string(path(name)).is_ok_and(|now| now == text) {
@@ -41,13 +41,13 @@ pub fn names() -> Vec<Name> {
 }
 
 /// Reads a record; nothing where it is missing or damaged.
-pub(super) fn read(name: &Name) -> Option<Target> {
+pub(super) fn read(name: &Name) -> Option<ExecRecord> {
     serde_json::from_str(&std::fs::read_to_string(path(name)).ok()?).ok()
 }
 
 /// Reads a record on behalf of any user, with root's rights: only a record that root alone can have written counts, and it
 /// is judged by what was opened. Nothing where there is none.
-pub fn read_checked(name: &Name) -> Result<Option<Target>> {
+pub fn read_checked(name: &Name) -> Result<Option<ExecRecord>> {
     let what = || format!("{TARGETS}/{name}");
     let directory = open_checked(TARGETS, OFlag::O_PATH | OFlag::O_DIRECTORY, |flags| {
         open(TARGETS, flags, Mode::empty())

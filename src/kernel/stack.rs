@@ -3,11 +3,11 @@
 use super::attributes::{attribute, text};
 use super::decode::{self, IFINFO, IFNAME};
 use super::devconf::Settings;
+use super::netlink_socket::NetlinkSocket;
 use super::nexthop::NextHops;
-use super::nfnetlink::Nfnetlink;
 use crate::error::{Context, Error, Result};
 use crate::model::stack::DeviceNames;
-use crate::model::{Link, Others, Stack};
+use crate::model::{Link, OtherNamespaces, Stack};
 
 /// RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETRULE (include/uapi/linux/rtnetlink.h).
 const GET_LINK: u16 = 18;
@@ -27,7 +27,7 @@ const SKIP_STATS: u32 = 8;
 
 /// Whose stack it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(super) enum StackExtent {
     /// The host's, with what its links have sent and received.
     Counted,
     /// The host's.
@@ -39,9 +39,9 @@ pub(super) enum Extent {
 /// Links, addresses, routes and rules of the stack that the socket is in, with the names of its devices. What is on the
 /// links of `others` is passed by.
 pub(super) fn observe(
-    netlink: &Nfnetlink,
-    others: &Others<'_>,
-    extent: Extent,
+    netlink: &NetlinkSocket,
+    others: &OtherNamespaces<'_>,
+    extent: StackExtent,
 ) -> Result<(Stack, DeviceNames)> {
     let (mut out, mut names) = (Stack::default(), DeviceNames::new());
     for (link, settings) in links(netlink, others, extent)? {
@@ -63,7 +63,8 @@ pub(super) fn observe(
         row?
     };
     let routes = dump(netlink, GET_ROUTE, &ROUTE, route)?;
-    let by_object = extent != Extent::Inside && routes.iter().any(|row| decode::by_object(row).is_some());
+    let by_object =
+        extent != StackExtent::Inside && routes.iter().any(|row| decode::by_object(row).is_some());
     let objects = if by_object { NextHops::dump()? } else { NextHops::default() };
     out.routes = routes.iter().flat_map(|row| decode::routes(row, &names, &objects)).collect();
     let rule = |kind, body: &[u8]| decode::rule(&decode::message(kind, body)?);
@@ -73,8 +74,12 @@ pub(super) fn observe(
 
 /// The links of a stack but those of `others`. These are mostly nearly all that there are, and the kernel takes ten times
 /// as long to tell of a link as to name it: then the few that remain are asked for one by one.
-fn links(netlink: &Nfnetlink, others: &Others<'_>, extent: Extent) -> Result<Vec<(Link, Settings)>> {
-    let mask = if extent == Extent::Counted { 0 } else { SKIP_STATS };
+fn links(
+    netlink: &NetlinkSocket,
+    others: &OtherNamespaces<'_>,
+    extent: StackExtent,
+) -> Result<Vec<(Link, Settings)>> {
+    let mask = if extent == StackExtent::Counted { 0 } else { SKIP_STATS };
     let question = [&[0; IFINFO][..], &attribute(EXT_MASK, &mask.to_ne_bytes())].concat();
     if others.members.is_empty() {
         return dump(netlink, GET_LINK, &question, |_, body| decode::link(body));
@@ -102,7 +107,7 @@ fn device_names() -> Result<Vec<String>> {
 }
 
 fn dump<T>(
-    netlink: &Nfnetlink,
+    netlink: &NetlinkSocket,
     kind: u16,
     question: &[u8],
     read: impl Fn(u16, &[u8]) -> Option<T>,

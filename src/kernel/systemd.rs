@@ -42,7 +42,7 @@ pub fn is_missing(unit: &str) -> bool {
 }
 
 /// The units with a drop-in of ours that says this.
-pub fn bound(line: &str) -> Vec<String> {
+pub fn bound_units(line: &str) -> Vec<String> {
     let dirs = std::fs::read_dir(UNITS).into_iter().flatten().flatten();
     let says = |dir: &Path| {
         std::fs::read_to_string(dir.join(FILE)).is_ok_and(|text| text.lines().any(|one| one == line))

@@ -5,10 +5,10 @@
 //! registers of the kernel's virtual machine (net/netfilter/nft_set_pipapo.c, `nft_data` of concatenations).
 
 use super::attributes::{address, attributes, find, text, word};
+use super::netlink_socket::NetlinkSocket;
 use super::nf_tables::{DATA_VALUE, GET_CHAIN, GET_ELEMENTS, GET_RULE, GET_SET, GET_TABLE, INET, TABLE_NAME};
-use super::nfnetlink::Nfnetlink;
 use crate::error::Result;
-use crate::model::{Datum, Element, Others, Set, Table, nft};
+use crate::model::{Datum, Element, OtherNamespaces, Set, Table, nft};
 use crate::skeleton;
 use ipnetwork::IpNetwork;
 
@@ -25,8 +25,8 @@ const CHAIN_PARTS: [u16; 4] = [3, 4, 5, 7];
 const RULE_PARTS: [u16; 2] = [2, 4];
 
 /// Our table, without the elements that are about `others`.
-pub(super) fn observe(others: &Others<'_>) -> Result<Table> {
-    let netlink = Nfnetlink::open()?;
+pub(super) fn observe(others: &OtherNamespaces<'_>) -> Result<Table> {
+    let netlink = NetlinkSocket::for_netfilter()?;
     let ours = text(TABLE_NAME, nft::TABLE);
     if netlink.ask(GET_TABLE, INET, &ours)? == libc::ENOENT {
         return Ok(Table::default());
@@ -49,14 +49,14 @@ pub(super) fn observe(others: &Others<'_>) -> Result<Table> {
     for (kind, wanted) in [(GET_CHAIN, &CHAIN_PARTS[..]), (GET_RULE, &RULE_PARTS)] {
         // The kernel gives the chains of all tables, whatever it is asked for (nf_tables_dump_chains).
         let is_ours = |row: &&Vec<u8>| find(row, TABLE_NAME).map(word).as_deref() == Some(nft::TABLE);
-        dump(kind, &ours)?.iter().filter(is_ours).for_each(|row| bytes.extend(parts(row, wanted)));
+        dump(kind, &ours)?.iter().filter(is_ours).for_each(|row| bytes.extend(attributes_of(row, wanted)));
     }
     out.rules = Some(crate::model::digest(&bytes));
     Ok(out)
 }
 
 /// Those attributes, one after the other.
-fn parts(bytes: &[u8], wanted: &[u16]) -> Vec<u8> {
+fn attributes_of(bytes: &[u8], wanted: &[u16]) -> Vec<u8> {
     attributes(bytes)
         .filter(|(kind, _)| wanted.contains(kind))
         .flat_map(|(_, value)| value.to_vec())

@@ -1,9 +1,9 @@
 //! What others hang on devices, by nf_tables and by tc.
 
-use super::foreign::{Edge, Foreign, Rule, Verdict};
+use super::foreign::{DeviceChain, Foreign, Rule, Verdict};
 use super::tc;
 use crate::error::Result;
-use crate::model::Journal;
+use crate::model::State;
 use crate::model::gate::Stop;
 use crate::model::stack::DeviceNames;
 use crate::model::tap::Tap;
@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 /// What may take packets of what is up.
 pub(super) fn observe(
     foreign: &Foreign,
-    edges: impl Iterator<Item = Edge>,
-    journal: &Journal,
+    edges: impl Iterator<Item = DeviceChain>,
+    state: &State,
     names: &DeviceNames,
 ) -> Result<BTreeSet<Tap>> {
     let mut out = BTreeSet::new();
@@ -22,13 +22,13 @@ pub(super) fn observe(
         out.extend(chain(edge, &rules));
     }
     out.extend(foreign.flowtables());
-    let up = |dev: &str| journal.members.values().any(|member| member.link == dev);
+    let up = |dev: &str| state.namespaces.values().any(|namespace| namespace.link == dev);
     out.extend(tc::observe(names, up)?);
     Ok(out)
 }
 
 /// A chain that drops what it does not know, as far as it can be told without following its jumps.
-fn chain(edge: Edge, rules: &[Rule]) -> Option<Tap> {
+fn chain(edge: DeviceChain, rules: &[Rule]) -> Option<Tap> {
     let last = rules.iter().filter(|rule| rule.always).find_map(|rule| match rule.verdict {
         Verdict::Stop => Some(Some(Stop::Rule { chain: edge.name.clone(), handle: rule.handle })),
         Verdict::Accept | Verdict::Return => Some(None),
@@ -36,6 +36,6 @@ fn chain(edge: Edge, rules: &[Rule]) -> Option<Tap> {
     });
     let stop = last.unwrap_or(edge.drops.then_some(Stop::Policy))?;
     let all = rules.iter().all(|rule| matches!(rule.verdict, Verdict::Next | Verdict::Stop));
-    let Edge { layer, table, name, side, devices, .. } = edge;
+    let DeviceChain { layer, table, name, side, devices, .. } = edge;
     Some(Tap::Chain { layer, table, name, side, devices, stop, all })
 }

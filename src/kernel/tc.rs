@@ -3,10 +3,10 @@
 //! All disciplines are dumped once; filters only of devices that have something for them to hang on.
 
 use super::attributes::{attributes, find, native, word};
-use super::nfnetlink::Nfnetlink;
+use super::netlink_socket::NetlinkSocket;
 use crate::error::Result;
 use crate::model::stack::DeviceNames;
-use crate::model::tap::{Deed, Side, Tap};
+use crate::model::tap::{FilterEffect, Tap, TapHook};
 
 const GET_QDISC: u16 = 38;
 const GET_FILTER: u16 = 46;
@@ -16,7 +16,7 @@ const OPTIONS: u16 = 2;
 /// Of struct tcmsg, after the family: device, handle, parent, info.
 const TCMSG: usize = 16;
 /// TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), TC_H_MIN_EGRESS.
-const SIDES: [(Side, u32); 2] = [(Side::Ingress, 0xffff_fff2), (Side::Egress, 0xffff_fff3)];
+const SIDES: [(TapHook, u32); 2] = [(TapHook::Ingress, 0xffff_fff2), (TapHook::Egress, 0xffff_fff3)];
 /// Those for filters only; those that the kernel itself gives to devices, without a handle.
 const HOLDERS: [&str; 2] = ["clsact", "ingress"];
 
@@ -35,7 +35,7 @@ const U32_SELECTION: u16 = 5;
 
 /// What may take packets; and the queues of the devices that are `ours`.
 pub(super) fn observe(names: &DeviceNames, ours: impl Fn(&str) -> bool) -> Result<Vec<Tap>> {
-    let netlink = Nfnetlink::routing()?;
+    let netlink = NetlinkSocket::for_routing()?;
     // (A kernel without disciplines refuses.)
     let disciplines = netlink.dump(GET_QDISC, 0, &[0; TCMSG]).ok().flatten().unwrap_or_default();
     let mut out = Vec::new();
@@ -55,21 +55,21 @@ pub(super) fn observe(names: &DeviceNames, ours: impl Fn(&str) -> bool) -> Resul
     Ok(out)
 }
 
-fn filter(row: &[u8], device: &str, side: Side) -> Option<Tap> {
+fn filter(row: &[u8], device: &str, side: TapHook) -> Option<Tap> {
     let kind = kind(row);
     let options = find(row.get(TCMSG..)?, OPTIONS)?;
     let (_, actions) = ACTIONS.iter().find(|(name, _)| *name == kind)?;
-    let deed = attributes(find(options, *actions)?).find_map(|(_, action)| deed(action))?;
+    let deed = attributes(find(options, *actions)?).find_map(|(_, action)| effect_of(action))?;
     let preference = u16::try_from(word_at(row, 3)? >> 16).ok()?;
     let all = kind == "matchall" || (kind == "u32" && find(options, U32_SELECTION).is_some_and(takes_all));
     Some(Tap::Filter { device: device.into(), side, preference, kind, deed, all })
 }
 
-fn deed(action: &[u8]) -> Option<Deed> {
+fn effect_of(action: &[u8]) -> Option<FilterEffect> {
     let parameters = || find(find(action, ACT_OPTIONS)?, PARAMETERS);
     match word(find(action, ACT_KIND)?).as_str() {
-        "gact" => (word_at(parameters()?, 2)? == SHOT).then_some(Deed::Drops),
-        "mirred" => REDIRECTIONS.contains(&word_at(parameters()?, 5)?).then_some(Deed::Redirects),
+        "gact" => (word_at(parameters()?, 2)? == SHOT).then_some(FilterEffect::Drops),
+        "mirred" => REDIRECTIONS.contains(&word_at(parameters()?, 5)?).then_some(FilterEffect::Redirects),
         _ => None,
     }
 }

@@ -5,15 +5,15 @@
 //! by what route. Nothing of it lasts: sockets close, and what they made goes with them.
 
 use super::attributes::{address, attribute, find, native, octets};
-use super::nfnetlink::Nfnetlink;
-use super::probe::words;
-use super::sample::Sample;
-use super::tracer::{Sign, Tracer};
-use super::wire::{Seen, Wire};
+use super::netlink_socket::NetlinkSocket;
+use super::packet_socket::{PacketSocket, SeenPacket};
+use super::probe::describe_error;
+use super::probe_sockets::ProbeSockets;
+use super::tracer::{ProbeSignature, Tracer};
 use super::{netns, nft};
 use crate::error::{Context, Error, Result};
 use crate::model::Name;
-use crate::model::trace::{Chosen, Event, Goal, Header, Heard, Spot, Trace};
+use crate::model::trace::{ChosenRoute, Event, Header, ProbeAnswer, ProbeTarget, Trace, TracedChain};
 use nix::net::if_::{if_indextoname, if_nametoindex};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -37,24 +37,26 @@ const RTA_TABLE: u16 = 15;
 const RTA_MARK: u16 = 16;
 const RTA_VIA: u16 = 18;
 
-/// Sends a probe out of a namespace whose host end is `link`; `mark` is what its packets are routed by.
-pub fn trace(name: &Name, link: &str, mark: u32, goal: Goal) -> Result<Trace> {
-    let netns::Found::Alive { file, .. } = netns::find(name)? else {
+/// Sends a probe out of a namespace whose host veth is `link`; `mark` is what its packets are routed by.
+pub fn trace(name: &Name, link: &str, mark: u32, goal: ProbeTarget) -> Result<Trace> {
+    let netns::NetnsFile::Alive { file, .. } = netns::find(name)? else {
         return Err(Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}")));
     };
     let iif = if_nametoindex(link).what(|| link)?;
-    let sample =
-        match netns::inside(&file, move || Ok(Sample::new(goal))).what(|| format!("namespace {name}"))? {
-            Ok(sample) => sample,
-            Err(error) => return Ok(unsent(goal, None, &error)),
-        };
+    let sample = match netns::run_inside(&file, move || Ok(ProbeSockets::new(goal)))
+        .what(|| format!("namespace {name}"))?
+    {
+        Ok(sample) => sample,
+        Err(error) => return Ok(unsent_trace(goal, None, &error)),
+    };
     let source = sample.source;
-    let sign = Sign { iif, protocol: goal.protocol, six: goal.address.is_ipv6(), source: source.port() };
-    let (tracer, wire) = (Tracer::begin(sign)?, Wire::open()?);
+    let sign =
+        ProbeSignature { iif, protocol: goal.protocol, six: goal.address.is_ipv6(), source: source.port() };
+    let (tracer, wire) = (Tracer::begin(sign)?, PacketSocket::open()?);
     if let Err(error) = sample.send() {
-        return Ok(unsent(goal, Some(source), &error));
+        return Ok(unsent_trace(goal, Some(source), &error));
     }
-    let (heard, by) = wait(&sample);
+    let (heard, by) = wait_for_answer(&sample);
     let events = tracer.events(device)?;
     let to = sent_to(&events, source, goal);
     let seen = wire.seen();
@@ -76,7 +78,7 @@ pub fn trace(name: &Name, link: &str, mark: u32, goal: Goal) -> Result<Trace> {
 }
 
 /// The text of a rule, as nft(8) lists it; none where it is gone, or cannot be listed.
-pub fn rule_text(spot: &Spot, handle: u64) -> Option<String> {
+pub fn rule_text(spot: &TracedChain, handle: u64) -> Option<String> {
     let list = ["-a", "list", "chain", spot.kind, &spot.table, &spot.chain];
     let listed = nft::run(&list, "").ok()?;
     let end = format!("# handle {handle}");
@@ -84,26 +86,26 @@ pub fn rule_text(spot: &Spot, handle: u64) -> Option<String> {
     Some(line.trim().trim_end_matches(&end).trim_end().to_owned())
 }
 
-fn unsent(goal: Goal, source: Option<SocketAddr>, error: &std::io::Error) -> Trace {
+fn unsent_trace(goal: ProbeTarget, source: Option<SocketAddr>, error: &std::io::Error) -> Trace {
     Trace {
         goal,
         source: source.map(|source| source.ip()),
-        unsent: Some(words(error)),
+        unsent: Some(describe_error(error)),
         events: Vec::new(),
         route: None,
         left: Vec::new(),
         arrived: None,
-        heard: Heard::Nothing,
+        heard: ProbeAnswer::Nothing,
         by: None,
     }
 }
 
 /// Until something is heard, or an answer would be late.
-fn wait(sample: &Sample) -> (Heard, Option<IpAddr>) {
+fn wait_for_answer(sample: &ProbeSockets) -> (ProbeAnswer, Option<IpAddr>) {
     let until = Instant::now() + PATIENCE;
     loop {
-        let heard = sample.heard();
-        if heard.0 != Heard::Nothing || Instant::now() > until {
+        let heard = sample.wait_for_answer();
+        if heard.0 != ProbeAnswer::Nothing || Instant::now() > until {
             return heard;
         }
         std::thread::sleep(PAUSE);
@@ -111,7 +113,7 @@ fn wait(sample: &Sample) -> (Heard, Option<IpAddr>) {
 }
 
 /// The probe as it was last seen, with the destination that it has after all rewriting.
-fn sent_to(events: &[Event], source: SocketAddr, goal: Goal) -> Header {
+fn sent_to(events: &[Event], source: SocketAddr, goal: ProbeTarget) -> Header {
     let first = events.first().map(|event| event.packet);
     let own = events.iter().filter(|event| Some(event.packet) == first);
     let last = own.filter_map(|event| event.header).next_back();
@@ -119,7 +121,7 @@ fn sent_to(events: &[Event], source: SocketAddr, goal: Goal) -> Header {
 }
 
 /// Whether a packet is the probe, or an error about it. Its source may have been rewritten since.
-fn is_about(seen: &Seen, probe: Header) -> bool {
+fn is_about(seen: &SeenPacket, probe: Header) -> bool {
     let port = |header: Header| header.ports.map(|(_, to)| to);
     seen.header.to == probe.to && seen.header.protocol == probe.protocol && port(seen.header) == port(probe)
 }
@@ -133,7 +135,7 @@ fn name_of(index: i32) -> Option<String> {
 }
 
 /// `ip route get TO from FROM iif LINK mark MARK`.
-fn route(from: IpAddr, to: IpAddr, iif: u32, mark: u32) -> Result<Option<Chosen>> {
+fn route(from: IpAddr, to: IpAddr, iif: u32, mark: u32) -> Result<Option<ChosenRoute>> {
     let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     // The rest of rtmsg: all zero, but for the flags.
     let body = [
@@ -147,11 +149,13 @@ fn route(from: IpAddr, to: IpAddr, iif: u32, mark: u32) -> Result<Option<Chosen>
     .concat();
     let family = u8::try_from(family).unwrap_or_default();
     // What is not routed is answered by an error, and which one does not matter.
-    let Ok(Some(answer)) = Nfnetlink::routing()?.get(RTM_GETROUTE, family, &body) else { return Ok(None) };
+    let Ok(Some(answer)) = NetlinkSocket::for_routing()?.get(RTM_GETROUTE, family, &body) else {
+        return Ok(None);
+    };
     let attributes = answer.get(8..).unwrap_or_default();
     let number = |kind| find(attributes, kind).and_then(native);
     let via = find(attributes, RTA_VIA).and_then(|value| address(value.get(2..)?));
-    Ok(Some(Chosen {
+    Ok(Some(ChosenRoute {
         table: number(RTA_TABLE).unwrap_or_default(),
         dev: number(RTA_OIF).and_then(device),
         gateway: find(attributes, RTA_GATEWAY).and_then(address).or(via),

@@ -5,6 +5,7 @@
 //! later).
 
 use super::attributes::{attribute, big_endian, find, nested, text, word};
+use super::netlink_socket::NetlinkSocket;
 use super::nf_tables::{
     CHAIN_HOOK, CHAIN_NAME, CHAIN_TYPE, CMP_DATA, CMP_OP, CT_DIRECTION, CT_KEY, CT_PROTO_SRC, CT_PROTOCOL,
     DATA_VALUE, EXPRESSION_DATA, EXPRESSION_NAME, GET_CHAIN, HOOK_NUMBER, HOOK_PRIORITY, IMMEDIATE_DATA,
@@ -12,10 +13,9 @@ use super::nf_tables::{
     PAYLOAD_BASE, PAYLOAD_OFFSET, RULE_CHAIN, RULE_EXPRESSIONS, SUBSYSTEM, TABLE_FLAGS, TABLE_NAME,
     TABLE_OWNER, TRACE, TRANSPORT_HEADER, VERDICT_CODE,
 };
-use super::nfnetlink::Nfnetlink;
 use crate::error::{Error, Result};
 use crate::model::gate::Hook;
-use crate::model::trace::{Done, Event, Header, Protocol, Spot};
+use crate::model::trace::{Done, Event, Header, Protocol, TracedChain};
 use std::collections::BTreeMap;
 
 /// NFNLGRP_NFTRACE.
@@ -65,8 +65,8 @@ const QUEUE: u32 = 3;
 
 /// The probe, as it can be told from all others where it enters the host.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sign {
-    /// Index of the host end that it comes in by.
+pub(super) struct ProbeSignature {
+    /// Index of the host veth that it comes in by.
     pub(super) iif: u32,
     pub(super) protocol: Protocol,
     pub(super) six: bool,
@@ -74,7 +74,7 @@ pub(super) struct Sign {
     pub(super) source: u16,
 }
 
-impl Sign {
+impl ProbeSignature {
     fn number(self) -> u8 {
         match self.protocol {
             Protocol::Tcp(_) => 6,
@@ -87,9 +87,9 @@ impl Sign {
 
 /// Tracing, for as long as this lives.
 pub(super) struct Tracer {
-    monitor: Nfnetlink,
+    monitor: NetlinkSocket,
     /// The table goes with it.
-    _owner: Nfnetlink,
+    _owner: NetlinkSocket,
     bases: Bases,
 }
 
@@ -98,11 +98,11 @@ type Bases = BTreeMap<(u8, String, String), (Hook, i32)>;
 
 impl Tracer {
     /// From now on the probe, and what answers it, is traced.
-    pub(super) fn begin(sign: Sign) -> Result<Self> {
-        let mut monitor = Nfnetlink::open()?;
+    pub(super) fn begin(sign: ProbeSignature) -> Result<Self> {
+        let mut monitor = NetlinkSocket::for_netfilter()?;
         let bases = bases(&monitor)?;
         monitor.listen(GROUP)?;
-        let owner = Nfnetlink::open()?;
+        let owner = NetlinkSocket::for_netfilter()?;
         match owner.change_all(SUBSYSTEM, &table(sign))? {
             0 => Ok(Self { monitor, _owner: owner, bases }),
             libc::EEXIST | libc::EPERM | libc::EBUSY => {
@@ -140,7 +140,7 @@ impl Tracer {
                 .and_then(|network| header(network, find(row, TRACE_TRANSPORT).unwrap_or_default())),
             mark: number(TRACE_MARK).unwrap_or_default(),
             oif: number(TRACE_OIF).and_then(device),
-            spot: Spot {
+            spot: TracedChain {
                 kind: kind(family),
                 hook: base.map(|(hook, _)| *hook),
                 priority: base.map(|(_, priority)| *priority),
@@ -173,7 +173,7 @@ fn kind(family: u8) -> &'static str {
 }
 
 /// Where base chains are called; those of bridges and devices have other hooks.
-fn bases(netlink: &Nfnetlink) -> Result<Bases> {
+fn bases(netlink: &NetlinkSocket) -> Result<Bases> {
     let rows = netlink.dump_of_any(GET_CHAIN, 0, &[])?.unwrap_or_default();
     let base = |(family, row): &(u8, Vec<u8>)| {
         ["ip", "ip6", "inet"].contains(&kind(*family)).then_some(())?;
@@ -202,7 +202,7 @@ pub(super) fn header(network: &[u8], transport: &[u8]) -> Option<Header> {
 }
 
 /// The table that switches tracing on.
-fn table(sign: Sign) -> [(u16, u16, u8, Vec<u8>); 7] {
+fn table(sign: ProbeSignature) -> [(u16, u16, u8, Vec<u8>); 7] {
     let create = NLM_F_CREATE;
     let name = text(TABLE_NAME, TABLE);
     let chain = |chain: &str, priority: i32| {
@@ -218,41 +218,44 @@ fn table(sign: Sign) -> [(u16, u16, u8, Vec<u8>); 7] {
         (NEW_TABLE, create, INET, owned),
         (NEW_CHAIN, create, INET, chain("probe", FIRST)),
         (NEW_CHAIN, create, INET, chain("answer", TRACKED)),
-        (NEW_RULE, create | NLM_F_APPEND, INET, rule("probe", &probe(sign))),
+        (NEW_RULE, create | NLM_F_APPEND, INET, rule("probe", &match_probe(sign))),
         (NEW_RULE, create | NLM_F_APPEND, INET, rule("probe", &error(sign))),
-        (NEW_RULE, create | NLM_F_APPEND, INET, rule("probe", &untracked(sign))),
+        (NEW_RULE, create | NLM_F_APPEND, INET, rule("probe", &match_untracked(sign))),
         (NEW_RULE, create | NLM_F_APPEND, INET, rule("answer", &answer(sign))),
     ]
 }
 
 /// `iif HOST-END meta l4proto PROTOCOL @th,0,16 PORT meta nftrace set 1`
-fn probe(sign: Sign) -> Vec<Vec<u8>> {
+fn match_probe(sign: ProbeSignature) -> Vec<Vec<u8>> {
     let at = if sign.protocol == Protocol::Icmp { ECHO_ID } else { 0 };
-    [vec![meta(META_IIF), compare(&sign.iif.to_ne_bytes())], carries(sign.number(), &[at_port(at, sign)])]
-        .concat()
+    [
+        vec![meta(META_IIF), compare(&sign.iif.to_ne_bytes())],
+        match_content(sign.number(), &[at_port(at, sign)]),
+    ]
+    .concat()
 }
 
 /// An ICMP error about it, which quotes its header: seen before anybody can keep it from connection tracking.
-fn error(sign: Sign) -> Vec<Vec<u8>> {
+fn error(sign: ProbeSignature) -> Vec<Vec<u8>> {
     let (icmp, protocol, header) = if sign.six { (58, 6, 40) } else { (1, 9, 20) };
     let port = if sign.protocol == Protocol::Icmp { ECHO_ID } else { 0 };
     let about = [payload(ICMP_HEADER + protocol, 1), compare(&[sign.number()])].concat();
-    carries(icmp, &[about, at_port(ICMP_HEADER + header + port, sign)])
+    match_content(icmp, &[about, at_port(ICMP_HEADER + header + port, sign)])
 }
 
 /// What the destination itself answers, as early.
-fn untracked(sign: Sign) -> Vec<Vec<u8>> {
+fn match_untracked(sign: ProbeSignature) -> Vec<Vec<u8>> {
     let at = if sign.protocol == Protocol::Icmp { ECHO_ID } else { 2 };
-    carries(sign.number(), &[at_port(at, sign)])
+    match_content(sign.number(), &[at_port(at, sign)])
 }
 
 /// `meta l4proto PROTOCOL … meta nftrace set 1`
-fn carries(protocol: u8, what: &[Vec<u8>]) -> Vec<Vec<u8>> {
+fn match_content(protocol: u8, what: &[Vec<u8>]) -> Vec<Vec<u8>> {
     [&[meta(META_L4PROTO), compare(&[protocol])], what, &[one(), switch_on()]].concat()
 }
 
 /// `@th,AT,16 PORT`
-fn at_port(at: u32, sign: Sign) -> Vec<u8> {
+fn at_port(at: u32, sign: ProbeSignature) -> Vec<u8> {
     [payload(at, 2), compare(&sign.source.to_be_bytes())].concat()
 }
 
@@ -268,7 +271,7 @@ fn payload(at: u32, length: u32) -> Vec<u8> {
 }
 
 /// `ct direction reply ct original protocol PROTOCOL ct original proto-src PORT meta nftrace set 1`
-fn answer(sign: Sign) -> Vec<Vec<u8>> {
+fn answer(sign: ProbeSignature) -> Vec<Vec<u8>> {
     let original = |key| {
         expression(
             "ct",

@@ -12,16 +12,16 @@ pub struct Traffic {
     pub up: u64,
 }
 
-/// What a namespace's host end has counted; nothing when it is not seen from here. Read from `/sys`, which needs no
-/// rights; the host end is found by its alias.
+/// What a namespace's host veth has counted; nothing when it is not seen from here. Read from `/sys`, which needs no
+/// rights; the host veth is found by its alias.
 pub fn traffic(name: &Name) -> Option<Traffic> {
-    let dir = host_end(name)?.join("statistics");
+    let dir = host_veth(name)?.join("statistics");
     let count = |file: &str| std::fs::read_to_string(dir.join(file)).ok()?.trim().parse().ok();
-    // What the host end receives is what the namespace sends.
+    // What the host veth receives is what the namespace sends.
     Some(Traffic { down: count("tx_bytes")?, up: count("rx_bytes")? })
 }
 
-fn host_end(name: &Name) -> Option<PathBuf> {
+fn host_veth(name: &Name) -> Option<PathBuf> {
     let alias = ownership::alias(name);
     let is_it =
         |dir: &Path| std::fs::read_to_string(dir.join("ifalias")).is_ok_and(|text| text.trim() == alias);

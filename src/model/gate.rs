@@ -18,7 +18,7 @@ pub const DOCKER_USER: &str = "DOCKER-USER";
 /// refuse the whole table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Keeper {
+pub enum RuleWriter {
     /// A person or a program that speaks nf_tables.
     Nft,
     /// iptables, in tables of nf_tables.
@@ -64,7 +64,7 @@ impl fmt::Display for Kind {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Chain {
     /// Who keeps it.
-    pub keeper: Keeper,
+    pub keeper: RuleWriter,
     /// Family of its table.
     pub kind: Kind,
     /// Its table.
@@ -75,7 +75,7 @@ pub struct Chain {
 
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let legacy = if self.keeper == Keeper::IptablesLegacy { " (iptables-legacy)" } else { "" };
+        let legacy = if self.keeper == RuleWriter::IptablesLegacy { " (iptables-legacy)" } else { "" };
         write!(f, "table {} {}{legacy}, chain {}", self.kind, self.table, self.name)
     }
 }
@@ -157,7 +157,7 @@ pub struct Pass {
 
 /// A pass that is there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Found {
+pub struct FoundPass {
     /// The rule.
     pub pass: Pass,
     /// Its handle (`nft -a list chain`); 0 where rules have none.

@@ -2,7 +2,7 @@
 
 use super::nft::{Datum, Element, Set};
 use super::stack::device_of;
-use super::{Journal, Member, Name, Netns, Observed};
+use super::{ActiveNamespace, Name, Netns, Observed, State};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -28,36 +28,36 @@ impl<'a> Look<'a> {
 
     /// The namespaces that are passed by with all that belongs to them. What was abandoned, or was being taken to pieces
     /// and so has no egress any more, is not: every run completes that.
-    pub fn others<'j>(self, journal: &'j Journal, abandoned: &BTreeSet<Name>) -> Others<'j> {
-        let Self::These(names) = self else { return Others::default() };
-        let is_other = |(name, member): &(&Name, &Member)| {
+    pub fn others<'j>(self, state: &'j State, abandoned: &BTreeSet<Name>) -> OtherNamespaces<'j> {
+        let Self::These(names) = self else { return OtherNamespaces::default() };
+        let is_other = |(name, namespace): &(&Name, &ActiveNamespace)| {
             !names.contains(name)
                 && !abandoned.contains(*name)
-                && journal.egresses.contains_key(&member.egress)
+                && state.egresses.contains_key(&namespace.egress)
         };
-        Others::new(journal, journal.members.iter().filter(is_other))
+        OtherNamespaces::new(state, state.namespaces.iter().filter(is_other))
     }
 }
 
 /// Namespaces that are passed by: whatever belongs to them is taken for right.
 #[derive(Default)]
-pub struct Others<'a> {
+pub struct OtherNamespaces<'a> {
     /// They themselves.
-    pub members: BTreeMap<&'a Name, &'a Member>,
+    pub members: BTreeMap<&'a Name, &'a ActiveNamespace>,
     links: HashSet<&'a str>,
     /// Their addresses inside.
     addresses: HashSet<IpAddr>,
 }
 
-impl<'a> Others<'a> {
-    fn new(journal: &Journal, members: impl Iterator<Item = (&'a Name, &'a Member)>) -> Self {
+impl<'a> OtherNamespaces<'a> {
+    fn new(state: &State, members: impl Iterator<Item = (&'a Name, &'a ActiveNamespace)>) -> Self {
         let mut out = Self { members: members.collect(), ..Self::default() };
-        for member in out.members.values() {
-            out.links.insert(&member.link);
+        for namespace in out.members.values() {
+            out.links.insert(&namespace.link);
             // The second of the block's addresses; the same bits end the one of IPv6.
-            let bits = u32::from(member.subnet.network()) + 2;
+            let bits = u32::from(namespace.subnet.network()) + 2;
             out.addresses.insert(Ipv4Addr::from(bits).into());
-            if let Some(slice) = journal.egresses.get(&member.egress).and_then(|egress| egress.slice6) {
+            if let Some(slice) = state.egresses.get(&namespace.egress).and_then(|egress| egress.slice6) {
                 out.addresses.insert(Ipv6Addr::from(u128::from(slice.network()) | u128::from(bits)).into());
             }
         }
@@ -93,8 +93,9 @@ impl<'a> Others<'a> {
 
     /// Says that nobody looked into them.
     pub fn note_in(&self, observed: &mut Observed) {
-        let unseen = |member: &Member| Netns::Unseen { inode: member.inode.unwrap_or_default() };
-        let unseen = self.members.iter().map(|(name, member)| ((*name).clone(), unseen(member)));
+        let unseen =
+            |namespace: &ActiveNamespace| Netns::Unseen { inode: namespace.inode.unwrap_or_default() };
+        let unseen = self.members.iter().map(|(name, namespace)| ((*name).clone(), unseen(namespace)));
         observed.namespaces.extend(unseen);
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 /// Name of our table, family inet.
 pub const TABLE: &str = "nsnat";
 
-/// Sets that the packets fill with host end . family: what they tell about several servers.
+/// Sets that the packets fill with host veth . family: what they tell about several servers.
 pub const LEARNED: [&str; 4] = ["dns_asked", "dns_recent", "dns_down1", "dns_down2"];
 
 /// What stands at one place of a key or a value.
@@ -86,9 +86,9 @@ macro_rules! sets {
 }
 
 sets! {
-    /// Host end → its egress's mark.
+    /// Host veth → its egress's mark.
     MarkOf = "mark_of": [Device] => [Mark];
-    /// Marks that the packets of a host end should have.
+    /// Marks that the packets of a host veth should have.
     Marked = "marked": [Mark, Device] => [];
     /// A namespace's IPv4 address → the mark of answers to it.
     AnswerMark4 = "answer_mark4": [Address] => [Mark];

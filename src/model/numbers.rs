@@ -12,10 +12,10 @@ pub const LINK_GROUP: u32 = 0x006e_736e;
 /// (each single deletion waits about 20 ms for an RCU grace period).
 pub const DOOMED_GROUP: u32 = 0x006e_736f;
 
-/// Prefix of a host end's device name. Names of devices have at most 15 bytes (IFNAMSIZ − 1).
+/// Prefix of a host veth's device name. Names of devices have at most 15 bytes (IFNAMSIZ − 1).
 pub const LINK_PREFIX: &str = "nsn-";
 
-/// `ifalias` of a host end is this and the namespace's name: for people, and for finding the name again.
+/// `ifalias` of a host veth is this and the namespace's name: for people, and for finding the name again.
 pub const ALIAS_PREFIX: &str = "nsnat:";
 
 /// Routing protocol of our rules and routes on the host: "kernel", because systemd-networkd removes every rule

@@ -1,8 +1,8 @@
-//! What is: the kernel's state and our journal, as far as the plan needs them.
+//! What is: what the kernel holds and what nsnat recorded, as far as the plan needs them.
 
-use super::gate::{Found, Gate};
+use super::gate::{FoundPass, Gate};
 use super::tap::Tap;
-use super::{Account, Element, Journal, Link, Name, Stack, ownership};
+use super::{Account, Element, Link, Name, Stack, State, ownership};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,13 +15,13 @@ pub struct Observed {
     /// The host's cookie ([`Member::cookie`](super::Member::cookie)), where the kernel has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cookie: Option<u64>,
-    /// Namespaces that the journal or the configuration names, as far as `/run/netns` has them.
+    /// Namespaces that the state or the configuration names, as far as `/run/netns` has them.
     pub namespaces: BTreeMap<Name, Netns>,
     /// Our nft table.
     pub table: Table,
     /// What we remember.
-    pub journal: Journal,
-    /// Throw-away namespaces whose owner ended, and in which nobody is any more.
+    pub state: State,
+    /// Ephemeral namespaces whose owner ended, and in which nobody is any more.
     pub abandoned: BTreeSet<Name>,
     /// What the kernel can do.
     pub features: Features,
@@ -72,7 +72,7 @@ pub enum Netns {
         stack: Box<Stack>,
         /// It lost its file.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        adrift: Option<Adrift>,
+        adrift: Option<DetachedNetns>,
         /// It was seen to have what the host is tuned to; otherwise its stack says what it has.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         tuned: bool,
@@ -91,7 +91,7 @@ impl Netns {
 
 /// A namespace of ours without its file: `ip netns del` takes that and nothing else as long as a process is inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Adrift {
+pub struct DetachedNetns {
     /// A process inside.
     pub pid: i32,
     /// A plain file is in the place of its file.
@@ -122,8 +122,8 @@ pub struct Gates {
     /// Those that stop what they do not know.
     pub all: BTreeSet<Gate>,
     /// Rules that carry our comment: in base chains of others on hook forward, in [`DOCKER_USER`](super::gate::DOCKER_USER) and where the
-    /// journal says.
-    pub passes: BTreeSet<Found>,
+    /// state says.
+    pub passes: BTreeSet<FoundPass>,
     /// What others hang on devices.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub taps: BTreeSet<Tap>,
@@ -142,16 +142,16 @@ impl Observed {
         matches!(self.namespaces.get(name), Some(Netns::Unseen { .. }))
     }
 
-    /// Whether a namespace is ours: the journal has it (and it is still that one), or its eth0 carries our tag
-    /// and a host end names it (the journal was lost).
+    /// Whether a namespace is ours: the state has it (and it is still that one), or its eth0 carries our tag
+    /// and a host veth names it (the state file was lost).
     pub fn is_ours(&self, name: &Name, netns: &Netns) -> bool {
-        let noted = self.journal.members.get(name);
+        let noted = self.state.namespaces.get(name);
         match netns {
             Netns::Stale => noted.is_some(),
-            Netns::Unseen { inode } => self.noted(name, *inode),
+            Netns::Unseen { inode } => self.is_noted(name, *inode),
             Netns::Alive { inode, stack, .. } => {
                 let tagged = stack.link("eth0").is_some_and(Link::is_ours);
-                match noted.map(|member| member.inode) {
+                match noted.map(|namespace| namespace.inode) {
                     Some(Some(noted)) if noted == *inode => true,
                     // Killed before the number was noted: then it holds our veth, or nothing yet.
                     Some(None) => tagged || stack.links.iter().all(|link| link.loopback && !link.up),
@@ -161,18 +161,18 @@ impl Observed {
         }
     }
 
-    /// Whether what is observed as the host is another network namespace than the one whose namespaces the journal
+    /// Whether what is observed as the host is another network namespace than the one whose namespaces the state
     /// lists; and which of ours, if it is one.
-    pub fn elsewhere(&self) -> Option<Option<&Name>> {
-        let here = self.cookie.filter(|here| self.journal.host.is_some_and(|host| host != *here))?;
-        let ours = self.journal.members.iter().find(|(_, member)| member.cookie == Some(here));
+    pub fn foreign_namespace(&self) -> Option<Option<&Name>> {
+        let here = self.cookie.filter(|here| self.state.host.is_some_and(|host| host != *here))?;
+        let ours = self.state.namespaces.iter().find(|(_, namespace)| namespace.cookie == Some(here));
         Some(ours.map(|(name, _)| name))
     }
 
-    /// Namespaces of ours that the journal does not know: it was lost.
+    /// Namespaces of ours that the state does not know: it was lost.
     pub fn orphans(&self) -> impl Iterator<Item = &Name> {
         let unknown = |name: &Name, netns: &Netns| {
-            !self.journal.members.contains_key(name) && self.is_ours(name, netns)
+            !self.state.namespaces.contains_key(name) && self.is_ours(name, netns)
         };
         self.namespaces.iter().filter(move |(name, netns)| unknown(name, netns)).map(|(name, _)| name)
     }
@@ -193,8 +193,8 @@ impl Observed {
         };
         let numbers: Vec<_> = self.namespaces.iter().filter_map(numbered).collect();
         for (name, inode) in numbers {
-            if let Some(member) = self.journal.members.get_mut(&name) {
-                member.inode.get_or_insert(inode);
+            if let Some(namespace) = self.state.namespaces.get_mut(&name) {
+                namespace.inode.get_or_insert(inode);
             }
         }
     }
@@ -204,9 +204,12 @@ impl Observed {
         self.upstreams.get(dev).or_else(|| self.upstreams.get("")).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether the journal has that very namespace.
-    fn noted(&self, name: &Name, inode: u64) -> bool {
-        self.journal.members.get(name).is_some_and(|member| member.inode.is_none_or(|noted| noted == inode))
+    /// Whether the state has that very namespace.
+    fn is_noted(&self, name: &Name, inode: u64) -> bool {
+        self.state
+            .namespaces
+            .get(name)
+            .is_some_and(|namespace| namespace.inode.is_none_or(|noted| noted == inode))
     }
 
     /// The stack of a namespace that is there.

@@ -8,7 +8,7 @@
 
 use super::ipsec::Effect;
 use super::numbers::{self, ALIAS_PREFIX, HOST_PROTOCOL, INSIDE_PROTOCOL, preference};
-use super::{Family, Journal, Link, Name, Policy, Route, Rule, RuleAction};
+use super::{Family, Link, Name, Policy, Route, Rule, RuleAction, State};
 use std::collections::BTreeSet;
 
 impl Link {
@@ -18,13 +18,13 @@ impl Link {
             && self.kind.as_deref() == Some("veth")
     }
 
-    /// The namespace that a host end says it is of.
+    /// The namespace that a host veth says it is of.
     pub fn namespace(&self) -> Option<Name> {
         self.alias.as_deref()?.strip_prefix(ALIAS_PREFIX)?.parse().ok()
     }
 }
 
-/// The `ifalias` of a namespace's host end.
+/// The `ifalias` of a namespace's host veth.
 pub fn alias(name: &Name) -> String {
     format!("{ALIAS_PREFIX}{name}")
 }
@@ -68,10 +68,10 @@ impl Policy {
 pub struct OurRules(BTreeSet<u32>);
 
 impl OurRules {
-    /// Those that the journal names; and, where it was lost, those that our rules give away.
-    pub fn of(journal: &Journal, rules: &BTreeSet<Rule>) -> Self {
-        let mut firsts = BTreeSet::from([preference::FIRST, journal.first]);
-        firsts.extend(&journal.earlier);
+    /// Those that the state names; and, where it was lost, those that our rules give away.
+    pub fn of(state: &State, rules: &BTreeSet<Rule>) -> Self {
+        let mut firsts = BTreeSet::from([preference::FIRST, state.first]);
+        firsts.extend(&state.earlier);
         let found = rules.iter().filter(|rule| is_way_out(rule) && rules.contains(&its_fallback(rule)));
         firsts.extend(found.filter_map(|rule| rule.preference.checked_sub(preference::MARK)));
         Self(firsts)

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 /// The side of a device, or the hook of a chain that has no device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Side {
+pub enum TapHook {
     /// What comes in by it.
     Ingress,
     /// What goes out by it.
@@ -44,7 +44,7 @@ impl Layer {
 /// What a filter does with what it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Deed {
+pub enum FilterEffect {
     /// It drops it.
     Drops,
     /// It sends it to another device.
@@ -64,7 +64,7 @@ pub enum Tap {
         /// Chain.
         name: String,
         /// Which packets.
-        side: Side,
+        side: TapHook,
         /// Devices (`eth*`: all whose names begin so); none where all are meant.
         devices: BTreeSet<String>,
         /// What drops.
@@ -77,13 +77,13 @@ pub enum Tap {
         /// Device.
         device: String,
         /// Which packets.
-        side: Side,
+        side: TapHook,
         /// Its place among the others.
         preference: u16,
         /// What kind of filter (`flower`, `u32`).
         kind: String,
         /// What it does.
-        deed: Deed,
+        deed: FilterEffect,
         /// It matches everything.
         all: bool,
     },

@@ -19,14 +19,14 @@ pub enum Protocol {
 
 /// Where the probe is sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Goal {
+pub struct ProbeTarget {
     /// Address.
     pub address: IpAddr,
     /// Protocol and port.
     pub protocol: Protocol,
 }
 
-impl fmt::Display for Goal {
+impl fmt::Display for ProbeTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = |port| std::net::SocketAddr::new(self.address, port);
         match self.protocol {
@@ -39,7 +39,7 @@ impl fmt::Display for Goal {
 
 /// A chain that the packet came by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Spot {
+pub struct TracedChain {
     /// Family of the table, as nft(8) names it.
     pub kind: &'static str,
     /// Its table.
@@ -54,14 +54,14 @@ pub struct Spot {
     pub priority: Option<i32>,
 }
 
-impl Spot {
+impl TracedChain {
     /// Whether it is in nsnat's own table.
     pub fn is_ours(&self) -> bool {
         self.kind == "inet" && self.table == super::nft::TABLE
     }
 }
 
-impl fmt::Display for Spot {
+impl fmt::Display for TracedChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "table {} {}, chain {}", self.kind, self.table, self.chain)
     }
@@ -100,7 +100,7 @@ pub struct Event {
     /// The packet: the probe, or an answer to it.
     pub packet: u32,
     /// Where.
-    pub spot: Spot,
+    pub spot: TracedChain,
     /// Handle of the rule; none: the chain's policy, or its end.
     pub rule: Option<u64>,
     /// What became of the packet.
@@ -116,7 +116,7 @@ pub struct Event {
 /// What the namespace heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Heard {
+pub enum ProbeAnswer {
     /// Nothing.
     Nothing,
     /// The hop limit was used up: the answer of a router.
@@ -131,7 +131,7 @@ pub enum Heard {
 
 /// The route that the kernel has for the probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Chosen {
+pub struct ChosenRoute {
     /// Table.
     pub table: u32,
     /// Device.
@@ -144,7 +144,7 @@ pub struct Chosen {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Trace {
     /// Where it was sent to.
-    pub goal: Goal,
+    pub goal: ProbeTarget,
     /// Its source inside; none where it could not be sent.
     pub source: Option<IpAddr>,
     /// Why it could not be sent.
@@ -152,13 +152,13 @@ pub struct Trace {
     /// What rules and policies did, in the order in which it happened.
     pub events: Vec<Event>,
     /// The route for it; none: there is none.
-    pub route: Option<Chosen>,
+    pub route: Option<ChosenRoute>,
     /// Devices by which it left the host.
     pub left: Vec<String>,
     /// The device by which an answer arrived.
     pub arrived: Option<String>,
     /// What was heard inside.
-    pub heard: Heard,
+    pub heard: ProbeAnswer,
     /// From whom, where that is told.
     pub by: Option<IpAddr>,
 }

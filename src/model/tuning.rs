@@ -102,7 +102,7 @@ pub fn is_carried(key: &str) -> bool {
 
 /// Of the host's settings, those that say more than that nobody changed anything: another value than a new namespace
 /// has, or one of which that is not known, or one that was carried over earlier (`noted`).
-pub fn telling(
+pub fn settings_to_inherit(
     noted: impl Fn(&str) -> bool,
     read: impl Fn(&str) -> Option<String>,
 ) -> BTreeMap<String, String> {
@@ -120,7 +120,7 @@ pub fn digest(values: &BTreeMap<String, String>) -> String {
 }
 
 /// What a new namespace has, as far as it is known; otherwise what the host has (`inherited`), and who made it looks.
-pub fn fresh(inherited: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub fn settings_when_new(inherited: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let one = |(key, fresh): (&str, Option<&str>)| {
         let value = fresh.map(str::to_owned).or_else(|| inherited.get(key).cloned())?;
         Some((key.to_owned(), value))
@@ -165,10 +165,12 @@ mod tests {
         ]);
         let read = |key: &str| host.get(key).cloned();
         let carried = values(&[("net/ipv4/tcp_sack", "0"), ("net/ipv4/tcp_rmem", "1\t2\t3")]);
-        assert_eq!(telling(|_| false, read), carried);
+        assert_eq!(settings_to_inherit(|_| false, read), carried);
         // What was carried and is plain again has to be written once more.
         assert_eq!(
-            telling(|key| key.ends_with("dsack"), read).get("net/ipv4/tcp_dsack").map(String::as_str),
+            settings_to_inherit(|key| key.ends_with("dsack"), read)
+                .get("net/ipv4/tcp_dsack")
+                .map(String::as_str),
             Some("1")
         );
     }

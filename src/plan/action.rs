@@ -7,7 +7,7 @@ use std::net::IpAddr;
 /// Which network stack.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Place {
+pub enum Side {
     /// The host's.
     Host,
     /// A namespace's.
@@ -94,27 +94,27 @@ pub enum Action {
     },
     /// Forgets which of a namespace's servers did not answer: others are in their places now.
     ForgetServers {
-        /// Host end.
+        /// Host veth.
         link: String,
     },
     /// Makes a veth pair, its peer inside as `eth0`, both tagged.
     AddVeth {
         /// The namespace.
         name: Name,
-        /// Host end.
+        /// Host veth.
         link: String,
         /// Bytes.
         mtu: u32,
     },
     /// Removes a link, and its peer with it.
     RemoveLink {
-        /// Host end.
+        /// Host veth.
         link: String,
     },
     /// Changes an attribute of a link.
     SetLink {
         /// Where.
-        place: Place,
+        place: Side,
         /// Device.
         dev: String,
         /// The change.
@@ -123,7 +123,7 @@ pub enum Action {
     /// Writes a sysctl.
     Sysctl {
         /// Where.
-        place: Place,
+        place: Side,
         /// Path below `/proc/sys`.
         key: String,
         /// The value.
@@ -139,21 +139,21 @@ pub enum Action {
     /// Adds an address.
     AddAddress {
         /// Where.
-        place: Place,
+        place: Side,
         /// The address.
         address: Address,
     },
     /// Removes an address.
     RemoveAddress {
         /// Where.
-        place: Place,
+        place: Side,
         /// The address.
         address: Address,
     },
     /// Adds a route, or replaces the one with the same key.
     AddRoute {
         /// Where.
-        place: Place,
+        place: Side,
         /// The route.
         route: Route,
         /// One with the same key is there.
@@ -162,21 +162,21 @@ pub enum Action {
     /// Removes a route.
     RemoveRoute {
         /// Where.
-        place: Place,
+        place: Side,
         /// The route.
         route: Route,
     },
     /// Adds a rule.
     AddRule {
         /// Where.
-        place: Place,
+        place: Side,
         /// The rule.
         rule: Rule,
     },
     /// Removes a rule.
     RemoveRule {
         /// Where.
-        place: Place,
+        place: Side,
         /// The rule.
         rule: Rule,
     },

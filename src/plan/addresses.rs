@@ -1,16 +1,16 @@
-//! The addresses of namespaces, which follow from the journal.
+//! The addresses of namespaces, which follow from the state.
 
-use crate::model::{Egress, Family, Journal, Member, Name, observed::Features};
+use crate::model::{ActiveNamespace, Egress, Family, Name, State, observed::Features};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Addresses of both ends, by family; a family that the egress does not serve has none.
 pub(super) struct Addresses {
-    pub(super) ends: Vec<Ends>,
+    pub(super) ends: Vec<VethAddresses>,
 }
 
-pub(super) struct Ends {
+pub(super) struct VethAddresses {
     pub(super) family: Family,
     pub(super) net: IpNetwork,
     pub(super) host: IpNetwork,
@@ -18,18 +18,20 @@ pub(super) struct Ends {
 }
 
 impl Addresses {
-    pub(super) fn new(egress: &Egress, member: &Member, features: Features) -> Self {
-        let prefix = member.subnet.prefix();
-        let first = u32::from(member.subnet.network());
+    pub(super) fn new(egress: &Egress, namespace: &ActiveNamespace, features: Features) -> Self {
+        let prefix = namespace.subnet.prefix();
+        let first = u32::from(namespace.subnet.network());
         let v4 = |n: u32| Ipv4Network::new(Ipv4Addr::from(first + n), prefix).ok().map(IpNetwork::V4);
-        let net6 =
-            egress.slice6.filter(|_| member.ipv6 && features.ipv6).and_then(|s| subnet6(s, member.subnet));
+        let net6 = egress
+            .slice6
+            .filter(|_| namespace.ipv6 && features.ipv6)
+            .and_then(|s| subnet6(s, namespace.subnet));
         let v6 = |n: u128| {
             let net = net6?;
             Ipv6Network::new(Ipv6Addr::from(u128::from(net.network()) + n), 126).ok().map(IpNetwork::V6)
         };
         let ends = |family, net: Option<IpNetwork>, host: Option<IpNetwork>, inside: Option<IpNetwork>| {
-            Some(Ends { family, net: net?, host: host?, inside: inside? })
+            Some(VethAddresses { family, net: net?, host: host?, inside: inside? })
         };
         let v4 = ends(Family::V4, v4(0), v4(1), v4(2));
         let v6 = ends(Family::V6, v6(0), v6(1), v6(2));
@@ -50,33 +52,28 @@ fn subnet6(slice6: Ipv6Network, subnet: Ipv4Network) -> Option<Ipv6Network> {
 
 /// The addresses inside of each of these namespaces.
 pub(super) fn inside_addresses(
-    journal: &Journal,
+    state: &State,
     features: Features,
     is_meant: impl Fn(&Name) -> bool,
 ) -> BTreeMap<&Name, Vec<IpAddr>> {
-    let addresses = |(name, member): (_, &Member)| {
-        let egress = journal.egresses.get(&member.egress)?;
-        let ends = Addresses::new(egress, member, features).ends;
+    let addresses = |(name, namespace): (_, &ActiveNamespace)| {
+        let egress = state.egresses.get(&namespace.egress)?;
+        let ends = Addresses::new(egress, namespace, features).ends;
         Some((name, ends.iter().map(|ends| ends.inside.ip()).collect()))
     };
-    journal.members.iter().filter(|(name, _)| is_meant(name)).filter_map(addresses).collect()
+    state.namespaces.iter().filter(|(name, _)| is_meant(name)).filter_map(addresses).collect()
 }
 
 /// Where an egress's packets come from, as far as the host has that family.
-pub(super) fn sources(
-    journal: &Journal,
-    egress: &Egress,
-    family: Family,
-    features: Features,
-) -> Vec<IpNetwork> {
-    if family == Family::V6 && !features.ipv6 { Vec::new() } else { all_sources(journal, egress, family) }
+pub(super) fn sources(state: &State, egress: &Egress, family: Family, features: Features) -> Vec<IpNetwork> {
+    if family == Family::V6 && !features.ipv6 { Vec::new() } else { all_sources(state, egress, family) }
 }
 
 /// Where an egress's packets come from: its slices, and the subnets that were chosen by hand.
-pub(super) fn all_sources(journal: &Journal, egress: &Egress, family: Family) -> Vec<IpNetwork> {
+pub(super) fn all_sources(state: &State, egress: &Egress, family: Family) -> Vec<IpNetwork> {
     match family {
         Family::V4 => {
-            let own = journal.members_of(egress).filter(|m| m.own_subnet).map(|m| m.subnet);
+            let own = state.namespaces_of(egress).filter(|m| m.own_subnet).map(|m| m.subnet);
             egress.slices.iter().copied().chain(own).map(IpNetwork::V4).collect()
         }
         Family::V6 => egress.slice6.map(IpNetwork::V6).into_iter().collect(),

@@ -7,7 +7,7 @@
 use crate::config::{Config, Settings};
 use crate::model::ownership::OurRules;
 use crate::model::stack::overlap;
-use crate::model::{Egress, Journal, Link, Observed, Route, RouteKind, RuleAction, numbers};
+use crate::model::{Egress, Link, Observed, Route, RouteKind, RuleAction, State, numbers};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 const SLICE6: u8 = 64;
 
 /// What is used by others, and so cannot be ours.
-pub(super) struct Taken {
+pub(super) struct TakenNetworks {
     tables: BTreeSet<u32>,
     marks: Vec<(u32, u32)>,
     /// Networks that somebody is in: of the host's addresses, and those that are on the link.
@@ -28,10 +28,10 @@ pub(super) struct Taken {
     promised: Vec<Ipv4Network>,
 }
 
-impl Taken {
+impl TakenNetworks {
     /// Looks through the host's rules, routes and addresses.
     pub(super) fn new(observed: &Observed, config: &Config) -> Self {
-        let ours = OurRules::of(&observed.journal, &observed.host.rules);
+        let ours = OurRules::of(&observed.state, &observed.host.rules);
         let rules = || observed.host.rules.iter().filter(|rule| !ours.has(rule));
         let looked_up = rules().filter_map(|rule| match rule.action {
             RuleAction::Lookup(table) => Some(table),
@@ -58,7 +58,7 @@ impl Taken {
     }
 
     /// A network of the host that takes a part of `net`, or all of it and nothing else.
-    pub(super) fn within(&self, net: IpNetwork) -> Option<IpNetwork> {
+    pub(super) fn overlapping(&self, net: IpNetwork) -> Option<IpNetwork> {
         self.is_in_use(net, net.prefix())
     }
 
@@ -115,13 +115,13 @@ impl Choice {
 
 /// The lowest free number, and the /64 of `pool6` that goes with it, where that is free.
 pub(super) fn number(
-    journal: &Journal,
+    state: &State,
     settings: &Settings,
-    taken: &Taken,
+    taken: &TakenNetworks,
 ) -> Option<(u32, Option<Ipv6Network>)> {
-    let mask = journal.mask;
+    let mask = state.mask;
     let highest = (mask >> mask.trailing_zeros().min(31)).min(numbers::MAX_EGRESS);
-    let used: BTreeSet<u32> = journal.egresses.values().map(|egress| egress.number).collect();
+    let used: BTreeSet<u32> = state.egresses.values().map(|egress| egress.number).collect();
     let free = |n: &u32| !used.contains(n) && !taken.number(*n, mask);
     let pools = settings.pools6();
     let slice = |choice: Choice, pool: Ipv6Network, n: u32| {
@@ -142,15 +142,15 @@ fn slice6(pool: Ipv6Network, number: u32) -> Option<Ipv6Network> {
 
 /// A free /30 for a member of `egress`, out of its slices, which grow by doubling when they are full.
 pub(super) fn subnet(
-    journal: &mut Journal,
+    state: &mut State,
     key: &str,
     settings: &Settings,
-    taken: &Taken,
+    taken: &TakenNetworks,
 ) -> Option<Ipv4Network> {
-    let used: BTreeSet<Ipv4Network> = journal.members.values().map(|member| member.subnet).collect();
-    let egress = journal.egresses.get(key)?;
+    let used: BTreeSet<Ipv4Network> = state.namespaces.values().map(|namespace| namespace.subnet).collect();
+    let egress = state.egresses.get(key)?;
     let free = |slices: &[Ipv4Network]| {
-        let blocks = slices.iter().flat_map(|slice| blocks(*slice, 30).map(|net| (net, slice.prefix())));
+        let blocks = slices.iter().flat_map(|slice| blocks_of(*slice, 30).map(|net| (net, slice.prefix())));
         // Nearly every block that is taken is so by a namespace with that very block.
         let apart = |net: &Ipv4Network| !used.contains(net) && used.iter().all(|other| !net.overlaps(*other));
         let mut left = blocks.filter(|(net, slice)| apart(net) && taken.leaves(*net, *slice));
@@ -159,18 +159,25 @@ pub(super) fn subnet(
     if let Some(found) = free(&egress.slices) {
         return Some(found);
     }
-    let slice = next_slice(journal, egress, settings, taken)?;
+    let slice = next_slice(state, egress, settings, taken)?;
     let found = free(&[slice]);
-    journal.egresses.get_mut(key)?.slices.push(slice);
+    state.egresses.get_mut(key)?.slices.push(slice);
     found
 }
 
 /// The next slice of an egress: the first is a /24 (or a sixteenth of a small pool), each further one is twice
 /// the one before, so that the number of rules grows with the logarithm of the number of namespaces.
-fn next_slice(journal: &Journal, egress: &Egress, settings: &Settings, taken: &Taken) -> Option<Ipv4Network> {
+fn next_slice(
+    state: &State,
+    egress: &Egress,
+    settings: &Settings,
+    taken: &TakenNetworks,
+) -> Option<Ipv4Network> {
     let grown = egress.slices.iter().map(|slice| slice.prefix().saturating_sub(1)).min();
-    let mine = || journal.egresses.values().flat_map(|egress| egress.slices.iter().copied());
-    let own = || journal.members.values().filter(|member| member.own_subnet).map(|member| member.subnet);
+    let mine = || state.egresses.values().flat_map(|egress| egress.slices.iter().copied());
+    let own = || {
+        state.namespaces.values().filter(|namespace| namespace.own_subnet).map(|namespace| namespace.subnet)
+    };
     let apart = |net: &Ipv4Network| mine().chain(own()).all(|other| !net.overlaps(other));
     let out_of = |choice: Choice, pool: Ipv4Network| {
         let first = numbers::SLICE_PREFIX.max(pool.prefix().saturating_add(4)).min(30);
@@ -178,7 +185,7 @@ fn next_slice(journal: &Journal, egress: &Egress, settings: &Settings, taken: &T
         let free = |net: &Ipv4Network| apart(net) && taken.leaves(*net, choice.counts_from(net.prefix()));
         // A fragmented or nearly full pool gives what it has.
         let mut wished = (wish..=30).filter(|_| !taken.has_all(pool, choice));
-        wished.find_map(|prefix| blocks(pool, prefix).find(free))
+        wished.find_map(|prefix| blocks_of(pool, prefix).find(free))
     };
     let pools = settings.pools();
     CHOICES.into_iter().find_map(|choice| pools.iter().find_map(|pool| out_of(choice, *pool)))
@@ -186,15 +193,10 @@ fn next_slice(journal: &Journal, egress: &Egress, settings: &Settings, taken: &T
 
 /// What to know of the blocks that were given away since `before`: that they are not of the first pool, or that a wider
 /// route overlaps them.
-pub fn unusual_blocks(
-    before: &Journal,
-    after: &Journal,
-    config: &Config,
-    observed: &Observed,
-) -> Option<String> {
-    let taken = Taken::new(observed, config);
-    let given = |journal: &Journal| -> (BTreeSet<IpNetwork>, BTreeSet<IpNetwork>) {
-        let egresses = || journal.egresses.values();
+pub fn unusual_blocks(before: &State, after: &State, config: &Config, observed: &Observed) -> Option<String> {
+    let taken = TakenNetworks::new(observed, config);
+    let given = |state: &State| -> (BTreeSet<IpNetwork>, BTreeSet<IpNetwork>) {
+        let egresses = || state.egresses.values();
         let v4 = egresses().flat_map(|egress| egress.slices.iter().copied().map(IpNetwork::V4));
         (v4.collect(), egresses().filter_map(|egress| egress.slice6).map(IpNetwork::V6).collect())
     };
@@ -204,7 +206,7 @@ pub fn unusual_blocks(
     let unusual =
         |new: &BTreeSet<IpNetwork>, old: &BTreeSet<IpNetwork>, pools: &[IpNetwork], setting: &str| {
             new.difference(old)
-                .find_map(|block| unusual(*block, pools, &taken))
+                .find_map(|block| find_unusual(*block, pools, &taken))
                 .map(|why| format!("{why} ({setting} chooses another)"))
         };
     let notes =
@@ -212,7 +214,7 @@ pub fn unusual_blocks(
     Some(notes.into_iter().flatten().collect::<Vec<_>>().join("; ")).filter(|notes| !notes.is_empty())
 }
 
-fn unusual(block: IpNetwork, pools: &[IpNetwork], taken: &Taken) -> Option<String> {
+fn find_unusual(block: IpNetwork, pools: &[IpNetwork], taken: &TakenNetworks) -> Option<String> {
     let first = pools.first()?;
     let pool = pools.iter().find(|pool| overlap(**pool, block))?;
     if pool != first {
@@ -229,7 +231,7 @@ fn unusual(block: IpNetwork, pools: &[IpNetwork], taken: &Taken) -> Option<Strin
 }
 
 /// All aligned blocks of that prefix length in a network.
-fn blocks(net: Ipv4Network, prefix: u8) -> impl Iterator<Item = Ipv4Network> {
+fn blocks_of(net: Ipv4Network, prefix: u8) -> impl Iterator<Item = Ipv4Network> {
     let size = 1u64 << (32 - u32::from(prefix.min(32)));
     let (first, last) = (u64::from(u32::from(net.network())), u64::from(u32::from(net.broadcast())));
     let starts = (0..).map(move |n| first + n * size).take_while(move |start| start + size - 1 <= last);
@@ -243,11 +245,11 @@ mod tests {
     #[test]
     fn blocks_of_a_network() {
         let all = |net: &str, prefix| {
-            blocks(net.parse().unwrap(), prefix).map(|b| b.to_string()).collect::<Vec<_>>()
+            blocks_of(net.parse().unwrap(), prefix).map(|b| b.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(all("10.0.0.0/29", 30), ["10.0.0.0/30", "10.0.0.4/30"]);
         assert_eq!(all("10.0.0.0/30", 29), [""; 0]);
         assert_eq!(all("255.255.255.252/30", 30), ["255.255.255.252/30"]);
-        assert_eq!(blocks("0.0.0.0/0".parse().unwrap(), 8).count(), 256);
+        assert_eq!(blocks_of("0.0.0.0/0".parse().unwrap(), 8).count(), 256);
     }
 }

@@ -1,10 +1,10 @@
-//! What the kernel should hold for a journal.
+//! What the kernel should hold for a state.
 
-use super::addresses::{Addresses, Ends, sources};
-use super::{dns, hold, source};
+use super::addresses::{Addresses, VethAddresses, sources};
+use super::{dns, held_sysctls, source};
 use crate::model::{
-    Address, Datum, Egress, Element, Family, Journal, Link, Member, Name, Port, Route, RouteKind, Rule,
-    RuleAction, Set, Stack, dnsaddr, numbers,
+    ActiveNamespace, Address, Datum, Egress, Element, Family, Link, Name, Port, Route, RouteKind, Rule,
+    RuleAction, Set, Stack, State, dnsaddr, numbers,
     observed::Features,
     ownership,
     stack::{TCP, UDP, loopback},
@@ -32,49 +32,49 @@ pub struct Desired {
     pub elements: BTreeSet<Element>,
 }
 
-/// What the kernel should hold for `journal`.
-pub fn desired(journal: &Journal, features: Features) -> Desired {
-    desired_of(journal, features, |_| true)
+/// What the kernel should hold for `state`.
+pub fn desired(state: &State, features: Features) -> Desired {
+    desired_of(state, features, |_| true)
 }
 
 /// The same without what belongs to no other namespace than one that nobody looks into.
-pub(super) fn desired_of(journal: &Journal, features: Features, is_seen: impl Fn(&Name) -> bool) -> Desired {
+pub(super) fn desired_of(state: &State, features: Features, is_seen: impl Fn(&Name) -> bool) -> Desired {
     let mut out = Desired::default();
-    out.host.sysctls.extend(journal.sysctls.iter().map(|(key, held)| (key.clone(), held.now.clone())));
-    for egress in journal.egresses.values() {
-        egress_routing(&mut out, journal, egress, features);
-        guard(&mut out.elements, egress, journal.mark_of(egress));
-        out.elements.extend(source::elements(egress, journal.mark_of(egress)));
+    out.host.sysctls.extend(state.sysctls.iter().map(|(key, held)| (key.clone(), held.now.clone())));
+    for egress in state.egresses.values() {
+        egress_routing(&mut out, state, egress, features);
+        guard(&mut out.elements, egress, state.mark_of(egress));
+        out.elements.extend(source::elements(egress, state.mark_of(egress)));
     }
-    for (family, dev) in hold::opened(journal) {
-        out.elements.insert(hold::opening(family, dev));
+    for (family, dev) in held_sysctls::opened(state) {
+        out.elements.insert(held_sysctls::opening(family, dev));
     }
-    out.elements.extend(journal.bridges.iter().map(|bridge| hold::bridged(bridge)));
+    out.elements.extend(state.bridges.iter().map(|bridge| held_sysctls::bridged(bridge)));
     let mut modes = Vec::new();
-    for (name, member) in &journal.members {
-        let Some(egress) = journal.egresses.get(&member.egress) else { continue };
-        modes.push(&member.dns);
-        if !is_seen(name) && member.dns.host.is_none() {
+    for (name, namespace) in &state.namespaces {
+        let Some(egress) = state.egresses.get(&namespace.egress) else { continue };
+        modes.push(&namespace.dns);
+        if !is_seen(name) && namespace.dns.host.is_none() {
             continue;
         }
-        let net = Addresses::new(egress, member, features);
-        let mark = (journal.mark_of(egress), journal.mask);
+        let net = Addresses::new(egress, namespace, features);
+        let mark = (state.mark_of(egress), state.mask);
         let nets = net.ends.iter().map(|ends| ends.net);
-        out.host.rules.extend(dns::rules(&member.dns, journal.first, mark, nets));
+        out.host.rules.extend(dns::rules(&namespace.dns, state.first, mark, nets));
         if !is_seen(name) {
             continue;
         }
-        host_end(&mut out, (name, member), egress, &net, features);
-        out.inside.insert(name.clone(), inside(member, egress, &net, features));
-        out.elements.extend(marks(&member.link, journal.mark_of(egress), &net));
-        out.elements.extend(dns::elements(&member.link, &member.dns));
-        out.elements.extend(split_mark(journal, member, egress));
+        host_veth(&mut out, (name, namespace), egress, &net, features);
+        out.inside.insert(name.clone(), stack_inside(namespace, egress, &net, features));
+        out.elements.extend(marks(&namespace.link, state.mark_of(egress), &net));
+        out.elements.extend(dns::elements(&namespace.link, &namespace.dns));
+        out.elements.extend(split_mark(state, namespace, egress));
     }
     out.elements.extend(dns::shared_elements(&modes));
     out
 }
 
-/// What gives a namespace's packets their mark, and keeps others from taking it: by the host end on the way out, by the
+/// What gives a namespace's packets their mark, and keeps others from taking it: by the host veth on the way out, by the
 /// namespace's address (before masquerade) on the way back.
 fn marks(link: &str, mark: u32, net: &Addresses) -> Vec<Element> {
     let (dev, mark) = (Datum::Device(link.into()), Datum::Mark(mark));
@@ -95,28 +95,28 @@ fn marks(link: &str, mark: u32, net: &Addresses) -> Vec<Element> {
 }
 
 /// A kill switch drops flows of its mark in its own tunnel.
-fn split_mark(journal: &Journal, member: &Member, egress: &Egress) -> Option<Element> {
-    let split = journal.split.as_ref().filter(|split| !egress.is_in_tunnel_of(split))?;
-    let key = vec![Datum::Device(member.link.clone())];
+fn split_mark(state: &State, namespace: &ActiveNamespace, egress: &Egress) -> Option<Element> {
+    let split = state.split.as_ref().filter(|split| !egress.is_in_tunnel_of(split))?;
+    let key = vec![Datum::Device(namespace.link.clone())];
     Some(Element { set: Set::SplitMark, key, value: vec![Datum::Mark(split.mark)] })
 }
 
 /// MTU of a namespace's link: its own, or the uplink's.
-fn mtu(member: &Member, egress: &Egress) -> u32 {
-    let uplink = egress.way.as_ref().map(|way| way.mtu.clamp(MTU_LEAST, MTU_MOST));
-    member.mtu.or(uplink).unwrap_or(1500)
+fn mtu(namespace: &ActiveNamespace, egress: &Egress) -> u32 {
+    let uplink = egress.path.as_ref().map(|path| path.mtu.clamp(MTU_LEAST, MTU_MOST));
+    namespace.mtu.or(uplink).unwrap_or(1500)
 }
 
 /// Rules and the table of an egress.
-fn egress_routing(out: &mut Desired, journal: &Journal, egress: &Egress, features: Features) {
+fn egress_routing(out: &mut Desired, state: &State, egress: &Egress, features: Features) {
     let table = egress.table();
-    let mark = (journal.mark_of(egress), journal.mask);
+    let mark = (state.mark_of(egress), state.mask);
     for family in Family::BOTH {
-        let sources = sources(journal, egress, family, features);
+        let sources = sources(state, egress, family, features);
         if sources.is_empty() {
             continue;
         }
-        out.host.rules.extend(rules(journal.first, mark, table, family, &sources));
+        out.host.rules.extend(rules(state.first, mark, table, family, &sources));
         out.host.routes.extend(table_routes(egress, table, family));
     }
 }
@@ -143,7 +143,7 @@ fn rules(first: u32, mark: (u32, u32), table: u32, family: Family, sources: &[Ip
     out
 }
 
-/// The default route by the way, its on-link subnets, and the floor under them.
+/// The default route by the way, its on-link subnets, and the unreachable fallback under them.
 fn table_routes(egress: &Egress, table: u32, family: Family) -> Vec<Route> {
     let route = |to| Route { metric: numbers::WAY_METRIC, ..Route::new(table, to, numbers::HOST_PROTOCOL) };
     let mut out = vec![Route {
@@ -151,16 +151,16 @@ fn table_routes(egress: &Egress, table: u32, family: Family) -> Vec<Route> {
         metric: numbers::FLOOR_METRIC,
         ..route(family.everything())
     }];
-    // A device that is down takes no routes; the floor holds meanwhile.
-    let Some(way) = egress.way.as_ref().filter(|way| way.up) else { return out };
-    let dev = Some(way.dev.clone());
-    if way.serves(family) {
-        let via = way.gateway(family);
-        let onlink = via.is_some_and(|via| !way.is_near(via));
+    // A device that is down takes no routes; the unreachable fallback holds meanwhile.
+    let Some(path) = egress.path.as_ref().filter(|path| path.up) else { return out };
+    let dev = Some(path.dev.clone());
+    if path.serves(family) {
+        let via = path.gateway(family);
+        let onlink = via.is_some_and(|via| !path.is_near(via));
         out.push(Route { via, onlink, dev: dev.clone(), ..route(family.everything()) });
     }
     if egress.lan {
-        let subnets = way.subnets.iter().filter(|net| Family::of_net(**net) == family);
+        let subnets = path.subnets.iter().filter(|net| Family::of_net(**net) == family);
         out.extend(subnets.map(|net| Route { dev: dev.clone(), ..route(*net) }));
     }
     out
@@ -175,44 +175,44 @@ fn metric(family: Family) -> u32 {
 
 /// The guard's elements: which way the packets of a mark may leave.
 fn guard(elements: &mut BTreeSet<Element>, egress: &Egress, mark: u32) {
-    let Some(way) = &egress.way else { return };
-    let key = || vec![Datum::Mark(mark), Datum::Device(way.dev.clone())];
+    let Some(path) = &egress.path else { return };
+    let key = || vec![Datum::Mark(mark), Datum::Device(path.dev.clone())];
     let mut put = |set, last: Option<Datum>| {
         let key = key().into_iter().chain(last).collect();
         elements.insert(Element { set, key, value: Vec::new() });
     };
-    for gateway in &way.gateways {
+    for gateway in &path.gateways {
         let set = if gateway.is_ipv4() { Set::Ways4 } else { Set::Ways6 };
         put(set, Some(Datum::Address(*gateway)));
     }
-    if !way.direct.is_empty() {
+    if !path.direct.is_empty() {
         put(Set::WaysP2p, None);
     }
-    for net in widest(&way.subnets).filter(|_| egress.lan) {
+    for net in widest_networks(&path.subnets).filter(|_| egress.lan) {
         let set = if net.is_ipv4() { Set::Lan4 } else { Set::Lan6 };
         put(set, Some(Datum::Network(*net)));
     }
 }
 
 /// Networks that lie in no other one of these: a set of intervals takes no overlaps.
-fn widest(nets: &[IpNetwork]) -> impl Iterator<Item = &IpNetwork> {
+fn widest_networks(nets: &[IpNetwork]) -> impl Iterator<Item = &IpNetwork> {
     let around = |net: &IpNetwork, other: &IpNetwork| {
         other.is_ipv4() == net.is_ipv4() && other.prefix() < net.prefix() && other.contains(net.ip())
     };
     nets.iter().filter(move |net| !nets.iter().any(|other| around(net, other)))
 }
 
-/// The host end of a namespace's veth, and the routes to it in its egress's table.
-fn host_end(
+/// The host veth of a namespace's veth, and the routes to it in its egress's table.
+fn host_veth(
     out: &mut Desired,
-    (name, member): (&Name, &Member),
+    (name, namespace): (&Name, &ActiveNamespace),
     egress: &Egress,
     net: &Addresses,
     features: Features,
 ) {
-    let dev = &member.link;
+    let dev = &namespace.link;
     let alias = Some(ownership::alias(name));
-    out.host.links.insert(our_link(dev, mtu(member, egress), alias));
+    out.host.links.insert(our_link(dev, mtu(namespace, egress), alias));
     for ends in &net.ends {
         out.host.addresses.insert(Address { dev: dev.clone(), net: ends.host });
         let back = Route {
@@ -221,14 +221,14 @@ fn host_end(
             ..Route::new(egress.table(), ends.net, numbers::HOST_PROTOCOL)
         };
         out.host.routes.insert(back);
-        // The switch for all devices is the journal's to hold.
-        let key = hold::forwarding(ends.family, dev, features);
-        if key != hold::ALL6 {
+        // The switch for all devices is the state's to hold.
+        let key = held_sysctls::forwarding(ends.family, dev, features);
+        if key != held_sysctls::ALL6 {
             out.host.sysctls.insert(key, "1".into());
         }
     }
-    out.host.sysctls.extend(sysctls6(dev, member, egress, net, features));
-    if member.dns.stubs().next().is_some() {
+    out.host.sysctls.extend(sysctls6(dev, namespace, egress, net, features));
+    if namespace.dns.stubs().next().is_some() {
         // The guard lets only port 53 of the host's loopback through.
         out.host.sysctls.insert(format!("net/ipv4/conf/{dev}/route_localnet"), "1".into());
     }
@@ -238,21 +238,21 @@ fn host_end(
 /// MTU is too small for it has no such settings.
 fn sysctls6(
     dev: &str,
-    member: &Member,
+    namespace: &ActiveNamespace,
     egress: &Egress,
     net: &Addresses,
     features: Features,
 ) -> Vec<(String, String)> {
     if net.has(Family::V6) {
-        return quiet6(dev).into();
+        return quiet_ipv6_sysctls(dev).into();
     }
-    let has_settings = features.ipv6 && mtu(member, egress) >= numbers::LEAST_MTU6;
+    let has_settings = features.ipv6 && mtu(namespace, egress) >= numbers::LEAST_MTU6;
     has_settings.then(|| (format!("net/ipv6/conf/{dev}/disable_ipv6"), "1".into())).into_iter().collect()
 }
 
 /// IPv6 on a veth: on, even where new devices have it off; no duplicate address detection (there are two of us, and
 /// we chose both), no advertisements.
-fn quiet6(dev: &str) -> [(String, String); 3] {
+fn quiet_ipv6_sysctls(dev: &str) -> [(String, String); 3] {
     ["disable_ipv6", "accept_dad", "accept_ra"].map(|key| (format!("net/ipv6/conf/{dev}/{key}"), "0".into()))
 }
 
@@ -262,11 +262,11 @@ fn our_link(name: &str, mtu: u32, alias: Option<String>) -> Link {
 }
 
 /// What a namespace's own stack holds.
-fn inside(member: &Member, egress: &Egress, net: &Addresses, features: Features) -> Stack {
+fn stack_inside(namespace: &ActiveNamespace, egress: &Egress, net: &Addresses, features: Features) -> Stack {
     let mut out = Stack::default();
-    out.links.insert(our_link("eth0", mtu(member, egress), None));
+    out.links.insert(our_link("eth0", mtu(namespace, egress), None));
     out.links.insert(loopback());
-    let served6 = net.has(Family::V6) && egress.way.as_ref().is_some_and(|way| way.serves(Family::V6));
+    let served6 = net.has(Family::V6) && egress.path.as_ref().is_some_and(|path| path.serves(Family::V6));
     for ends in &net.ends {
         out.addresses.insert(Address { dev: "eth0".into(), net: ends.inside });
         if ends.family == Family::V6 && !served6 {
@@ -277,11 +277,11 @@ fn inside(member: &Member, egress: &Egress, net: &Addresses, features: Features)
             Route::new(u32::from(libc::RT_TABLE_MAIN), ends.family.everything(), numbers::INSIDE_PROTOCOL);
         out.routes.insert(Route { via, dev: Some("eth0".into()), metric: metric(ends.family), ..default });
     }
-    out.sysctls.extend(sysctls6("eth0", member, egress, net, features));
+    out.sysctls.extend(sysctls6("eth0", namespace, egress, net, features));
     if features.ipv6 && !served6 {
         out.routes.insert(unreachable6());
     }
-    let divert = member.dns.diverts_loopback();
+    let divert = namespace.dns.diverts_loopback();
     out.rules.insert(local_rule(divert));
     if let Some(ends) = net.ends.iter().find(|ends| ends.family == Family::V4).filter(|_| divert) {
         divert_loopback(&mut out, ends);
@@ -316,7 +316,7 @@ const LOOPBACK_ON_ETH0: [(&str, &str); 3] =
 
 /// Sends DNS for 127.0.0.0/8 out to the host, which rewrites it. Such packets never leave a stack by themselves:
 /// the local table comes first, and eth0 takes no loopback addresses. Every other port stays local.
-fn divert_loopback(out: &mut Stack, ends: &Ends) {
+fn divert_loopback(out: &mut Stack, ends: &VethAddresses) {
     out.sysctls
         .extend(LOOPBACK_ON_ETH0.map(|(key, value)| (format!("net/ipv4/conf/eth0/{key}"), value.into())));
     let loopback = Ipv4Network::new(Ipv4Addr::new(127, 0, 0, 0), 8).ok().map(IpNetwork::V4);

@@ -7,43 +7,43 @@
 //! What goes is the other way round: links are cut first (also because their names and subnets may be given out
 //! again in the same run), what guarded them goes last.
 
-use super::action::{Action, Flows, LinkChange, Place};
+use super::action::{Action, Flows, LinkChange, Side};
 use super::addresses::inside_addresses;
 use super::desired::Desired;
-use super::{gates, hold, ipsec, source};
+use super::{gates, held_sysctls, ipsec, source};
 use crate::model::ownership::OurRules;
 use crate::model::stack::{device_of, is_link_local, overlap};
 use crate::model::{
-    Address, Adrift, Datum, Element, Journal, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set,
-    Stack, dnsaddr, numbers, tuning,
+    Address, Datum, DetachedNetns, Element, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set, Stack,
+    State, dnsaddr, numbers, tuning,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What has to be done to get from `observed` to `desired`, the state of `journal`.
-pub fn diff(journal: &Journal, desired: &Desired, observed: &Observed) -> Vec<Action> {
+/// What has to be done to get from `observed` to `desired`, which follows from `state`.
+pub fn diff(state: &State, desired: &Desired, observed: &Observed) -> Vec<Action> {
     let mut out = Vec::new();
     for (name, stack) in &desired.inside {
-        namespace(&mut out, journal, name, stack, desired, observed);
+        namespace(&mut out, state, name, stack, desired, observed);
     }
     host(&mut out, desired, observed);
-    let back = hold::back(&observed.journal, &desired.host.sysctls, &observed.host.sysctls);
-    let sysctl = |(key, value)| Action::Sysctl { place: Place::Host, key, value };
+    let back = held_sysctls::to_restore(&observed.state, &desired.host.sysctls, &observed.host.sysctls);
+    let sysctl = |(key, value)| Action::Sysctl { place: Side::Host, key, value };
     out.extend(back.clone().into_iter().map(sysctl));
-    table(&mut out, journal, desired, observed);
-    stale_flows(&mut out, journal, observed);
-    flows_of_nobody(&mut out, journal, observed);
-    out.extend(source::stale_flows(journal, observed));
+    table(&mut out, state, desired, observed);
+    stale_flows(&mut out, state, observed);
+    flows_of_nobody(&mut out, state, observed);
+    out.extend(source::stale_flows(state, observed));
     stale_servers(&mut out, observed);
-    gates::diff(&mut out, journal, observed);
-    ipsec::diff(&mut out, journal, observed);
-    gone_namespaces(&mut out, journal, desired, observed);
+    gates::diff(&mut out, state, observed);
+    ipsec::diff(&mut out, state, observed);
+    gone_namespaces(&mut out, state, desired, observed);
     leave_to_the_kernel(&mut out);
     out.sort_by_key(|action| rank(action, &back));
     out
 }
 
-/// Host ends that are made by these actions.
+/// Host veths that are made by these actions.
 fn made_links(actions: &[Action]) -> BTreeSet<String> {
     let made =
         |action: &Action| if let Action::AddVeth { link, .. } = action { Some(link.clone()) } else { None };
@@ -54,14 +54,10 @@ fn made_links(actions: &[Action]) -> BTreeSet<String> {
 fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
     match action {
         // What follows from the switch for all devices is kept up while that is on: set before, put back after.
-        Action::Sysctl { place: Place::Host, key, .. } if back.contains_key(key) => {
-            if key == hold::ALL6 {
-                29
-            } else {
-                30
-            }
+        Action::Sysctl { place: Side::Host, key, .. } if back.contains_key(key) => {
+            if key == held_sysctls::ALL6 { 29 } else { 30 }
         }
-        Action::Sysctl { key, .. } if key == hold::ALL6 => 8,
+        Action::Sysctl { key, .. } if key == held_sysctls::ALL6 => 8,
         Action::Sysctl { .. } | Action::Tune { .. } => 7,
         // A link that goes may be in the way of one that comes: by its name, or by its peer (somebody renamed it).
         Action::RemoveLink { .. } => 2,
@@ -69,8 +65,8 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::Elements { add, .. } if !add.is_empty() => 1,
         // One that goes may be in the way of one that comes, by its selectors.
         Action::MakeNetns { .. } | Action::AttachNetns { .. } | Action::RemovePolicy { .. } => 3,
-        Action::AddRule { place: Place::Host, .. } | Action::AddPolicy { .. } => 4,
-        Action::AddRoute { place: Place::Host, route, .. } if route.kind == RouteKind::Unreachable => 4,
+        Action::AddRule { place: Side::Host, .. } | Action::AddPolicy { .. } => 4,
+        Action::AddRoute { place: Side::Host, route, .. } if route.kind == RouteKind::Unreachable => 4,
         Action::AddVeth { .. } => 5,
         Action::SetLink {
             change: LinkChange::Group(_) | LinkChange::Alias(_) | LinkChange::Mtu(_), ..
@@ -95,42 +91,45 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
 /// A namespace and its end of the veth.
 fn namespace(
     out: &mut Vec<Action>,
-    journal: &Journal,
+    state: &State,
     name: &Name,
     want: &Stack,
     desired: &Desired,
     observed: &Observed,
 ) {
-    let place = Place::Inside(name.clone());
+    let place = Side::Inside(name.clone());
     let mut is_tuned = false;
     let mut have = match observed.namespaces.get(name) {
         Some(Netns::Alive { stack, adrift, tuned, .. }) => {
-            let attach =
-                |lost: &Adrift| Action::AttachNetns { name: name.clone(), pid: lost.pid, stale: lost.stale };
+            let attach = |lost: &DetachedNetns| Action::AttachNetns {
+                name: name.clone(),
+                pid: lost.pid,
+                stale: lost.stale,
+            };
             out.extend(adrift.as_ref().filter(|adrift| !adrift.taken).map(attach));
             is_tuned = *tuned;
             Cow::Borrowed(stack.as_ref())
         }
         Some(Netns::Unseen { .. }) => return,
-        state => {
-            out.push(Action::MakeNetns { name: name.clone(), stale: state.is_some() });
-            Cow::Owned(Stack { sysctls: tuning::fresh(&journal.inherited), ..Stack::fresh() })
+        absent => {
+            out.push(Action::MakeNetns { name: name.clone(), stale: absent.is_some() });
+            Cow::Owned(Stack { sysctls: tuning::settings_when_new(&state.inherited), ..Stack::fresh() })
         }
     };
-    let Some(member) = journal.members.get(name) else { return };
-    let mtu = desired.host.link(&member.link).map_or(1500, |link| link.mtu);
-    let paired = observed.host.link(&member.link).is_some() && have.link("eth0").is_some();
+    let Some(namespace) = state.namespaces.get(name) else { return };
+    let mtu = desired.host.link(&namespace.link).map_or(1500, |link| link.mtu);
+    let paired = observed.host.link(&namespace.link).is_some() && have.link("eth0").is_some();
     if !paired {
-        out.push(Action::AddVeth { name: name.clone(), link: member.link.clone(), mtu });
+        out.push(Action::AddVeth { name: name.clone(), link: namespace.link.clone(), mtu });
         // Whatever became of its name: the end that is inside goes with the host's.
         let tagged = have.links.iter().filter(|link| link.is_ours());
         let gone: BTreeSet<String> =
             tagged.map(|link| link.name.clone()).chain(["eth0".to_owned()]).collect();
-        forget(have.to_mut(), &gone);
+        forget_links(have.to_mut(), &gone);
     }
     let have = have.as_ref();
     if !is_tuned {
-        tune(out, name, journal, have);
+        tune(out, name, state, have);
     }
     for link in &want.links {
         let new = Link { up: false, mtu, ..link.clone() };
@@ -142,9 +141,9 @@ fn namespace(
 }
 
 /// What the host is tuned to, and the namespace is not.
-fn tune(out: &mut Vec<Action>, name: &Name, journal: &Journal, have: &Stack) {
+fn tune(out: &mut Vec<Action>, name: &Name, state: &State, have: &Stack) {
     let differs = |(key, value): &(&String, &String)| have.sysctls.get(*key) != Some(*value);
-    let values = journal.inherited.iter().filter(differs);
+    let values = state.inherited.iter().filter(differs);
     let mut values: Vec<_> = values.map(|(key, value)| (key.clone(), value.clone())).collect();
     tuning::put_in_order(&mut values, &have.sysctls);
     if !values.is_empty() {
@@ -153,7 +152,7 @@ fn tune(out: &mut Vec<Action>, name: &Name, journal: &Journal, have: &Stack) {
 }
 
 /// What differs between a link and how it should be.
-fn change_link(out: &mut Vec<Action>, place: &Place, want: &Link, have: &Link) {
+fn change_link(out: &mut Vec<Action>, place: &Side, want: &Link, have: &Link) {
     let mut set = |change| out.push(Action::SetLink { place: place.clone(), dev: want.name.clone(), change });
     if !want.loopback && want.mtu != have.mtu {
         set(LinkChange::Mtu(want.mtu));
@@ -170,7 +169,7 @@ fn change_link(out: &mut Vec<Action>, place: &Place, want: &Link, have: &Link) {
 }
 
 /// What of a stack is ours to remove.
-struct Ours<'a> {
+struct OursToRemove<'a> {
     routes: Vec<&'a Route>,
     rules: Vec<&'a Rule>,
     addresses: Vec<&'a Address>,
@@ -178,8 +177,8 @@ struct Ours<'a> {
 
 /// Inside, what carries our protocol; addresses on the veth; and the kernel's own rule for the local table, which
 /// moves when DNS is diverted.
-fn inside_is_ours(have: &Stack) -> Ours<'_> {
-    Ours {
+fn inside_is_ours(have: &Stack) -> OursToRemove<'_> {
+    OursToRemove {
         routes: have.routes.iter().filter(|route| route.is_ours_inside()).collect(),
         rules: have.rules.iter().filter(|rule| rule.is_ours_inside()).collect(),
         addresses: addresses_on_ours(have),
@@ -187,8 +186,8 @@ fn inside_is_ours(have: &Stack) -> Ours<'_> {
 }
 
 /// On the host: routes of our tables and rules of our blocks, both of protocol "kernel", and the addresses of our links.
-fn host_is_ours<'a>(have: &'a Stack, rules: &OurRules) -> Ours<'a> {
-    Ours {
+fn host_is_ours<'a>(have: &'a Stack, rules: &OurRules) -> OursToRemove<'a> {
+    OursToRemove {
         routes: have.routes.iter().filter(|route| route.is_ours()).collect(),
         rules: have.rules.iter().filter(|rule| rules.has(rule)).collect(),
         addresses: addresses_on_ours(have),
@@ -204,7 +203,7 @@ fn addresses_on_ours(stack: &Stack) -> Vec<&Address> {
 }
 
 /// Addresses, routes, rules and sysctls: differences of sets.
-fn stacks(out: &mut Vec<Action>, place: &Place, want: &Stack, have: &Stack, ours: &Ours<'_>) {
+fn stacks(out: &mut Vec<Action>, place: &Side, want: &Stack, have: &Stack, ours: &OursToRemove<'_>) {
     let place = || place.clone();
     for (key, value) in &want.sysctls {
         if have.sysctls.get(key) != Some(value) {
@@ -249,18 +248,18 @@ fn host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
     for link in &want.links {
         let new = Link { up: false, alias: None, ..link.clone() };
         let now = have.link(&link.name).filter(|_| !made.contains(&link.name)).unwrap_or(&new);
-        change_link(out, &Place::Host, link, now);
+        change_link(out, &Side::Host, link, now);
     }
     let mut have = Cow::Borrowed(have);
     if !removed.is_empty() {
-        forget(have.to_mut(), &removed);
+        forget_links(have.to_mut(), &removed);
     }
-    let ours = host_is_ours(&have, &OurRules::of(&observed.journal, &observed.host.rules));
-    stacks(out, &Place::Host, want, &have, &ours);
+    let ours = host_is_ours(&have, &OurRules::of(&observed.state, &observed.host.rules));
+    stacks(out, &Side::Host, want, &have, &ours);
 }
 
 /// Takes out of a stack what goes with links.
-fn forget(stack: &mut Stack, links: &BTreeSet<String>) {
+fn forget_links(stack: &mut Stack, links: &BTreeSet<String>) {
     stack.links.retain(|link| !links.contains(&link.name));
     stack.addresses.retain(|address| !links.contains(&address.dev));
     stack.routes.retain(|route| route.dev.as_ref().is_none_or(|dev| !links.contains(dev)));
@@ -268,32 +267,32 @@ fn forget(stack: &mut Stack, links: &BTreeSet<String>) {
 }
 
 /// The nft table: the skeleton is identified by digests, only elements are compared.
-fn table(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
+fn table(out: &mut Vec<Action>, state: &State, desired: &Desired, observed: &Observed) {
     let have = &observed.table;
-    let is_passed_by = |name: &Name| observed.is_unseen(name) && journal.members.contains_key(name);
+    let is_passed_by = |name: &Name| observed.is_unseen(name) && state.namespaces.contains_key(name);
     if desired.inside.is_empty() && !observed.namespaces.keys().any(is_passed_by) {
         if have.exists {
             out.push(Action::RemoveTable);
         }
         return;
     }
-    if !is_whole(journal, observed) {
+    if !is_whole(state, observed) {
         let elements = desired.elements.iter().cloned().collect();
-        out.push(Action::LoadSkeleton { mask: journal.mask, replace: have.exists, elements });
+        out.push(Action::LoadSkeleton { mask: state.mask, replace: have.exists, elements });
         return;
     }
     elements(out, &desired.elements, &have.elements);
 }
 
 /// Whether the table is there, as it was loaded, and loaded from the text of today.
-pub(super) fn is_whole(journal: &Journal, observed: &Observed) -> bool {
+pub(super) fn is_whole(state: &State, observed: &Observed) -> bool {
     let have = &observed.table;
-    let same_rules = observed.journal.skeleton.is_none() || have.rules == observed.journal.skeleton;
-    have.exists && have.text.as_deref() == Some(&crate::skeleton::digest(journal.mask)) && same_rules
+    let same_rules = observed.state.skeleton.is_none() || have.rules == observed.state.skeleton;
+    have.exists && have.text.as_deref() == Some(&crate::skeleton::digest(state.mask)) && same_rules
 }
 
 /// New elements come early; old ones go late, but for those that the new ones take the place of (the same key, or
-/// a network that overlaps), which change in the same transaction. So do the old ways of a mark that a host end gets:
+/// a network that overlaps), which change in the same transaction. So do the old ways of a mark that a host veth gets:
 /// its namespace never left by those, and the table of that mark may still lead there.
 fn elements(out: &mut Vec<Action>, want: &BTreeSet<Element>, have: &BTreeSet<Element>) {
     let add: Vec<Element> = want.difference(have).cloned().collect();
@@ -320,11 +319,11 @@ fn collide(a: &Element, b: &Element) -> bool {
 }
 
 /// Flows of a namespace that was up already and whose DNS goes elsewhere now.
-fn stale_flows(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
+fn stale_flows(out: &mut Vec<Action>, state: &State, observed: &Observed) {
     let mut flows = BTreeSet::new();
     for (link, port) in out.iter().flat_map(rewritten) {
-        let members = journal.members.iter().filter(|(_, member)| member.link == link);
-        let before = members.filter(|(name, _)| observed.journal.members.contains_key(*name));
+        let members = state.namespaces.iter().filter(|(_, namespace)| namespace.link == link);
+        let before = members.filter(|(name, _)| observed.state.namespaces.contains_key(*name));
         for (_, stack) in before.filter_map(|(name, _)| observed.stack(name).map(|stack| (name, stack))) {
             let sources = stack.addresses.iter().filter(|address| address.dev == "eth0");
             flows.extend(sources.map(|address| (address.net.ip(), port)));
@@ -336,10 +335,10 @@ fn stale_flows(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
 
 /// Flows of a namespace that goes or gets other addresses: the other side goes on sending, and conntrack would turn
 /// that around towards an address that is nobody's.
-fn flows_of_nobody(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
+fn flows_of_nobody(out: &mut Vec<Action>, state: &State, observed: &Observed) {
     let is_seen = |name: &Name| !observed.is_unseen(name);
-    let after = inside_addresses(journal, observed.features, is_seen);
-    for (name, before) in inside_addresses(&observed.journal, observed.features, is_seen) {
+    let after = inside_addresses(state, observed.features, is_seen);
+    for (name, before) in inside_addresses(&observed.state, observed.features, is_seen) {
         let kept = after.get(name);
         let gone = before.into_iter().filter(|address| kept.is_none_or(|kept| !kept.contains(address)));
         out.extend(gone.map(|source| Action::ForgetFlows { source, which: Flows::All }));
@@ -350,7 +349,7 @@ fn flows_of_nobody(out: &mut Vec<Action>, journal: &Journal, observed: &Observed
     }
 }
 
-/// Host ends whose several servers are not the same any more.
+/// Host veths whose several servers are not the same any more.
 fn stale_servers(out: &mut Vec<Action>, observed: &Observed) {
     let several = |link: &String| {
         let key = [Datum::Device(link.clone())];
@@ -361,7 +360,7 @@ fn stale_servers(out: &mut Vec<Action>, observed: &Observed) {
     out.extend(links.into_iter().filter(several).map(|link| Action::ForgetServers { link }));
 }
 
-/// Host ends and ports whose DNS elements an action changes.
+/// Host veths and ports whose DNS elements an action changes.
 fn rewritten(action: &Action) -> Vec<(String, u16)> {
     let (remove, add) = match action {
         Action::Elements { remove, add } => (&remove[..], &add[..]),
@@ -393,8 +392,8 @@ fn leave_to_the_kernel(out: &mut Vec<Action>) {
         }
         _ => None,
     };
-    let without: Vec<(Place, String)> = out.iter().filter_map(off).collect();
-    let goes = |place: &Place, dev: &str| without.iter().any(|(p, d)| p == place && d == dev);
+    let without: Vec<(Side, String)> = out.iter().filter_map(off).collect();
+    let goes = |place: &Side, dev: &str| without.iter().any(|(p, d)| p == place && d == dev);
     out.retain(|action| match action {
         Action::RemoveAddress { place, address } => address.net.is_ipv4() || !goes(place, &address.dev),
         Action::RemoveRoute { place, route } => {
@@ -405,12 +404,12 @@ fn leave_to_the_kernel(out: &mut Vec<Action>) {
 }
 
 /// Namespaces of ours that should not be any more.
-fn gone_namespaces(out: &mut Vec<Action>, journal: &Journal, desired: &Desired, observed: &Observed) {
+fn gone_namespaces(out: &mut Vec<Action>, state: &State, desired: &Desired, observed: &Observed) {
     let gone = observed
         .namespaces
         .iter()
         .filter(|(name, netns)| !desired.inside.contains_key(*name) && observed.is_ours(name, netns))
-        .filter(|(name, _)| !(observed.is_unseen(name) && journal.members.contains_key(*name)))
+        .filter(|(name, _)| !(observed.is_unseen(name) && state.namespaces.contains_key(*name)))
         .filter(|(name, _)| !observed.is_taken(name));
     out.extend(gone.map(|(name, _)| Action::RemoveNetns { name: name.clone() }));
 }

@@ -78,7 +78,8 @@ fn auto_but(names: Names<'_>, block: &[Block]) -> DnsMode {
     let mut rewrites = auto.rewrites.clone();
     if refusals.only {
         let plain = |server: &&IpAddr| auto.rewrites.iter().all(|rewrite| rewrite.old.ip() != **server);
-        let asked = names.named().iter().filter(plain).filter(|server| names.works(&auto, **server));
+        let asked =
+            names.named().iter().filter(plain).filter(|server| names.leads_somewhere(&auto, **server));
         rewrites.extend(asked.map(|server| Rewrite { old: dns(*server), new: dns(*server) }));
     }
     DnsMode { rewrites, ..refusals }
@@ -113,11 +114,11 @@ pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
     let mut out = Vec::new();
     for rewrite in &dns.rewrites {
         let set = by_family(rewrite.old.ip(), Set::DnsOne4, Set::DnsOne6);
-        out.push(element(set, &place(&rewrite.old), &place(&rewrite.new)));
+        out.push(element(set, &address_and_port(&rewrite.old), &address_and_port(&rewrite.new)));
     }
     for family in Family::BOTH {
         for ((server, (four, six)), count) in dns.servers_of(family).zip(SERVERS).zip(COUNTS) {
-            out.push(element(by_family(server.ip(), four, six), &[], &place(server)));
+            out.push(element(by_family(server.ip(), four, six), &[], &address_and_port(server)));
             out.extend(count.map(|(four, six)| element(by_family(server.ip(), four, six), &[], &[])));
         }
     }
@@ -127,7 +128,7 @@ pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
         let set = by_family(old.ip(), Set::DnsBut4, Set::DnsBut6);
         out.push(element(set, &[Datum::Address(old.ip())], &[]));
     }
-    out.extend(told(link, dns));
+    out.extend(resolver_elements(link, dns));
     for server in dns.host_servers() {
         out.push(element(by_family(server, Set::DnsHost4, Set::DnsHost6), &[Datum::Address(server)], &[]));
     }
@@ -170,9 +171,9 @@ fn resolver(address: IpAddr) -> Element {
 }
 
 /// What the guard holds questions against: where they may go, and which servers' questions go elsewhere.
-fn told(link: &str, dns: &DnsMode) -> BTreeSet<Element> {
+fn resolver_elements(link: &str, dns: &DnsMode) -> BTreeSet<Element> {
     let element = |(four, six), server: &SocketAddr| {
-        let key = [&[Datum::Device(link.into())], &place(server)[..]].concat();
+        let key = [&[Datum::Device(link.into())], &address_and_port(server)[..]].concat();
         Element { set: by_family(server.ip(), four, six), key, value: Vec::new() }
     };
     let new = dns.servers.iter().chain(dns.rewrites.iter().map(|rewrite| &rewrite.new));
@@ -209,6 +210,6 @@ fn by_family<T>(address: IpAddr, v4: T, v6: T) -> T {
     }
 }
 
-fn place(address: &SocketAddr) -> [Datum; 2] {
+fn address_and_port(address: &SocketAddr) -> [Datum; 2] {
     [Datum::Address(address.ip()), Datum::Port(address.port())]
 }

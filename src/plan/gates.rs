@@ -2,22 +2,22 @@
 
 use super::action::Action;
 use super::addresses::inside_addresses;
-use crate::model::gate::{Chain, Closed, Direction, Found, Gate, Hook, Keeper, Kind, Split, Stop};
-use crate::model::{Family, Journal, Member, Observed, Pass, dnsaddr, numbers};
+use crate::model::gate::{Chain, Closed, Direction, FoundPass, Gate, Hook, Kind, RuleWriter, Split, Stop};
+use crate::model::{ActiveNamespace, Family, Observed, Pass, State, dnsaddr, numbers};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// Notes in the journal which passes it takes, and what a kill switch lets through.
-pub(super) fn note(journal: &mut Journal, observed: &Observed) {
+/// Notes in the state which passes it takes, and what a kill switch lets through.
+pub(super) fn record_passes(state: &mut State, observed: &Observed) {
     let split = observed.gates.all.iter().find_map(|gate| gate.split.clone());
-    journal.split = split.filter(|_| !journal.members.is_empty());
+    state.split = split.filter(|_| !state.namespaces.is_empty());
     let needed = observed.gates.all.iter().filter(|gate| gate.closed.is_none());
-    journal.passes = needed.flat_map(|gate| passes(gate, journal, observed)).collect();
+    state.passes = needed.flat_map(|gate| passes_of(gate, state, observed)).collect();
 }
 
 /// The passes that packets of what is up take in a gate.
-fn passes(gate: &Gate, journal: &Journal, observed: &Observed) -> Vec<Pass> {
-    let addresses = inside_addresses(journal, observed.features, |_| true);
+fn passes_of(gate: &Gate, state: &State, observed: &Observed) -> Vec<Pass> {
+    let addresses = inside_addresses(state, observed.features, |_| true);
     let families: BTreeSet<Family> =
         addresses.values().flatten().map(|address| Family::of(*address)).collect();
     if !families.iter().any(|family| gate.chain.kind.sees(*family)) {
@@ -25,11 +25,11 @@ fn passes(gate: &Gate, journal: &Journal, observed: &Observed) -> Vec<Pass> {
     }
     let discovery = gate.no_neighbours && gate.chain.kind.sees(Family::V6) && families.contains(&Family::V6);
     let discovery = if discovery { &[Direction::Neighbours][..] } else { &[] };
-    let names = if asks_here(journal, observed) { &Direction::NAMES[..] } else { &[] };
+    let names = if asks_here(state, observed) { &Direction::NAMES[..] } else { &[] };
     let directions = match gate.hook {
         Hook::Prerouting => [&[Direction::Onward][..], discovery, names].concat(),
         Hook::Input => [discovery, names].concat(),
-        Hook::Forward if is_split(gate, journal) => Vec::new(),
+        Hook::Forward if is_split(gate, state) => Vec::new(),
         Hook::Forward | Hook::Postrouting => Direction::BOTH.to_vec(),
         Hook::Output => vec![Direction::In],
     };
@@ -37,53 +37,53 @@ fn passes(gate: &Gate, journal: &Journal, observed: &Observed) -> Vec<Pass> {
 }
 
 /// Whether all flows of namespaces have the mark that a kill switch lets through.
-fn is_split(gate: &Gate, journal: &Journal) -> bool {
-    let egress = |member: &Member| journal.egresses.get(&member.egress);
+fn is_split(gate: &Gate, state: &State) -> bool {
+    let egress = |namespace: &ActiveNamespace| state.egresses.get(&namespace.egress);
     let marked = |split: &Split| {
-        !journal.members.values().filter_map(egress).any(|egress| egress.is_in_tunnel_of(split))
+        !state.namespaces.values().filter_map(egress).any(|egress| egress.is_in_tunnel_of(split))
     };
     gate.split.as_ref().is_some_and(marked)
 }
 
 /// Whether a namespace asks a resolver on the host itself.
-fn asks_here(journal: &Journal, observed: &Observed) -> bool {
+fn asks_here(state: &State, observed: &Observed) -> bool {
     let own = |server: &IpAddr| observed.host.addresses.iter().any(|address| address.net.ip() == *server);
-    let mut servers = journal.members.values().filter_map(|member| member.dns.host.as_ref()).flatten();
+    let mut servers = state.namespaces.values().filter_map(|namespace| namespace.dns.host.as_ref()).flatten();
     servers.any(|server| server.is_loopback() || own(server))
 }
 
 /// The gates that packets of what is up come by.
-fn concerned<'a>(journal: &'a Journal, observed: &'a Observed) -> impl Iterator<Item = &'a Gate> {
-    observed.gates.all.iter().filter(|gate| !passes(gate, journal, observed).is_empty())
+fn concerned<'a>(state: &'a State, observed: &'a Observed) -> impl Iterator<Item = &'a Gate> {
+    observed.gates.all.iter().filter(|gate| !passes_of(gate, state, observed).is_empty())
 }
 
 /// What is missing is added; what is there and not wanted, or there twice, goes.
-pub(super) fn diff(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
+pub(super) fn diff(out: &mut Vec<Action>, state: &State, observed: &Observed) {
     let mut kept = BTreeSet::new();
-    for Found { pass, handle } in &observed.gates.passes {
-        if !journal.passes.contains(pass) || !kept.insert(pass) {
+    for FoundPass { pass, handle } in &observed.gates.passes {
+        if !state.passes.contains(pass) || !kept.insert(pass) {
             out.push(Action::RemovePass { pass: pass.clone(), handle: *handle });
         }
     }
-    let missing = journal.passes.iter().filter(|pass| !kept.contains(pass));
+    let missing = state.passes.iter().filter(|pass| !kept.contains(pass));
     out.extend(missing.map(|pass| Action::AddPass { pass: pass.clone() }));
 }
 
 /// What on this host stops packets of what is up, each with what helps.
-pub fn stopped(journal: &Journal, observed: &Observed) -> Vec<String> {
+pub fn reasons_stopped(state: &State, observed: &Observed) -> Vec<String> {
     let there: BTreeSet<&Pass> = observed.gates.passes.iter().map(|found| &found.pass).collect();
     let open = |gate: &&Gate| {
-        gate.closed.is_none() && passes(gate, journal, observed).iter().all(|pass| there.contains(pass))
+        gate.closed.is_none() && passes_of(gate, state, observed).iter().all(|pass| there.contains(pass))
     };
-    concerned(journal, observed).filter(|gate| !open(gate)).map(told).collect()
+    concerned(state, observed).filter(|gate| !open(gate)).map(describe_gate).collect()
 }
 
 /// The same without what `up` can help by itself.
-pub fn closed(journal: &Journal, observed: &Observed) -> Vec<String> {
-    concerned(journal, observed).filter(|gate| gate.closed.is_some()).map(told).collect()
+pub fn closed(state: &State, observed: &Observed) -> Vec<String> {
+    concerned(state, observed).filter(|gate| gate.closed.is_some()).map(describe_gate).collect()
 }
 
-fn told(gate: &Gate) -> String {
+fn describe_gate(gate: &Gate) -> String {
     let chain = &gate.chain;
     let stop = match &gate.stop {
         Stop::Policy => "policy drop".to_owned(),
@@ -92,12 +92,12 @@ fn told(gate: &Gate) -> String {
     };
     let cure = match &gate.closed {
         None => "nsnat up lets them through".to_owned(),
-        Some(closed) => cure(chain, closed),
+        Some(closed) => cure_of_gate(chain, closed),
     };
     format!("packets are stopped by {chain} ({stop}): {cure}")
 }
 
-fn cure(chain: &Chain, closed: &Closed) -> String {
+fn cure_of_gate(chain: &Chain, closed: &Closed) -> String {
     let firewalld = chain.table.starts_with("firewalld");
     match closed {
         Closed::Everything if firewalld => {
@@ -125,11 +125,11 @@ fn cure(chain: &Chain, closed: &Closed) -> String {
 /// The program that keeps a chain.
 pub fn pass_program(chain: &Chain) -> &'static str {
     match (chain.keeper, chain.kind) {
-        (Keeper::Nft, _) => "nft",
-        (Keeper::IptablesNft, Kind::Ip6) => "ip6tables-nft",
-        (Keeper::IptablesNft, _) => "iptables-nft",
-        (Keeper::IptablesLegacy, Kind::Ip6) => "ip6tables-legacy",
-        (Keeper::IptablesLegacy, _) => "iptables-legacy",
+        (RuleWriter::Nft, _) => "nft",
+        (RuleWriter::IptablesNft, Kind::Ip6) => "ip6tables-nft",
+        (RuleWriter::IptablesNft, _) => "iptables-nft",
+        (RuleWriter::IptablesLegacy, Kind::Ip6) => "ip6tables-legacy",
+        (RuleWriter::IptablesLegacy, _) => "iptables-legacy",
     }
 }
 
@@ -169,8 +169,8 @@ pub fn pass_text(pass: &Pass) -> String {
 /// The shell line that adds a pass.
 pub(super) fn add_line(pass: &Pass) -> String {
     match pass.chain.keeper {
-        Keeper::Nft => format!("nft '{}'", pass_text(pass)),
-        Keeper::IptablesNft | Keeper::IptablesLegacy => iptables(pass, "-I"),
+        RuleWriter::Nft => format!("nft '{}'", pass_text(pass)),
+        RuleWriter::IptablesNft | RuleWriter::IptablesLegacy => iptables(pass, "-I"),
     }
 }
 
@@ -178,8 +178,8 @@ pub(super) fn add_line(pass: &Pass) -> String {
 pub(super) fn remove_line(pass: &Pass, handle: u64) -> String {
     let Chain { keeper, kind, table, name } = &pass.chain;
     match keeper {
-        Keeper::Nft => format!("nft delete rule {kind} {table} {name} handle {handle}"),
-        Keeper::IptablesNft | Keeper::IptablesLegacy => iptables(pass, "-D"),
+        RuleWriter::Nft => format!("nft delete rule {kind} {table} {name} handle {handle}"),
+        RuleWriter::IptablesNft | RuleWriter::IptablesLegacy => iptables(pass, "-D"),
     }
 }
 

@@ -19,7 +19,7 @@ use super::action::Action;
 use super::addresses::sources;
 use crate::model::ipsec::{Direction, Effect};
 use crate::model::stack::overlap;
-use crate::model::{Egress, Family, Journal, Observed, Policy, numbers};
+use crate::model::{Egress, Family, Observed, Policy, State, numbers};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -33,12 +33,12 @@ const SLOTS: usize = 1 << (NUMBER_BITS - DIRECTION_BITS);
 type Packets = (Option<IpNetwork>, Option<IpNetwork>);
 
 /// A policy of ours, and the packets that it is for.
-struct Pass {
+struct PassPolicy {
     policy: Policy,
     packets: Vec<Packets>,
 }
 
-impl Pass {
+impl PassPolicy {
     /// Whether a policy of somebody else could catch one of the packets.
     fn is_for(&self, other: &Policy) -> bool {
         let meets = |net, packets: Option<IpNetwork>| packets.is_none_or(|packets| overlap(net, packets));
@@ -52,12 +52,12 @@ impl Pass {
 }
 
 /// All that an egress could need.
-fn passes(journal: &Journal, egress: &Egress, observed: &Observed) -> Vec<Pass> {
-    Family::BOTH.into_iter().flat_map(|family| of_family(journal, egress, family, observed)).collect()
+fn pass_policies(state: &State, egress: &Egress, observed: &Observed) -> Vec<PassPolicy> {
+    Family::BOTH.into_iter().flat_map(|family| of_family(state, egress, family, observed)).collect()
 }
 
-fn of_family(journal: &Journal, egress: &Egress, family: Family, observed: &Observed) -> Vec<Pass> {
-    let own = sources(journal, egress, family, observed.features);
+fn of_family(state: &State, egress: &Egress, family: Family, observed: &Observed) -> Vec<PassPolicy> {
+    let own = sources(state, egress, family, observed.features);
     if own.is_empty() {
         return Vec::new();
     }
@@ -65,7 +65,7 @@ fn of_family(journal: &Journal, egress: &Egress, family: Family, observed: &Obse
     let all: Vec<IpNetwork> = outside.collect();
     let from = |nets: &[IpNetwork]| nets.iter().map(|net| (Some(*net), None)).collect::<Vec<Packets>>();
     let to = |nets: &[IpNetwork]| nets.iter().map(|net| (None, Some(*net))).collect::<Vec<Packets>>();
-    let mark = Some((journal.mark_of(egress), journal.mask));
+    let mark = Some((state.mark_of(egress), state.mask));
     let (first, others) = match family {
         Family::V4 => (0, 3),
         Family::V6 => (1, 2),
@@ -80,9 +80,11 @@ fn of_family(journal: &Journal, egress: &Egress, family: Family, observed: &Obse
         effect: Effect::Allow,
         sub: false,
     };
-    let marked =
-        |direction, packets| Pass { policy: policy(direction, first, family.everything(), mark), packets };
-    let host = |(slot, net): (usize, &IpNetwork)| Pass {
+    let marked = |direction, packets| PassPolicy {
+        policy: policy(direction, first, family.everything(), mark),
+        packets,
+    };
+    let host = |(slot, net): (usize, &IpNetwork)| PassPolicy {
         policy: policy(Direction::Out, slot, *net, None),
         packets: to(&[*net]),
     };
@@ -96,9 +98,9 @@ fn of_family(journal: &Journal, egress: &Egress, family: Family, observed: &Obse
 
 /// Addresses that masquerade may give what leaves.
 fn masquerade(egress: &Egress, family: Family, observed: &Observed) -> Vec<IpNetwork> {
-    let Some(way) = &egress.way else { return Vec::new() };
-    let on_device = observed.host.addresses.iter().filter(|address| address.dev == way.dev);
-    let addresses = on_device.map(|address| address.net.ip()).chain(way.sources.iter().copied());
+    let Some(path) = &egress.path else { return Vec::new() };
+    let on_device = observed.host.addresses.iter().filter(|address| address.dev == path.dev);
+    let addresses = on_device.map(|address| address.net.ip()).chain(path.sources.iter().copied());
     addresses.filter(|ip: &IpAddr| Family::of(*ip) == family).map(IpNetwork::from).collect()
 }
 
@@ -117,12 +119,12 @@ pub(super) fn is_of_a_tunnel(source: IpAddr, observed: &Observed) -> bool {
 }
 
 /// What is missing is added; what is ours and not wanted goes.
-pub(super) fn diff(out: &mut Vec<Action>, journal: &Journal, observed: &Observed) {
-    let needed = |pass: &Pass| observed.policies.iter().any(|other| pass.is_for(other));
-    let wanted: BTreeSet<Policy> = journal
+pub(super) fn diff(out: &mut Vec<Action>, state: &State, observed: &Observed) {
+    let needed = |pass: &PassPolicy| observed.policies.iter().any(|other| pass.is_for(other));
+    let wanted: BTreeSet<Policy> = state
         .egresses
         .values()
-        .flat_map(|egress| passes(journal, egress, observed))
+        .flat_map(|egress| pass_policies(state, egress, observed))
         .filter(needed)
         .map(|pass| pass.policy)
         .collect();
@@ -134,11 +136,11 @@ pub(super) fn diff(out: &mut Vec<Action>, journal: &Journal, observed: &Observed
 
 /// A policy of somebody else that catches packets of an egress.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Catch {
+pub struct CatchingPolicy {
     policy: Policy,
 }
 
-impl Catch {
+impl CatchingPolicy {
     /// What is wrong, and what helps.
     pub fn problem(&self) -> String {
         let Policy { effect, index, .. } = self.policy;
@@ -166,12 +168,12 @@ impl Catch {
 }
 
 /// Those that none of ours comes before.
-pub fn catches(journal: &Journal, egress: &Egress, observed: &Observed) -> Vec<Catch> {
-    let passes = passes(journal, egress, observed);
+pub fn catching_policies(state: &State, egress: &Egress, observed: &Observed) -> Vec<CatchingPolicy> {
+    let passes = pass_policies(state, egress, observed);
     let all = &observed.policies;
-    let there = |pass: &Pass| all.iter().position(|policy| *policy == pass.policy);
+    let there = |pass: &PassPolicy| all.iter().position(|policy| *policy == pass.policy);
     // Policies are listed from the newest to the oldest.
-    let precedes = |pass: &Pass, (age, other): (usize, &Policy)| {
+    let precedes = |pass: &PassPolicy, (age, other): (usize, &Policy)| {
         let first = pass.policy.priority < other.priority;
         !other.sub
             && there(pass).is_some_and(|own| first || (pass.policy.priority == other.priority && own > age))
@@ -179,7 +181,11 @@ pub fn catches(journal: &Journal, egress: &Egress, observed: &Observed) -> Vec<C
     let caught = |(age, other): &(usize, &Policy)| {
         passes.iter().any(|pass| pass.is_for(other) && !precedes(pass, (*age, other)))
     };
-    all.iter().enumerate().filter(caught).map(|(_, policy)| Catch { policy: policy.clone() }).collect()
+    all.iter()
+        .enumerate()
+        .filter(caught)
+        .map(|(_, policy)| CatchingPolicy { policy: policy.clone() })
+        .collect()
 }
 
 /// As ip-xfrm(8) has it, as far as it tells which one it is.

@@ -1,6 +1,6 @@
 //! Every action as the shell line that it equals.
 
-use super::action::{Action, Flows, LinkChange, Place};
+use super::action::{Action, Flows, LinkChange, Side};
 use super::{gates, ipsec};
 use crate::model::{Datum, Element, Family, Name, Route, RouteKind, Rule, RuleAction, nft, numbers};
 use std::fmt::{self, Write as _};
@@ -47,8 +47,8 @@ fn line(action: &Action) -> String {
         Action::AddAddress { place, address } => {
             let how = match (address.net.is_ipv6(), place) {
                 (true, _) => " nodad",
-                (false, Place::Host) => " scope link",
-                (false, Place::Inside(_)) => "",
+                (false, Side::Host) => " scope link",
+                (false, Side::Inside(_)) => "",
             };
             format!("{} addr add {} dev {}{how}", ip(place, None), address.net, quote(&address.dev))
         }
@@ -74,11 +74,11 @@ fn line(action: &Action) -> String {
 }
 
 /// `ip`, in the right namespace, for the right family.
-fn ip(place: &Place, family: Option<Family>) -> String {
+fn ip(place: &Side, family: Option<Family>) -> String {
     let six = if family == Some(Family::V6) { " -6" } else { "" };
     match place {
-        Place::Host => format!("ip{six}"),
-        Place::Inside(name) => format!("ip{six} -n {name}"),
+        Side::Host => format!("ip{six}"),
+        Side::Inside(name) => format!("ip{six} -n {name}"),
     }
 }
 
@@ -112,11 +112,11 @@ fn link_change(change: &LinkChange) -> String {
     }
 }
 
-fn sysctl(place: &Place, key: &str, value: &str) -> String {
+fn sysctl(place: &Side, key: &str, value: &str) -> String {
     let line = format!("sysctl -qw {}", quote(&format!("{key}={value}")));
     match place {
-        Place::Host => line,
-        Place::Inside(name) => format!("ip netns exec {name} {line}"),
+        Side::Host => line,
+        Side::Inside(name) => format!("ip netns exec {name} {line}"),
     }
 }
 
@@ -212,7 +212,7 @@ pub fn element_text(remove: &[Element], add: &[Element]) -> String {
     lines.collect::<Vec<_>>().join("; ")
 }
 
-/// Forgets what the packets told about the servers of a host end. Adding first: nft 1.0.6 has no `destroy`.
+/// Forgets what the packets told about the servers of a host veth. Adding first: nft 1.0.6 has no `destroy`.
 pub fn forget_text(link: &str) -> String {
     let one = |set| {
         let element = format!("element inet {} {set} {{ \"{link}\" . ipv4, \"{link}\" . ipv6 }}", nft::TABLE);

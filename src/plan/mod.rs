@@ -4,14 +4,14 @@
 //!
 //! ```text
 //! Config ─┐
-//! Observed┼─ resolve ─→ Journal (what is to be up, every number and device found)
+//! Observed┼─ resolve ─→ State (what is to be up, every number and device found)
 //!         │                │
-//!         │             desired ─→ Desired (what the kernel should hold; a function of the journal alone)
+//!         │             desired ─→ Desired (what the kernel should hold; a function of the state alone)
 //!         │                │
 //!         └────────────── diff ──→ [Action] (in an order that is safe to be cut off anywhere)
 //! ```
 //!
-//! `down` is the same without a configuration: a journal that lacks what goes down. Applying the actions and
+//! `down` is the same without a configuration: a state that lacks what goes down. Applying the actions and
 //! observing again must give no actions; everything that the kernel normalises (metrics of IPv6 routes, say) is
 //! therefore spelled out in `desired` the way it reads back.
 
@@ -22,7 +22,7 @@ pub mod desired;
 mod diff;
 mod dns;
 mod gates;
-mod hold;
+mod held_sysctls;
 mod ipsec;
 mod line;
 mod names;
@@ -33,34 +33,36 @@ mod reach;
 mod resolve;
 mod source;
 mod taps;
+mod traced_path;
 mod transparent;
+mod uplink_path;
 mod verdict;
-mod walk;
-mod way;
 
-pub use action::{Action, Flows, LinkChange, Place};
+pub use action::{Action, Flows, LinkChange, Side};
 pub use alloc::unusual_blocks;
 pub use desired::Desired;
 pub use diff::diff;
-pub use gates::{closed, pass_arguments, pass_program, pass_text, stopped};
-pub use hold::recall;
-pub use ipsec::{Catch, catches};
+pub use gates::{closed, pass_arguments, pass_program, pass_text, reasons_stopped};
+pub use held_sysctls::recall_held;
+pub use ipsec::{CatchingPolicy, catching_policies};
 pub use line::{element_text, forget_text, rule_text};
 pub use names::{unreachable, unresolvable};
 pub use others::concerns_others;
 pub use owner::Owners;
-pub use precedence::{Shadow, shadows};
+pub use precedence::{PrecedingRule, preceding_rules};
 pub use reach::neighbours;
-pub use resolve::{Selection, forget_foreign, refresh, refreshed, resolve, tidy, with_dns, without};
-pub use taps::{doubts, tapped};
+pub use resolve::{
+    Selection, forget_foreign, refresh, refreshed, resolve, state_without, tidy_state, with_dns,
+};
+pub use taps::{certain_findings, possible_findings};
+pub use traced_path::{Fault, Host, Suspect, TracedPath, follow_probe};
 pub use transparent::cut_off;
-pub use verdict::{Verdict, judge};
-pub use walk::{Fault, Host, Suspect, Walk, walk};
+pub use verdict::{Verdict, judge_outcome};
 
-use crate::model::{Journal, Observed};
+use crate::model::{Observed, State};
 
-/// What has to be done to make `journal` true, as far as was looked.
-pub fn actions(journal: &Journal, observed: &Observed) -> Vec<Action> {
-    let desired = desired::desired_of(journal, observed.features, |name| !observed.is_unseen(name));
-    diff(journal, &desired, observed)
+/// What has to be done to make `state` true, as far as was looked.
+pub fn actions(state: &State, observed: &Observed) -> Vec<Action> {
+    let desired = desired::desired_of(state, observed.features, |name| !observed.is_unseen(name));
+    diff(state, &desired, observed)
 }

@@ -1,13 +1,13 @@
 //! Which servers a resolver inside asks, and whether that can work.
 
 use crate::model::stack::is_link_local;
-use crate::model::{DnsMode, Family, Observed, Way, dnsaddr};
+use crate::model::{DnsMode, Family, Observed, UplinkPath, dnsaddr};
 use std::net::{IpAddr, SocketAddr};
 
 /// Why none of a namespace's servers can be asked, where that is so and its way is up.
-pub fn unreachable(servers: &[SocketAddr], ipv6: bool, way: Option<&Way>) -> Option<&'static str> {
-    let way = way.filter(|way| way.up)?;
-    let served = |family| way.serves(family) && (ipv6 || family == Family::V4);
+pub fn unreachable(servers: &[SocketAddr], ipv6: bool, path: Option<&UplinkPath>) -> Option<&'static str> {
+    let path = path.filter(|path| path.up)?;
+    let served = |family| path.serves(family) && (ipv6 || family == Family::V4);
     let of = |family| servers.iter().any(|server| Family::of(server.ip()) == family);
     match (of(Family::V4), of(Family::V6)) {
         (true, false) if !served(Family::V4) => {
@@ -25,12 +25,12 @@ pub fn unreachable(servers: &[SocketAddr], ipv6: bool, way: Option<&Way>) -> Opt
 pub fn unresolvable(
     dns: &DnsMode,
     ipv6: bool,
-    way: Option<&Way>,
+    path: Option<&UplinkPath>,
     observed: &Observed,
 ) -> Option<&'static str> {
-    let names = Names { way: Some(way.filter(|way| way.up)?), ipv6, observed };
+    let names = Names { path: Some(path.filter(|path| path.up)?), ipv6, observed };
     let own = Some(&dns.nameservers[..]).filter(|own| !own.is_empty());
-    let works = own.unwrap_or(names.named()).iter().any(|server| names.works(dns, *server));
+    let works = own.unwrap_or(names.named()).iter().any(|server| names.leads_somewhere(dns, *server));
     (!works).then_some(
         "names do not resolve inside: no server that its resolv.conf names can be asked there; name one: dns = \"ADDR\"",
     )
@@ -39,7 +39,7 @@ pub fn unresolvable(
 /// A namespace, as far as it matters to whom its resolvers can ask.
 #[derive(Clone, Copy)]
 pub(super) struct Names<'a> {
-    pub(super) way: Option<&'a Way>,
+    pub(super) path: Option<&'a UplinkPath>,
     pub(super) ipv6: bool,
     pub(super) observed: &'a Observed,
 }
@@ -49,17 +49,19 @@ impl<'a> Names<'a> {
     /// inside, or none of a family that has servers, so that these would never be.
     pub(super) fn complete(self, dns: DnsMode) -> DnsMode {
         let asked = |family: &Family| {
-            self.named().iter().any(|server| Family::of(*server) == *family && self.works(&dns, *server))
+            self.named()
+                .iter()
+                .any(|server| Family::of(*server) == *family && self.leads_somewhere(&dns, *server))
         };
         let served = |family: &Family| self.reaches(*family) && dns.servers_of(*family).next().is_some();
         let does =
             Family::BOTH.iter().any(asked) && Family::BOTH.iter().filter(|family| served(family)).all(asked);
-        let nameservers = if does { Vec::new() } else { self.own(&dns) };
+        let nameservers = if does { Vec::new() } else { self.own_servers(&dns) };
         DnsMode { nameservers, ..dns }
     }
 
     /// The servers themselves, or what is rewritten to them, or the host's, or the uplink's.
-    fn own(self, dns: &DnsMode) -> Vec<IpAddr> {
+    fn own_servers(self, dns: &DnsMode) -> Vec<IpAddr> {
         let servers = dns.servers.iter().map(SocketAddr::ip);
         let olds = dns.rewrites.iter().map(|rewrite| rewrite.old.ip());
         let all = [
@@ -68,8 +70,9 @@ impl<'a> Names<'a> {
             dns.host.clone().unwrap_or_default(),
             self.upstreams().collect(),
         ];
-        let works =
-            |some: Vec<IpAddr>| some.into_iter().filter(|one| self.works(dns, *one)).collect::<Vec<_>>();
+        let works = |some: Vec<IpAddr>| {
+            some.into_iter().filter(|one| self.leads_somewhere(dns, *one)).collect::<Vec<_>>()
+        };
         let mut first = all.into_iter().map(works).find(|some| !some.is_empty()).unwrap_or_default();
         let mut seen = std::collections::BTreeSet::new();
         first.retain(|server| seen.insert(*server));
@@ -83,12 +86,12 @@ impl<'a> Names<'a> {
 
     /// Servers that the namespace can ask in place of those that it cannot.
     pub(super) fn upstreams(self) -> impl Iterator<Item = IpAddr> {
-        let servers = self.way.map_or(&[][..], |way| self.observed.upstreams(&way.dev));
+        let servers = self.path.map_or(&[][..], |path| self.observed.upstreams(&path.dev));
         servers.iter().copied().filter(move |server| self.is_elsewhere(*server) == Some(false))
     }
 
     /// Whether a query to this server gets somewhere.
-    pub(super) fn works(self, dns: &DnsMode, server: IpAddr) -> bool {
+    pub(super) fn leads_somewhere(self, dns: &DnsMode, server: IpAddr) -> bool {
         let family = Family::of(server);
         let at = SocketAddr::new(server, dnsaddr::PORT);
         if never_leaves(server) {
@@ -107,7 +110,7 @@ impl<'a> Names<'a> {
     /// servers of its own, one that is the host itself or beside another device of it. To send a query there by the
     /// way would tell strangers the name, and get no answer.
     pub(super) fn is_stub(self, server: IpAddr) -> bool {
-        let own = || self.way.is_some_and(|way| self.observed.upstreams.contains_key(&way.dev));
+        let own = || self.path.is_some_and(|path| self.observed.upstreams.contains_key(&path.dev));
         server.is_loopback() || (self.is_elsewhere(server) == Some(true) && own())
     }
 
@@ -120,15 +123,15 @@ impl<'a> Names<'a> {
         let foreign = |dev: &str| host.link(dev).is_none_or(|link| !link.is_ours());
         let near: Vec<_> =
             host.addresses.iter().filter(|a| a.net.contains(server) && foreign(&a.dev)).collect();
-        let on_way = |dev: &str| self.way.is_none_or(|way| way.dev == dev);
+        let on_way = |dev: &str| self.path.is_none_or(|path| path.dev == dev);
         let itself = near.iter().any(|address| address.net.ip() == server);
         Some(itself || (!near.is_empty() && !near.iter().any(|address| on_way(&address.dev))))
     }
 
     /// Whether packets of that family get out. Where there is no way at the moment, that is weather.
     fn reaches(self, family: Family) -> bool {
-        let way = self.way.filter(|way| way.up);
-        way.is_none_or(|way| way.serves(family) && (self.ipv6 || family == Family::V4))
+        let path = self.path.filter(|path| path.up);
+        path.is_none_or(|path| path.serves(family) && (self.ipv6 || family == Family::V4))
     }
 }
 

@@ -1,16 +1,16 @@
 //! Which namespace an action is for.
 
-use super::action::{Action, Place};
-use crate::model::{Journal, Name};
+use super::action::{Action, Side};
+use crate::model::{Name, State};
 use std::collections::BTreeMap;
 
-/// The namespaces of a journal by the device names of their host ends.
+/// The namespaces of a state by the device names of their host veths.
 pub struct Owners<'a>(BTreeMap<&'a str, &'a Name>);
 
 impl<'a> Owners<'a> {
-    /// Those of `journal`.
-    pub fn new(journal: &'a Journal) -> Self {
-        Self(journal.members.iter().map(|(name, member)| (member.link.as_str(), name)).collect())
+    /// Those of `state`.
+    pub fn new(state: &'a State) -> Self {
+        Self(state.namespaces.iter().map(|(name, namespace)| (namespace.link.as_str(), name)).collect())
     }
 
     /// The namespace that an action is for; none when several share what it changes.
@@ -49,10 +49,10 @@ impl<'a> Owners<'a> {
     }
 
     /// The owner of what is on a device, which inside of a namespace is always that namespace.
-    fn of_device(&self, place: &'a Place, dev: &str) -> Option<&'a Name> {
+    fn of_device(&self, place: &'a Side, dev: &str) -> Option<&'a Name> {
         match place {
-            Place::Inside(name) => Some(name),
-            Place::Host => self.of_link(dev),
+            Side::Inside(name) => Some(name),
+            Side::Host => self.of_link(dev),
         }
     }
 }

@@ -8,7 +8,7 @@
 //! to a table of its own. The guard keeps such a packet in, and the job stands still.
 //!
 //! Therefore each plan asks of every rule before ours what the kernel would: does it match a packet from a namespace
-//! (its source, our mark, the host end it comes in by, user 0), or one back to it, and is there a route in its table?
+//! (its source, our mark, the host veth it comes in by, user 0), or one back to it, and is there a route in its table?
 //! Where it does, the block moves: to just before the lowest such rule. Where none does, the block is at its usual place.
 //! New rules are added before the old ones go, so a job notices nothing.
 //!
@@ -20,20 +20,20 @@ use super::line::rule_text;
 use crate::model::numbers::preference;
 use crate::model::ownership::{OurRules, is_our_table};
 use crate::model::stack::overlap;
-use crate::model::{Egress, Family, Journal, Link, Observed, RouteKind, Rule, RuleAction};
+use crate::model::{Egress, Family, Link, Observed, RouteKind, Rule, RuleAction, State};
 use ipnetwork::IpNetwork;
 use std::net::IpAddr;
 
 /// A rule of somebody else that comes before ours and matches packets of an egress.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shadow {
+pub struct PrecedingRule {
     /// The rule.
     pub rule: Rule,
     /// It only refuses: nothing leaves by it.
     pub refuses: bool,
 }
 
-impl Shadow {
+impl PrecedingRule {
     /// What is wrong, and what helps.
     pub fn problem(&self) -> String {
         let rule = rule_text(&self.rule);
@@ -62,47 +62,47 @@ impl Shadow {
 }
 
 /// Puts the block where nothing of others comes before it.
-pub(super) fn place(journal: &mut Journal, observed: &Observed) {
-    let ours = OurRules::of(&observed.journal, &observed.host.rules);
+pub(super) fn place_rules(state: &mut State, observed: &Observed) {
+    let ours = OurRules::of(&observed.state, &observed.host.rules);
     let comes_first = |rule: &&Rule| {
         let precedable = preference::SIZE + 1..preference::FIRST + preference::SIZE;
         precedable.contains(&rule.preference) && !ours.has(rule)
     };
     let takes = |rule: &&Rule| {
-        let effect = |egress| effect(rule, journal, egress, observed);
-        journal.egresses.values().any(|egress| effect(egress) == Some(Effect::Takes))
+        let effect = |egress| effect_of(rule, state, egress, observed);
+        state.egresses.values().any(|egress| effect(egress) == Some(RuleEffect::Takes))
     };
     let before_us = observed.host.rules.iter().filter(comes_first).filter(takes);
     let lowest = before_us.map(|rule| rule.preference).min();
-    journal.first = lowest.map_or(preference::FIRST, |lowest| lowest - preference::SIZE);
-    let mut earlier = observed.journal.earlier.clone();
-    earlier.insert(observed.journal.first);
-    earlier.remove(&journal.first);
-    journal.earlier = earlier;
+    state.first = lowest.map_or(preference::FIRST, |lowest| lowest - preference::SIZE);
+    let mut earlier = observed.state.earlier.clone();
+    earlier.insert(observed.state.first);
+    earlier.remove(&state.first);
+    state.earlier = earlier;
 }
 
 /// What comes before our rules and matches what an egress sends or gets.
-pub fn shadows(journal: &Journal, egress: &Egress, observed: &Observed) -> Vec<Shadow> {
-    let ours = OurRules::of(&observed.journal, &observed.host.rules);
-    let before = |rule: &&Rule| rule.preference < journal.first + preference::SIZE && !ours.has(rule);
+pub fn preceding_rules(state: &State, egress: &Egress, observed: &Observed) -> Vec<PrecedingRule> {
+    let ours = OurRules::of(&observed.state, &observed.host.rules);
+    let before = |rule: &&Rule| rule.preference < state.first + preference::SIZE && !ours.has(rule);
     let shadow = |rule: &Rule| {
-        let refuses = effect(rule, journal, egress, observed)? == Effect::Refuses;
-        Some(Shadow { rule: rule.clone(), refuses })
+        let refuses = effect_of(rule, state, egress, observed)? == RuleEffect::Refuses;
+        Some(PrecedingRule { rule: rule.clone(), refuses })
     };
     observed.host.rules.iter().filter(before).filter_map(shadow).collect()
 }
 
 /// The rule that leads packets of an egress to a table, on their way to an address: the first one that matches them and
 /// names it.
-pub(super) fn leading<'a>(
+pub(super) fn rule_leading_to<'a>(
     table: u32,
     to: IpAddr,
-    journal: &Journal,
+    state: &State,
     egress: &Egress,
     observed: &'a Observed,
 ) -> Option<&'a Rule> {
     let family = Family::of(to);
-    let mut sent = packets(family, journal, egress);
+    let mut sent = packets(family, state, egress);
     sent.retain(|packet| packet.from.is_some());
     for packet in &mut sent {
         packet.to = Some(to.into());
@@ -115,7 +115,7 @@ pub(super) fn leading<'a>(
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Effect {
+enum RuleEffect {
     /// Some packets of ours end in its table.
     Takes,
     /// All packets of ours are refused by it.
@@ -124,13 +124,13 @@ enum Effect {
 
 /// What a rule does to packets of an egress. The local table has the host's own addresses, and tables of ours lead by a way
 /// of ours.
-fn effect(rule: &Rule, journal: &Journal, egress: &Egress, observed: &Observed) -> Option<Effect> {
+fn effect_of(rule: &Rule, state: &State, egress: &Egress, observed: &Observed) -> Option<RuleEffect> {
     if let RuleAction::Lookup(table) = rule.action
         && (table == u32::from(libc::RT_TABLE_LOCAL) || is_our_table(table))
     {
         return None;
     }
-    let packets = packets(rule.family, journal, egress);
+    let packets = packets(rule.family, state, egress);
     let matched: Vec<(&Packet<'_>, Match)> = packets
         .iter()
         .map(|packet| (packet, packet.matches(rule)))
@@ -139,12 +139,12 @@ fn effect(rule: &Rule, journal: &Journal, egress: &Egress, observed: &Observed) 
     match rule.action {
         RuleAction::Lookup(table) => {
             let taken = matched.iter().any(|(packet, _)| is_routed(packet, table, rule, observed));
-            taken.then_some(Effect::Takes)
+            taken.then_some(RuleEffect::Takes)
         }
-        RuleAction::Goto(_) => (!matched.is_empty()).then_some(Effect::Takes),
+        RuleAction::Goto(_) => (!matched.is_empty()).then_some(RuleEffect::Takes),
         RuleAction::Unreachable | RuleAction::Blackhole | RuleAction::Prohibit => {
             let all = |(packet, m): &(&Packet<'_>, Match)| packet.from.is_some() && *m == Match::Always;
-            matched.iter().any(all).then_some(Effect::Refuses)
+            matched.iter().any(all).then_some(RuleEffect::Refuses)
         }
         RuleAction::Other => None,
     }
@@ -172,18 +172,18 @@ struct Packet<'a> {
     iifs: Vec<&'a str>,
 }
 
-fn packets<'a>(family: Family, journal: &'a Journal, egress: &'a Egress) -> Vec<Packet<'a>> {
-    let mark = journal.mark_of(egress);
-    let links: Vec<&str> = journal.members_of(egress).map(|member| member.link.as_str()).collect();
+fn packets<'a>(family: Family, state: &'a State, egress: &'a Egress) -> Vec<Packet<'a>> {
+    let mark = state.mark_of(egress);
+    let links: Vec<&str> = state.namespaces_of(egress).map(|namespace| namespace.link.as_str()).collect();
     // Answers come in by the uplink's device; what the host itself has to say to a job begins on its loopback.
-    let back: Vec<&str> = egress.way.iter().map(|way| way.dev.as_str()).chain(["lo"]).collect();
+    let back: Vec<&str> = egress.path.iter().map(|path| path.dev.as_str()).chain(["lo"]).collect();
     let both = |net: IpNetwork| {
         [
             Packet { from: Some(net), to: None, mark, iifs: links.clone() },
             Packet { from: None, to: Some(net), mark, iifs: back.clone() },
         ]
     };
-    all_sources(journal, egress, family).into_iter().flat_map(both).collect()
+    all_sources(state, egress, family).into_iter().flat_map(both).collect()
 }
 
 /// Whether packets match a selector, or a rule.
@@ -204,13 +204,13 @@ impl Packet<'_> {
             _ => Match::Never,
         };
         let selectors = [
-            rule.from.map_or(any, |net| within(self.from, net)),
-            rule.to.map_or(any, |net| within(self.to, net)),
-            rule.mark.map_or(any, |(mark, mask)| always((mark ^ self.mark) & mask == 0)),
+            rule.from.map_or(any, |net| match_network(self.from, net)),
+            rule.to.map_or(any, |net| match_network(self.to, net)),
+            rule.mark.map_or(any, |(mark, mask)| always_if((mark ^ self.mark) & mask == 0)),
             more.iif.as_ref().map_or(any, iif),
             // These are packets that come in by a device, and by none of a VRF.
-            always(more.oif.is_none() && !more.l3mdev),
-            more.uids.map_or(any, |(first, last)| always((first..=last).contains(&0))),
+            always_if(more.oif.is_none() && !more.l3mdev),
+            more.uids.map_or(any, |(first, last)| always_if((first..=last).contains(&0))),
             if rule.port.is_some() || more.narrow { Match::Some } else { any },
         ];
         let all = selectors.into_iter().min().unwrap_or(any);
@@ -223,12 +223,12 @@ impl Packet<'_> {
     }
 }
 
-fn always(holds: bool) -> Match {
+fn always_if(holds: bool) -> Match {
     if holds { Match::Always } else { Match::Never }
 }
 
 /// Whether addresses of packets are in a rule's network.
-fn within(packets: Option<IpNetwork>, net: IpNetwork) -> Match {
+fn match_network(packets: Option<IpNetwork>, net: IpNetwork) -> Match {
     match packets {
         _ if net.prefix() == 0 => Match::Always,
         Some(own) if !overlap(own, net) => Match::Never,

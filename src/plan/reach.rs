@@ -1,7 +1,7 @@
 //! What a device reaches by itself: its subnets, and which of the host's devices a next hop is beside.
 
 use crate::model::stack::is_link_local;
-use crate::model::{Family, Link, Neighbour, Observed, RouteKind, Way};
+use crate::model::{Family, Link, Neighbour, Observed, RouteKind, UplinkPath};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ pub(super) fn is_usable_source(address: IpAddr, to: IpAddr) -> bool {
 pub(super) fn candidates(gateway: IpAddr, observed: &Observed) -> Vec<&Link> {
     let prefix = |link: &Link| {
         let nets = observed.host.addresses.iter().filter(|a| a.dev == link.name).map(|a| a.net);
-        let nets = nets.filter(|net| net.ip() != gateway).chain(beside(link, observed));
+        let nets = nets.filter(|net| net.ip() != gateway).chain(networks_on(link, observed));
         nets.filter(|net| net.contains(gateway)).map(|net| net.prefix()).max()
     };
     let fits: Vec<_> = uplink_devices(observed).filter_map(|link| Some((prefix(link)?, link))).collect();
@@ -39,20 +39,20 @@ pub(super) fn is_beside(
     observed: &Observed,
 ) -> bool {
     let holds = |net: &IpNetwork| net.contains(gateway);
-    is_link_local(gateway) || subnets.iter().any(holds) || beside(link, observed).any(|net| holds(&net))
+    is_link_local(gateway) || subnets.iter().any(holds) || networks_on(link, observed).any(|net| holds(&net))
 }
 
 /// What the main table has on the link. On a point-to-point device a wider network is a tunnel's choice of what to take.
-fn beside<'a>(link: &'a Link, observed: &'a Observed) -> impl Iterator<Item = IpNetwork> + 'a {
+fn networks_on<'a>(link: &'a Link, observed: &'a Observed) -> impl Iterator<Item = IpNetwork> + 'a {
     on_link(link, observed).filter(|net| net.prefix() > 0 && (!link.point_to_point || is_single(*net)))
 }
 
 /// The name of the device that somebody calls so. While it is away, the ways that lead by it know its other names.
 pub(super) fn real_name<'a>(called: &'a str, observed: &'a Observed) -> &'a str {
-    let known = |way: &&Way| way.altnames.contains(called);
+    let known = |path: &&UplinkPath| path.altnames.contains(called);
     let away = || {
-        let mut ways = observed.journal.egresses.values().filter_map(|egress| egress.way.as_ref());
-        ways.find(known).map(|way| way.dev.as_str())
+        let mut paths = observed.state.egresses.values().filter_map(|egress| egress.path.as_ref());
+        paths.find(known).map(|path| path.dev.as_str())
     };
     let here = observed.host.link_called(called).map(|link| link.name.as_str());
     here.or_else(away).unwrap_or(called)
@@ -103,8 +103,8 @@ fn is_single(net: IpNetwork) -> bool {
 /// The next hops of a way that answer by ARP or neighbour discovery, if they are there at all. What the kernel would not
 /// ask is left out: on a device that is down, has no carrier or no neighbours, and by IPv6 where there is no address
 /// of the link to ask from.
-pub fn neighbours(way: &Way, observed: &Observed) -> Vec<Neighbour> {
-    let Some(link) = observed.host.link(&way.dev).filter(|link| link.up && link.carrier) else {
+pub fn neighbours(path: &UplinkPath, observed: &Observed) -> Vec<Neighbour> {
+    let Some(link) = observed.host.link(&path.dev).filter(|link| link.up && link.carrier) else {
         return Vec::new();
     };
     let asks6 = || {
@@ -112,10 +112,10 @@ pub fn neighbours(way: &Way, observed: &Observed) -> Vec<Neighbour> {
         own.any(|address| is_link_local(address.net.ip()))
     };
     let asked = |gateway: &&IpAddr| {
-        let served = way.serves(Family::of(**gateway));
-        way.up && served && !link.point_to_point && (gateway.is_ipv4() || asks6())
+        let served = path.serves(Family::of(**gateway));
+        path.up && served && !link.point_to_point && (gateway.is_ipv4() || asks6())
     };
     let neighbour =
-        |address: &IpAddr| Neighbour { dev: way.dev.clone(), index: link.index, address: *address };
-    way.gateways.iter().filter(asked).map(neighbour).collect()
+        |address: &IpAddr| Neighbour { dev: path.dev.clone(), index: link.index, address: *address };
+    path.gateways.iter().filter(asked).map(neighbour).collect()
 }

@@ -1,12 +1,12 @@
-//! Configuration → journal: every namespace with its device, gateways, numbers and subnet found.
+//! Configuration → state: every namespace with its device, gateways, numbers and subnet found.
 
 use super::names::{self, Names};
-use super::{alloc, dns, gates, hold, precedence, reach, way};
+use super::{alloc, dns, gates, held_sysctls, precedence, reach, uplink_path};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::stack::overlap;
 use crate::model::{
-    Account, Allowed, DnsMode, Egress, Family, Journal, Member, Name, Netns, Observed, Owner, Way, numbers,
-    tuning,
+    Account, ActiveNamespace, Allowed, DnsMode, Egress, Family, Name, Netns, Observed, Owner, State,
+    UplinkPath, numbers, tuning,
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ pub enum Selection<'a> {
     /// These; whatever else is up stays as it is.
     These(&'a [Name]),
     /// This one, for as long as its owner lives.
-    ThrowAway(&'a Name, Owner),
+    Ephemeral(&'a Name, Owner),
 }
 
 impl Selection<'_> {
@@ -27,68 +27,68 @@ impl Selection<'_> {
         match self {
             Self::All => true,
             Self::These(names) => names.contains(name),
-            Self::ThrowAway(only, _) => only == name,
+            Self::Ephemeral(only, _) => only == name,
         }
     }
 
-    fn owner(self, name: &Name) -> Option<Owner> {
+    fn owner_of(self, name: &Name) -> Option<Owner> {
         match self {
-            Self::ThrowAway(only, owner) if only == name => Some(owner),
+            Self::Ephemeral(only, owner) if only == name => Some(owner),
             _ => None,
         }
     }
 }
 
-type Found<T> = Result<T, Vec<Problem>>;
+type Lookup<T> = Result<T, Vec<Problem>>;
 
-/// The journal in which the selected namespaces are up as `config` declares them, and everything else as it is.
-pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -> Found<Journal> {
-    let mut journal = known(observed);
-    let mut problems: Vec<Problem> = set_mask(&mut journal, config).err().into_iter().flatten().collect();
-    let taken = alloc::Taken::new(observed, config);
+/// The state in which the selected namespaces are up as `config` declares them, and everything else as it is.
+pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -> Lookup<State> {
+    let mut state = remembered_state(observed);
+    let mut problems: Vec<Problem> = set_mask(&mut state, config).err().into_iter().flatten().collect();
+    let taken = alloc::TakenNetworks::new(observed, config);
     carry_over(
-        &mut journal,
+        &mut state,
         &selected(config, selection).map(|(name, ns)| (name, egress_key(ns, observed))).collect(),
     );
     let given = selected(config, selection).filter(|(_, namespace)| namespace.subnet.is_some());
     let moving = &given.map(|(name, _)| name).collect();
-    let mut ways = BTreeMap::new();
+    let mut paths = BTreeMap::new();
     for (name, namespace) in selected(config, selection) {
-        let owner = selection.owner(name);
-        let case = Case { config, name, namespace, observed, taken: &taken, moving, owner };
-        if let Err(mut more) = case.resolve(&mut journal, &mut ways) {
+        let owner = selection.owner_of(name);
+        let case = NamespaceResolver { config, name, namespace, observed, taken: &taken, moving, owner };
+        if let Err(mut more) = case.resolve(&mut state, &mut paths) {
             problems.append(&mut more);
         }
     }
-    tidy(&mut journal, observed);
-    if problems.is_empty() { Ok(journal) } else { Err(problems) }
+    tidy_state(&mut state, observed);
+    if problems.is_empty() { Ok(state) } else { Err(problems) }
 }
 
-/// What we remember and is still ours. What is left of throw-away namespaces is forgotten; and so is a namespace
+/// What we remember and is still ours. What is left of ephemeral namespaces is forgotten; and so is a namespace
 /// that was removed and whose name somebody else took, or the plan would fill theirs.
-fn known(observed: &Observed) -> Journal {
-    let mut journal = observed.journal.clone();
-    journal.host = observed.cookie;
-    inherit(&mut journal, observed);
-    forget_foreign(&mut journal, observed);
-    journal.members.retain(|name, _| !observed.abandoned.contains(name));
+fn remembered_state(observed: &Observed) -> State {
+    let mut state = observed.state.clone();
+    state.host = observed.cookie;
+    inherit(&mut state, observed);
+    forget_foreign(&mut state, observed);
+    state.namespaces.retain(|name, _| !observed.abandoned.contains(name));
     // An orphan that was being taken to pieces.
-    let egresses = &journal.egresses;
-    journal.members.retain(|_, member| egresses.contains_key(&member.egress));
+    let egresses = &state.egresses;
+    state.namespaces.retain(|_, namespace| egresses.contains_key(&namespace.egress));
     // A run that was killed leaves the union of old and new: an egress in it that nobody uses may have passed its
     // number on.
-    prune(&mut journal);
-    forget_numbers(&mut journal, observed);
-    refresh(&mut journal, observed);
-    journal
+    prune_egresses(&mut state);
+    forget_numbers(&mut state, observed);
+    refresh(&mut state, observed);
+    state
 }
 
 /// A namespace that was removed and whose name somebody else took is not up any more.
-pub fn forget_foreign(journal: &mut Journal, observed: &Observed) {
+pub fn forget_foreign(state: &mut State, observed: &Observed) {
     let is_foreign = |name: &Name| {
         observed.namespaces.get(name).is_some_and(|netns| is_alive(netns) && !observed.is_ours(name, netns))
     };
-    journal.members.retain(|name, _| !is_foreign(name));
+    state.namespaces.retain(|name, _| !is_foreign(name));
 }
 
 fn is_alive(netns: &Netns) -> bool {
@@ -96,82 +96,85 @@ fn is_alive(netns: &Netns) -> bool {
 }
 
 /// A namespace that went away is made anew, and has no number until that is done.
-fn forget_numbers(journal: &mut Journal, observed: &Observed) {
-    for (name, member) in &mut journal.members {
-        member.inode = member.inode.filter(|_| observed.namespaces.get(name).is_some_and(is_alive));
-        member.cookie = member.cookie.filter(|_| member.inode.is_some());
+fn forget_numbers(state: &mut State, observed: &Observed) {
+    for (name, namespace) in &mut state.namespaces {
+        namespace.inode = namespace.inode.filter(|_| observed.namespaces.get(name).is_some_and(is_alive));
+        namespace.cookie = namespace.cookie.filter(|_| namespace.inode.is_some());
     }
 }
 
 /// What the host is tuned to holds in all namespaces; what they did not take is left alone.
-fn inherit(journal: &mut Journal, observed: &Observed) {
+fn inherit(state: &mut State, observed: &Observed) {
     let host = &observed.host.sysctls;
-    journal.left_alone.retain(|key, value| host.get(key) == Some(value));
-    let taken = |key: &&str| !journal.left_alone.contains_key(*key);
+    state.left_alone.retain(|key, value| host.get(key) == Some(value));
+    let taken = |key: &&str| !state.left_alone.contains_key(*key);
     let value = |key: &str| Some((key.to_owned(), host.get(key)?.clone()));
-    journal.inherited = tuning::KEYS.iter().map(|(key, _)| *key).filter(taken).filter_map(value).collect();
+    state.inherited = tuning::KEYS.iter().map(|(key, _)| *key).filter(taken).filter_map(value).collect();
 }
 
 /// A device that went down since, or lost an address, takes no routes: nobody else's change may fail on that.
-pub fn refresh(journal: &mut Journal, observed: &Observed) {
-    for way in journal.egresses.values_mut().filter_map(|egress| egress.way.as_mut()) {
-        way::refresh(way, observed);
+pub fn refresh(state: &mut State, observed: &Observed) {
+    for path in state.egresses.values_mut().filter_map(|egress| egress.path.as_mut()) {
+        uplink_path::refresh(path, observed);
     }
 }
 
-/// The journal with its ways as their devices are now, and what it takes to get through chains of others.
-pub fn refreshed(observed: &Observed) -> Journal {
-    let mut journal = observed.journal.clone();
-    refresh(&mut journal, observed);
-    gates::note(&mut journal, observed);
-    journal
+/// The state with its ways as their devices are now, and what it takes to get through chains of others.
+pub fn refreshed(observed: &Observed) -> State {
+    let mut state = observed.state.clone();
+    refresh(&mut state, observed);
+    gates::record_passes(&mut state, observed);
+    state
 }
 
-/// The journal without these namespaces.
-pub fn without(observed: &Observed, gone: impl Fn(&Name) -> bool) -> Journal {
-    let mut journal = known(observed);
-    journal.members.retain(|name, _| !gone(name));
-    tidy(&mut journal, observed);
-    journal
+/// The state without these namespaces.
+pub fn state_without(observed: &Observed, gone: impl Fn(&Name) -> bool) -> State {
+    let mut state = remembered_state(observed);
+    state.namespaces.retain(|name, _| !gone(name));
+    tidy_state(&mut state, observed);
+    state
 }
 
-/// The journal in which a namespace's queries go elsewhere.
-pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> Journal {
-    let mut journal = known(observed);
-    if let Some(member) = journal.members.get_mut(name) {
+/// The state in which a namespace's queries go elsewhere.
+pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> State {
+    let mut state = remembered_state(observed);
+    if let Some(namespace) = state.namespaces.get_mut(name) {
         let mode = match dns {
             config::Dns::Rewrite { servers, rewrites, block } => dns::rewriting(servers, rewrites, block),
             config::Dns::Auto | config::Dns::Host => DnsMode::default(),
         };
-        let way = journal.egresses.get(&member.egress).and_then(|egress| egress.way.as_ref());
-        member.dns = Names { way, ipv6: member.ipv6, observed }.complete(mode);
+        let path = state.egresses.get(&namespace.egress).and_then(|egress| egress.path.as_ref());
+        namespace.dns = Names { path, ipv6: namespace.ipv6, observed }.complete(mode);
     }
-    tidy(&mut journal, observed);
-    journal
+    tidy_state(&mut state, observed);
+    state
 }
 
 /// After a change of members: egresses without members go, and so do sysctls that nobody needs any more, and numbers of
 /// namespaces that are not there.
-pub fn tidy(journal: &mut Journal, observed: &Observed) {
-    prune(journal);
-    forget_numbers(journal, observed);
-    hold::note(journal, observed);
-    precedence::place(journal, observed);
-    gates::note(journal, observed);
+pub fn tidy_state(state: &mut State, observed: &Observed) {
+    prune_egresses(state);
+    forget_numbers(state, observed);
+    held_sysctls::record_held(state, observed);
+    precedence::place_rules(state, observed);
+    gates::record_passes(state, observed);
 }
 
 /// Egresses without members go.
-fn prune(journal: &mut Journal) {
-    let used: BTreeSet<_> = journal.members.values().map(|member| member.egress.clone()).collect();
-    journal.egresses.retain(|key, _| used.contains(key));
+fn prune_egresses(state: &mut State) {
+    let used: BTreeSet<_> = state.namespaces.values().map(|namespace| namespace.egress.clone()).collect();
+    state.egresses.retain(|key, _| used.contains(key));
 }
 
 /// An egress all of whose members go to one and the same other one becomes that, numbers and all: a change of gateway,
 /// or of an uplink's name, then changes a route at most, and no job loses its address. `wanted`: who goes where.
-fn carry_over(journal: &mut Journal, wanted: &BTreeMap<&Name, String>) {
+fn carry_over(state: &mut State, wanted: &BTreeMap<&Name, String>) {
     let mut goals: BTreeMap<String, BTreeSet<&String>> = BTreeMap::new();
-    for (name, member) in &journal.members {
-        goals.entry(member.egress.clone()).or_default().insert(wanted.get(name).unwrap_or(&member.egress));
+    for (name, namespace) in &state.namespaces {
+        goals
+            .entry(namespace.egress.clone())
+            .or_default()
+            .insert(wanted.get(name).unwrap_or(&namespace.egress));
     }
     let only = |(from, to): (&String, &BTreeSet<&String>)| match to.first() {
         Some(goal) if to.len() == 1 && *goal != from => Some((from.clone(), (*goal).clone())),
@@ -183,7 +186,7 @@ fn carry_over(journal: &mut Journal, wanted: &BTreeMap<&Name, String>) {
     renamed.retain(|_, to| given.insert(to.clone()));
     while let Some(stays) = renamed
         .iter()
-        .find(|(_, to)| journal.egresses.contains_key(*to) && !renamed.contains_key(*to))
+        .find(|(_, to)| state.egresses.contains_key(*to) && !renamed.contains_key(*to))
         .map(|(from, _)| from.clone())
     {
         renamed.remove(&stays);
@@ -191,22 +194,21 @@ fn carry_over(journal: &mut Journal, wanted: &BTreeMap<&Name, String>) {
     let mut moved = Vec::new();
     for (from, to) in &renamed {
         // Where the old uplinks led says nothing about the new ones.
-        moved
-            .extend(journal.egresses.remove(from).map(|egress| (to.clone(), Egress { way: None, ..egress })));
+        moved.extend(state.egresses.remove(from).map(|egress| (to.clone(), Egress { path: None, ..egress })));
     }
-    journal.egresses.extend(moved);
-    for member in journal.members.values_mut() {
-        if let Some(to) = renamed.get(&member.egress) {
-            member.egress.clone_from(to);
+    state.egresses.extend(moved);
+    for namespace in state.namespaces.values_mut() {
+        if let Some(to) = renamed.get(&namespace.egress) {
+            namespace.egress.clone_from(to);
         }
     }
 }
 
-fn set_mask(journal: &mut Journal, config: &Config) -> Found<()> {
+fn set_mask(state: &mut State, config: &Config) -> Lookup<()> {
     let mask = &config.settings.fwmark_mask;
-    if journal.members.is_empty() {
-        journal.mask = mask.value;
-    } else if journal.mask != mask.value {
+    if state.namespaces.is_empty() {
+        state.mask = mask.value;
+    } else if state.mask != mask.value {
         let why = "the mark's mask cannot change while namespaces are up";
         return Err(vec![Problem::at(mask.place.clone(), why).help("nsnat down, then nsnat up")]);
     }
@@ -221,37 +223,37 @@ fn selected<'a>(
 }
 
 /// One namespace that is to be resolved.
-struct Case<'a> {
+struct NamespaceResolver<'a> {
     config: &'a Config,
     name: &'a Name,
     namespace: &'a Namespace,
     observed: &'a Observed,
-    taken: &'a alloc::Taken,
+    taken: &'a alloc::TakenNetworks,
     /// Who is given a subnet by the configuration and leaves the one that it had; those do not overlap.
     moving: &'a BTreeSet<&'a Name>,
     owner: Option<Owner>,
 }
 
-impl Case<'_> {
-    /// Puts the namespace into the journal. `ways`: what egresses were found to lead to, so that each is looked for once.
-    fn resolve(&self, journal: &mut Journal, ways: &mut BTreeMap<String, Option<Way>>) -> Found<()> {
+impl NamespaceResolver<'_> {
+    /// Puts the namespace into the state. `paths`: what egresses were found to lead to, so that each is looked for once.
+    fn resolve(&self, state: &mut State, paths: &mut BTreeMap<String, Option<UplinkPath>>) -> Lookup<()> {
         self.refuse_foreign()?;
         let key = egress_key(self.namespace, self.observed);
-        if !ways.contains_key(&key) {
-            let last = journal.egresses.get(&key).and_then(|egress| egress.way.as_ref());
-            ways.insert(key.clone(), way::resolve(&self.namespace.uplinks, last, self.observed)?);
+        if !paths.contains_key(&key) {
+            let last = state.egresses.get(&key).and_then(|egress| egress.path.as_ref());
+            paths.insert(key.clone(), uplink_path::resolve(&self.namespace.uplinks, last, self.observed)?);
         }
-        let way = ways.get(&key).cloned().flatten();
-        self.egress(journal, &key, way)?;
-        let ipv6 = self.ipv6(journal, &key)?;
-        let way = journal.egresses.get(&key).and_then(|egress| egress.way.as_ref());
-        let dns = dns::resolve(self.name, self.namespace, Names { way, ipv6, observed: self.observed })?;
-        self.servers(journal, &key, ipv6)?;
-        let subnet = self.subnet(journal, &key)?;
-        let old = journal.members.get(self.name);
-        let member = Member {
+        let path = paths.get(&key).cloned().flatten();
+        self.egress(state, &key, path)?;
+        let ipv6 = self.ipv6(state, &key)?;
+        let path = state.egresses.get(&key).and_then(|egress| egress.path.as_ref());
+        let dns = dns::resolve(self.name, self.namespace, Names { path, ipv6, observed: self.observed })?;
+        self.servers(state, &key, ipv6)?;
+        let subnet = self.subnet(state, &key)?;
+        let old = state.namespaces.get(self.name);
+        let namespace = ActiveNamespace {
             egress: key,
-            link: old.map_or_else(|| link_name(self.name, journal, self.observed), |old| old.link.clone()),
+            link: old.map_or_else(|| link_name(self.name, state, self.observed), |old| old.link.clone()),
             subnet,
             own_subnet: self.namespace.subnet.is_some(),
             mtu: self.namespace.mtu,
@@ -264,23 +266,23 @@ impl Case<'_> {
             proxy: self.namespace.proxy,
             owner: self.owner.or(old.and_then(|old| old.owner)),
         };
-        journal.members.insert(self.name.clone(), member);
+        state.namespaces.insert(self.name.clone(), namespace);
         Ok(())
     }
 
-    fn problem(&self, message: impl Into<String>) -> Problem {
+    fn problem_here(&self, message: impl Into<String>) -> Problem {
         Problem::at(self.namespace.place.clone(), message)
     }
 
     /// A namespace of that name which is somebody else's is never touched.
-    fn refuse_foreign(&self) -> Found<()> {
+    fn refuse_foreign(&self) -> Lookup<()> {
         let name = self.name;
         match self.observed.namespaces.get(name) {
             Some(netns @ Netns::Alive { .. })
                 if !self.observed.is_ours(name, netns) || self.observed.is_taken(name) =>
             {
                 Err(vec![
-                    self.problem(format!(
+                    self.problem_here(format!(
                         "a network namespace named {name} exists and is not nsnat's; it is left alone"
                     ))
                     .help(format!("choose another name, or remove it yourself: ip netns del {name}")),
@@ -291,7 +293,7 @@ impl Case<'_> {
     }
 
     /// The numbers of those who may enter besides root.
-    fn allowed(&self) -> Found<Allowed> {
+    fn allowed(&self) -> Lookup<Allowed> {
         let mut allowed = Allowed::default();
         let mut problems = Vec::new();
         for who in &self.namespace.allow {
@@ -310,27 +312,29 @@ impl Case<'_> {
 
     /// Whether the namespace gets IPv6. Once it has it, it keeps its address while its uplink has none: that may
     /// be a link that flaps, and programs still are refused at once.
-    fn ipv6(&self, journal: &Journal, key: &str) -> Found<bool> {
-        let old = self.observed.journal.members.get(self.name);
+    fn ipv6(&self, state: &State, key: &str) -> Lookup<bool> {
+        let old = self.observed.state.namespaces.get(self.name);
         let had = old.is_some_and(|old| old.ipv6 && old.egress == key);
-        match self.no_ipv6(journal.egresses.get(key), had) {
+        match self.no_ipv6(state.egresses.get(key), had) {
             Some((why, help)) if self.namespace.ipv6 == Ipv6::Nat => {
                 let why = format!("namespace {}: ipv6 = \"nat\", but {why}", self.name);
-                Err(vec![self.problem(why).help(help)])
+                Err(vec![self.problem_here(why).help(help)])
             }
-            without => Ok(without.is_none() && self.namespace.ipv6 != Ipv6::Off),
+            obstacle => Ok(obstacle.is_none() && self.namespace.ipv6 != Ipv6::Off),
         }
     }
 
     /// Servers that can never be asked are a mistake. Once the namespace is up, or where a next hop of their family is
     /// only out of reach at the moment, it is weather.
-    fn servers(&self, journal: &Journal, key: &str, ipv6: bool) -> Found<()> {
+    fn servers(&self, state: &State, key: &str, ipv6: bool) -> Lookup<()> {
         let config::Dns::Rewrite { servers, .. } = &self.namespace.dns else { return Ok(()) };
-        let way = journal.egresses.get(key).and_then(|egress| egress.way.as_ref());
+        let path = state.egresses.get(key).and_then(|egress| egress.path.as_ref());
         let weather =
-            journal.members.contains_key(self.name) || way.is_some_and(|way| !way.waiting.is_empty());
+            state.namespaces.contains_key(self.name) || path.is_some_and(|path| !path.waiting.is_empty());
         let addresses: Vec<_> = servers.iter().map(|server| server.value).collect();
-        let Some(why) = names::unreachable(&addresses, ipv6, way).filter(|_| !weather) else { return Ok(()) };
+        let Some(why) = names::unreachable(&addresses, ipv6, path).filter(|_| !weather) else {
+            return Ok(());
+        };
         let place = servers.first().and_then(|server| server.place.clone());
         let problem =
             Problem::at(place, format!("namespace {}: {why}", self.name)).label("cannot be reached");
@@ -340,8 +344,8 @@ impl Case<'_> {
     /// Why there can be no IPv6, and what to do about it.
     fn no_ipv6(&self, egress: Option<&Egress>, had: bool) -> Option<(&'static str, &'static str)> {
         const AUTO: &str = "or say ipv6 = \"auto\"";
-        let way = egress.and_then(|egress| egress.way.as_ref());
-        let mtu = self.namespace.mtu.or(way.map(|way| way.mtu));
+        let path = egress.and_then(|egress| egress.path.as_ref());
+        let mtu = self.namespace.mtu.or(path.map(|path| path.mtu));
         if !self.observed.features.ipv6 {
             return Some((
                 "this host has IPv6 switched off",
@@ -354,7 +358,7 @@ impl Case<'_> {
         if mtu.is_some_and(|mtu| mtu < numbers::LEAST_MTU6) {
             return Some(("its MTU is less than IPv6's 1280 bytes", AUTO));
         }
-        if !had && !way.is_some_and(|way| way.serves(Family::V6)) {
+        if !had && !path.is_some_and(|path| path.serves(Family::V6)) {
             return Some((
                 "its uplink has no IPv6",
                 "give the uplink an IPv6 gateway, or say ipv6 = \"auto\"",
@@ -364,36 +368,37 @@ impl Case<'_> {
     }
 
     /// Finds or makes the egress.
-    fn egress(&self, journal: &mut Journal, key: &str, way: Option<Way>) -> Found<()> {
-        let egress = match journal.egresses.remove(key) {
+    fn egress(&self, state: &mut State, key: &str, path: Option<UplinkPath>) -> Lookup<()> {
+        let egress = match state.egresses.remove(key) {
             Some(egress) => egress,
-            None => self.new_egress(journal)?,
+            None => self.new_egress(state)?,
         };
-        journal.egresses.insert(key.into(), Egress { way, lan: self.namespace.lan, ..egress });
+        state.egresses.insert(key.into(), Egress { path, lan: self.namespace.lan, ..egress });
         Ok(())
     }
 
-    fn new_egress(&self, journal: &Journal) -> Found<Egress> {
-        let Some((number, slice6)) = alloc::number(journal, &self.config.settings, self.taken) else {
+    fn new_egress(&self, state: &State) -> Lookup<Egress> {
+        let Some((number, slice6)) = alloc::number(state, &self.config.settings, self.taken) else {
             let why = format!("namespace {}: no mark and routing table are left", self.name);
             return Err(vec![
-                self.problem(why).help("let namespaces share uplinks, or widen settings.fwmark-mask"),
+                self.problem_here(why).help("let namespaces share uplinks, or widen settings.fwmark-mask"),
             ]);
         };
-        Ok(Egress { number, lan: true, way: None, slices: Vec::new(), slice6 })
+        Ok(Egress { number, lan: true, path: None, slices: Vec::new(), slice6 })
     }
 
-    fn subnet(&self, journal: &mut Journal, key: &str) -> Found<Ipv4Network> {
+    fn subnet(&self, state: &mut State, key: &str) -> Lookup<Ipv4Network> {
         if let Some(own) = &self.namespace.subnet {
-            return self.own_subnet(own, journal, key);
+            return self.own_subnet(own, state, key);
         }
-        let slices = journal.egresses.get(key).map(|egress| egress.slices.clone()).unwrap_or_default();
-        let keeps = |old: &&Member| !old.own_subnet && slices.iter().any(|slice| slice.overlaps(old.subnet));
-        if let Some(old) = journal.members.get(self.name).filter(keeps) {
+        let slices = state.egresses.get(key).map(|egress| egress.slices.clone()).unwrap_or_default();
+        let keeps =
+            |old: &&ActiveNamespace| !old.own_subnet && slices.iter().any(|slice| slice.overlaps(old.subnet));
+        if let Some(old) = state.namespaces.get(self.name).filter(keeps) {
             return Ok(old.subnet);
         }
         let pool = &self.config.settings.pool;
-        alloc::subnet(journal, key, &self.config.settings, self.taken).ok_or_else(|| {
+        alloc::subnet(state, key, &self.config.settings, self.taken).ok_or_else(|| {
             let why = format!("namespace {}: the pool {} has no free block left", self.name, pool.value);
             let help = match self.taken.overlaps(IpNetwork::V4(pool.value)) {
                 _ if pool.place.is_none() => "nor have the others; choose one: settings.pool".into(),
@@ -408,21 +413,21 @@ impl Case<'_> {
     fn own_subnet(
         &self,
         own: &config::Located<Ipv4Network>,
-        journal: &Journal,
+        state: &State,
         key: &str,
-    ) -> Found<Ipv4Network> {
+    ) -> Lookup<Ipv4Network> {
         let wanted = IpNetwork::V4(own.value);
         let stays = |name: &Name| name != self.name && !self.moving.contains(name);
-        let others: Vec<(&Name, IpNetwork)> = journal
-            .members
+        let others: Vec<(&Name, IpNetwork)> = state
+            .namespaces
             .iter()
             .filter(|(name, _)| stays(name))
             .map(|(name, m)| (name, m.subnet.into()))
             .collect();
         // Rules by source are of one preference: a block in another egress's slice would be selected by both.
-        let slices = journal.egresses.iter().filter(|(other, _)| *other != key);
+        let slices = state.egresses.iter().filter(|(other, _)| *other != key);
         let slices = slices.flat_map(|(_, egress)| egress.slices.iter().copied().map(IpNetwork::V4));
-        let used = self.taken.within(wanted).into_iter().chain(slices).map(|net| (None, net));
+        let used = self.taken.overlapping(wanted).into_iter().chain(slices).map(|net| (None, net));
         let mut used = used.chain(others.into_iter().map(|(name, net)| (Some(name), net)));
         let Some((holder, other)) = used.find(|(_, net)| overlap(*net, wanted)) else {
             return Ok(own.value);
@@ -442,8 +447,8 @@ impl Case<'_> {
 /// What namespaces that share an egress have in common, as declared: what a device is or which gateway it has at
 /// the moment may change without the egress becoming another.
 fn egress_key(namespace: &Namespace, observed: &Observed) -> String {
-    let ways: Vec<_> = namespace.uplinks.iter().map(|uplink| uplink_key(uplink, observed)).collect();
-    format!("{}{}", ways.join(", "), if namespace.lan { "" } else { " without lan" })
+    let paths: Vec<_> = namespace.uplinks.iter().map(|uplink| uplink_key(uplink, observed)).collect();
+    format!("{}{}", paths.join(", "), if namespace.lan { "" } else { " without lan" })
 }
 
 /// Whatever a device is called, it is one.
@@ -456,17 +461,18 @@ fn uplink_key(uplink: &config::Uplink, observed: &Observed) -> String {
     dev.into_iter().chain(gateways).collect::<Vec<_>>().join(" ")
 }
 
-/// Device name of the host end: the prefix and the name, or what of it fits and a digest.
-fn link_name(name: &Name, journal: &Journal, observed: &Observed) -> String {
+/// Device name of the host veth: the prefix and the name, or what of it fits and a digest.
+fn link_name(name: &Name, state: &State, observed: &Observed) -> String {
     const ROOM: usize = 15 - numbers::LINK_PREFIX.len();
     let plain = format!("{}{name}", numbers::LINK_PREFIX);
     let foreign = |link: &str| observed.host.link(link).is_some_and(|link| !link.is_ours());
-    let taken = |link: &str| foreign(link) || journal.members.values().any(|member| member.link == link);
+    let taken =
+        |link: &str| foreign(link) || state.namespaces.values().any(|namespace| namespace.link == link);
     if name.as_str().len() <= ROOM && !taken(&plain) {
         return plain;
     }
     let start: String = name.as_str().chars().take(ROOM - 6).collect();
-    // Among hundreds of throw-away namespaces two names do have one digest of 24 bits.
+    // Among hundreds of ephemeral namespaces two names do have one digest of 24 bits.
     let digested = |n: u32| {
         let digest: String = crate::model::digest(format!("{name}{n}")).chars().rev().take(6).collect();
         format!("{}{start}{digest}", numbers::LINK_PREFIX)

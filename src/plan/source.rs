@@ -8,27 +8,29 @@ use super::action::{Action, Flows};
 use super::addresses::inside_addresses;
 use super::ipsec;
 use super::reach::is_usable_source;
-use crate::model::{Datum, Egress, Element, Family, Journal, Member, Observed, Route, RouteKind, Set, Way};
+use crate::model::{
+    ActiveNamespace, Datum, Egress, Element, Family, Observed, Route, RouteKind, Set, State, UplinkPath,
+};
 use std::net::IpAddr;
 
 /// The preferred source of each family that the way serves, where there is one and masquerade might take another.
-pub(super) fn preferred(way: &Way, observed: &Observed) -> Vec<IpAddr> {
-    let served = Family::BOTH.into_iter().filter(|family| way.serves(*family));
-    let found = served.filter_map(|family| by_route(way, family, observed));
+pub(super) fn preferred(path: &UplinkPath, observed: &Observed) -> Vec<IpAddr> {
+    let served = Family::BOTH.into_iter().filter(|family| path.serves(*family));
+    let found = served.filter_map(|family| by_route(path, family, observed));
     found
-        .filter(|source| is_the_hosts(*source, observed) && !is_the_only_one(way, *source, observed))
+        .filter(|source| is_the_hosts(*source, observed) && !is_the_only_one(path, *source, observed))
         .collect()
 }
 
 /// The source that the host's route by the way names: first one by that very next hop, then the device's default; of
 /// equals main's, for other tables hold what somebody selects by rules of their own. An address that is for a tunnel is
 /// nobody's outside of it: strongSwan's table 220 has such routes, by any router that it found in any table.
-fn by_route(way: &Way, family: Family, observed: &Observed) -> Option<IpAddr> {
+fn by_route(path: &UplinkPath, family: Family, observed: &Observed) -> Option<IpAddr> {
     let main = |route: &Route| route.table == u32::from(libc::RT_TABLE_MAIN);
-    let same_hop = |route: &Route| route.via == way.gateway(family);
+    let same_hop = |route: &Route| route.via == path.gateway(family);
     let default = |route: &Route| route.to == family.everything();
     let leads = |route: &&Route| {
-        let of_device = route.dev.as_deref() == Some(way.dev.as_str()) && route.family() == family;
+        let of_device = route.dev.as_deref() == Some(path.dev.as_str()) && route.family() == family;
         let by_way = if main(route) {
             default(route) || route.via.is_some() && same_hop(route)
         } else {
@@ -46,34 +48,34 @@ pub(super) fn is_the_hosts(source: IpAddr, observed: &Observed) -> bool {
 }
 
 /// Whether the device has no other address that masquerade could take.
-fn is_the_only_one(way: &Way, source: IpAddr, observed: &Observed) -> bool {
-    let on_device = observed.host.addresses.iter().filter(|address| address.dev == way.dev);
+fn is_the_only_one(path: &UplinkPath, source: IpAddr, observed: &Observed) -> bool {
+    let on_device = observed.host.addresses.iter().filter(|address| address.dev == path.dev);
     let mut usable = on_device.map(|address| address.net.ip()).filter(|ip| is_usable_source(*ip, source));
     usable.next() == Some(source) && usable.next().is_none()
 }
 
 /// The elements that say so.
 pub(super) fn elements(egress: &Egress, mark: u32) -> Vec<Element> {
-    let Some(way) = &egress.way else { return Vec::new() };
+    let Some(path) = &egress.path else { return Vec::new() };
     let element = |source: &IpAddr| Element {
         set: if source.is_ipv4() { Set::Source4 } else { Set::Source6 },
-        key: vec![Datum::Mark(mark), Datum::Device(way.dev.clone())],
+        key: vec![Datum::Mark(mark), Datum::Device(path.dev.clone())],
         value: vec![Datum::Address(*source)],
     };
-    way.sources.iter().map(element).collect()
+    path.sources.iter().map(element).collect()
 }
 
 /// Flows that leave with an address that is not the host's any more, or is another device's than they leave by. A flow
 /// keeps an address that is only preferred no longer, as connections of the host itself do.
-pub(super) fn stale_flows(journal: &Journal, observed: &Observed) -> Vec<Action> {
-    let inside = inside_addresses(journal, observed.features, |_| true);
-    let stale = |(name, before): (_, &Member)| {
-        let (old, new) = (observed.journal.way(before)?, journal.way(journal.members.get(name)?));
+pub(super) fn stale_flows(state: &State, observed: &Observed) -> Vec<Action> {
+    let inside = inside_addresses(state, observed.features, |_| true);
+    let outdated = |(name, before): (_, &ActiveNamespace)| {
+        let (old, new) = (observed.state.path_of(before)?, state.path_of(state.namespaces.get(name)?));
         let moved = new.is_none_or(|new| new.dev != old.dev);
         let gone = old.sources.iter().filter(move |source| moved || !is_the_hosts(**source, observed));
         Some((inside.get(name)?, gone))
     };
-    let pairs = observed.journal.members.iter().filter_map(stale).flat_map(|(inside, gone)| {
+    let pairs = observed.state.namespaces.iter().filter_map(outdated).flat_map(|(inside, gone)| {
         gone.flat_map(move |outside| {
             let of_family = inside.iter().filter(|ip| ip.is_ipv4() == outside.is_ipv4());
             of_family.map(|ip| (*ip, *outside))

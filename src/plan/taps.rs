@@ -1,36 +1,45 @@
 //! What others hang on devices: what is said of it. Nothing can be done about it from here.
 
 use crate::model::gate::Stop;
-use crate::model::tap::{Deed, Layer, Side, Tap};
-use crate::model::{Family, Journal, Member, Observed, Way};
+use crate::model::tap::{FilterEffect, Layer, Tap, TapHook};
+use crate::model::{ActiveNamespace, Family, Observed, State, UplinkPath};
 
 /// What a tap does to a namespace, with what helps.
-struct Told {
+struct TapFinding {
     /// It stops the namespace, whatever is sent.
     certain: bool,
     words: String,
 }
 
 /// What surely stops a namespace.
-pub fn tapped(member: &Member, journal: &Journal, observed: &Observed) -> Vec<String> {
-    all(member, journal, observed).filter(|told| told.certain).map(|told| told.words).collect()
+pub fn certain_findings(namespace: &ActiveNamespace, state: &State, observed: &Observed) -> Vec<String> {
+    findings(namespace, state, observed).filter(|told| told.certain).map(|told| told.words).collect()
 }
 
 /// What may stop some of what it sends or gets: a packet alone can tell.
-pub fn doubts(member: &Member, journal: &Journal, observed: &Observed) -> Vec<String> {
-    all(member, journal, observed).filter(|told| !told.certain).map(|told| told.words).collect()
+pub fn possible_findings(namespace: &ActiveNamespace, state: &State, observed: &Observed) -> Vec<String> {
+    findings(namespace, state, observed).filter(|told| !told.certain).map(|told| told.words).collect()
 }
 
-fn all<'a>(member: &'a Member, journal: &'a Journal, observed: &'a Observed) -> impl Iterator<Item = Told> {
-    let way = journal.way(member);
-    observed.gates.taps.iter().filter_map(move |tap| told(tap, member, way, observed))
+fn findings<'a>(
+    namespace: &'a ActiveNamespace,
+    state: &'a State,
+    observed: &'a Observed,
+) -> impl Iterator<Item = TapFinding> {
+    let path = state.path_of(namespace);
+    observed.gates.taps.iter().filter_map(move |tap| finding_of(tap, namespace, path, observed))
 }
 
-fn told(tap: &Tap, member: &Member, way: Option<&Way>, observed: &Observed) -> Option<Told> {
-    let on = |dev: &String| *dev == member.link || way.is_some_and(|way| way.dev == *dev);
+fn finding_of(
+    tap: &Tap,
+    namespace: &ActiveNamespace,
+    path: Option<&UplinkPath>,
+    observed: &Observed,
+) -> Option<TapFinding> {
+    let on = |dev: &String| *dev == namespace.link || path.is_some_and(|path| path.dev == *dev);
     match tap {
         Tap::Chain { layer, table, name, side, devices, stop, all } => {
-            let of = of(*layer, devices, member, way, observed)?;
+            let of = described_packets(*layer, devices, namespace, path, observed)?;
             let (family, side) = (layer.name(), side_name(*side));
             let stop = match stop {
                 Stop::Policy => "policy drop".to_owned(),
@@ -42,42 +51,42 @@ fn told(tap: &Tap, member: &Member, way: Option<&Way>, observed: &Observed) -> O
                 format!("table {family} {table}, chain {name} ({side}{of}, {stop}) drops what it does not know; where a job is stopped, let it accept that")
             };
             // A neighbour may be known already, or need not be.
-            Some(Told { certain: *all && *layer != Layer::Arp, words })
+            Some(TapFinding { certain: *all && *layer != Layer::Arp, words })
         }
         Tap::Filter { device, side, preference, kind, deed, all } => on(device).then(|| {
             let (side, device) = (side_name(*side), crate::plan::line::quote(device));
-            let deed = if *deed == Deed::Drops { "drops" } else { "redirects" };
+            let deed = if *deed == FilterEffect::Drops { "drops" } else { "redirects" };
             let what = if *all { "all packets" } else { "what it matches" };
             let words = format!("a filter of tc on {device} ({side}, pref {preference}, {kind}) {deed} {what}: tc filter del dev {device} {side} pref {preference}");
-            Told { certain: *all, words }
+            TapFinding { certain: *all, words }
         }),
-        Tap::Queue { device, kind } => (*device == member.link).then(|| Told {
+        Tap::Queue { device, kind } => (*device == namespace.link).then(|| TapFinding {
             certain: false,
             words: format!("{device} has a queue that is not nsnat's ({kind}), which may drop or delay: tc qdisc del dev {device} root"),
         }),
-        Tap::Flowtable { family, table, name, devices } => devices.iter().any(on).then(|| Told {
+        Tap::Flowtable { family, table, name, devices } => devices.iter().any(on).then(|| TapFinding {
             certain: false,
             words: format!("table {family} {table}, flowtable {name} takes flows past all chains, nsnat's guard among them: let no rule add flows of nsn-* to it (iifgroup 7238510, oifgroup 7238510)"),
         }),
     }
 }
 
-fn side_name(side: Side) -> &'static str {
+fn side_name(side: TapHook) -> &'static str {
     match side {
-        Side::Ingress => "ingress",
-        Side::Egress => "egress",
+        TapHook::Ingress => "ingress",
+        TapHook::Egress => "egress",
     }
 }
 
 /// Whose packets a chain sees, in words; none where it sees none of a namespace's.
-fn of(
+fn described_packets(
     layer: Layer,
     devices: &std::collections::BTreeSet<String>,
-    member: &Member,
-    way: Option<&Way>,
+    namespace: &ActiveNamespace,
+    path: Option<&UplinkPath>,
     observed: &Observed,
 ) -> Option<String> {
-    let mine = [Some(member.link.as_str()), way.map(|way| way.dev.as_str())];
+    let mine = [Some(namespace.link.as_str()), path.map(|path| path.dev.as_str())];
     let named =
         |name: &String, dev: &str| name.strip_suffix('*').map_or(name == dev, |begin| dev.starts_with(begin));
     match layer {
@@ -85,9 +94,9 @@ fn of(
             let dev = mine.into_iter().flatten().find(|dev| devices.iter().any(|name| named(name, dev)))?;
             Some(format!(" of {dev}"))
         }
-        Layer::Arp => way.is_none_or(|way| way.serves(Family::V4)).then(String::new),
+        Layer::Arp => path.is_none_or(|path| path.serves(Family::V4)).then(String::new),
         Layer::Bridge => {
-            let link = way.and_then(|way| observed.host.link(&way.dev))?;
+            let link = path.and_then(|path| observed.host.link(&path.dev))?;
             (link.kind.as_deref() == Some("bridge")).then(String::new)
         }
     }

@@ -6,14 +6,14 @@
 //! (`__fib_validate_source`, net/ipv4/fib_frontend.c). The check knows one mark, the packet's, by which it is routed,
 //! too. So nobody can have it see another one, and all that is left is to say so.
 
-use super::{hold, line};
-use crate::model::{Egress, Family, Journal, Observed, RouteKind, Rule, RuleAction};
+use super::{held_sysctls, line};
+use crate::model::{Egress, Family, Observed, RouteKind, Rule, RuleAction, State};
 
 /// What is said of the namespaces of an egress on whose account such a proxy hears nothing; nothing is wrong with the
 /// namespaces.
-pub fn cut_off(egress: &Egress, journal: &Journal, observed: &Observed) -> Option<String> {
-    let dev = &egress.way.as_ref()?.dev;
-    let held = journal.sysctls.get(&hold::valid_mark(dev)).filter(|held| held.before != held.now)?;
+pub fn cut_off(egress: &Egress, state: &State, observed: &Observed) -> Option<String> {
+    let dev = &egress.path.as_ref()?.dev;
+    let held = state.sysctls.get(&held_sysctls::valid_mark(dev)).filter(|held| held.before != held.now)?;
     let rule = observed.host.rules.iter().find(|rule| leads_to_the_host(rule, observed))?;
     let (rule, dev, now) = (line::rule_text(rule), line::quote(dev), &held.now);
     Some(format!(

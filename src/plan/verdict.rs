@@ -23,8 +23,8 @@ pub enum Verdict {
 }
 
 /// Judges one path.
-pub fn judge(dns: &DnsMode, probe: &Probe, outcome: &Outcome) -> Verdict {
-    let (expected, configured) = expected(dns, probe);
+pub fn judge_outcome(dns: &DnsMode, probe: &Probe, outcome: &Outcome) -> Verdict {
+    let (expected, configured) = expected_servers(dns, probe);
     match outcome.by {
         Some(by) if !expected.contains(&by) => Verdict::Leaks,
         _ if outcome.error.is_none() && configured => Verdict::Configured,
@@ -41,7 +41,7 @@ fn is_refused(outcome: &Outcome) -> bool {
 }
 
 /// Servers that may be asked in place of this one, and whether the configuration says so.
-fn expected(dns: &DnsMode, probe: &Probe) -> (Vec<SocketAddr>, bool) {
+fn expected_servers(dns: &DnsMode, probe: &Probe) -> (Vec<SocketAddr>, bool) {
     let server = probe.server;
     if dns.refused.contains(&(probe.transport.protocol(), server.port())) {
         return (Vec::new(), true);
@@ -74,7 +74,7 @@ mod tests {
     fn judged(dns: &DnsMode, asked: &str, by: Option<&str>, error: Option<&str>) -> Verdict {
         let probe = Probe { server: at(asked), transport: Transport::Udp };
         let outcome = Outcome { by: by.map(at), took: Duration::ZERO, error: error.map(Into::into) };
-        judge(dns, &probe, &outcome)
+        judge_outcome(dns, &probe, &outcome)
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::intent::{forget_loaded, intent};
 use super::rollback::{Rollback, plan_rollback};
 use super::{Aftermath, Failure, Host, Outcome, Policy, Progress, Step, Store};
 use crate::error::{Error, Result};
-use crate::model::{Journal, Look, Member, Name, Netns, Observed, Pass, Target, journal, tuning};
+use crate::model::{ActiveNamespace, ExecRecord, Look, Name, Netns, Observed, Pass, State, state, tuning};
 use crate::plan::{self, Action};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,11 +26,11 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
     pub fn run(
         &mut self,
         names: &[&Name],
-        goal: impl Fn(&Observed) -> Result<Journal>,
+        goal: impl Fn(&Observed) -> Result<State>,
     ) -> std::result::Result<Outcome, Failure> {
         let (before, goal, is_narrow) = self.find_goal(names, goal)?;
         let actions = plan::actions(&goal, &before);
-        if actions.is_empty() && goal == before.journal {
+        if actions.is_empty() && goal == before.state {
             self.commit(goal.clone(), &before)?;
             return Ok(Outcome { before, goal, done: Vec::new() });
         }
@@ -43,10 +43,10 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
             done: Vec::new(),
             circle: self,
         };
-        match run.reach(&goal, &actions) {
+        match run.reach_goal(&goal, &actions) {
             Ok(()) => Ok(Outcome { done: run.done, before, goal }),
             Err(error) => {
-                let aftermath = match run.roll_back(&goal, &before.journal) {
+                let aftermath = match run.roll_back(&goal, &before.state) {
                     Ok(complete) => Aftermath::RolledBack { complete },
                     Err(second) => Aftermath::Unfinished(Box::new(second)),
                 };
@@ -60,30 +60,31 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
     fn find_goal(
         &mut self,
         names: &[&Name],
-        goal: impl Fn(&Observed) -> Result<Journal>,
-    ) -> Result<(Observed, Journal, bool)> {
-        let journal = self.store.read()?;
-        let before = prepare(self.host.observe(&journal, self.policy.look(names))?)?;
+        goal: impl Fn(&Observed) -> Result<State>,
+    ) -> Result<(Observed, State, bool)> {
+        let state = self.store.read()?;
+        let before = prepare(self.host.observe(&state, self.policy.look(names))?)?;
         let found = goal(&before)?;
         if !self.policy.narrow || !plan::concerns_others(&found, &before) {
             return Ok((before, found, self.policy.narrow));
         }
-        let before = prepare(self.host.observe(&journal, Look::Everything(names))?)?;
+        let before = prepare(self.host.observe(&state, Look::Everything(names))?)?;
         let found = goal(&before)?;
         Ok((before, found, false))
     }
 
     /// Writes down what was observed to be reached.
-    fn commit(&mut self, reached: Journal, observed: &Observed) -> Result<()> {
-        let stopped = plan::stopped(&reached, observed).into_iter().next();
+    fn commit(&mut self, reached: State, observed: &Observed) -> Result<()> {
+        let stopped = plan::reasons_stopped(&reached, observed).into_iter().next();
         let all = stopped != reached.stopped;
-        let reached = Journal { stopped, ..reached };
-        self.store.commit(&reached, &targets(&reached, observed, all))
+        let reached = State { stopped, ..reached };
+        self.store.commit(&reached, &exec_records(&reached, observed, all))
     }
 
     /// Writes the union of old and new down, before anything is changed.
-    fn record_intent(&mut self, goal: &Journal, before: &Observed, actions: &[Action]) -> Result<()> {
-        let gone = before.journal.members.keys().filter(|name| !goal.members.contains_key(*name)).collect();
+    fn record_intent(&mut self, goal: &State, before: &Observed, actions: &[Action]) -> Result<()> {
+        let gone =
+            before.state.namespaces.keys().filter(|name| !goal.namespaces.contains_key(*name)).collect();
         self.store.record_intent(&intent(goal, before, actions), &gone)
     }
 }
@@ -105,7 +106,7 @@ struct Run<'a, 'b, H, S> {
 
 impl<H: Host, S: Store> Run<'_, '_, H, S> {
     /// Performs, observes, and commits what came of it.
-    fn reach(&mut self, goal: &Journal, actions: &[Action]) -> Result<()> {
+    fn reach_goal(&mut self, goal: &State, actions: &[Action]) -> Result<()> {
         self.perform(actions)?;
         let mut goal = forget_loaded(self.as_accepted(goal.clone()), actions);
         let mut rest = self.verify(&goal)?;
@@ -139,7 +140,7 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
                 true
             }
             Step::Failed([Action::AddPass { pass }], error) => {
-                progress.without(&error);
+                progress.went_on_without(&error);
                 refused.insert(pass.clone());
                 true
             }
@@ -158,7 +159,7 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
     }
 
     /// The goal without what namespaces did not take of the host's settings.
-    fn as_accepted(&mut self, mut goal: Journal) -> Journal {
+    fn as_accepted(&mut self, mut goal: State) -> State {
         let refused = self.circle.host.take_refused();
         goal.inherited.retain(|key, _| !refused.contains_key(key));
         goal.left_alone.extend(refused);
@@ -166,17 +167,17 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
     }
 
     /// What is, of the namespaces of both journals as far as they are looked into.
-    fn observe_again(&mut self, goal: &Journal, before: &Journal) -> Result<Observed> {
+    fn observe_again(&mut self, goal: &State, before: &State) -> Result<Observed> {
         let seen = |name: &&Name| !self.is_narrow || self.names.contains(*name);
-        let names: Vec<&Name> = goal.members.keys().chain(before.members.keys()).filter(seen).collect();
-        let journal = self.circle.store.read()?;
+        let names: Vec<&Name> = goal.namespaces.keys().chain(before.namespaces.keys()).filter(seen).collect();
+        let state = self.circle.store.read()?;
         let look = if self.is_narrow { Look::These(&names) } else { Look::Everything(&names) };
-        self.circle.host.observe(&journal, look)
+        self.circle.host.observe(&state, look)
     }
 
     /// Observing again must leave nothing to do; then the result is committed. Says what is left.
-    fn verify(&mut self, goal: &Journal) -> Result<Vec<Action>> {
-        let observed = Observed { journal: goal.clone(), ..self.observe_again(goal, goal)? };
+    fn verify(&mut self, goal: &State) -> Result<Vec<Action>> {
+        let observed = Observed { state: goal.clone(), ..self.observe_again(goal, goal)? };
         let mut rest = plan::actions(goal, &observed);
         rest.retain(|action| !matches!(action, Action::AddPass { pass } if self.refused.contains(pass)));
         if rest.is_empty() {
@@ -186,23 +187,23 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
     }
 
     /// After a failure: complete namespaces stay, and are named; the others go back. That may be cut off, too.
-    fn roll_back(&mut self, goal: &Journal, before: &Journal) -> Result<Vec<Name>> {
+    fn roll_back(&mut self, goal: &State, before: &State) -> Result<Vec<Name>> {
         self.stoppable = false;
         self.circle.host.reopen()?;
         let (mut observed, mut rollback) = self.plan_rollback(goal, before)?;
-        if self.is_narrow && plan::concerns_others(&rollback.journal, &observed) {
+        if self.is_narrow && plan::concerns_others(&rollback.state, &observed) {
             self.is_narrow = false;
             (observed, rollback) = self.plan_rollback(goal, before)?;
         }
-        let Rollback { journal, complete } = rollback;
-        let actions = plan::actions(&journal, &observed);
+        let Rollback { state, complete } = rollback;
+        let actions = plan::actions(&state, &observed);
         // On a full disk it is better to go back without a note than not to go back.
-        let _ = self.circle.record_intent(&journal, &observed, &actions);
-        self.reach(&journal, &actions)?;
+        let _ = self.circle.record_intent(&state, &observed, &actions);
+        self.reach_goal(&state, &actions)?;
         Ok(complete)
     }
 
-    fn plan_rollback(&mut self, goal: &Journal, before: &Journal) -> Result<(Observed, Rollback)> {
+    fn plan_rollback(&mut self, goal: &State, before: &State) -> Result<(Observed, Rollback)> {
         let mut observed = self.observe_again(goal, before)?;
         observed.note_numbers();
         let rollback = plan_rollback(goal, before, &observed, self.circle.policy.all_or_nothing);
@@ -212,53 +213,54 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
 
 /// What was observed, made ready to be planned from. An error where that is not the host.
 pub fn prepare(mut observed: Observed) -> Result<Observed> {
-    if let Some(namespace) = observed.elsewhere() {
-        return Err(elsewhere(namespace));
+    if let Some(namespace) = observed.foreign_namespace() {
+        return Err(not_on_the_host(namespace));
     }
     observed.note_numbers();
-    plan::recall(&mut observed);
+    plan::recall_held(&mut observed);
     Ok(observed)
 }
 
 /// nsnat changes the host; from inside of a namespace that would be what it takes for one.
-fn elsewhere(namespace: Option<&Name>) -> Error {
+fn not_on_the_host(namespace: Option<&Name>) -> Error {
     match namespace {
         Some(name) => Error::new("not here", format!("this is inside of namespace {name}, and not the host"))
             .hint("leave it first (exit), or: sudo nsenter -t 1 -n nsnat …"),
         None => Error::new("not here", "this is another network namespace than the host of what is up")
-            .hint(format!("run it there; if that one is gone: rm -r {}", journal::RUN)),
+            .hint(format!("run it there; if that one is gone: rm -r {}", state::RUN)),
     }
 }
 
-/// The journal with what only the kernel knows: the numbers of namespaces, that they have what the host is
+/// The state with what only the kernel knows: the numbers of namespaces, that they have what the host is
 /// tuned to, and how the skeleton reads back.
-fn as_observed(mut journal: Journal, observed: &Observed) -> Journal {
-    journal.skeleton.clone_from(&observed.table.rules);
-    journal.earlier.clear();
-    let tuned = tuning::digest(&journal.inherited);
-    for (name, member) in &mut journal.members {
+fn as_observed(mut state: State, observed: &Observed) -> State {
+    state.skeleton.clone_from(&observed.table.rules);
+    state.earlier.clear();
+    let tuned = tuning::digest(&state.inherited);
+    for (name, namespace) in &mut state.namespaces {
         if let Some(Netns::Alive { inode, cookie, .. }) = observed.namespaces.get(name) {
-            member.inode = Some(*inode);
-            member.cookie = *cookie;
-            member.tuned = Some(tuned.clone());
+            namespace.inode = Some(*inode);
+            namespace.cookie = *cookie;
+            namespace.tuned = Some(tuned.clone());
         }
     }
-    journal
+    state
 }
 
 /// What `exec` reads of each namespace; where not `all` have to be told, of those that were looked into.
-fn targets<'a>(journal: &'a Journal, observed: &Observed, all: bool) -> BTreeMap<&'a Name, Target> {
-    let stopped = &journal.stopped;
-    let tapped = |member: &Member| plan::tapped(member, journal, observed).into_iter().next();
-    let target = |member: &Member| Target {
-        hide_resolvers: member.dns.host.is_none(),
-        inode: member.inode,
-        cookie: member.cookie,
-        nameservers: member.dns.nameservers.clone(),
-        allowed: member.allowed.clone(),
-        stopped: stopped.clone().or_else(|| tapped(member)),
-        proxy: member.proxy,
+fn exec_records<'a>(state: &'a State, observed: &Observed, all: bool) -> BTreeMap<&'a Name, ExecRecord> {
+    let stopped = &state.stopped;
+    let tapped =
+        |namespace: &ActiveNamespace| plan::certain_findings(namespace, state, observed).into_iter().next();
+    let target = |namespace: &ActiveNamespace| ExecRecord {
+        hide_resolvers: namespace.dns.host.is_none(),
+        inode: namespace.inode,
+        cookie: namespace.cookie,
+        nameservers: namespace.dns.nameservers.clone(),
+        allowed: namespace.allowed.clone(),
+        stopped: stopped.clone().or_else(|| tapped(namespace)),
+        proxy: namespace.proxy,
     };
-    let told = journal.members.iter().filter(|(name, _)| all || !observed.is_unseen(name));
-    told.map(|(name, member)| (name, target(member))).collect()
+    let told = state.namespaces.iter().filter(|(name, _)| all || !observed.is_unseen(name));
+    told.map(|(name, namespace)| (name, target(namespace))).collect()
 }

@@ -1,30 +1,30 @@
 //! What is written down before anything is changed: whatever a run that is killed has made is in it.
 
-use crate::model::{Allowed, DnsMode, Journal, Member, Name, Netns, Observed};
+use crate::model::{ActiveNamespace, Allowed, DnsMode, Name, Netns, Observed, State};
 use crate::plan::Action;
 use ipnetwork::Ipv4Network;
 use std::net::Ipv4Addr;
 
 /// The union of what is wanted and what is remembered of what was observed, while `actions` lead from one to the other.
-pub(super) fn intent(goal: &Journal, observed: &Observed, actions: &[Action]) -> Journal {
-    let mut out = forget_loaded(union(goal, &observed.journal), actions);
-    for (name, member) in orphans(observed) {
-        out.members.entry(name).or_insert(member);
+pub(super) fn intent(goal: &State, observed: &Observed, actions: &[Action]) -> State {
+    let mut out = forget_loaded(union_of(goal, &observed.state), actions);
+    for (name, namespace) in orphaned_namespaces(observed) {
+        out.namespaces.entry(name).or_insert(namespace);
     }
     out
 }
 
 /// Namespaces that are known by their tags alone, as members of no egress: nothing of them is wanted. Once they are being
 /// taken to pieces, their numbers tell whose they are.
-fn orphans(observed: &Observed) -> impl Iterator<Item = (Name, Member)> {
+fn orphaned_namespaces(observed: &Observed) -> impl Iterator<Item = (Name, ActiveNamespace)> {
     observed.orphans().filter_map(|name| match observed.namespaces.get(name) {
-        Some(Netns::Alive { inode, cookie, .. }) => Some((name.clone(), orphan(*inode, *cookie))),
+        Some(Netns::Alive { inode, cookie, .. }) => Some((name.clone(), orphaned_namespace(*inode, *cookie))),
         _ => None,
     })
 }
 
-fn orphan(inode: u64, cookie: Option<u64>) -> Member {
-    Member {
+fn orphaned_namespace(inode: u64, cookie: Option<u64>) -> ActiveNamespace {
+    ActiveNamespace {
         egress: String::new(),
         link: String::new(),
         subnet: Ipv4Network::from(Ipv4Addr::UNSPECIFIED),
@@ -42,14 +42,14 @@ fn orphan(inode: u64, cookie: Option<u64>) -> Member {
 }
 
 /// How a skeleton that these actions load reads back is not known yet.
-pub(super) fn forget_loaded(journal: Journal, actions: &[Action]) -> Journal {
+pub(super) fn forget_loaded(state: State, actions: &[Action]) -> State {
     let loads = actions.iter().any(|action| matches!(action, Action::LoadSkeleton { .. }));
-    Journal { skeleton: journal.skeleton.filter(|_| !loads), ..journal }
+    State { skeleton: state.skeleton.filter(|_| !loads), ..state }
 }
 
 /// Both, the first one's entries where both have one. To the kernel an egress is its number: a member that only the
 /// second has stays with that, whatever it is called in the first.
-pub(super) fn union(first: &Journal, second: &Journal) -> Journal {
+pub(super) fn union_of(first: &State, second: &State) -> State {
     let mut out = first.clone();
     for (key, egress) in &second.egresses {
         if !out.egresses.values().any(|other| other.number == egress.number) {
@@ -58,12 +58,14 @@ pub(super) fn union(first: &Journal, second: &Journal) -> Journal {
             out.egresses.insert(key, egress.clone());
         }
     }
-    for (name, member) in second.members.iter().filter(|(name, _)| !first.members.contains_key(*name)) {
-        let number = second.egresses.get(&member.egress).map(|egress| egress.number);
+    for (name, namespace) in
+        second.namespaces.iter().filter(|(name, _)| !first.namespaces.contains_key(*name))
+    {
+        let number = second.egresses.get(&namespace.egress).map(|egress| egress.number);
         let key =
             out.egresses.iter().find(|(_, egress)| Some(egress.number) == number).map(|(key, _)| key.clone());
-        let egress = key.unwrap_or_else(|| member.egress.clone());
-        out.members.insert(name.clone(), Member { egress, ..member.clone() });
+        let egress = key.unwrap_or_else(|| namespace.egress.clone());
+        out.namespaces.insert(name.clone(), ActiveNamespace { egress, ..namespace.clone() });
     }
     for (key, held) in &second.sysctls {
         out.sysctls.entry(key.clone()).or_insert_with(|| held.clone());

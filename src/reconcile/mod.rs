@@ -22,7 +22,7 @@
 //! # What is left when it does not work
 //!
 //! When an action fails, or somebody interrupts, each namespace is left as it was before or as it should be after:
-//! complete namespaces stay, the others get their old entry of the journal back, and the circle is gone through once
+//! complete namespaces stay, the others get their old entry of the recorded state back, and the circle is gone through once
 //! more with that ([`rollback`]). When even that fails, or the process is killed, the store holds the union of old and
 //! new ([`intent`]), and the next run completes it.
 

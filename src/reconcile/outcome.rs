@@ -1,7 +1,7 @@
 //! What came of a run, as data.
 
 use crate::error::{Class, Error};
-use crate::model::{Journal, Name, Observed};
+use crate::model::{Name, Observed, State};
 use crate::plan::Action;
 
 /// What a run did that reached its goal.
@@ -10,7 +10,7 @@ pub struct Outcome {
     /// What was before.
     pub before: Observed,
     /// What was wanted, and holds now.
-    pub goal: Journal,
+    pub goal: State,
     /// The actions that were performed, in order; none: there was nothing to do.
     pub done: Vec<Action>,
 }
@@ -56,7 +56,7 @@ impl From<Failure> for Error {
                 .hint(format!("complete: {}; everything else is as it was before", names(&complete))),
             Aftermath::Unfinished(second) => error
                 .class(Class::Failed)
-                .and_then(second.within("going back failed, too"))
+                .and_then(second.as_reason_of("going back failed, too"))
                 .hint("nsnat plan shows what is missing, nsnat up or nsnat down completes it"),
         }
     }

@@ -28,7 +28,7 @@ pub trait Progress {
     fn before(&mut self, _action: &Action) {}
 
     /// An action was refused, and the run goes on without it.
-    fn without(&mut self, _refused: &Error) {}
+    fn went_on_without(&mut self, _refused: &Error) {}
 
     /// Whether somebody wants the run to stop; asked between two actions.
     fn is_interrupted(&mut self) -> bool {

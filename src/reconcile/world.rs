@@ -1,14 +1,14 @@
 //! The rest of the world, as the circle knows it: what is changed, and what remembers.
 
 use crate::error::{Error, Result};
-use crate::model::{Journal, Look, Name, Observed, Target};
+use crate::model::{ExecRecord, Look, Name, Observed, State};
 use crate::plan::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is observed and changed: the kernel, or a model of one.
 pub trait Host {
     /// What is, given what is remembered, as far as it is looked at.
-    fn observe(&mut self, journal: &Journal, look: Look<'_>) -> Result<Observed>;
+    fn observe(&mut self, state: &State, look: Look<'_>) -> Result<Observed>;
 
     /// Performs actions in order. `step` is told of each, and says whether to go on.
     fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool);
@@ -33,12 +33,12 @@ pub enum Step<'a> {
 
 /// What is remembered across runs, also those that are killed.
 pub trait Store {
-    /// The journal; an empty one where nothing is up.
-    fn read(&mut self) -> Result<Journal>;
+    /// The state; an empty one where nothing is up.
+    fn read(&mut self) -> Result<State>;
 
     /// Writes down what may be there from now on, before anything is changed. Namespaces that go (`gone`) count as down.
-    fn record_intent(&mut self, intent: &Journal, gone: &BTreeSet<&Name>) -> Result<()>;
+    fn record_intent(&mut self, intent: &State, gone: &BTreeSet<&Name>) -> Result<()>;
 
     /// Writes down what is there now, and at last what `exec` reads of these namespaces.
-    fn commit(&mut self, journal: &Journal, targets: &BTreeMap<&Name, Target>) -> Result<()>;
+    fn commit(&mut self, state: &State, targets: &BTreeMap<&Name, ExecRecord>) -> Result<()>;
 }

@@ -11,7 +11,7 @@ pub const RESOLV_CONF: &str = "resolv.conf";
 
 /// What came of one path.
 #[derive(Clone, Debug)]
-pub struct Tried {
+pub struct ProbedServer {
     /// What kind of path: "resolv.conf", "loopback stub", ….
     pub path: &'static str,
     /// The query.
@@ -41,7 +41,7 @@ pub struct Tests {
     /// The name that was asked for.
     pub host: String,
     /// Every path.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<ProbedServer>,
     /// Every socket that is there.
     pub sockets: Vec<Socket>,
 }
@@ -55,7 +55,7 @@ impl Tests {
         out.extend(unseen.map(unseen_query));
         let seen = self.sockets.iter().filter(|socket| socket.visible && !socket.wanted);
         out.extend(seen.map(|socket| format!("{} can be opened inside: names leak through it", socket.path)));
-        let resolves = |tried: &Tried| tried.path == RESOLV_CONF && answered(tried);
+        let resolves = |tried: &ProbedServer| tried.path == RESOLV_CONF && answered(tried);
         if !self.tried.iter().any(answered) {
             out.push(format!("no server answers at all; is the way out there? nsnat status {}", self.name));
         } else if !self.tried.iter().any(resolves) {
@@ -67,18 +67,18 @@ impl Tests {
 }
 
 /// Whether names can be resolved this way.
-fn answered(tried: &Tried) -> bool {
+fn answered(tried: &ProbedServer) -> bool {
     tried.probe.server.port() == dnsaddr::PORT
         && [Verdict::Configured, Verdict::Direct].contains(&tried.verdict)
 }
 
-fn unseen_query(tried: &Tried) -> String {
+fn unseen_query(tried: &ProbedServer) -> String {
     let asked = dnsaddr::show(tried.probe.server);
     let how = transport(tried.probe.transport);
     format!("where a query to {asked} ({how}) went cannot be seen: does a firewall of this host drop it?")
 }
 
-fn leak(name: &Name, tried: &Tried) -> String {
+fn leak(name: &Name, tried: &ProbedServer) -> String {
     let by = tried.outcome.by.map_or_else(|| "another server".into(), dnsaddr::show);
     let asked = dnsaddr::show(tried.probe.server);
     let how = transport(tried.probe.transport);
@@ -128,7 +128,7 @@ pub fn text(tests: &Tests) -> String {
     out
 }
 
-fn row(tried: &Tried) -> [String; 6] {
+fn row(tried: &ProbedServer) -> [String; 6] {
     [
         tried.path.into(),
         dnsaddr::show(tried.probe.server),
@@ -136,13 +136,13 @@ fn row(tried: &Tried) -> [String; 6] {
         tried.outcome.by.map_or_else(|| "-".into(), dnsaddr::show),
         format!("{:.1} ms", milliseconds(tried)),
         match &tried.outcome.error {
-            Some(error) => format!("{}: {error}", word(tried)),
-            None => word(tried).into(),
+            Some(error) => format!("{}: {error}", word_for_verdict(tried)),
+            None => word_for_verdict(tried).into(),
         },
     ]
 }
 
-fn milliseconds(tried: &Tried) -> f64 {
+fn milliseconds(tried: &ProbedServer) -> f64 {
     (tried.outcome.took.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
@@ -153,7 +153,7 @@ fn transport(transport: Transport) -> &'static str {
     }
 }
 
-fn word(tried: &Tried) -> &'static str {
+fn word_for_verdict(tried: &ProbedServer) -> &'static str {
     match tried.verdict {
         Verdict::Configured => "as configured",
         Verdict::Direct if tried.probe.server.port() != dnsaddr::PORT => "reachable",

@@ -9,19 +9,19 @@ pub mod trace;
 
 pub use job::{Job, Scope};
 pub use man::man;
-pub use status::{State, Status, json, text};
+pub use status::{NamespaceState, Status, json, text};
 
-use crate::model::Way;
+use crate::model::UplinkPath;
 use std::net::IpAddr;
 
 /// "by eth0 via 192.168.1.254".
-pub fn way(way: Option<&Way>) -> String {
-    let Some(way) = way else { return "no way out at the moment".into() };
-    let by = match &way.uplink {
-        Some(name) => format!("by {name} ({})", way.dev),
-        None => format!("by {}", way.dev),
+pub fn describe_path(path: Option<&UplinkPath>) -> String {
+    let Some(path) = path else { return "no way out at the moment".into() };
+    let by = match &path.uplink {
+        Some(name) => format!("by {name} ({})", path.dev),
+        None => format!("by {}", path.dev),
     };
-    if way.gateways.is_empty() { by } else { format!("{by} via {}", join(&way.gateways)) }
+    if path.gateways.is_empty() { by } else { format!("{by} via {}", join(&path.gateways)) }
 }
 
 fn join(addresses: &[IpAddr]) -> String {

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 /// How a namespace is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum NamespaceState {
     /// As it should be.
     Up,
     /// Declared and not up.
@@ -29,7 +29,7 @@ pub struct Status {
     /// Its name.
     pub name: Name,
     /// How it is.
-    pub state: State,
+    pub state: NamespaceState,
     /// Name of the uplink, where it has one.
     pub uplink: Option<Name>,
     /// Device by which it leaves.
@@ -84,7 +84,7 @@ fn row(status: &Status) -> [String; 8] {
     let list = |words: Vec<String>| if words.is_empty() { "-".into() } else { words.join(",") };
     [
         status.name.to_string(),
-        word(status.state).into(),
+        word_for_state(status.state).into(),
         list(status.device.iter().cloned().collect()),
         list(status.gateway.iter().map(ToString::to_string).collect()),
         list(status.dns.clone()),
@@ -94,20 +94,20 @@ fn row(status: &Status) -> [String; 8] {
     ]
 }
 
-fn word(state: State) -> &'static str {
+fn word_for_state(state: NamespaceState) -> &'static str {
     match state {
-        State::Up => "up",
-        State::Down => "down",
-        State::Broken => "broken",
-        State::Foreign => "foreign",
+        NamespaceState::Up => "up",
+        NamespaceState::Down => "down",
+        NamespaceState::Broken => "broken",
+        NamespaceState::Foreign => "foreign",
     }
 }
 
-fn style(state: State) -> Style {
+fn style(state: NamespaceState) -> Style {
     let colour = match state {
-        State::Up => AnsiColor::Green,
-        State::Down => AnsiColor::BrightBlack,
-        State::Broken | State::Foreign => AnsiColor::Red,
+        NamespaceState::Up => AnsiColor::Green,
+        NamespaceState::Down => AnsiColor::BrightBlack,
+        NamespaceState::Broken | NamespaceState::Foreign => AnsiColor::Red,
     };
     Style::new().fg_color(Some(colour.into()))
 }

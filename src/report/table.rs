@@ -14,14 +14,14 @@ pub(super) fn lines<const N: usize>(
     let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
     let line = |(number, row): (usize, &[String; N])| {
         let cells = row.iter().zip(&widths).enumerate();
-        let cells = cells.map(|(column, (cell, width))| paint(number, column, pad(cell, *width)));
+        let cells = cells.map(|(column, (cell, width))| paint(number, column, pad_cell(cell, *width)));
         cells.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
     };
     rows.iter().enumerate().map(line).collect()
 }
 
 /// A cell as wide as its column. Letters of other scripts take none, one or two places of a terminal.
-pub fn pad(cell: &str, width: usize) -> String {
+pub fn pad_cell(cell: &str, width: usize) -> String {
     format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width())))
 }
 

@@ -81,17 +81,17 @@ fn show(config: &Config) -> String {
 
 fn say(namespace: &Namespace) -> String {
     let Namespace { uplinks, lan, mtu, subnet, ipv6, dns, temporary, allow, .. } = namespace;
-    let ways: Vec<String> = uplinks.iter().map(way).collect();
+    let paths: Vec<String> = uplinks.iter().map(path).collect();
     let subnet = subnet.as_ref().map(|subnet| subnet.value.to_string());
-    let (ways, dns) = (ways.join(" else "), resolve(dns));
+    let (paths, dns) = (paths.join(" else "), resolve(dns));
     let allow: Vec<String> = allow.iter().map(|who| format!(" allow {}", who.value)).collect();
     let allow = allow.concat();
     format!(
-        "{ways}; lan {lan} mtu {mtu:?} subnet {subnet:?} ipv6 {ipv6:?} {dns} temporary {temporary}{allow}"
+        "{paths}; lan {lan} mtu {mtu:?} subnet {subnet:?} ipv6 {ipv6:?} {dns} temporary {temporary}{allow}"
     )
 }
 
-fn way(uplink: &Uplink) -> String {
+fn path(uplink: &Uplink) -> String {
     let name = uplink.name.as_ref().map_or("its own", |name| name.as_str());
     let dev = uplink.dev.as_ref().map_or("any", |dev| &dev.value);
     let gateways: Vec<String> = uplink.gateways.iter().map(|gateway| gateway.value.to_string()).collect();

@@ -82,8 +82,8 @@ impl Watched {
         let log = self.ok(&format!("grep ' query\\[.*\\] ' /run/lab/dns/{server}.log || true"));
         for line in log.lines().filter(|line| line.contains("] to-")) {
             let right = line.contains(&format!("] to-{server}."));
-            let way = SLOW.iter().any(|slow| line.ends_with(&format!(" from {slow}")));
-            assert!(right && way, "{server} got: {line}\n{}", self.state());
+            let path = SLOW.iter().any(|slow| line.ends_with(&format!(" from {slow}")));
+            assert!(right && path, "{server} got: {line}\n{}", self.state());
         }
     }
 }

@@ -7,10 +7,10 @@ use ipnetwork::IpNetwork;
 use nsnat::kernel::Kernel;
 use nsnat::model::ipsec::{Direction, Effect};
 use nsnat::model::{
-    Address, Datum, Element, Family, Journal, Link, Look, Name, Netns, Observed, Policy, Port, Route,
-    RouteKind, Rule, RuleAction, Set, Stack, numbers,
+    Address, Datum, Element, Family, Link, Look, Name, Netns, Observed, Policy, Port, Route, RouteKind, Rule,
+    RuleAction, Set, Stack, State, numbers,
 };
-use nsnat::plan::{Action, LinkChange, Place};
+use nsnat::plan::{Action, LinkChange, Side};
 use nsnat::reconcile::{Host, Step};
 use std::net::IpAddr;
 
@@ -42,7 +42,7 @@ fn what_was_performed_is_observed_and_its_inverse_takes_it_away() {
     };
     kernel.holds(veth.clone(), paired, Action::RemoveLink { link: LINK.into() });
     kernel.perform(&veth);
-    for place in [Place::Host, Place::Inside(name)] {
+    for place in [Side::Host, Side::Inside(name)] {
         links(&mut kernel, &place);
         addresses(&mut kernel, &place);
         routes(&mut kernel, &place);
@@ -60,7 +60,7 @@ struct Contract {
 
 impl Contract {
     fn observe(&mut self) -> Observed {
-        let mut observed = self.kernel.observe(&Journal::default(), Look::Everything(&[&self.name])).unwrap();
+        let mut observed = self.kernel.observe(&State::default(), Look::Everything(&[&self.name])).unwrap();
         quiet(&mut observed.host);
         for netns in observed.namespaces.values_mut() {
             if let Netns::Alive { stack, .. } = netns {
@@ -113,12 +113,12 @@ fn inside(observed: &Observed) -> &Stack {
     observed.stack(&"slow".parse().unwrap()).unwrap()
 }
 
-fn stack<'a>(observed: &'a Observed, place: &Place) -> &'a Stack {
-    if *place == Place::Host { &observed.host } else { inside(observed) }
+fn stack<'a>(observed: &'a Observed, place: &Side) -> &'a Stack {
+    if *place == Side::Host { &observed.host } else { inside(observed) }
 }
 
-fn dev(place: &Place) -> String {
-    if *place == Place::Host { LINK.into() } else { "eth0".into() }
+fn dev(place: &Side) -> String {
+    if *place == Side::Host { LINK.into() } else { "eth0".into() }
 }
 
 fn net(text: &str) -> IpNetwork {
@@ -129,7 +129,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn links(kernel: &mut Contract, place: &Place) {
+fn links(kernel: &mut Contract, place: &Side) {
     let set = |change| Action::SetLink { place: place.clone(), dev: dev(place), change };
     let link = |o: &Observed| stack(o, place).link(&dev(place)).unwrap().clone();
     kernel.holds(set(LinkChange::Mtu(1300)), |o| link(o).mtu == 1300, set(LinkChange::Mtu(1400)));
@@ -143,7 +143,7 @@ fn links(kernel: &mut Contract, place: &Place) {
     assert!(link(&kernel.observe()).up);
 }
 
-fn addresses(kernel: &mut Contract, place: &Place) {
+fn addresses(kernel: &mut Contract, place: &Side) {
     for text in ["10.213.0.1/30", "10.5.0.1/32", "fd6e:736e:6174::1/126"] {
         let address = Address { dev: dev(place), net: net(text) };
         let add = Action::AddAddress { place: place.clone(), address: address.clone() };
@@ -156,11 +156,11 @@ fn addresses(kernel: &mut Contract, place: &Place) {
     }
 }
 
-fn routes(kernel: &mut Contract, place: &Place) {
-    let protocol = if *place == Place::Host { numbers::HOST_PROTOCOL } else { numbers::INSIDE_PROTOCOL };
+fn routes(kernel: &mut Contract, place: &Side) {
+    let protocol = if *place == Side::Host { numbers::HOST_PROTOCOL } else { numbers::INSIDE_PROTOCOL };
     let new =
         |to: &str| Route { dev: Some(dev(place)), ..Route::new(numbers::TABLE_BASE + 7, net(to), protocol) };
-    let floor = |to: &str| Route {
+    let fallback = |to: &str| Route {
         kind: RouteKind::Unreachable,
         metric: numbers::FLOOR_METRIC,
         dev: None,
@@ -172,10 +172,10 @@ fn routes(kernel: &mut Contract, place: &Place) {
         Route { via: Some(ip("10.213.0.2")), src: Some(ip("10.213.0.1")), ..new("0.0.0.0/0") },
         Route { via: Some(ip("10.9.9.9")), onlink: true, metric: 5, ..new("0.0.0.0/0") },
         Route { metric: 7, ..new("192.0.2.0/24") },
-        floor("0.0.0.0/0"),
+        fallback("0.0.0.0/0"),
         six(Route { via: Some(ip("fd6e:736e:6174::2")), ..new("::/0") }),
         six(new("2001:db8:77::/64")),
-        floor("::/0"),
+        fallback("::/0"),
     ] {
         let add = Action::AddRoute { place: place.clone(), route: route.clone(), replace: false };
         let remove = Action::RemoveRoute { place: place.clone(), route: route.clone() };
@@ -185,7 +185,7 @@ fn routes(kernel: &mut Contract, place: &Place) {
 }
 
 /// A route replaces the one with its key; there is never none.
-fn replace_a_route(kernel: &mut Contract, place: &Place, old: &Route) {
+fn replace_a_route(kernel: &mut Contract, place: &Side, old: &Route) {
     let new = Route { via: Some(ip("10.213.0.2")), ..old.clone() };
     kernel.perform(&Action::AddRoute { place: place.clone(), route: old.clone(), replace: false });
     kernel.perform(&Action::AddRoute { place: place.clone(), route: new.clone(), replace: true });
@@ -194,8 +194,8 @@ fn replace_a_route(kernel: &mut Contract, place: &Place, old: &Route) {
     kernel.perform(&Action::RemoveRoute { place: place.clone(), route: new });
 }
 
-fn rules(kernel: &mut Contract, place: &Place) {
-    let protocol = if *place == Place::Host { numbers::HOST_PROTOCOL } else { numbers::INSIDE_PROTOCOL };
+fn rules(kernel: &mut Contract, place: &Side) {
+    let protocol = if *place == Side::Host { numbers::HOST_PROTOCOL } else { numbers::INSIDE_PROTOCOL };
     for (family, some) in [(Family::V4, "10.213.0.0/24"), (Family::V6, "fd6e:736e:6174::/64")] {
         let lookup = |preference| Rule::new(family, preference, RuleAction::Lookup(213_007), protocol);
         let port = |protocol| Some(Port { protocol, port: 53 });
@@ -216,10 +216,10 @@ fn rules(kernel: &mut Contract, place: &Place) {
     }
 }
 
-fn sysctls(kernel: &mut Contract, place: &Place) {
+fn sysctls(kernel: &mut Contract, place: &Side) {
     let key = match place {
-        Place::Host => format!("net/ipv4/conf/{LINK}/forwarding"),
-        Place::Inside(_) => "net/ipv4/conf/eth0/route_localnet".into(),
+        Side::Host => format!("net/ipv4/conf/{LINK}/forwarding"),
+        Side::Inside(_) => "net/ipv4/conf/eth0/route_localnet".into(),
     };
     let set = |value: &str| Action::Sysctl { place: place.clone(), key: key.clone(), value: value.into() };
     kernel.holds(set("1"), |o| stack(o, place).sysctls.get(&key).is_some_and(|v| v == "1"), set("0"));

@@ -1,4 +1,4 @@
-//! Hundreds of throw-away namespaces at the same time, many of them killed.
+//! Hundreds of ephemeral namespaces at the same time, many of them killed.
 
 use crate::lab::Lab;
 
@@ -32,7 +32,7 @@ const CROWD: &str = r#"
 "#;
 
 #[test]
-fn hundreds_of_throw_away_namespaces_many_killed() {
+fn hundreds_of_ephemeral_namespaces_many_killed() {
     let jobs = std::env::var("NSNAT_JOBS").unwrap_or_else(|_| JOBS.into());
     let lab = Lab::new();
     let before = lab.snapshot();
@@ -42,7 +42,7 @@ fn hundreds_of_throw_away_namespaces_many_killed() {
     assert!(!last.starts_with("killed 0,"), "none was killed: the test shows nothing\n{told}");
     // The next nsnat that changes anything takes down what is left, and says nothing of it.
     assert_eq!(lab.ok("nsnat exec --gateway $LAB_SLOW -- true"), "");
-    lab.same(&before, "after a crowd of throw-away namespaces");
+    lab.same(&before, "after a crowd of ephemeral namespaces");
 }
 
 /// A container with the host's network: its nsnat does not see whether the owner of a namespace lives.

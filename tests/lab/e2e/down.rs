@@ -114,7 +114,7 @@ fn add_and_remove() {
 }
 
 #[test]
-fn a_throw_away_namespace() {
+fn an_ephemeral_namespace() {
     let lab = Lab::new();
     let before = lab.snapshot();
     let script = "nsnat exec --gateway $LAB_SLOW --dns $LAB_NEW -- bash -c 'whoami4; ask 127.0.0.53 a.example.test; exit 7'";

@@ -115,7 +115,7 @@ const REMOVE: Scenario = Scenario {
 };
 
 const THROW_AWAY: Scenario = Scenario {
-    name: "throw_away",
+    name: "ephemeral",
     start: "true",
     command: "nsnat exec --gateway $LAB_SLOW --dns $LAB_NEW -- /bin/true",
     // The status is the command's own.
@@ -184,7 +184,7 @@ fn of_remove() {
 }
 
 #[test]
-fn of_a_throw_away_namespace() {
+fn of_a_ephemeral_namespace() {
     faults(&THROW_AWAY);
 }
 

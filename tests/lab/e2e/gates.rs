@@ -368,11 +368,11 @@ fn a_host_without_iptables() {
 }
 
 #[test]
-fn without_a_journal() {
+fn without_a_state_file() {
     let (lab, before) = lab(&format!("{DOCKER}; {OWN}"));
-    lab.ok("nsnat up; rm /run/nsnat/journal.json; nsnat down");
+    lab.ok("nsnat up; rm /run/nsnat/state.json; nsnat down");
     lab.says(RULES, &before);
-    lab.ok("nsnat up; rm /run/nsnat/journal.json; nsnat up");
+    lab.ok("nsnat up; rm /run/nsnat/state.json; nsnat up");
     works(&lab);
     as_before(&lab, &before);
 }

@@ -54,7 +54,7 @@ const OURS: &str = "ip -s xfrm policy | awk '/index/ && $6 >= 1845493760' | wc -
 #[test]
 fn jobs_are_let_by_and_the_host_is_not() {
     let lab = two();
-    // What was in /run/netns before is lost with the journal, so there is something.
+    // What was in /run/netns before is lost with the state file, so there is something.
     lab.ok("ip netns add other");
     let bare = lab.snapshot();
     for policies in [
@@ -97,8 +97,8 @@ fn jobs_are_let_by_and_the_host_is_not() {
             "nsnat exec --gateway $LAB_SLOW -- whoami4; nsnat plan; nsnat exec slow whoami4",
             "203.0.113.254\n203.0.113.254",
         );
-        lab.ok("rm /run/nsnat/journal.json; nsnat down -q");
-        lab.same(&with, "after down without a journal");
+        lab.ok("rm /run/nsnat/state.json; nsnat down -q");
+        lab.same(&with, "after down without a state file");
         // The VPN ends.
         lab.ok("nsnat up -q");
         lab.ok(&theirs("delete", &policies, ""));

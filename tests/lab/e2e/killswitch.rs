@@ -168,7 +168,7 @@ fn mullvad_comes_later_and_goes_earlier() {
         nsnat up");
     works(&lab);
     lab.says("nft -j list map inet nsnat split_mark | jq '[.nftables[].map.elem // empty] | length'", "0");
-    lab.says("jq -c '[.passes, .split]' /run/nsnat/journal.json", "[null,null]");
+    lab.says("jq -c '[.passes, .split]' /run/nsnat/state.json", "[null,null]");
 }
 
 #[test]

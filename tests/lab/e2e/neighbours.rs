@@ -120,18 +120,18 @@ fn a_rule_that_nothing_can_precede_is_named() {
     assert!(told.contains("broken"), "{told}");
 }
 
-/// The block has moved, and the journal is lost, or the run was killed: `down` finds all the same.
+/// The block has moved, and the state file is lost, or the run was killed: `down` finds all the same.
 #[test]
 fn a_block_that_moved_is_found_again() {
     let lab = two();
     lab.ok(TABLE_77);
-    // What was in /run/netns before is lost with the journal, so there is something.
+    // What was in /run/netns before is lost with the state file, so there is something.
     lab.ok("ip netns add other; ip rule add pref 900 lookup 77");
     let before = lab.snapshot();
     lab.ok("nsnat up -q");
     lab.says("ip rule | grep -c '^89[3-9]:'", "10");
-    lab.ok("rm /run/nsnat/journal.json; nsnat down -q");
-    lab.same(&before, "after down without a journal");
+    lab.ok("rm /run/nsnat/state.json; nsnat down -q");
+    lab.same(&before, "after down without a state file");
     for at in [1, 4, 9, 15, 24, 30] {
         lab.ok("nsnat up -q; ip rule add pref 400 lookup 77");
         // Killed at one of the rules that it adds or removes.

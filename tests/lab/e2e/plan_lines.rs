@@ -85,7 +85,7 @@ fn pasted_after_an_edit_they_change() {
         let planned = lab.sh("nsnat plan >/run/lab/plan");
         assert_eq!(planned.status, 2, "{edit}: {planned}");
         lab.ok("sh -ex </run/lab/plan");
-        // Only the journal knows that flows were forgotten.
+        // Only the state knows that flows were forgotten.
         lab.says(
             "{ nsnat plan || true; } | grep -v ^conntrack || true; nsnat -q up; nsnat exec a whoami4",
             "203.0.113.254",

@@ -22,8 +22,8 @@ fn a_proxy_in_the_environment_is_told_and_can_be_taken_away() {
     }
     let said = told("https_proxy=http://me:secret@192.168.1.5:3128 nsnat exec slow true");
     assert!(said.contains("192.168.1.5:3128: what uses that leaves by its way, not by slow's"), "{said}");
-    let throw_away = told("http_proxy=localhost:1 nsnat exec --gateway $LAB_SLOW -- true");
-    assert!(throw_away.contains("http_proxy names localhost:1, the host's loopback"), "{throw_away}");
+    let ephemeral = told("http_proxy=localhost:1 nsnat exec --gateway $LAB_SLOW -- true");
+    assert!(ephemeral.contains("http_proxy names localhost:1, the host's loopback"), "{ephemeral}");
     lab.says(&format!("http_proxy=localhost:1 nsnat -q exec slow {SEEN} 2>&1"), "http_proxy=localhost:1");
     lab.says(&format!("http_proxy=localhost:1 nsnat exec with {SEEN} 2>&1"), "http_proxy=localhost:1");
     let all = "export http_proxy=a HTTPS_PROXY=b all_proxy=c ftp_proxy=d no_proxy=e NO_PROXY=f other_proxy=g";

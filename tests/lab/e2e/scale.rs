@@ -94,6 +94,6 @@ fn up_of_one_looks_at_all_where_it_changes_all() {
     // The table is loaded as a whole.
     lab.ok("nft flush ruleset; nsnat -q up n1");
     lab.says("nsnat exec n2 whoami4; nsnat plan", "203.0.113.254");
-    // Without the journal nobody knows whose things are there.
-    lab.ok("rm /run/nsnat/journal.json; nsnat -q up n1; nsnat -q up; nsnat plan");
+    // Without the state file nobody knows whose things are there.
+    lab.ok("rm /run/nsnat/state.json; nsnat -q up n1; nsnat -q up; nsnat plan");
 }

@@ -36,7 +36,7 @@ fn with_sigchld_ignored_everything_works() {
     lab.same(&before, "after everything with SIGCHLD ignored");
 }
 
-/// The signal comes with the Nth file that is put in its place: the intent, the journal, what `exec` reads.
+/// The signal comes with the Nth file that is put in its place: the intent, the state, what `exec` reads.
 #[test]
 fn who_interrupts_the_setting_up_means_the_command_too() {
     let lab = Lab::new();
@@ -51,7 +51,7 @@ fn who_interrupts_the_setting_up_means_the_command_too() {
         )
     };
     lab.says(&script(":", "nsnat exec --gateway $LAB_SLOW --"), "");
-    lab.same(&before, "after interrupted throw-away namespaces");
+    lab.same(&before, "after interrupted ephemeral namespaces");
     lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"\n");
     lab.says(&script("nsnat -q down", "nsnat exec slow"), "");
     lab.says("nsnat exec slow echo ran", "ran");

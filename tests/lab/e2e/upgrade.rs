@@ -1,5 +1,5 @@
 //! An nsnat of another release takes over what is up, with jobs running. `tests/state/` has what each release left: its
-//! configuration, the commands that equal what it did, its table, and the journal that it wrote.
+//! configuration, the commands that equal what it did, its table, and the state that it wrote (journal.json, as it was called).
 
 use crate::lab::Lab;
 
@@ -19,22 +19,31 @@ fn left_by(lab: &Lab, release: &str) {
     ));
 }
 
+/// Before the state had a version, and before its fields got the names that they have now.
+const RELEASES: [&str; 2] = ["first", "second"];
+
 #[test]
 fn what_an_older_release_left() {
+    RELEASES.into_iter().for_each(is_taken_over);
+}
+
+fn is_taken_over(release: &str) {
     let lab = Lab::new();
     let before = lab
         .ok("settled; ip rule; ip -6 rule; ip route show table all; sysctl -a 2>/dev/null | grep forwarding");
-    left_by(&lab, "first");
+    left_by(&lab, release);
     lab.says("nsnat exec slow whoami4; nsnat exec third whoami4", "203.0.113.254\n203.0.113.3");
-    // Its table is another one; that is said, and not refused.
-    let told = lab.ok("nsnat status -o json | jq -r '.namespaces[] | .state, .problems[]'");
-    assert!(told.contains("missing: ") && told.contains("nsnat skeleton"), "{told}");
+    if release == "first" {
+        // Its table is another one; that is said, and not refused.
+        let told = lab.ok("nsnat status -o json | jq -r '.namespaces[] | .state, .problems[]'");
+        assert!(told.contains("missing: ") && told.contains("nsnat skeleton"), "{told}");
+    }
     lab.ok("nsnat up -q");
     lab.says("nsnat status -o json | jq -r '.namespaces[] | .state, .problems[]'", "up\nup");
     lab.says("nsnat up", "nothing to do");
     lab.says(
-        "jq .version /run/nsnat/journal.json; nsnat ps slow -o json | jq -r '.processes[].comm'",
-        "1\nsleep",
+        "jq .version /run/nsnat/state.json; nsnat ps slow -o json | jq -r '.processes[].comm'; ls /run/nsnat",
+        "2\nsleep\nlock\nns\nstate.json",
     );
     lab.says("nsnat exec slow whoami4; nsnat exec slow whoami6", "203.0.113.254\n2001:db8:f::fe");
     lab.says(
@@ -52,11 +61,14 @@ fn what_an_older_release_left() {
 /// `down` alone takes away what an older release made.
 #[test]
 fn down_after_an_older_release() {
-    let lab = Lab::new();
-    let before = lab.ok("settled; ip rule; ip -6 rule; ip route show table all");
-    left_by(&lab, "first");
-    lab.ok("nsnat down --kill -q; rm -r /etc/nsnat");
-    lab.says("settled; ip rule; ip -6 rule; ip route show table all", &before);
+    for release in RELEASES {
+        let lab = Lab::new();
+        let before = lab.ok("settled; ip rule; ip -6 rule; ip route show table all");
+        left_by(&lab, release);
+        lab.ok("nsnat down --kill -q; rm -r /etc/nsnat");
+        lab.says("settled; ip rule; ip -6 rule; ip route show table all", &before);
+        lab.says("ls -d /run/nsnat 2>/dev/null || true", "");
+    }
 }
 
 /// A field more, a field less, and a number that nobody knows yet.
@@ -66,13 +78,15 @@ fn what_another_release_may_write() {
     lab.ok("nsnat -q add slow --gateway $LAB_SLOW --dns $LAB_NEW");
     let change = |jq: &str| {
         lab.ok(&format!(
-            "jq '{jq}' /run/nsnat/journal.json >/run/lab/other; cp /run/lab/other /run/nsnat/journal.json"
+            "jq '{jq}' /run/nsnat/state.json >/run/lab/other; cp /run/lab/other /run/nsnat/state.json"
         ));
         lab.says("nsnat status -o json | jq -r '.namespaces[].state'", "up");
         lab.says("nsnat up", "nothing to do");
     };
-    change(".version = 99 | .novelty = { a: 1 } | .members.slow.novelty = 2 | .egresses[].way.novelty = 3");
-    change("del(.version) | del(.earlier) | del(.members.slow.proxy) | del(.members.slow.dns.host)");
+    change(
+        ".version = 99 | .novelty = { a: 1 } | .namespaces.slow.novelty = 2 | .egresses[].path.novelty = 3",
+    );
+    change("del(.version) | del(.earlier) | del(.namespaces.slow.proxy) | del(.namespaces.slow.dns.host)");
     lab.ok("nsnat down -q");
     lab.says("settled | grep -c nsnat || true", "0");
 }

@@ -235,28 +235,28 @@ fn inside_of_a_namespace_nothing_is_changed() {
     lab.says("nsnat up; nsnat exec x whoami4", "nothing to do\n203.0.113.254");
 }
 
-/// The journal is damaged, or gone with all of `/run/nsnat`: what we switched on is still known.
+/// The state file is damaged, or gone with all of `/run/nsnat`: what we switched on is still known.
 #[test]
-fn the_journal_is_lost() {
+fn the_state_is_lost() {
     for (lose, back) in [
         (
-            "echo half >/run/nsnat/journal.json; ! nsnat down 2>/run/lab/said; grep -q 'rm /run/nsnat/journal.json' /run/lab/said; rm /run/nsnat/journal.json",
+            "echo half >/run/nsnat/state.json; ! nsnat down 2>/run/lab/said; grep -q 'rm -f /run/nsnat/state.json /run/nsnat/journal.json' /run/lab/said; rm /run/nsnat/state.json",
             "nsnat down",
         ),
         ("rm -r /run/nsnat", "nsnat up; nsnat plan; nsnat exec a whoami4; nsnat down"),
     ] {
         let lab = Lab::new();
-        // Whether the directory of namespaces was there is known from the journal only.
+        // Whether the directory of namespaces was there is known from the state only.
         lab.ok("ip netns add other; ip netns del other");
         let before = lab.snapshot();
         lab.ok("nsnat add a --gateway $LAB_SLOW --gateway $LAB_SLOW6");
         lab.ok(lose);
         let told = lab.ok("nsnat status");
-        assert!(told.contains("a     broken") && told.contains("journal was lost"), "{told}");
+        assert!(told.contains("a     broken") && told.contains("state file was lost"), "{told}");
         let said = lab.ok(back);
         assert!(said.ends_with("a: down"), "{said}");
         lab.ok("rm -r /etc/nsnat");
-        lab.same(&before, "after a lost journal and down");
+        lab.same(&before, "after a lost state file and down");
     }
 }
 
@@ -278,8 +278,8 @@ fn a_file_that_is_edited_stays_what_it_is() {
 fn whatever_the_umask_is() {
     let lab = Lab::new();
     lab.ok("umask 077; nsnat add slow --gateway $LAB_SLOW");
-    lab.says("stat -c '%a %n' /run/netns /run/nsnat /run/nsnat/ns /etc/nsnat /etc/nsnat/conf.d /etc/nsnat/conf.d/slow.toml /run/nsnat/journal.json",
-        "755 /run/netns\n755 /run/nsnat\n755 /run/nsnat/ns\n755 /etc/nsnat\n755 /etc/nsnat/conf.d\n644 /etc/nsnat/conf.d/slow.toml\n644 /run/nsnat/journal.json");
+    lab.says("stat -c '%a %n' /run/netns /run/nsnat /run/nsnat/ns /etc/nsnat /etc/nsnat/conf.d /etc/nsnat/conf.d/slow.toml /run/nsnat/state.json",
+        "755 /run/netns\n755 /run/nsnat\n755 /run/nsnat/ns\n755 /etc/nsnat\n755 /etc/nsnat/conf.d\n644 /etc/nsnat/conf.d/slow.toml\n644 /run/nsnat/state.json");
     lab.says(
         "install -m 755 $(type -P nsnat) /run/lab/bin/; cd /; setpriv --reuid 65534 --clear-groups /run/lab/bin/nsnat list
             nsnat exec slow -u nobody /run/lab/bin/nsnat which",

@@ -27,7 +27,7 @@ fn the_preferred_source_of_the_hosts_route() {
     lab.says(&format!("nsnat exec slow {printer}; echo; {printer}"), "192.168.1.10\n\n192.168.1.10");
     lab.says("nsnat up; nsnat plan", "nothing to do");
     lab.ok("nsnat down; nsnat up; nsnat exec slow whoami4");
-    // A throw-away namespace leaves likewise.
+    // An ephemeral namespace leaves likewise.
     lab.says("nsnat exec --gateway $LAB_SLOW -- whoami4", "203.0.113.254");
     lab.ok("nsnat remove slow; ip addr del 10.44.7.77/32 dev eth0; ip addr del 2001:db8:1::77/64 dev eth0
         ip route add default via $LAB_FAST dev eth0");

@@ -104,8 +104,8 @@ fn a_host_that_gives_new_devices_no_ipv6() {
 fn a_pool6_that_is_in_use() {
     let lab = Lab::new();
     lab.ok("ip addr add fd77:1:2::9/48 dev eth1 nodad");
-    let way = "[namespace.slow]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]";
-    lab.declare(&format!("[settings]\npool6 = \"fd77:1:2::/48\"\n{way}"));
+    let path = "[namespace.slow]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]";
+    lab.declare(&format!("[settings]\npool6 = \"fd77:1:2::/48\"\n{path}"));
     lab.ok("nsnat up");
     lab.says("nsnat exec slow whoami4", "203.0.113.254");
     lab.ok("nsnat down; echo 'ipv6 = \"nat\"' >>/etc/nsnat/nsnat.toml");

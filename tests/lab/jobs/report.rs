@@ -16,7 +16,7 @@ fn fields(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_throw_away_namespace_counts_the_job_alone() {
+fn an_ephemeral_namespace_counts_the_job_alone() {
     let lab = Lab::new();
     let before = lab.snapshot();
     let said = lab.ok(&format!(

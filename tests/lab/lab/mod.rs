@@ -136,7 +136,7 @@ impl Lab {
     pub(crate) fn state(&self) -> String {
         let look =
             "set +e; exec 2>&1; ip -br addr; ip rule; ip route show table all | grep -v '^local\\|^broadcast'
-            nft list ruleset; ls -l /run/netns /run/nsnat; cat /run/nsnat/journal.json";
+            nft list ruleset; ls -l /run/netns /run/nsnat; cat /run/nsnat/state.json";
         format!("---- the lab's host\n{}", self.sh(look).stdout)
     }
 

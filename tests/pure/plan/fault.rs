@@ -4,7 +4,7 @@
 use super::model::Model;
 use super::world;
 use nsnat::error::{Error, Result};
-use nsnat::model::{Datum, Element, Journal, Look, Name, Observed, Set, Target, numbers};
+use nsnat::model::{Datum, Element, ExecRecord, Look, Name, Observed, Set, State, numbers};
 use nsnat::plan::{self, Action};
 use nsnat::reconcile::{Host, Progress, Step, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,14 +64,14 @@ impl Machine<'_> {
         let fault = self.faults.iter().find_map(|fault| fault.of_action(self.begun));
         self.begun += 1;
         if !matches!(fault, Some(Kind::Error | Kind::KilledBefore)) {
-            let guarded = is_guarded(&self.kernel.state);
+            let guarded = is_guarded(&self.kernel.observed);
             let done = self.kernel.apply(action);
             if let Err(why) = &done {
                 self.leak.found.get_or_insert_with(|| format!("{action}: refused: {why}"));
-            } else if guarded && !is_guarded(&self.kernel.state) {
+            } else if guarded && !is_guarded(&self.kernel.observed) {
                 self.leak.found.get_or_insert_with(|| format!("{action}: no guard"));
             }
-            self.leak.look(&self.kernel.state, action);
+            self.leak.look(&self.kernel.observed, action);
             done.map_err(|why| Error::new(action, why))?;
         }
         self.is_dead = matches!(fault, Some(Kind::KilledBefore | Kind::KilledAfter));
@@ -87,9 +87,9 @@ impl Machine<'_> {
 }
 
 impl Host for Machine<'_> {
-    fn observe(&mut self, journal: &Journal, look: Look<'_>) -> Result<Observed> {
+    fn observe(&mut self, state: &State, look: Look<'_>) -> Result<Observed> {
         self.alive()?;
-        Ok(world::look(&self.kernel.state, journal, look))
+        Ok(world::look(&self.kernel.observed, state, look))
     }
 
     fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
@@ -145,8 +145,8 @@ impl Progress for Signal {
 /// What outlives a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Disk {
-    pub(crate) journal: Journal,
-    pub(crate) targets: BTreeMap<Name, Target>,
+    pub(crate) state: State,
+    pub(crate) targets: BTreeMap<Name, ExecRecord>,
     /// What goes wrong at the next write.
     pub(super) fault: Option<(Write, Kind)>,
 }
@@ -166,41 +166,41 @@ impl Disk {
 }
 
 impl Store for Disk {
-    fn read(&mut self) -> Result<Journal> {
-        Ok(self.journal.clone())
+    fn read(&mut self) -> Result<State> {
+        Ok(self.state.clone())
     }
 
-    fn record_intent(&mut self, intent: &Journal, gone: &BTreeSet<&Name>) -> Result<()> {
+    fn record_intent(&mut self, intent: &State, gone: &BTreeSet<&Name>) -> Result<()> {
         self.write(Write::Intent, |disk| {
-            disk.journal = intent.clone();
+            disk.state = intent.clone();
             disk.targets.retain(|name, _| !gone.contains(name));
         })
     }
 
-    fn commit(&mut self, journal: &Journal, targets: &BTreeMap<&Name, Target>) -> Result<()> {
+    fn commit(&mut self, state: &State, targets: &BTreeMap<&Name, ExecRecord>) -> Result<()> {
         self.write(Write::Result, |disk| {
-            let nothing_is_up = journal.members.is_empty();
-            disk.journal = if nothing_is_up { Journal::default() } else { journal.clone() };
-            disk.targets.retain(|name, _| journal.members.contains_key(name));
+            let nothing_is_up = state.namespaces.is_empty();
+            disk.state = if nothing_is_up { State::default() } else { state.clone() };
+            disk.targets.retain(|name, _| state.namespaces.contains_key(name));
             disk.targets.extend(targets.iter().map(|(name, target)| ((*name).clone(), target.clone())));
         })
     }
 }
 
-/// What the guard may let a host end's packets out by, and what it let out all the same.
+/// What the guard may let a host veth's packets out by, and what it let out all the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leak {
-    /// The ways of each host end, where that is watched.
+    /// The ways of each host veth, where that is watched.
     may: Option<BTreeMap<Datum, BTreeSet<Vec<Datum>>>>,
     pub(super) found: Option<String>,
 }
 
 impl Leak {
     /// The ways of two journals, and what is open already.
-    pub(super) fn between(journals: [&Journal; 2], now: &Observed) -> Self {
-        let mut may = ways(&now.table.elements);
-        for journal in journals {
-            for (link, more) in ways(&plan::desired::desired(journal, now.features).elements) {
+    pub(super) fn between(journals: [&State; 2], now: &Observed) -> Self {
+        let mut may = paths(&now.table.elements);
+        for state in journals {
+            for (link, more) in paths(&plan::desired::desired(state, now.features).elements) {
                 may.entry(link).or_default().extend(more);
             }
         }
@@ -210,27 +210,27 @@ impl Leak {
     fn look(&mut self, now: &Observed, action: &Action) {
         let Some(may) = &self.may else { return };
         let is_there = |link: &Datum| matches!(link, Datum::Device(link) if now.host.link(link).is_some());
-        for (link, open) in ways(&now.table.elements).into_iter().filter(|(link, _)| is_there(link)) {
+        for (link, open) in paths(&now.table.elements).into_iter().filter(|(link, _)| is_there(link)) {
             let none = BTreeSet::new();
-            if let Some(way) = open.difference(may.get(&link).unwrap_or(&none)).next() {
-                self.found.get_or_insert_with(|| format!("{action}: {link:?} may leave by {way:?}"));
+            if let Some(path) = open.difference(may.get(&link).unwrap_or(&none)).next() {
+                self.found.get_or_insert_with(|| format!("{action}: {link:?} may leave by {path:?}"));
             }
         }
     }
 }
 
-/// Where the guard lets each host end's packets out.
-fn ways(elements: &BTreeSet<Element>) -> BTreeMap<Datum, BTreeSet<Vec<Datum>>> {
+/// Where the guard lets each host veth's packets out.
+fn paths(elements: &BTreeSet<Element>) -> BTreeMap<Datum, BTreeSet<Vec<Datum>>> {
     let is_way = |element: &&Element| [Set::Ways4, Set::Ways6, Set::WaysP2p].contains(&element.set);
     let of_mark = |mark: &Datum| {
-        let ways = elements.iter().filter(is_way).filter(|way| way.key.first() == Some(mark));
-        ways.map(|way| way.key[1..].to_vec()).collect()
+        let paths = elements.iter().filter(is_way).filter(|path| path.key.first() == Some(mark));
+        paths.map(|path| path.key[1..].to_vec()).collect()
     };
     let marked = elements.iter().filter(|element| element.set == Set::MarkOf);
     marked.map(|element| (element.key[0].clone(), of_mark(&element.value[0]))).collect()
 }
 
 /// The guard is there as long as a link of ours is.
-fn is_guarded(state: &Observed) -> bool {
-    state.table.exists || !state.host.links.iter().any(|link| link.group == numbers::LINK_GROUP)
+fn is_guarded(observed: &Observed) -> bool {
+    observed.table.exists || !observed.host.links.iter().any(|link| link.group == numbers::LINK_GROUP)
 }

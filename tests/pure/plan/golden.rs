@@ -6,8 +6,8 @@ use super::model::Model;
 use super::scenarios::Scenario;
 use super::world::World;
 use nsnat::config::{Config, Source, load, report};
-use nsnat::model::{Adrift, Element, Name, Netns, Observed, Stack};
-use nsnat::plan::{Action, Place, Selection};
+use nsnat::model::{DetachedNetns, Element, Name, Netns, Observed, Stack};
+use nsnat::plan::{Action, Selection, Side};
 use serde::Deserialize;
 use std::fmt::Write as _;
 use std::fs;
@@ -158,7 +158,7 @@ fn outcome(folder: &Path) -> Result<String, String> {
 fn down(world: &mut World, names: &[Name]) -> Result<String, String> {
     let gone = |name: &Name| names.is_empty() || names.contains(name);
     let observed = world.observe(&names.iter().collect::<Vec<_>>());
-    let goal = nsnat::plan::without(&observed, gone);
+    let goal = nsnat::plan::state_without(&observed, gone);
     let actions = nsnat::plan::actions(&goal, &observed);
     world.reach(&names.iter().collect::<Vec<_>>(), &goal)?;
     Ok(lines(&actions))
@@ -221,26 +221,26 @@ fn merge(into: &mut Observed, more: &Observed) {
 }
 
 fn happens(World { kernel, disk, .. }: &mut World, event: &Event) -> Result<(), String> {
-    let host = &mut kernel.state.host;
+    let host = &mut kernel.observed.host;
     let (rules, routes, addresses) = (host.rules.len(), host.routes.len(), host.addresses.len());
     match event {
-        Event::LinkDown(dev) => return kernel.link_down(&Place::Host, dev),
+        Event::LinkDown(dev) => return kernel.link_down(&Side::Host, dev),
         Event::LinkGone(dev) => kernel.remove_link(dev),
         Event::AddressGone(net) => {
             host.addresses.retain(|address| address.net != *net);
             host.routes.retain(|route| route.src != Some(net.ip()));
         }
         Event::RouteGone(text) => host.routes.retain(|route| {
-            let line = Action::RemoveRoute { place: Place::Host, route: route.clone() };
+            let line = Action::RemoveRoute { place: Side::Host, route: route.clone() };
             !line.to_string().contains(text.as_str())
         }),
         Event::RuleGone(preference) => host.rules.retain(|rule| rule.preference != *preference),
         Event::ElementGone(text) => elements_gone(kernel, text)?,
-        Event::TableGone => kernel.state.table = nsnat::model::Table::default(),
+        Event::TableGone => kernel.observed.table = nsnat::model::Table::default(),
         Event::NamespaceGone(name) => return kernel.remove_netns(name),
-        Event::FileGone(name) => match kernel.state.namespaces.get_mut(name) {
+        Event::FileGone(name) => match kernel.observed.namespaces.get_mut(name) {
             Some(Netns::Alive { adrift, .. }) => {
-                *adrift = Some(Adrift { pid: 4711, stale: false, taken: false });
+                *adrift = Some(DetachedNetns { pid: 4711, stale: false, taken: false });
             }
             _ => return Err("no such namespace".into()),
         },
@@ -250,12 +250,12 @@ fn happens(World { kernel, disk, .. }: &mut World, event: &Event) -> Result<(), 
         }
         Event::JournalLost => *disk = Disk::default(),
         Event::PassGone(chain) => {
-            kernel.state.gates.passes.retain(|found| found.pass.chain.name != *chain);
+            kernel.observed.gates.passes.retain(|found| found.pass.chain.name != *chain);
         }
-        Event::Appears(more) => merge(&mut kernel.state, more),
+        Event::Appears(more) => merge(&mut kernel.observed, more),
     }
     // A case that meant to break something and did not would prove nothing.
-    let host = &kernel.state.host;
+    let host = &kernel.observed.host;
     let broke = match event {
         Event::AddressGone(_) => host.addresses.len() < addresses,
         Event::RouteGone(_) => host.routes.len() < routes,
@@ -268,9 +268,13 @@ fn happens(World { kernel, disk, .. }: &mut World, event: &Event) -> Result<(), 
 fn elements_gone(kernel: &mut Model, text: &str) -> Result<(), String> {
     let holds =
         |element: &Element| nsnat::plan::element_text(&[], std::slice::from_ref(element)).contains(text);
-    let before = kernel.state.table.elements.len();
-    kernel.state.table.elements.retain(|element| !holds(element));
-    if kernel.state.table.elements.len() < before { Ok(()) } else { Err(format!("no element holds {text}")) }
+    let before = kernel.observed.table.elements.len();
+    kernel.observed.table.elements.retain(|element| !holds(element));
+    if kernel.observed.table.elements.len() < before {
+        Ok(())
+    } else {
+        Err(format!("no element holds {text}"))
+    }
 }
 
 /// The lines that differ, those of the golden file with `-`.
@@ -290,6 +294,6 @@ fn hosts_can_be_read() {
         let path = file.unwrap().path();
         let observed = host(path.file_stem().unwrap().to_str().unwrap()).unwrap();
         assert!(observed.host.link("lo").is_some(), "{}", path.display());
-        assert!(observed.journal.members.is_empty() && !observed.table.exists, "{}", path.display());
+        assert!(observed.state.namespaces.is_empty() && !observed.table.exists, "{}", path.display());
     }
 }

@@ -3,12 +3,12 @@
 //! It refuses at least what the real one refuses (a route by a device that is down, an element that is there
 //! already), so that a plan in the wrong order does not pass. The tests of the real kernel are elsewhere.
 
-use nsnat::model::gate::Found;
+use nsnat::model::gate::FoundPass;
 use nsnat::model::{
     Address, Datum, Element, Family, Link, Name, Netns, Observed, Pass, Policy, Route, RouteKind, Rule,
     RuleAction, Stack, Table, numbers, tuning,
 };
-use nsnat::plan::{Action, LinkChange, Place};
+use nsnat::plan::{Action, LinkChange, Side};
 use nsnat::skeleton;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -22,8 +22,8 @@ const LEAST_MTU6: u32 = 1280;
 /// The kernel: all of it, also the namespaces that nobody asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Model {
-    pub(crate) state: Observed,
-    /// Host end → the namespace that its peer is in, as eth0.
+    pub(crate) observed: Observed,
+    /// Host veth → the namespace that its peer is in, as eth0.
     pub(crate) pairs: BTreeMap<String, Name>,
     inode: u64,
 }
@@ -39,15 +39,19 @@ fn no(why: impl Into<String>) -> Result {
 }
 
 impl Model {
-    pub(crate) fn new(state: Observed) -> Self {
-        let mut state = state;
-        for link in state.host.links.clone() {
-            sysctls_of(&mut state.host.sysctls, &link.name, &host_sysctls(state.features.force_forwarding));
+    pub(crate) fn new(observed: Observed) -> Self {
+        let mut observed = observed;
+        for link in observed.host.links.clone() {
+            sysctls_of(
+                &mut observed.host.sysctls,
+                &link.name,
+                &host_sysctls(observed.features.force_forwarding),
+            );
         }
         for (key, value) in [(ALL_FORWARDING, "0"), (DEFAULT_FORWARDING, "0"), (DEFAULT_ACCEPT_RA, "1")] {
-            state.host.sysctls.entry(key.into()).or_insert_with(|| value.into());
+            observed.host.sysctls.entry(key.into()).or_insert_with(|| value.into());
         }
-        Self { state, pairs: BTreeMap::new(), inode: 4_026_532_000 }
+        Self { observed, pairs: BTreeMap::new(), inode: 4_026_532_000 }
     }
 
     /// Does one action, or says why the kernel refuses.
@@ -58,7 +62,7 @@ impl Model {
             Action::RemoveNetns { name } => self.remove_netns(name),
             Action::LoadSkeleton { mask, replace, elements } => self.load(*mask, *replace, elements),
             Action::RemoveTable => {
-                self.state.table = Table::default();
+                self.observed.table = Table::default();
                 Ok(())
             }
             Action::Elements { remove, add } => self.elements(remove, add),
@@ -89,7 +93,7 @@ impl Model {
                 Ok(())
             }
             Action::Tune { name, values } => {
-                self.stack(&Place::Inside(name.clone()))?.sysctls.extend(values.iter().cloned());
+                self.stack(&Side::Inside(name.clone()))?.sysctls.extend(values.iter().cloned());
                 Ok(())
             }
             Action::AddAddress { place, address } => self.add_address(place, address),
@@ -113,22 +117,22 @@ impl Model {
             Action::AddPass { pass } => self.add_pass(pass),
             Action::AddPolicy { policy } => self.add_policy(policy),
             Action::RemovePolicy { policy } => {
-                let before = self.state.policies.len();
-                self.state.policies.retain(|other| other != policy);
-                if self.state.policies.len() < before { Ok(()) } else { no("no such policy") }
+                let before = self.observed.policies.len();
+                self.observed.policies.retain(|other| other != policy);
+                if self.observed.policies.len() < before { Ok(()) } else { no("no such policy") }
             }
             Action::RemovePass { pass, handle } => {
-                let found = Found { pass: pass.clone(), handle: *handle };
-                let there = self.state.gates.passes.remove(&found);
+                let found = FoundPass { pass: pass.clone(), handle: *handle };
+                let there = self.observed.gates.passes.remove(&found);
                 if there { Ok(()) } else { no("no such rule") }
             }
         }
     }
 
-    fn stack(&mut self, place: &Place) -> std::result::Result<&mut Stack, String> {
+    fn stack(&mut self, place: &Side) -> std::result::Result<&mut Stack, String> {
         match place {
-            Place::Host => Ok(&mut self.state.host),
-            Place::Inside(name) => match self.state.namespaces.get_mut(name) {
+            Side::Host => Ok(&mut self.observed.host),
+            Side::Inside(name) => match self.observed.namespaces.get_mut(name) {
                 Some(Netns::Alive { stack, .. }) => Ok(stack),
                 _ => Err(format!("no namespace {name}")),
             },
@@ -137,7 +141,7 @@ impl Model {
 
     /// One for each selector and mark, and the newest first, as the kernel tells them.
     fn add_policy(&mut self, policy: &Policy) -> Result {
-        let policies = &mut self.state.policies;
+        let policies = &mut self.observed.policies;
         let place = |one: &Policy| (one.direction, one.from, one.to, one.mark, one.sub);
         if policies.iter().any(|other| place(other) == place(policy)) {
             return no("File exists");
@@ -151,17 +155,17 @@ impl Model {
 
     /// Whoever adds a rule to a chain is not asked whether it is there already.
     fn add_pass(&mut self, pass: &Pass) -> Result {
-        let passes = &mut self.state.gates.passes;
+        let passes = &mut self.observed.gates.passes;
         if passes.iter().any(|found| found.pass == *pass) {
             return no("twice");
         }
         let handle = passes.iter().map(|found| found.handle + 1).max().unwrap_or(7);
-        passes.insert(Found { pass: pass.clone(), handle });
+        passes.insert(FoundPass { pass: pass.clone(), handle });
         Ok(())
     }
 
     pub(crate) fn make_netns(&mut self, name: &Name, stale: bool) -> Result {
-        let there = self.state.namespaces.get(name);
+        let there = self.observed.namespaces.get(name);
         match (there, stale) {
             (Some(Netns::Alive { .. }), _) => return no("File exists"),
             (Some(Netns::Stale), false) | (None, true) => {
@@ -174,17 +178,19 @@ impl Model {
         let lo = Link { name: "lo".into(), loopback: true, mtu: 65_536, ..Link::default() };
         stack.links.insert(lo);
         stack.rules.extend(kernels_rules());
-        let known = |key: &String| self.state.host.sysctls.contains_key(key);
-        stack.sysctls =
-            tuning::fresh(&self.state.host.sysctls).into_iter().filter(|(key, _)| known(key)).collect();
+        let known = |key: &String| self.observed.host.sysctls.contains_key(key);
+        stack.sysctls = tuning::settings_when_new(&self.observed.host.sysctls)
+            .into_iter()
+            .filter(|(key, _)| known(key))
+            .collect();
         let (inode, stack) = (self.inode, Box::new(stack));
         let alive = Netns::Alive { inode, cookie: None, stack, adrift: None, tuned: false };
-        self.state.namespaces.insert(name.clone(), alive);
+        self.observed.namespaces.insert(name.clone(), alive);
         Ok(())
     }
 
     fn attach_netns(&mut self, name: &Name, stale: bool) -> Result {
-        let Some(Netns::Alive { adrift, .. }) = self.state.namespaces.get_mut(name) else {
+        let Some(Netns::Alive { adrift, .. }) = self.observed.namespaces.get_mut(name) else {
             return no("No such process");
         };
         match adrift.take() {
@@ -196,7 +202,7 @@ impl Model {
 
     /// The file goes, and with it the namespace: nobody is inside of a model.
     pub(crate) fn remove_netns(&mut self, name: &Name) -> Result {
-        let Some(_) = self.state.namespaces.remove(name) else { return no("No such file or directory") };
+        let Some(_) = self.observed.namespaces.remove(name) else { return no("No such file or directory") };
         let links: Vec<String> =
             self.pairs.iter().filter(|(_, n)| *n == name).map(|(l, _)| l.clone()).collect();
         for link in &links {
@@ -206,20 +212,20 @@ impl Model {
     }
 
     fn load(&mut self, mask: u32, replace: bool, elements: &[Element]) -> Result {
-        if replace != self.state.table.exists {
+        if replace != self.observed.table.exists {
             return no("the table is there, or is not, against the plan");
         }
         let text = skeleton::digest(mask);
         let rules = Some(format!("rules of {text}"));
-        self.state.table = Table { exists: true, text: Some(text), rules, elements: BTreeSet::new() };
+        self.observed.table = Table { exists: true, text: Some(text), rules, elements: BTreeSet::new() };
         self.elements(&[], elements)
     }
 
     fn elements(&mut self, remove: &[Element], add: &[Element]) -> Result {
-        if !self.state.table.exists {
+        if !self.observed.table.exists {
             return no("no table");
         }
-        let mut elements = self.state.table.elements.clone();
+        let mut elements = self.observed.table.elements.clone();
         for element in remove {
             if !elements.remove(element) {
                 return no(format!("element is not there: {element:?}"));
@@ -231,12 +237,12 @@ impl Model {
             }
             elements.insert(element.clone());
         }
-        self.state.table.elements = elements;
+        self.observed.table.elements = elements;
         Ok(())
     }
 
     fn add_veth(&mut self, name: &Name, link: &str, mtu: u32) -> Result {
-        if self.state.host.link(link).is_some() {
+        if self.observed.host.link(link).is_some() {
             return no(format!("{link}: File exists"));
         }
         let end = |name: &str| Link {
@@ -246,26 +252,26 @@ impl Model {
             mtu,
             ..Link::default()
         };
-        let inside = self.stack(&Place::Inside(name.clone()))?;
+        let inside = self.stack(&Side::Inside(name.clone()))?;
         if inside.link("eth0").is_some() {
             return no("eth0: File exists");
         }
         inside.links.insert(end("eth0"));
         sysctls_of(&mut inside.sysctls, "eth0", &INSIDE_SYSCTLS);
-        self.state.host.links.insert(end(link));
-        let known = host_sysctls(self.state.features.force_forwarding);
-        sysctls_of(&mut self.state.host.sysctls, link, &known);
-        let forwards = self.state.host.sysctls[DEFAULT_FORWARDING].clone();
-        self.state.host.sysctls.insert(format!("net/ipv6/conf/{link}/forwarding"), forwards);
+        self.observed.host.links.insert(end(link));
+        let known = host_sysctls(self.observed.features.force_forwarding);
+        sysctls_of(&mut self.observed.host.sysctls, link, &known);
+        let forwards = self.observed.host.sysctls[DEFAULT_FORWARDING].clone();
+        self.observed.host.sysctls.insert(format!("net/ipv6/conf/{link}/forwarding"), forwards);
         self.pairs.insert(link.into(), name.clone());
         Ok(())
     }
 
     /// Takes a device away, and its peer.
     pub(crate) fn remove_link(&mut self, link: &str) {
-        drop_link(&mut self.state.host, link);
+        drop_link(&mut self.observed.host, link);
         if let Some(name) = self.pairs.remove(link)
-            && let Ok(stack) = self.stack(&Place::Inside(name))
+            && let Ok(stack) = self.stack(&Side::Inside(name))
         {
             drop_link(stack, "eth0");
         }
@@ -273,7 +279,7 @@ impl Model {
 
     /// Somebody gives a device another name; routes and addresses go along.
     pub(crate) fn rename(&mut self, link: &str, new: &str) {
-        let host = &mut self.state.host;
+        let host = &mut self.observed.host;
         if host.link(new).is_some() || change_link(host, link, |link| link.name = new.into()).is_err() {
             return;
         }
@@ -294,7 +300,7 @@ impl Model {
         }
     }
 
-    fn set_link(&mut self, place: &Place, dev: &str, change: &LinkChange) -> Result {
+    fn set_link(&mut self, place: &Side, dev: &str, change: &LinkChange) -> Result {
         if *change == LinkChange::Up {
             return self.link_up(place, dev);
         }
@@ -311,7 +317,7 @@ impl Model {
         Ok(())
     }
 
-    pub(crate) fn link_up(&mut self, place: &Place, dev: &str) -> Result {
+    pub(crate) fn link_up(&mut self, place: &Side, dev: &str) -> Result {
         let stack = self.stack(place)?;
         change_link(stack, dev, |link| link.up = true)?;
         let on_dev: Vec<Address> = stack.addresses.iter().filter(|a| a.dev == dev).cloned().collect();
@@ -321,7 +327,7 @@ impl Model {
     }
 
     /// The kernel takes the routes of a device that goes down along.
-    pub(crate) fn link_down(&mut self, place: &Place, dev: &str) -> Result {
+    pub(crate) fn link_down(&mut self, place: &Side, dev: &str) -> Result {
         let stack = self.stack(place)?;
         change_link(stack, dev, |link| link.up = false)?;
         stack.routes.retain(|route| route.dev.as_deref() != Some(dev));
@@ -331,7 +337,7 @@ impl Model {
 
     /// A device loses its IPv4 addresses, and with the last of them its routes, or gets these.
     pub(crate) fn readdress(&mut self, dev: &str, addresses: &[Address]) {
-        let host = &mut self.state.host;
+        let host = &mut self.observed.host;
         host.addresses.retain(|a| a.dev != dev || a.net.is_ipv6());
         host.routes.retain(|r| r.dev.as_deref() != Some(dev) || r.family() == Family::V6);
         host.addresses.extend(addresses.iter().cloned());
@@ -343,19 +349,19 @@ impl Model {
     /// A veth has a carrier when both its ends are up.
     fn carriers(&mut self) {
         for (link, name) in self.pairs.clone() {
-            let place = Place::Inside(name);
+            let place = Side::Inside(name);
             let up = |stack: &Stack, dev: &str| stack.link(dev).is_some_and(|link| link.up);
             let far = self.stack(&place).is_ok_and(|stack| up(stack, "eth0"));
-            let both = far && up(&self.state.host, &link);
-            let _ = change_link(&mut self.state.host, &link, |link| link.carrier = both);
+            let both = far && up(&self.observed.host, &link);
+            let _ = change_link(&mut self.observed.host, &link, |link| link.carrier = both);
             if let Ok(stack) = self.stack(&place) {
                 let _ = change_link(stack, "eth0", |link| link.carrier = both);
             }
         }
     }
 
-    fn add_address(&mut self, place: &Place, address: &Address) -> Result {
-        let ipv6 = self.state.features.ipv6;
+    fn add_address(&mut self, place: &Side, address: &Address) -> Result {
+        let ipv6 = self.observed.features.ipv6;
         let stack = self.stack(place)?;
         let Some(link) = stack.link(&address.dev) else { return no(format!("no device {}", address.dev)) };
         if address.net.is_ipv6() && (!ipv6 || link.mtu < LEAST_MTU6) {
@@ -369,8 +375,8 @@ impl Model {
         Ok(())
     }
 
-    fn add_route(&mut self, place: &Place, route: &Route, replace: bool) -> Result {
-        if route.family() == Family::V6 && !self.state.features.ipv6 {
+    fn add_route(&mut self, place: &Side, route: &Route, replace: bool) -> Result {
+        if route.family() == Family::V6 && !self.observed.features.ipv6 {
             return no("Operation not supported");
         }
         let stack = self.stack(place)?;
@@ -399,8 +405,8 @@ impl Model {
         Ok(())
     }
 
-    fn add_rule(&mut self, place: &Place, rule: &Rule) -> Result {
-        if rule.family == Family::V6 && !self.state.features.ipv6 {
+    fn add_rule(&mut self, place: &Side, rule: &Rule) -> Result {
+        if rule.family == Family::V6 && !self.observed.features.ipv6 {
             return no("Address family not supported");
         }
         if !self.stack(place)?.rules.insert(rule.clone()) {

@@ -1,6 +1,6 @@
 //! What others do on the host of the random walks: their policies, chains, rules and routes.
 
-use nsnat::model::gate::{Chain, Gate, Hook, Keeper, Kind, Split, Stop};
+use nsnat::model::gate::{Chain, Gate, Hook, Kind, RuleWriter, Split, Stop};
 use nsnat::model::ipsec::{Direction, Effect};
 use nsnat::model::{Family, Policy, Route, Rule, RuleAction, Stack, numbers};
 use std::collections::BTreeSet;
@@ -22,15 +22,15 @@ pub(super) fn policy(which: usize) -> Policy {
 }
 
 /// Chains of others that stop what they do not know.
-pub(super) const GATES: [(Kind, Keeper, Hook, &str); 8] = [
-    (Kind::Inet, Keeper::Nft, Hook::Forward, "FORWARD"),
-    (Kind::Ip, Keeper::IptablesNft, Hook::Forward, "FORWARD"),
-    (Kind::Ip, Keeper::IptablesLegacy, Hook::Forward, "FORWARD"),
-    (Kind::Ip6, Keeper::IptablesNft, Hook::Forward, "FORWARD"),
-    (Kind::Inet, Keeper::Nft, Hook::Prerouting, "before"),
-    (Kind::Inet, Keeper::Nft, Hook::Input, "in"),
-    (Kind::Ip, Keeper::IptablesNft, Hook::Output, "OUTPUT"),
-    (Kind::Inet, Keeper::Nft, Hook::Forward, "mullvad"),
+pub(super) const GATES: [(Kind, RuleWriter, Hook, &str); 8] = [
+    (Kind::Inet, RuleWriter::Nft, Hook::Forward, "FORWARD"),
+    (Kind::Ip, RuleWriter::IptablesNft, Hook::Forward, "FORWARD"),
+    (Kind::Ip, RuleWriter::IptablesLegacy, Hook::Forward, "FORWARD"),
+    (Kind::Ip6, RuleWriter::IptablesNft, Hook::Forward, "FORWARD"),
+    (Kind::Inet, RuleWriter::Nft, Hook::Prerouting, "before"),
+    (Kind::Inet, RuleWriter::Nft, Hook::Input, "in"),
+    (Kind::Ip, RuleWriter::IptablesNft, Hook::Output, "OUTPUT"),
+    (Kind::Inet, RuleWriter::Nft, Hook::Forward, "mullvad"),
 ];
 
 pub(super) fn gate(which: usize) -> Gate {

@@ -6,8 +6,8 @@ use super::golden::host;
 use super::others::{GATES, POLICIES, foreign, gate, policy};
 use super::world::{World, difference, inventory};
 use nsnat::config::{Config, Source, load};
-use nsnat::model::{Address, Family, Journal, Name, Netns, Observed, Route, Rule, Table, numbers};
-use nsnat::plan::{self, Action, Place, Selection};
+use nsnat::model::{Address, Family, Name, Netns, Observed, Route, Rule, State, Table, numbers};
+use nsnat::plan::{self, Action, Selection, Side};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,8 +54,8 @@ fn text() -> impl Strategy<Value = Text> {
     prop::collection::btree_map(0..NAMES.len(), (0..WAYS.len(), 0..EXTRAS.len(), subnet), 0..=NAMES.len())
 }
 
-fn section((name, (way, extra, subnet)): (&usize, &Declared)) -> String {
-    let mut out = format!("[namespace.{}]\n{}\n{}\n", NAMES[*name], WAYS[*way], EXTRAS[*extra]);
+fn section((name, (path, extra, subnet)): (&usize, &Declared)) -> String {
+    let mut out = format!("[namespace.{}]\n{}\n{}\n", NAMES[*name], WAYS[*path], EXTRAS[*extra]);
     if let Some(subnet) = subnet {
         // Each of them once: two of a configuration would be refused before anything is planned.
         let _ = writeln!(out, "subnet = \"{}\"", SUBNETS[(subnet + name) % SUBNETS.len()]);
@@ -158,8 +158,8 @@ impl Walk {
             Step::Down(name) => self.down(Some(&NAMES[*name].parse().unwrap())),
             Step::DownAll => self.down(None),
             Step::Foreign(which) => {
-                foreign(&mut self.world.kernel.state.host, *which);
-                foreign(&mut self.bare.kernel.state.host, *which);
+                foreign(&mut self.world.kernel.observed.host, *which);
+                foreign(&mut self.bare.kernel.observed.host, *which);
                 Ok(())
             }
             Step::Gate(which) => {
@@ -171,17 +171,17 @@ impl Walk {
                 Ok(())
             }
             Step::PoliciesGone => {
-                self.world.kernel.state.policies.clear();
-                self.bare.kernel.state.policies.clear();
+                self.world.kernel.observed.policies.clear();
+                self.bare.kernel.observed.policies.clear();
                 Ok(())
             }
             Step::LinkDown(dev) => {
-                self.bare.kernel.link_down(&Place::Host, DEVICES[*dev])?;
-                self.world.kernel.link_down(&Place::Host, DEVICES[*dev])
+                self.bare.kernel.link_down(&Side::Host, DEVICES[*dev])?;
+                self.world.kernel.link_down(&Side::Host, DEVICES[*dev])
             }
             Step::LinkUp(dev) => {
-                self.bare.kernel.link_up(&Place::Host, DEVICES[*dev])?;
-                self.world.kernel.link_up(&Place::Host, DEVICES[*dev])
+                self.bare.kernel.link_up(&Side::Host, DEVICES[*dev])?;
+                self.world.kernel.link_up(&Side::Host, DEVICES[*dev])
             }
             Step::Lease(dev, lease) => {
                 let net = lease.map(|lease| LEASES[lease].parse().unwrap());
@@ -199,12 +199,12 @@ impl Walk {
     /// A chain that goes takes our passes with it; a policy that changes does not.
     fn gate(&mut self, which: usize) {
         let gate = gate(which);
-        for gates in [&mut self.world.kernel.state.gates, &mut self.bare.kernel.state.gates] {
+        for gates in [&mut self.world.kernel.observed.gates, &mut self.bare.kernel.observed.gates] {
             if !gates.all.remove(&gate) {
                 gates.all.insert(gate.clone());
             } else if which.is_multiple_of(2) {
                 gates.passes.retain(|found| {
-                    !nsnat::model::gate::Direction::ALL.iter().any(|way| gate.pass(*way) == found.pass)
+                    !nsnat::model::gate::Direction::ALL.iter().any(|path| gate.pass(*path) == found.pass)
                 });
             }
         }
@@ -212,7 +212,7 @@ impl Walk {
 
     fn policy(&mut self, which: usize) {
         let policy = policy(which);
-        for policies in [&mut self.world.kernel.state.policies, &mut self.bare.kernel.state.policies] {
+        for policies in [&mut self.world.kernel.observed.policies, &mut self.bare.kernel.observed.policies] {
             let before = policies.len();
             policies.retain(|other| *other != policy);
             if policies.len() == before {
@@ -223,7 +223,7 @@ impl Walk {
 
     fn up(&mut self, text: &Text, selection: Selection<'_>) -> Result<(), String> {
         let Some(config) = config(text.iter().map(section)) else { return Ok(()) };
-        let before = strangers(&self.world.kernel.state, &self.theirs);
+        let before = strangers(&self.world.kernel.observed, &self.theirs);
         // A problem (a foreign namespace, a device without a gateway) is an answer: nothing was changed.
         let Ok(done) = self.world.up(&config, selection) else { return Ok(()) };
         sound(&done?.goal)?;
@@ -232,15 +232,15 @@ impl Walk {
         if let Some(rest) = rest.first() {
             return Err(format!("up again would do: {rest}"));
         }
-        let journal = &self.world.disk.journal;
-        if again != *journal && !again.members.is_empty() {
-            return Err(format!("up again would remember\n{again:?}\ninstead of\n{journal:?}"));
+        let state = &self.world.disk.state;
+        if again != *state && !again.namespaces.is_empty() {
+            return Err(format!("up again would remember\n{again:?}\ninstead of\n{state:?}"));
         }
         self.untouched(&before)
     }
 
     fn down(&mut self, name: Option<&Name>) -> Result<(), String> {
-        let before = strangers(&self.world.kernel.state, &self.theirs);
+        let before = strangers(&self.world.kernel.observed, &self.theirs);
         let asked: Vec<&Name> = name.into_iter().collect();
         self.world.down(&asked, |other| name.is_none_or(|name| name == other))?;
         self.untouched(&before)
@@ -250,7 +250,7 @@ impl Walk {
     fn killed(&mut self, text: &Text, at: Index) -> Result<(), String> {
         let Some(config) = config(text.iter().map(section)) else { return Ok(()) };
         let Ok((_, actions)) = self.world.plan(&config, Selection::All) else { return Ok(()) };
-        let before = strangers(&self.world.kernel.state, &self.theirs);
+        let before = strangers(&self.world.kernel.observed, &self.theirs);
         self.world.faults = vec![Fault::Action(at.index(actions.len() + 1), Kind::KilledBefore)];
         // That it did not come to its end is no news.
         let _ = self.world.up(&config, Selection::All);
@@ -259,7 +259,7 @@ impl Walk {
     }
 
     fn untouched(&self, before: &Strangers) -> Result<(), String> {
-        let after = strangers(&self.world.kernel.state, &self.theirs);
+        let after = strangers(&self.world.kernel.observed, &self.theirs);
         if after == *before { Ok(()) } else { Err(format!("touched: {}", difference(before, &after))) }
     }
 
@@ -269,21 +269,22 @@ impl Walk {
         let ours: Vec<String> = kernel.pairs.keys().cloned().collect();
         // A namespace of a run that was killed, of which somebody then takes away the only thing that is tagged, is
         // nobody's any more, and left alone.
-        let journal = &self.world.disk.journal;
-        let noted = |name: &Name| journal.members.get(name).is_some_and(|member| member.inode.is_some());
+        let state = &self.world.disk.state;
+        let noted =
+            |name: &Name| state.namespaces.get(name).is_some_and(|namespace| namespace.inode.is_some());
         let firm: Vec<String> =
             kernel.pairs.iter().filter(|(_, name)| noted(name)).map(|(link, _)| link.clone()).collect();
         match step {
             Step::RuleGone(at) => {
-                pick(&mut kernel.state.host.rules, *at, |rule: &Rule| is_in_our_block(rule));
+                pick(&mut kernel.observed.host.rules, *at, |rule: &Rule| is_in_our_block(rule));
             }
             Step::RouteGone(at) => {
-                pick(&mut kernel.state.host.routes, *at, |route| {
+                pick(&mut kernel.observed.host.routes, *at, |route| {
                     route.table > numbers::TABLE_BASE && route.protocol == numbers::HOST_PROTOCOL
                 });
             }
-            Step::ElementGone(at) => pick(&mut kernel.state.table.elements, *at, |_| true),
-            Step::TableGone => kernel.state.table = Table::default(),
+            Step::ElementGone(at) => pick(&mut kernel.observed.table.elements, *at, |_| true),
+            Step::TableGone => kernel.observed.table = Table::default(),
             Step::VethGone(at) if !firm.is_empty() => kernel.remove_link(at.get::<String>(&firm)),
             Step::VethRenamed(at) if !firm.is_empty() => kernel.rename(at.get::<String>(&firm), "renamed0"),
             Step::NamespaceGone(at) | Step::NamespaceReplaced(at) if !ours.is_empty() => {
@@ -293,7 +294,7 @@ impl Walk {
                     // In use: its loopback is up.
                     for kernel in [kernel, &mut self.bare.kernel] {
                         kernel.make_netns(&name, false)?;
-                        kernel.link_up(&Place::Inside(name.clone()), "lo")?;
+                        kernel.link_up(&Side::Inside(name.clone()), "lo")?;
                     }
                     self.theirs.insert(name);
                 }
@@ -306,7 +307,7 @@ impl Walk {
     /// Down of everything leaves the host as it would be had nsnat never been there.
     fn finish(mut self) -> Result<(), String> {
         self.down(None)?;
-        let (is, should) = (&self.world.kernel.state, &self.bare.kernel.state);
+        let (is, should) = (&self.world.kernel.observed, &self.bare.kernel.observed);
         let (is_all, should_all) = (inventory(is), inventory(should));
         if is_all != should_all {
             return Err(format!("after down: {}", difference(&should_all, &is_all)));
@@ -335,8 +336,8 @@ fn pick<T: Ord + Clone>(from: &mut BTreeSet<T>, at: Index, ours: impl Fn(&T) -> 
 /// What is others', a line each: it must come out of everything that nsnat does as it went in.
 type Strangers = BTreeSet<String>;
 
-fn strangers(state: &Observed, theirs: &BTreeSet<Name>) -> Strangers {
-    let host = &state.host;
+fn strangers(observed: &Observed, theirs: &BTreeSet<Name>) -> Strangers {
+    let host = &observed.host;
     let ours = |dev: &str| host.link(dev).is_some_and(|link| link.group == numbers::LINK_GROUP);
     let our_rule = is_in_our_block;
     let our_route = |route: &Route| {
@@ -346,7 +347,7 @@ fn strangers(state: &Observed, theirs: &BTreeSet<Name>) -> Strangers {
     let links = host.links.iter().filter(|link| !ours(&link.name)).map(|link| format!("{link:?}"));
     let rules = host.rules.iter().filter(|rule| !our_rule(rule)).map(|rule| format!("{rule:?}"));
     let routes = host.routes.iter().filter(|route| !our_route(route)).map(|route| format!("{route:?}"));
-    let namespaces = theirs.iter().map(|name| match state.namespaces.get(name) {
+    let namespaces = theirs.iter().map(|name| match observed.namespaces.get(name) {
         Some(Netns::Alive { stack, .. }) => format!("{name}: {stack:?}"),
         other => format!("{name}: {other:?}"),
     });
@@ -354,24 +355,24 @@ fn strangers(state: &Observed, theirs: &BTreeSet<Name>) -> Strangers {
 }
 
 /// No two have the same number, and no two rules by source select the same packet.
-fn sound(journal: &Journal) -> Result<(), String> {
-    let numbers: BTreeSet<u32> = journal.egresses.values().map(|egress| egress.number).collect();
-    if numbers.len() < journal.egresses.len() {
-        return Err(format!("two egresses of one number: {journal:?}"));
+fn sound(state: &State) -> Result<(), String> {
+    let numbers: BTreeSet<u32> = state.egresses.values().map(|egress| egress.number).collect();
+    if numbers.len() < state.egresses.len() {
+        return Err(format!("two egresses of one number: {state:?}"));
     }
-    let slices = journal.egresses.iter().flat_map(|(key, e)| e.slices.iter().map(move |slice| (key, *slice)));
-    let own = journal.members.values().filter(|m| m.own_subnet).map(|m| (&m.egress, m.subnet));
+    let slices = state.egresses.iter().flat_map(|(key, e)| e.slices.iter().map(move |slice| (key, *slice)));
+    let own = state.namespaces.values().filter(|m| m.own_subnet).map(|m| (&m.egress, m.subnet));
     let sources: Vec<_> = slices.chain(own).collect();
     for (n, (key, net)) in sources.iter().enumerate() {
         if sources.iter().skip(n + 1).any(|(other, theirs)| key != other && net.overlaps(*theirs)) {
-            return Err(format!("{net} is in two egresses: {journal:?}"));
+            return Err(format!("{net} is in two egresses: {state:?}"));
         }
     }
-    let subnets: Vec<_> = journal.members.values().map(|member| member.subnet).collect();
+    let subnets: Vec<_> = state.namespaces.values().map(|namespace| namespace.subnet).collect();
     let twice =
         |(n, net): (usize, &ipnetwork::Ipv4Network)| subnets[n + 1..].iter().any(|o| o.overlaps(*net));
     if subnets.iter().enumerate().any(twice) {
-        return Err(format!("two namespaces in one subnet: {journal:?}"));
+        return Err(format!("two namespaces in one subnet: {state:?}"));
     }
     Ok(())
 }
@@ -422,10 +423,10 @@ fn rules_grow_with_the_logarithm() {
         let config = config([uplink.to_owned(), namespaces].into_iter()).unwrap();
         world.up(&config, Selection::All).unwrap().unwrap();
         let v4 = |rule: &&Rule| rule.family == Family::V4 && rule.preference < 5000 && rule.preference > 0;
-        counts.push(world.kernel.state.host.rules.iter().filter(v4).count());
+        counts.push(world.kernel.observed.host.rules.iter().filter(v4).count());
     }
     assert_eq!(counts, [5, 5, 8, 8, 11, 11, 14]);
     let observed = world.observe(&[]);
-    let rest: Vec<_> = plan::actions(&observed.journal, &observed).iter().map(ToString::to_string).collect();
+    let rest: Vec<_> = plan::actions(&observed.state, &observed).iter().map(ToString::to_string).collect();
     assert!(rest.is_empty(), "{rest:#?}");
 }

@@ -4,8 +4,8 @@ use super::fault::Disk;
 use super::golden;
 use super::world::World;
 use nsnat::config::{Config, Source, load};
-use nsnat::model::{Datum, Journal, Name, Observed, Owner, Table};
-use nsnat::plan::{self, Place, Selection};
+use nsnat::model::{Datum, Name, Observed, Owner, State, Table};
+use nsnat::plan::{self, Selection, Side};
 use nsnat::reconcile::Policy;
 
 /// A command, and the host before it.
@@ -38,18 +38,18 @@ impl Scenario {
     }
 
     /// Where the command leads; none: it is refused.
-    pub(super) fn goal(&self, observed: &Observed) -> Option<Journal> {
+    pub(super) fn goal(&self, observed: &Observed) -> Option<State> {
         let config = &self.config;
         match &self.command {
             Command::Up(names) if names.is_empty() => plan::resolve(config, Selection::All, observed).ok(),
             Command::Up(names) => plan::resolve(config, Selection::These(names), observed).ok(),
             Command::Down(names) => {
-                Some(plan::without(observed, |name| names.is_empty() || names.contains(name)))
+                Some(plan::state_without(observed, |name| names.is_empty() || names.contains(name)))
             }
             Command::Dns(name, like) => Some(plan::with_dns(observed, name, &config.namespaces[like].dns)),
             Command::ThrowAway(name) => {
                 let owner = Owner { pid: 4711, start: 1, space: 1 };
-                plan::resolve(config, Selection::ThrowAway(name, owner), observed).ok()
+                plan::resolve(config, Selection::Ephemeral(name, owner), observed).ok()
             }
         }
     }
@@ -103,14 +103,14 @@ fn with(host: &str, text: &str) -> World {
 /// Somebody took something out of two namespaces, and of the host.
 fn damaged(mut world: World) -> World {
     for link in ["nsn-a", "nsn-c"] {
-        world.kernel.link_down(&Place::Host, link).unwrap();
+        world.kernel.link_down(&Side::Host, link).unwrap();
     }
-    let elements = &mut world.kernel.state.table.elements;
+    let elements = &mut world.kernel.observed.table.elements;
     elements.retain(|element| !element.key.contains(&Datum::Device("nsn-c".into())));
     world
 }
 
-/// Somebody removed the journal.
+/// Somebody removed the state file.
 fn forgotten(mut world: World) -> World {
     world.disk = Disk::default();
     world
@@ -118,7 +118,7 @@ fn forgotten(mut world: World) -> World {
 
 /// Somebody flushed the ruleset.
 fn flushed(mut world: World) -> World {
-    world.kernel.state.table = Table::default();
+    world.kernel.observed.table = Table::default();
     world
 }
 
@@ -176,7 +176,7 @@ fn transitions() -> impl Iterator<Item = Scenario> {
             ONE,
         );
         add(
-            &of("up NAME without a journal"),
+            &of("up NAME without a state file"),
             policy(forgotten(with(host, ONE)), named),
             Command::Up(vec![name("a")]),
             ONE,
@@ -196,18 +196,18 @@ fn transitions() -> impl Iterator<Item = Scenario> {
             &format!("{ONE}{DNS}"),
         );
         add(
-            &of("throw-away"),
+            &of("ephemeral"),
             policy(with(host, ONE), narrow),
             Command::ThrowAway(name("e")),
             &format!("{ONE}[namespace.e]\nuplink = \"second\"\n"),
         );
         add(
-            &of("throw-away of a new egress"),
+            &of("ephemeral of a new egress"),
             policy(bare(), narrow),
             Command::ThrowAway(name("e")),
             "[namespace.e]\nuplink = \"second\"\n",
         );
-        add(&of("throw-away ends"), policy(with(host, ONE), narrow), Command::Down(vec![name("c")]), ONE);
+        add(&of("ephemeral ends"), policy(with(host, ONE), narrow), Command::Down(vec![name("c")]), ONE);
     }
     out.into_iter()
 }

@@ -2,7 +2,7 @@
 //!
 //! # What has to hold
 //!
-//! * Nothing leaks on the way: the guard is there as long as a link of ours is, and no host end's mark is let out by a
+//! * Nothing leaks on the way: the guard is there as long as a link of ours is, and no host veth's mark is let out by a
 //!   way that is neither its namespace's old one nor its new one.
 //! * After an error, each namespace is as it was before or as it should be after, and nothing is left to do; where
 //!   nothing is complete and nothing was damaged, the kernel holds what it held before, to the last line.
@@ -13,7 +13,7 @@
 use super::fault::{Fault, Kind, Leak, Write};
 use super::scenarios::{self, Scenario};
 use super::world::{World, difference, inventory};
-use nsnat::model::{Journal, Member, Name, Netns, Observed, numbers};
+use nsnat::model::{ActiveNamespace, Name, Netns, Observed, State, numbers};
 use nsnat::plan::{self, Action, Selection};
 use nsnat::reconcile::{Aftermath, Failure, Outcome};
 use std::cell::RefCell;
@@ -34,7 +34,7 @@ type Verdict = Result<(), String>;
 /// A command that is stopped again and again.
 struct Stopped<'a> {
     scenario: &'a Scenario,
-    goal: Journal,
+    goal: State,
     /// What is before the command.
     before: BTreeSet<String>,
     /// It is as it should be; otherwise others damaged it.
@@ -62,14 +62,14 @@ impl<'a> Stopped<'a> {
             goal = scenario.goal(&observed)?;
         }
         let actions = plan::actions(&goal, &observed).len();
-        let is_whole = plan::actions(&plan::without(&observed, |_| false), &observed).is_empty();
-        let bare = inventory(&down(start).unwrap().kernel.state);
-        let before = inventory(&start.kernel.state);
+        let is_whole = plan::actions(&plan::state_without(&observed, |_| false), &observed).is_empty();
+        let bare = inventory(&down(start).unwrap().kernel.observed);
+        let before = inventory(&start.kernel.observed);
         let is_refused = start.plan(&scenario.config, Selection::All).is_err();
-        let known = plan::without(&observed, |_| false).members;
-        let foreign = observed.journal.members.keys().filter(|name| !known.contains_key(*name));
+        let known = plan::state_without(&observed, |_| false).namespaces;
+        let foreign = observed.state.namespaces.keys().filter(|name| !known.contains_key(*name));
         let foreign = foreign.cloned().collect();
-        let owners = plan::Owners::new(&start.disk.journal);
+        let owners = plan::Owners::new(&start.disk.state);
         let is_unseen = |name: &Name| observed.is_unseen(name);
         let of_others =
             rest(start).into_iter().filter(|action| owners.of(action).is_some_and(is_unseen)).collect();
@@ -81,7 +81,7 @@ impl<'a> Stopped<'a> {
     fn run(&self, faults: Vec<Fault>) -> (World, Done) {
         let mut world = self.scenario.start.clone();
         world.faults = faults;
-        world.leak = Leak::between([&world.disk.journal, &self.goal], &world.kernel.state);
+        world.leak = Leak::between([&world.disk.state, &self.goal], &world.kernel.observed);
         let done = world.run(&self.scenario.names(), |_| Ok(self.goal.clone()));
         (world, done)
     }
@@ -119,8 +119,9 @@ impl<'a> Stopped<'a> {
     fn is_reached(&self, world: &World) -> Verdict {
         self.left_to_do(world)
             .map_or(Ok(()), |rest| Err(format!("it is done, and this is left to do: {rest}")))?;
-        let journal = &world.disk.journal;
-        let wrong = self.goal.members.iter().find(|(name, member)| !is_as(journal, name, Some(member)));
+        let state = &world.disk.state;
+        let wrong =
+            self.goal.namespaces.iter().find(|(name, namespace)| !is_as(state, name, Some(namespace)));
         wrong.map_or(Ok(()), |(name, _)| Err(format!("it is done, and {name} is not as it should be")))
     }
 
@@ -136,11 +137,11 @@ impl<'a> Stopped<'a> {
     }
 
     fn is_rolled_back(&self, world: &World, complete: &[Name]) -> Verdict {
-        let (old, now) = (&self.scenario.start.disk.journal, &world.disk.journal);
-        for name in old.members.keys().chain(self.goal.members.keys()).chain(now.members.keys()) {
+        let (old, now) = (&self.scenario.start.disk.state, &world.disk.state);
+        for name in old.namespaces.keys().chain(self.goal.namespaces.keys()).chain(now.namespaces.keys()) {
             let is_new = complete.contains(name) || self.foreign.contains(name);
             let should = if is_new { &self.goal } else { old };
-            if !is_as(now, name, should.members.get(name)) {
+            if !is_as(now, name, should.namespaces.get(name)) {
                 return Err(format!("rolled back, and {name} is neither as before nor as it should be"));
             }
         }
@@ -148,9 +149,9 @@ impl<'a> Stopped<'a> {
             return Err(format!("rolled back, and this is left to do: {rest}"));
         }
         // A pass that is refused on the way back is left out.
-        let passes = |world: &World| world.kernel.state.gates.passes.len();
+        let passes = |world: &World| world.kernel.observed.gates.passes.len();
         if complete.is_empty() && self.is_whole && passes(world) >= passes(&self.scenario.start) {
-            let (before, now) = (&self.scenario.start.kernel.state, &world.kernel.state);
+            let (before, now) = (&self.scenario.start.kernel.observed, &world.kernel.observed);
             let (before, now) = (inventory(&comparable(before)), inventory(&comparable(now)));
             if before != now {
                 return Err(format!("rolled back, and not as before: {}", difference(&before, &now)));
@@ -161,27 +162,27 @@ impl<'a> Stopped<'a> {
 
     /// What is there and was not there before is remembered.
     fn is_covered(&self, world: &World) -> Verdict {
-        let (old, now) = (&self.scenario.start.kernel.state, &world.kernel.state);
-        let journal = &world.disk.journal;
+        let (old, now) = (&self.scenario.start.kernel.observed, &world.kernel.observed);
+        let state = &world.disk.state;
         let known =
-            |name: &&Name| !journal.members.contains_key(*name) && !old.namespaces.contains_key(*name);
+            |name: &&Name| !state.namespaces.contains_key(*name) && !old.namespaces.contains_key(*name);
         let namespaces = now.namespaces.keys().filter(known).map(|name| format!("namespace {name}"));
-        let is_of = |link: &str| journal.members.values().any(|member| member.link == link);
+        let is_of = |link: &str| state.namespaces.values().any(|namespace| namespace.link == link);
         let links = now.host.links.difference(&old.host.links).map(|link| &link.name);
         let links = links.filter(|link| old.host.link(link).is_none() && !is_of(link)).cloned();
         let is_ours = |key: &str| key.split('/').nth(3).is_some_and(&is_of);
         let changed = |(key, value): &(&String, &String)| old.host.sysctls.get(*key) != Some(*value);
         let sysctls = now.host.sysctls.iter().filter(changed).map(|(key, _)| key);
         let follows = |key: &str| {
-            key.ends_with("/forwarding") && journal.sysctls.contains_key("net/ipv6/conf/all/forwarding")
+            key.ends_with("/forwarding") && state.sysctls.contains_key("net/ipv6/conf/all/forwarding")
         };
         let sysctls = sysctls.filter(|key| !is_ours(key) && !follows(key));
-        let sysctls = sysctls.filter(|key| !journal.sysctls.contains_key(*key)).cloned();
+        let sysctls = sysctls.filter(|key| !state.sysctls.contains_key(*key)).cloned();
         let passes = now.gates.passes.iter().map(|found| &found.pass);
         let passes = passes.filter(|pass| !old.gates.passes.iter().any(|found| found.pass == **pass));
-        let passes = passes.filter(|pass| !journal.passes.contains(pass)).map(|pass| format!("{pass:?}"));
+        let passes = passes.filter(|pass| !state.passes.contains(pass)).map(|pass| format!("{pass:?}"));
         let tables = now.host.routes.difference(&old.host.routes).filter(|r| r.table > numbers::TABLE_BASE);
-        let numbers: BTreeSet<u32> = journal.egresses.values().map(|egress| egress.number).collect();
+        let numbers: BTreeSet<u32> = state.egresses.values().map(|egress| egress.number).collect();
         let tables = tables.map(|route| route.table - numbers::TABLE_BASE).filter(|n| !numbers.contains(n));
         let tables = tables.map(|number| format!("egress {number}"));
         let mut unknown = namespaces.chain(links).chain(sysctls).chain(passes).chain(tables);
@@ -207,10 +208,10 @@ impl<'a> Stopped<'a> {
 }
 
 /// Without what may be another after a roll-back: settings of our own devices, and of what is inside.
-fn comparable(state: &Observed) -> Observed {
-    let mut out = state.clone();
+fn comparable(observed: &Observed) -> Observed {
+    let mut out = observed.clone();
     let ours = |key: &str| {
-        let link = key.split('/').nth(3).and_then(|dev| state.host.link(dev));
+        let link = key.split('/').nth(3).and_then(|dev| observed.host.link(dev));
         link.is_some_and(|link| link.group == numbers::LINK_GROUP)
     };
     out.host.sysctls.retain(|key, _| !ours(key));
@@ -232,16 +233,21 @@ fn kills(fault: Fault) -> bool {
     matches!(fault, Fault::Action(_, Kind::KilledBefore | Kind::KilledAfter))
 }
 
-/// Whether a namespace is in the journal as another one has it, but for what only the kernel knows.
-fn is_as(journal: &Journal, name: &Name, should: Option<&Member>) -> bool {
-    let plain = |member: &Member| Member { inode: None, cookie: None, tuned: None, ..member.clone() };
-    journal.members.get(name).map(plain) == should.map(plain)
+/// Whether a namespace is in the state as another one has it, but for what only the kernel knows.
+fn is_as(state: &State, name: &Name, should: Option<&ActiveNamespace>) -> bool {
+    let plain = |namespace: &ActiveNamespace| ActiveNamespace {
+        inode: None,
+        cookie: None,
+        tuned: None,
+        ..namespace.clone()
+    };
+    state.namespaces.get(name).map(plain) == should.map(plain)
 }
 
 /// What is to be done for what is remembered.
 fn rest(world: &World) -> Vec<Action> {
     let observed = everything(world);
-    plan::actions(&observed.journal, &observed)
+    plan::actions(&observed.state, &observed)
 }
 
 fn everything(world: &World) -> Observed {
@@ -253,25 +259,25 @@ fn everything(world: &World) -> Observed {
 fn down(world: &World) -> Result<World, String> {
     let mut world = world.clone();
     world.policy = nsnat::reconcile::Policy::default();
-    let names: Vec<Name> = world.kernel.state.namespaces.keys().cloned().collect();
+    let names: Vec<Name> = world.kernel.observed.namespaces.keys().cloned().collect();
     world.down(&names.iter().collect::<Vec<_>>(), |_| true)?;
     Ok(world)
 }
 
 fn left_nothing(world: &World) -> Verdict {
-    let state = &world.kernel.state;
-    let ours = state.host.links.iter().find(|link| link.group == numbers::LINK_GROUP);
+    let observed = &world.kernel.observed;
+    let ours = observed.host.links.iter().find(|link| link.group == numbers::LINK_GROUP);
     match ours {
         Some(link) => Err(format!("down left {}", link.name)),
-        None if state.table.exists => Err("down left the table".into()),
-        None if !world.disk.journal.members.is_empty() => Err("down left something to remember".into()),
+        None if observed.table.exists => Err("down left the table".into()),
+        None if !world.disk.state.namespaces.is_empty() => Err("down left something to remember".into()),
         None if !world.disk.targets.is_empty() => Err("down left what exec reads".into()),
         None => Ok(()),
     }
 }
 
 fn same(before: &BTreeSet<String>, world: &World) -> Verdict {
-    let now = inventory(&world.kernel.state);
+    let now = inventory(&world.kernel.observed);
     if *before == now { Ok(()) } else { Err(difference(before, &now)) }
 }
 
@@ -371,7 +377,7 @@ fn what_is_wrong_is_found() {
 
     let left = Stopped { bare: foreign(), ..stopped() };
     assert!(found(left, Kind::KilledAfter).contains("- something of others"));
-    let not_back = Stopped { goal: scenario.start.disk.journal.clone(), ..stopped() };
+    let not_back = Stopped { goal: scenario.start.disk.state.clone(), ..stopped() };
     assert!(not_back.is_reached(&stopped().run(Vec::new()).0).is_err());
     let (killed, _) = stopped().run(vec![Fault::Action(40, Kind::KilledAfter)]);
     assert!(stopped().is_rolled_back(&killed, &[]).is_err());
@@ -380,7 +386,7 @@ fn what_is_wrong_is_found() {
     assert!(stopped().is_covered(&killed).is_ok() && stopped().is_covered(&forgotten).is_err());
 
     let mut leaking = scenario.start.clone();
-    leaking.leak = Leak::between([&Journal::default(); 2], &Observed::default());
+    leaking.leak = Leak::between([&State::default(); 2], &Observed::default());
     let _ = leaking.run(&scenario.names(), |_| Ok(stopped().goal));
     assert!(leaking.leak.found.is_some_and(|found| found.contains("may leave by")));
 }

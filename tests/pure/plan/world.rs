@@ -4,7 +4,7 @@ use super::fault::{Disk, Fault, Leak, Machine, Signal};
 use super::model::Model;
 use nsnat::config::{Config, Problem};
 use nsnat::error::{Error, Result};
-use nsnat::model::{Journal, Link, Look, Name, Netns, Observed};
+use nsnat::model::{Link, Look, Name, Netns, Observed, State};
 use nsnat::plan::{self, Action, Selection};
 use nsnat::reconcile::{Failure, Outcome, Policy, Reconciler, prepare};
 use std::cell::RefCell;
@@ -39,7 +39,7 @@ impl World {
 
     /// What nsnat sees: of the namespaces those that are up and those that it asks for.
     pub(crate) fn observe(&self, names: &[&Name]) -> Observed {
-        prepare(look(&self.kernel.state, &self.disk.journal, self.policy.look(names))).unwrap()
+        prepare(look(&self.kernel.observed, &self.disk.state, self.policy.look(names))).unwrap()
     }
 
     /// The plan of `up`, and where it leads.
@@ -47,7 +47,7 @@ impl World {
         &self,
         config: &Config,
         selection: Selection<'_>,
-    ) -> std::result::Result<(Journal, Vec<Action>), Vec<Problem>> {
+    ) -> std::result::Result<(State, Vec<Action>), Vec<Problem>> {
         let observed = self.observe(&asked(config, selection, self.policy));
         let goal = plan::resolve(config, selection, &observed)?;
         let actions = plan::actions(&goal, &observed);
@@ -77,12 +77,12 @@ impl World {
         names: &[&Name],
         gone: impl Fn(&Name) -> bool,
     ) -> std::result::Result<Outcome, String> {
-        let done = self.run(names, |observed| Ok(plan::without(observed, &gone)));
+        let done = self.run(names, |observed| Ok(plan::state_without(observed, &gone)));
         self.judged(done)
     }
 
     /// Makes a goal true that was planned before, or says why that is not possible.
-    pub(crate) fn reach(&mut self, names: &[&Name], goal: &Journal) -> std::result::Result<Outcome, String> {
+    pub(crate) fn reach(&mut self, names: &[&Name], goal: &State) -> std::result::Result<Outcome, String> {
         let done = self.run(names, |_| Ok(goal.clone()));
         self.judged(done)
     }
@@ -98,7 +98,7 @@ impl World {
     pub(crate) fn run(
         &mut self,
         names: &[&Name],
-        goal: impl Fn(&Observed) -> Result<Journal>,
+        goal: impl Fn(&Observed) -> Result<State>,
     ) -> std::result::Result<Outcome, Failure> {
         let faults = std::mem::take(&mut self.faults);
         let mut signal = Signal::among(&faults);
@@ -122,26 +122,26 @@ impl World {
 fn asked<'a>(config: &'a Config, selection: Selection<'a>, policy: Policy) -> Vec<&'a Name> {
     match selection {
         Selection::These(names) if policy.narrow => names.iter().collect(),
-        Selection::ThrowAway(name, _) => vec![name],
+        Selection::Ephemeral(name, _) => vec![name],
         _ => config.namespaces.keys().collect(),
     }
 }
 
 /// The part of the kernel's state that a look shows.
-pub(super) fn look(state: &Observed, journal: &Journal, look: Look<'_>) -> Observed {
-    let others = look.others(journal, &state.abandoned);
-    let aliased = state.host.links.iter().filter_map(Link::namespace);
-    let asked = look.names().iter().copied().chain(journal.members.keys()).cloned();
+pub(super) fn look(observed: &Observed, state: &State, look: Look<'_>) -> Observed {
+    let others = look.others(state, &observed.abandoned);
+    let aliased = observed.host.links.iter().filter_map(Link::namespace);
+    let asked = look.names().iter().copied().chain(state.namespaces.keys()).cloned();
     let wanted: BTreeSet<Name> = asked.chain(aliased).collect();
-    let mut out = Observed { journal: journal.clone(), ..state.clone() };
+    let mut out = Observed { state: state.clone(), ..observed.clone() };
     out.namespaces.retain(|name, _| wanted.contains(name));
     others.hide_in(&mut out);
     out
 }
 
 /// All that the kernel holds, a line each, but for numbers that it gives to each thing anew.
-pub(super) fn inventory(state: &Observed) -> BTreeSet<String> {
-    let host = &state.host;
+pub(super) fn inventory(observed: &Observed) -> BTreeSet<String> {
+    let host = &observed.host;
     let links = host.links.iter().map(|link| format!("{link:?}"));
     let addresses = host.addresses.iter().map(|address| format!("{address:?}"));
     let rules = host.rules.iter().map(|rule| format!("{rule:?}"));
@@ -152,11 +152,11 @@ pub(super) fn inventory(state: &Observed) -> BTreeSet<String> {
         Netns::Alive { stack, adrift, .. } => Some(format!("{name}: {adrift:?} {stack:?}")),
         Netns::Unseen { .. } | Netns::Stale => None,
     };
-    let namespaces = state.namespaces.iter().filter_map(stack);
-    let gates = state.gates.all.iter().map(|gate| format!("{gate:?}"));
-    let passes = state.gates.passes.iter().map(|found| format!("{:?}", found.pass));
-    let policies = state.policies.iter().map(|policy| format!("{policy:?}"));
-    let table = &state.table;
+    let namespaces = observed.namespaces.iter().filter_map(stack);
+    let gates = observed.gates.all.iter().map(|gate| format!("{gate:?}"));
+    let passes = observed.gates.passes.iter().map(|found| format!("{:?}", found.pass));
+    let policies = observed.policies.iter().map(|policy| format!("{policy:?}"));
+    let table = &observed.table;
     let text = [format!("table {} {:?} {:?}", table.exists, table.text, table.rules)];
     let elements = table.elements.iter().map(|element| format!("{element:?}"));
     let stacks = links.chain(addresses).chain(rules).chain(routes).chain(sysctls).chain(namespaces);

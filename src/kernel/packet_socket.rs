@@ -42,7 +42,7 @@ const ICMPV6: u8 = 58;
 
 /// A packet on its way out or in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct SeenPacket {
     /// Index of the device.
     pub(super) device: i32,
     pub(super) outgoing: bool,
@@ -52,9 +52,9 @@ pub(super) struct Seen {
     pub(super) error: bool,
 }
 
-pub(super) struct Wire(OwnedFd);
+pub(super) struct PacketSocket(OwnedFd);
 
-impl Wire {
+impl PacketSocket {
     /// From now on.
     pub(super) fn open() -> Result<Self> {
         let what = || "packet socket";
@@ -66,7 +66,7 @@ impl Wire {
     }
 
     /// What was seen since.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(super) fn seen(&self) -> Vec<SeenPacket> {
         let mut out = Vec::new();
         let mut buffer = [0; 256];
         while let Ok((length, from)) = socket::recvfrom::<LinkAddr>(self.0.as_raw_fd(), &mut buffer) {
@@ -95,14 +95,14 @@ fn filter(socket: &OwnedFd) -> nix::Result<()> {
     nix::errno::Errno::result(done).map(drop)
 }
 
-fn seen(from: &LinkAddr, packet: &[u8]) -> Option<Seen> {
+fn seen(from: &LinkAddr, packet: &[u8]) -> Option<SeenPacket> {
     let (outer, carried) = split(packet)?;
-    let (header, error) = match inner(outer.protocol, carried) {
+    let (header, error) = match header_in_error(outer.protocol, carried) {
         Some(inner) => (inner, true),
         None => (outer, false),
     };
     let device = i32::try_from(from.ifindex()).ok()?;
-    Some(Seen { device, outgoing: from.pkttype() == OUTGOING, header, error })
+    Some(SeenPacket { device, outgoing: from.pkttype() == OUTGOING, header, error })
 }
 
 /// The header, and what the packet carries.
@@ -114,7 +114,7 @@ pub(super) fn split(packet: &[u8]) -> Option<(Header, &[u8])> {
 }
 
 /// The packet that an ICMP error is about (RFC 792, RFC 4443): a used-up hop limit, or a destination out of reach.
-pub(super) fn inner(protocol: u8, icmp: &[u8]) -> Option<Header> {
+pub(super) fn header_in_error(protocol: u8, icmp: &[u8]) -> Option<Header> {
     let errors: &[u8] = match protocol {
         ICMP => &[3, 11],
         ICMPV6 => &[1, 3],
@@ -134,12 +134,15 @@ mod tests {
             [&[0x45, 0, 0, 40, 0, 0, 0, 0, 1, 6, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1][..], &[0, 9, 0, 80]]
                 .concat();
         let error = [&[11, 0, 0, 0, 0, 0, 0, 0][..], &probe].concat();
-        let about = inner(ICMP, &error).unwrap();
+        let about = header_in_error(ICMP, &error).unwrap();
         assert_eq!((about.to.to_string().as_str(), about.ports), ("192.0.2.1", Some((9, 80))));
         for end in 0..error.len() {
             // Cut off anywhere, it is no error, or one without ports.
-            assert!(inner(ICMP, &error[..end]).is_none_or(|header| header.ports.is_none()), "{end}");
+            assert!(
+                header_in_error(ICMP, &error[..end]).is_none_or(|header| header.ports.is_none()),
+                "{end}"
+            );
         }
-        assert_eq!(inner(ICMP, &[8, 0, 0, 0]), None);
+        assert_eq!(header_in_error(ICMP, &[8, 0, 0, 0]), None);
     }
 }

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 
 /// Reads `dev` and `gateway`.
 pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Uplink {
-    let dev = section.get("dev").and_then(|value| reader.parsed("`dev`", value, net::device));
-    let gateways = section.get("gateway").map_or_else(Vec::new, |value| gateways(reader, value));
+    let dev = section.value_of("dev").and_then(|value| reader.parsed("`dev`", value, net::device));
+    let gateways = section.value_of("gateway").map_or_else(Vec::new, |value| gateways(reader, value));
     if !section.mentions("dev") {
         gateways
             .iter()

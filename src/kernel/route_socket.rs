@@ -32,19 +32,19 @@ pub(super) struct Netlink {
 impl Netlink {
     /// Opens a socket in this thread's namespace. Only inside of the runtime.
     pub(super) fn open() -> Result<Self> {
-        Socket::new(NETLINK_ROUTE).map_err(trouble).and_then(Self::from_socket)
+        Socket::new(NETLINK_ROUTE).map_err(open_error).and_then(Self::from_socket)
     }
 
     /// Takes a socket that was made in another namespace: a socket stays where it was made. Only inside of the
     /// runtime.
     pub(super) fn from_socket(mut socket: Socket) -> Result<Self> {
-        socket.bind_auto().map_err(trouble)?;
+        socket.bind_auto().map_err(open_error)?;
         // SAFETY: the descriptor is open and owned by nobody else: `into_raw_fd` gave it up.
         let mut socket = unsafe { TokioSocket::from_raw_fd(socket.into_raw_fd()) };
         let raw = socket.socket_mut();
-        raw.set_ext_ack(true).map_err(trouble)?;
-        raw.set_cap_ack(true).map_err(trouble)?;
-        raw.set_netlink_get_strict_chk(true).map_err(trouble)?;
+        raw.set_ext_ack(true).map_err(open_error)?;
+        raw.set_cap_ack(true).map_err(open_error)?;
+        raw.set_netlink_get_strict_chk(true).map_err(open_error)?;
         let (connection, handle, _) = rtnetlink::from_socket(socket);
         Ok(Self { handle, connection: tokio::spawn(connection) })
     }
@@ -54,7 +54,7 @@ impl Netlink {
         &self,
         message: RouteNetlinkMessage,
         flags: u16,
-    ) -> std::result::Result<(), Refused> {
+    ) -> std::result::Result<(), NetlinkError> {
         self.exchange(message, NLM_F_ACK | flags).await.map(|_| ())
     }
 
@@ -62,7 +62,7 @@ impl Netlink {
     pub(super) async fn get(
         &self,
         message: RouteNetlinkMessage,
-    ) -> std::result::Result<Vec<RouteNetlinkMessage>, Refused> {
+    ) -> std::result::Result<Vec<RouteNetlinkMessage>, NetlinkError> {
         self.exchange(message, NLM_F_ACK).await
     }
 
@@ -71,41 +71,43 @@ impl Netlink {
         &self,
         message: RouteNetlinkMessage,
         flags: u16,
-    ) -> std::result::Result<Vec<RouteNetlinkMessage>, Refused> {
+    ) -> std::result::Result<Vec<RouteNetlinkMessage>, NetlinkError> {
         let mut message = NetlinkMessage::from(message);
         message.header.flags = NLM_F_REQUEST | flags;
-        let mut answers = self.handle.clone().request(message).map_err(Refused::lost)?;
+        let mut answers = self.handle.clone().request(message).map_err(NetlinkError::unanswered)?;
         let mut rows = Vec::new();
         loop {
             let next = tokio::time::timeout(PATIENCE, answers.next()).await;
-            let Some(answer) = next.map_err(|_| Refused::lost("no answer"))? else { break };
+            let Some(answer) = next.map_err(|_| NetlinkError::unanswered("no answer"))? else { break };
             match answer.payload {
                 NetlinkPayload::InnerMessage(row) => rows.push(row),
-                NetlinkPayload::Error(error) if error.code.is_some() => return Err(Refused::new(&error)),
+                NetlinkPayload::Error(error) if error.code.is_some() => {
+                    return Err(NetlinkError::new(&error));
+                }
                 _ => {}
             }
         }
         // Answers end when the last one came, and also when there is nobody any more to wait for them.
         if self.connection.is_finished() {
-            return Err(Refused::lost("the request could not be sent"));
+            return Err(NetlinkError::unanswered("the request could not be sent"));
         }
         Ok(rows)
     }
 }
 
-fn trouble(why: impl Display) -> Error {
+fn open_error(why: impl Display) -> Error {
     Error::new("rtnetlink", why)
 }
 
 /// The kernel's no.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(super) struct NetlinkError {
     /// errno(3), positive; 0 when there was no answer at all.
     pub(super) errno: i32,
     text: Option<String>,
 }
 
-impl Refused {
+impl NetlinkError {
     fn new(error: &ErrorMessage) -> Self {
         // With NETLINK_CAP_ACK the payload is the request's header (16 bytes) and then attributes.
         let attributes = error.header.get(16..).unwrap_or_default();
@@ -116,12 +118,12 @@ impl Refused {
         Self { errno: -error.raw_code(), text }
     }
 
-    fn lost(why: impl Display) -> Self {
+    fn unanswered(why: impl Display) -> Self {
         Self { errno: 0, text: Some(why.to_string()) }
     }
 }
 
-impl Display for Refused {
+impl Display for NetlinkError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let errno = nix::errno::Errno::from_raw(self.errno).desc();
         match &self.text {

@@ -12,14 +12,14 @@
 use super::line::rule_text;
 use super::precedence;
 use crate::model::gate::Hook;
-use crate::model::trace::{Done, Event, Header, Heard, Spot, Trace};
-use crate::model::{Egress, Journal, Observed, Way};
+use crate::model::trace::{Done, Event, Header, ProbeAnswer, Trace, TracedChain};
+use crate::model::{Egress, Observed, State, UplinkPath};
 use serde::Serialize;
 use std::net::SocketAddr;
 
 /// Where a probe went, and whether that is right.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Walk {
+pub struct TracedPath {
     /// What is told of each part of the way: its name, and the facts.
     pub steps: Vec<(&'static str, String)>,
     /// What is wrong; none: it went where it should.
@@ -41,7 +41,7 @@ pub struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Suspect {
     /// Where it is.
-    pub spot: Spot,
+    pub spot: TracedChain,
     /// The rule's handle; none: the policy of the chain.
     pub rule: Option<u64>,
 }
@@ -50,7 +50,7 @@ pub struct Suspect {
 #[derive(Clone, Copy, Debug)]
 pub struct Host<'a> {
     /// What is up.
-    pub journal: &'a Journal,
+    pub state: &'a State,
     /// The egress of the namespace.
     pub egress: &'a Egress,
     /// What is.
@@ -60,15 +60,15 @@ pub struct Host<'a> {
 }
 
 /// Follows a probe.
-pub fn walk(trace: &Trace, host: Host<'_>) -> Walk {
+pub fn follow_probe(trace: &Trace, host: Host<'_>) -> TracedPath {
     let first = trace.events.first().map(|event| event.packet);
     let (own, answers): (Vec<&Event>, Vec<&Event>) =
         trace.events.iter().partition(|event| Some(event.packet) == first);
-    let seen = Seen { trace, own, answers, host };
-    Walk { steps: seen.steps(), fault: seen.fault() }
+    let seen = SeenProbe { trace, own, answers, host };
+    TracedPath { steps: seen.steps(), fault: seen.find_fault() }
 }
 
-struct Seen<'a> {
+struct SeenProbe<'a> {
     trace: &'a Trace,
     /// What happened to the probe itself.
     own: Vec<&'a Event>,
@@ -77,7 +77,7 @@ struct Seen<'a> {
     host: Host<'a>,
 }
 
-impl Seen<'_> {
+impl SeenProbe<'_> {
     fn steps(&self) -> Vec<(&'static str, String)> {
         let trace = self.trace;
         let from = trace.source.map_or_else(String::new, |source| format!("{source} → "));
@@ -89,7 +89,7 @@ impl Seen<'_> {
             if first.to != last.to || first.ports.map(|p| p.1) != last.ports.map(|p| p.1) {
                 out.push(("rewritten", format!("{} → {}", destination(first), destination(last))));
             }
-            out.push(("mark", format!("{:#x}", self.host.journal.mark_of(self.host.egress))));
+            out.push(("mark", format!("{:#x}", self.host.state.mark_of(self.host.egress))));
         }
         out.extend(self.routed());
         for hook in [Hook::Prerouting, Hook::Input, Hook::Forward, Hook::Postrouting] {
@@ -105,7 +105,7 @@ impl Seen<'_> {
             out.push(("left by", trace.left.join(", ")));
         }
         if self.own.iter().any(|event| event.spot.hook == Some(Hook::Postrouting))
-            || trace.heard != Heard::Nothing
+            || trace.heard != ProbeAnswer::Nothing
         {
             out.push(("answer", self.answer()));
         }
@@ -118,9 +118,9 @@ impl Seen<'_> {
 
     fn routed(&self) -> Vec<(&'static str, String)> {
         let Some(route) = &self.trace.route else { return Vec::new() };
-        let Host { journal, egress, observed, .. } = self.host;
+        let Host { state, egress, observed, .. } = self.host;
         let to = self.headers().last().map_or(self.trace.goal.address, |header| header.to);
-        let rule = precedence::leading(route.table, to, journal, egress, observed);
+        let rule = precedence::rule_leading_to(route.table, to, state, egress, observed);
         let via = route.gateway.map_or_else(|| "directly".to_owned(), |gateway| format!("via {gateway}"));
         let dev = route.dev.as_deref().unwrap_or("no device");
         let mut out: Vec<_> = rule.map(|rule| ("rule", rule_text(rule))).into_iter().collect();
@@ -154,31 +154,31 @@ impl Seen<'_> {
     fn answer(&self) -> String {
         let by = self.trace.by.map_or_else(|| "an answer".to_owned(), |by| by.to_string());
         match self.trace.heard {
-            Heard::Nothing => "none within 0.9 s".into(),
-            Heard::HopLimit => format!("{by}: the hop limit is used up; it got as far as it should"),
-            Heard::Answer => "the destination itself answers".into(),
-            Heard::Reset => "the connection was refused".into(),
-            Heard::Unreachable => format!("{by}: the destination cannot be reached"),
+            ProbeAnswer::Nothing => "none within 0.9 s".into(),
+            ProbeAnswer::HopLimit => format!("{by}: the hop limit is used up; it got as far as it should"),
+            ProbeAnswer::Answer => "the destination itself answers".into(),
+            ProbeAnswer::Reset => "the connection was refused".into(),
+            ProbeAnswer::Unreachable => format!("{by}: the destination cannot be reached"),
         }
     }
 
-    fn fault(&self) -> Option<Fault> {
+    fn find_fault(&self) -> Option<Fault> {
         if let Some(why) = &self.trace.unsent {
-            return Some(self.known(
+            return Some(self.known_fault(
                 format!("the namespace cannot send it: {why}"),
                 "has it an address of that family? nsnat status",
             ));
         }
         if let Some(event) = self.own.iter().rfind(|event| matches!(event.done, Done::Dropped | Done::Taken))
         {
-            return Some(self.stopped(event, "the probe"));
+            return Some(self.fault_stopped(event, "the probe"));
         }
         let reached = |hook| self.own.iter().any(|event| event.spot.hook == Some(hook));
         if reached(Hook::Input) {
-            return self.caught();
+            return self.fault_caught();
         }
         if self.own.is_empty() {
-            return Some(self.known(
+            return Some(self.known_fault(
                 "nothing of it came in by the host's end of the namespace".into(),
                 "look for tc(8) filters and netdev chains on that device",
             ));
@@ -187,63 +187,65 @@ impl Seen<'_> {
             let look = "look for rules that refuse (ip rule), and at rp_filter and log_martians";
             // A packet that somebody gave to a socket (TPROXY) is never forwarded.
             let culprit = self.by_others(Hook::Prerouting);
-            return Some(Fault { culprit, ..self.known("the host did not route it".into(), look) });
+            return Some(Fault { culprit, ..self.known_fault("the host did not route it".into(), look) });
         }
         if !reached(Hook::Postrouting) {
-            return Some(self.known(
+            return Some(self.known_fault(
                 "it was lost after nsnat's guard let it through".into(),
                 "nft cannot see the rules of iptables-legacy: iptables-legacy -L FORWARD -v",
             ));
         }
-        self.outside()
+        self.fault_outside()
     }
 
     /// It is past all that nf_tables sees.
-    fn outside(&self) -> Option<Fault> {
-        let way = self.host.egress.way.as_ref()?;
+    fn fault_outside(&self) -> Option<Fault> {
+        let path = self.host.egress.path.as_ref()?;
         if self.trace.left.is_empty() {
-            return Some(self.known(
-                format!("nftables let it through, and it did not leave by {}", way.dev),
+            return Some(self.known_fault(
+                format!("nftables let it through, and it did not leave by {}", path.dev),
                 "look for IPsec policies (ip xfrm policy), tc(8) filters and netdev chains on that device",
             ));
         }
-        if let Some(dev) = self.trace.left.iter().find(|dev| **dev != way.dev) {
-            return Some(self.known(format!("it left by {dev}, and its way out is {}", way.dev), "nsnat up"));
+        if let Some(dev) = self.trace.left.iter().find(|dev| **dev != path.dev) {
+            return Some(
+                self.known_fault(format!("it left by {dev}, and its way out is {}", path.dev), "nsnat up"),
+            );
         }
-        if let Some(fault) = self.foreign_source(way) {
+        if let Some(fault) = self.foreign_source(path) {
             return Some(fault);
         }
-        if self.trace.heard != Heard::Nothing {
+        if self.trace.heard != ProbeAnswer::Nothing {
             return None;
         }
         if let Some(event) =
             self.answers.iter().find(|event| matches!(event.done, Done::Dropped | Done::Taken))
         {
-            return Some(self.stopped(event, "the answer"));
+            return Some(self.fault_stopped(event, "the answer"));
         }
-        if let Some(fault) = self.untracked() {
+        if let Some(fault) = self.fault_untracked() {
             return Some(fault);
         }
         if self.trace.arrived.is_some() || !self.answers.is_empty() {
-            return Some(self.known(
+            return Some(self.known_fault(
                 "an answer arrived, and it did not reach the namespace".into(),
                 "look at rp_filter, tc(8) filters and netdev chains on the way back",
             ));
         }
         // A router may keep silent about hop limits; one that does not even answer ARP is known.
-        (!self.host.known.is_empty()).then(|| self.known("nobody answered".into(), ""))
+        (!self.host.known.is_empty()).then(|| self.known_fault("nobody answered".into(), ""))
     }
 
     /// The host took the answer for one to itself, and a rule of others saw it before connection tracking, which would
     /// have known that it is for the namespace.
-    fn untracked(&self) -> Option<Fault> {
+    fn fault_untracked(&self) -> Option<Fault> {
         let early = |event: &&&Event| {
             let spot = &event.spot;
             let before = spot.priority.is_some_and(|priority| priority < CONNTRACK);
             event.rule.is_some() && !spot.is_ours() && spot.hook == Some(Hook::Prerouting) && before
         };
         self.answers.iter().find(|event| event.spot.hook == Some(Hook::Input))?;
-        let culprit = suspect(self.answers.iter().rfind(early)?);
+        let culprit = suspect_of(self.answers.iter().rfind(early)?);
         Some(Fault {
             what: "an answer arrived, and connection tracking does not know it (notrack)".into(),
             culprit: Some(culprit),
@@ -252,10 +254,10 @@ impl Seen<'_> {
     }
 
     /// Its source was rewritten by others.
-    fn foreign_source(&self, way: &Way) -> Option<Fault> {
+    fn foreign_source(&self, path: &UplinkPath) -> Option<Fault> {
         let source = self.new_source()?;
         let on_device = |address: &crate::model::Address| address.net.ip() == source;
-        let known = way.sources.contains(&source) || self.host.observed.host.addresses.iter().any(on_device);
+        let known = path.sources.contains(&source) || self.host.observed.host.addresses.iter().any(on_device);
         (!known).then(|| Fault {
             what: format!("its source was rewritten to {source}, which is no address of this host"),
             culprit: self.by_others(Hook::Postrouting),
@@ -264,7 +266,7 @@ impl Seen<'_> {
     }
 
     /// It was delivered to the host itself.
-    fn caught(&self) -> Option<Fault> {
+    fn fault_caught(&self) -> Option<Fault> {
         let to = self.headers().last()?.to;
         let of_host = |address: &crate::model::Address| address.net.ip() == to;
         let local = to.is_loopback() || self.host.observed.host.addresses.iter().any(of_host);
@@ -272,8 +274,9 @@ impl Seen<'_> {
             return None;
         }
         let expected = |server: &SocketAddr| server.ip() == to;
-        if self.members().any(|member| {
-            member.dns.servers.iter().any(expected) || member.dns.rewrites.iter().any(|r| r.new.ip() == to)
+        if self.members().any(|namespace| {
+            namespace.dns.servers.iter().any(expected)
+                || namespace.dns.rewrites.iter().any(|r| r.new.ip() == to)
         }) {
             return None;
         }
@@ -288,17 +291,17 @@ impl Seen<'_> {
     fn by_others(&self, hook: Hook) -> Option<Suspect> {
         let theirs =
             |event: &&&Event| event.spot.hook == Some(hook) && event.rule.is_some() && !event.spot.is_ours();
-        self.own.iter().rfind(theirs).map(|event| suspect(event))
+        self.own.iter().rfind(theirs).map(|event| suspect_of(event))
     }
 
-    fn members(&self) -> impl Iterator<Item = &crate::model::Member> {
-        self.host.journal.members_of(self.host.egress)
+    fn members(&self) -> impl Iterator<Item = &crate::model::ActiveNamespace> {
+        self.host.state.namespaces_of(self.host.egress)
     }
 
     /// A rule or a policy ended it.
-    fn stopped(&self, event: &Event, whom: &str) -> Fault {
+    fn fault_stopped(&self, event: &Event, whom: &str) -> Fault {
         if event.spot.is_ours() {
-            return self.refused(event);
+            return self.fault_refused(event);
         }
         let how = match (event.done, event.rule) {
             (Done::Taken, _) => "was handed to a program",
@@ -309,11 +312,11 @@ impl Seen<'_> {
             Some(known) => known.clone(),
             None => "let it accept what comes from, and goes to, devices of group 0x6e736e (nsn-*)".into(),
         };
-        Fault { what: format!("{whom} {how} that is not nsnat's"), culprit: Some(suspect(event)), cure }
+        Fault { what: format!("{whom} {how} that is not nsnat's"), culprit: Some(suspect_of(event)), cure }
     }
 
     /// nsnat's own table refused it: which chain says why.
-    fn refused(&self, event: &Event) -> Fault {
+    fn fault_refused(&self, event: &Event) -> Fault {
         let before = self.own.iter().rfind(|own| own.spot.is_ours() && own.spot.chain != "refuse");
         let chain = before.map_or(event.spot.chain.as_str(), |before| before.spot.chain.as_str());
         let refused = REFUSALS.iter().find(|(name, ..)| *name == chain);
@@ -326,12 +329,12 @@ impl Seen<'_> {
             .filter(|_| ["told_mapped", "arrivals", "mark_question"].contains(&chain))
         {
             Some(culprit) => Fault { what, culprit: Some(culprit), cure: cure.to_owned() },
-            None => self.known(what, cure),
+            None => self.known_fault(what, cure),
         }
     }
 
     /// What observation says about it, or else where to look.
-    fn known(&self, what: String, look: &str) -> Fault {
+    fn known_fault(&self, what: String, look: &str) -> Fault {
         let cure = self.host.known.first().cloned().unwrap_or_else(|| look.to_owned());
         Fault { what, culprit: None, cure }
     }
@@ -385,7 +388,7 @@ const REFUSALS: [(&str, &str, &str); 10] = [
     ),
 ];
 
-fn suspect(event: &Event) -> Suspect {
+fn suspect_of(event: &Event) -> Suspect {
     Suspect { spot: event.spot.clone(), rule: event.rule }
 }
 

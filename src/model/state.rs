@@ -1,15 +1,15 @@
-//! What nsnat remembers of what it made: `/run/nsnat/journal.json`.
+//! The record of everything that nsnat made: `/run/nsnat/state.json`.
 //!
 //! # Theory of operation
 //!
-//! The journal lists the namespaces that are up with everything about them *resolved*: their subnet, the
+//! The state lists the namespaces that are up with everything about them *resolved*: their subnet, the
 //! number of their egress, the devices and gateways found for it, their servers. What the kernel should hold
-//! is a pure function of the journal (`plan::desired`). Hence
+//! is a pure function of the state (`plan::desired`). Hence
 //!
-//! * `up` makes a new journal out of the configuration and the old journal, and applies the difference;
-//! * `down NAME` is the same with a journal that lacks NAME, and needs no configuration;
-//! * what is up keeps its numbers, because they are in the journal;
-//! * undoing a failed `up` is applying the old journal.
+//! * `up` makes a new state out of the configuration and the old state, and applies the difference;
+//! * `down NAME` is the same with a state that lacks NAME, and needs no configuration;
+//! * what is up keeps its numbers, because they are in the state;
+//! * undoing a failed `up` is applying the old state.
 //!
 //! It is written *before* anything is changed (as the union of old and new), so that a kill at any moment
 //! leaves nothing that is not in it.
@@ -27,20 +27,34 @@ use std::net::{IpAddr, SocketAddr};
 /// The directory of everything of ours that a reboot forgets.
 pub const RUN: &str = "/run/nsnat";
 
-/// The form of the journal that is written. It changes where a conversion is needed
-/// ([`upgrade`]): a field that is new has a default, and one that went is passed over.
-pub const VERSION: u32 = 1;
+/// The form of the state that is written. It changes where a conversion is needed
+/// ([`read_any_version`]): a field that is new has a default, and one that went is passed over.
+pub const VERSION: u32 = 2;
 
 /// What makes the next version's form out of each version's.
 type Conversion = fn(&mut Map<String, Value>);
-const CONVERSIONS: [Conversion; 1] = [
+const CONVERSIONS: [Conversion; 2] = [
     // Before there were versions, fields came and went, and none changed its meaning.
     |_| {},
+    // Two fields have other names since.
+    |state| {
+        rename(state, "members", "namespaces");
+        let egresses = state.get_mut("egresses").and_then(Value::as_object_mut);
+        let egresses = egresses.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut);
+        egresses.for_each(|egress| rename(egress, "way", "path"));
+    },
 ];
 
-/// The journal in its present form, out of what an older nsnat wrote; or a newer one, as far as this one knows it. An error:
-/// it is no journal.
-pub fn upgrade(text: &str) -> serde_json::Result<Journal> {
+/// Gives a field another name. A name that is taken already is left: the newer release that wrote it knew both.
+fn rename(fields: &mut Map<String, Value>, from: &str, to: &str) {
+    if let Some(value) = fields.remove(from) {
+        fields.entry(to).or_insert(value);
+    }
+}
+
+/// The state in its present form, out of what an older nsnat wrote; or a newer one, as far as this one knows it. An error:
+/// the text is not a state.
+pub fn read_any_version(text: &str) -> serde_json::Result<State> {
     let Version { version } = serde_json::from_str(text)?;
     if version == VERSION {
         return serde_json::from_str(text);
@@ -49,8 +63,8 @@ pub fn upgrade(text: &str) -> serde_json::Result<Journal> {
     for convert in CONVERSIONS.iter().skip(usize::try_from(version).unwrap_or(usize::MAX)) {
         convert(&mut fields);
     }
-    let journal: Journal = serde_json::from_value(fields.into())?;
-    Ok(Journal { version: VERSION, ..journal })
+    let state: State = serde_json::from_value(fields.into())?;
+    Ok(State { version: VERSION, ..state })
 }
 
 #[derive(Deserialize)]
@@ -62,7 +76,7 @@ struct Version {
 /// All that is up, resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Journal {
+pub struct State {
     /// [`VERSION`] of the nsnat that wrote it.
     pub version: u32,
     /// Mask of our bits in a packet's mark.
@@ -79,9 +93,9 @@ pub struct Journal {
     /// Egresses by what they were declared as (their uplinks and `lan`).
     pub egresses: BTreeMap<String, Egress>,
     /// Namespaces.
-    pub members: BTreeMap<Name, Member>,
+    pub namespaces: BTreeMap<Name, ActiveNamespace>,
     /// Sysctls of the host that we hold, by path below `/proc/sys`; those of our own devices go with them.
-    pub sysctls: BTreeMap<String, Held>,
+    pub sysctls: BTreeMap<String, HeldSysctl>,
     /// Rules of ours in chains of others.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub passes: BTreeSet<Pass>,
@@ -110,7 +124,7 @@ fn usual_first() -> u32 {
     super::numbers::preference::FIRST
 }
 
-impl Default for Journal {
+impl Default for State {
     fn default() -> Self {
         Self {
             version: VERSION,
@@ -119,7 +133,7 @@ impl Default for Journal {
             inherited: BTreeMap::new(),
             left_alone: BTreeMap::new(),
             egresses: BTreeMap::new(),
-            members: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
             sysctls: BTreeMap::new(),
             made_netns_dir: false,
             skeleton: None,
@@ -133,10 +147,10 @@ impl Default for Journal {
     }
 }
 
-impl Journal {
+impl State {
     /// The way that a member leaves by at the moment.
-    pub fn way(&self, member: &Member) -> Option<&Way> {
-        self.egresses.get(&member.egress)?.way.as_ref()
+    pub fn path_of(&self, namespace: &ActiveNamespace) -> Option<&UplinkPath> {
+        self.egresses.get(&namespace.egress)?.path.as_ref()
     }
 
     /// The mark of an egress: its number in our bits.
@@ -145,14 +159,14 @@ impl Journal {
     }
 
     /// The namespaces of an egress.
-    pub fn members_of<'a>(&'a self, egress: &'a Egress) -> impl Iterator<Item = &'a Member> {
-        self.members.values().filter(|member| self.egresses.get(&member.egress) == Some(egress))
+    pub fn namespaces_of<'a>(&'a self, egress: &'a Egress) -> impl Iterator<Item = &'a ActiveNamespace> {
+        self.namespaces.values().filter(|namespace| self.egresses.get(&namespace.egress) == Some(egress))
     }
 }
 
 /// A sysctl that we set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
+pub struct HeldSysctl {
     /// What it was before, and will be again.
     pub before: String,
     /// What it is while we need it.
@@ -170,7 +184,7 @@ pub struct Egress {
     /// Its on-link subnets stay directly reachable.
     pub lan: bool,
     /// Its first usable uplink's device and next hops; none: nothing gets out.
-    pub way: Option<Way>,
+    pub path: Option<UplinkPath>,
     /// Parts of the pool out of which its members' subnets come.
     pub slices: Vec<Ipv4Network>,
     /// Its /64 of `pool6`, where it has IPv6.
@@ -186,13 +200,13 @@ impl Egress {
 
     /// Whether it leaves by one of the tunnels of a kill switch.
     pub fn is_in_tunnel_of(&self, split: &Split) -> bool {
-        self.way.as_ref().is_some_and(|way| split.tunnels.contains(&way.dev))
+        self.path.as_ref().is_some_and(|path| split.tunnels.contains(&path.dev))
     }
 }
 
 /// A way out, resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Way {
+pub struct UplinkPath {
     /// The uplink's name, where it has one.
     #[serde(default)]
     pub uplink: Option<Name>,
@@ -221,7 +235,7 @@ pub struct Way {
     pub altnames: BTreeSet<String>,
 }
 
-impl Way {
+impl UplinkPath {
     /// The next hop of that family.
     pub fn gateway(&self, family: Family) -> Option<IpAddr> {
         self.gateways.iter().copied().find(|g| Family::of(*g) == family)
@@ -242,12 +256,12 @@ impl Way {
 
 /// A namespace that is up (or on its way up or down).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
+pub struct ActiveNamespace {
     /// Key of its egress.
     pub egress: String,
-    /// Host end's device name.
+    /// Host veth's device name.
     pub link: String,
-    /// Its /30: the first address is the host end's, the second the namespace's.
+    /// Its /30: the first address is the host veth's, the second the namespace's.
     pub subnet: Ipv4Network,
     /// The subnet was chosen by hand: it lies in no slice.
     pub own_subnet: bool,
@@ -273,7 +287,7 @@ pub struct Member {
     /// What becomes of proxies that a job's environment names; none: they stay, and it is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
-    /// The process for whose sake it exists (throw-away namespaces).
+    /// The process for whose sake it exists (ephemeral namespaces).
     #[serde(default)]
     pub owner: Option<Owner>,
 }
@@ -370,7 +384,7 @@ pub struct Owner {
 /// What `exec` needs to know of a namespace: `/run/nsnat/ns/NAME`, written last by `up`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Target {
+pub struct ExecRecord {
     /// Sockets through which name resolution would escape are hidden.
     pub hide_resolvers: bool,
     /// Servers of a resolv.conf that is seen in place of the host's; none: the host's is seen.

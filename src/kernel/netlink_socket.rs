@@ -22,22 +22,22 @@ const HEADER: usize = 4;
 const PART: usize = 32_768;
 
 /// A connection to netfilter.
-pub(super) struct Nfnetlink(Socket);
+pub(super) struct NetlinkSocket(Socket);
 
-impl Nfnetlink {
+impl NetlinkSocket {
     /// In this thread's namespace.
-    pub(super) fn open() -> Result<Self> {
+    pub(super) fn for_netfilter() -> Result<Self> {
         Self::of(NETLINK_NETFILTER)
     }
 
     /// For messages of rtnetlink that no crate knows: their headers begin with the family and three bytes, too.
-    pub(super) fn routing() -> Result<Self> {
+    pub(super) fn for_routing() -> Result<Self> {
         Self::of(NETLINK_ROUTE)
     }
 
     /// For dumps of rtnetlink; the kernel refuses what it does not understand of a question. It gets an address by its
     /// first question.
-    pub(super) fn strict() -> Result<Self> {
+    pub(super) fn for_dumps() -> Result<Self> {
         let socket = Socket::new(NETLINK_ROUTE).what(|| "netlink")?;
         socket.set_netlink_get_strict_chk(true).what(|| "netlink")?;
         Ok(Self(socket))
@@ -49,7 +49,7 @@ impl Nfnetlink {
     }
 
     /// For IPsec, whose messages have no such header; none where the kernel knows no IPsec.
-    pub(super) fn ipsec() -> Result<Option<Self>> {
+    pub(super) fn for_ipsec() -> Result<Option<Self>> {
         match Socket::new(NETLINK_XFRM) {
             Ok(socket) => Self::connected(socket).map(Some),
             Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => Ok(None),
@@ -123,7 +123,7 @@ impl Nfnetlink {
     }
 
     /// What was heard since: the family of each message, and its body.
-    pub(super) fn heard(&self, kind: u16) -> Result<Vec<Row>> {
+    pub(super) fn heard(&self, kind: u16) -> Result<Vec<DumpRow>> {
         let mut out = Vec::new();
         loop {
             match self.0.recv_from_full() {
@@ -164,7 +164,7 @@ impl Nfnetlink {
     }
 
     /// The same, each with its family, which in the question may be 0 for all.
-    pub(super) fn dump_of_any(&self, kind: u16, family: u8, body: &[u8]) -> Result<Option<Vec<Row>>> {
+    pub(super) fn dump_of_any(&self, kind: u16, family: u8, body: &[u8]) -> Result<Option<Vec<DumpRow>>> {
         let rows = self.dump_whole(kind, &with_header(family, body))?;
         Ok(rows.map(|rows| rows.iter().map(|row| split(row)).collect()))
     }
@@ -215,10 +215,10 @@ impl Nfnetlink {
 }
 
 /// An object's family and its body.
-pub(super) type Row = (u8, Vec<u8>);
+pub(super) type DumpRow = (u8, Vec<u8>);
 
 /// The family, and what follows nfgenmsg.
-fn split(body: &[u8]) -> Row {
+fn split(body: &[u8]) -> DumpRow {
     (body.first().copied().unwrap_or_default(), body.get(HEADER..).unwrap_or_default().to_vec())
 }
 

@@ -1,10 +1,10 @@
 //! The probe itself: one packet out of a namespace, which gets no further than the next hop (hop limit 2), and what the
 //! namespace hears of it.
 
+use super::packet_socket::{header_in_error, split};
 use super::probe::udp_to;
-use super::wire::{inner, split};
 use crate::model::dnsaddr;
-use crate::model::trace::{Goal, Heard, Protocol};
+use crate::model::trace::{ProbeAnswer, ProbeTarget, Protocol};
 use nix::errno::Errno;
 use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, setsockopt, sockopt,
@@ -24,8 +24,8 @@ const DNS_QUESTION: [u8; 17] = [0x6e, 0x73, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 
 const ECHO: [(u8, u8); 2] = [(8, 0), (128, 129)];
 
 /// The sockets of a probe. Made inside; a socket stays in the namespace that it was made in.
-pub(super) struct Sample {
-    goal: Goal,
+pub(super) struct ProbeSockets {
+    goal: ProbeTarget,
     probe: OwnedFd,
     /// Hears ICMP.
     icmp: OwnedFd,
@@ -33,9 +33,9 @@ pub(super) struct Sample {
     pub(super) source: SocketAddr,
 }
 
-impl Sample {
+impl ProbeSockets {
     /// Only inside. An error: there is no address, or no route.
-    pub(super) fn new(goal: Goal) -> io::Result<Self> {
+    pub(super) fn new(goal: ProbeTarget) -> io::Result<Self> {
         let to = SocketAddr::new(goal.address, port(goal.protocol).unwrap_or(9));
         let from = udp_to(to)?.local_addr()?;
         let icmp = icmp_socket(to)?;
@@ -77,55 +77,55 @@ impl Sample {
     }
 
     /// What was heard so far, and from whom.
-    pub(super) fn heard(&self) -> (Heard, Option<IpAddr>) {
+    pub(super) fn wait_for_answer(&self) -> (ProbeAnswer, Option<IpAddr>) {
         let mut buffer = [0; 512];
         while let Ok((length, from)) = socket::recvfrom::<SockaddrStorage>(self.icmp.as_raw_fd(), &mut buffer)
         {
             let packet = buffer.get(..length).unwrap_or_default();
             let by = from.as_ref().and_then(address).map(|from| from.ip());
-            if let Some(heard) = self.told(packet) {
+            if let Some(heard) = self.read_answer(packet) {
                 return (heard, by);
             }
         }
-        (self.answered().unwrap_or(Heard::Nothing), None)
+        (self.answered().unwrap_or(ProbeAnswer::Nothing), None)
     }
 
     /// What an ICMP message says about the probe.
-    fn told(&self, packet: &[u8]) -> Option<Heard> {
+    fn read_answer(&self, packet: &[u8]) -> Option<ProbeAnswer> {
         let (protocol, icmp) = match self.goal.address {
             // Only IPv4's raw sockets give the header, too.
             IpAddr::V4(_) => (1, split(packet)?.1),
             IpAddr::V6(_) => (58, packet),
         };
         let kind = *icmp.first()?;
-        if let Some(about) = inner(protocol, icmp) {
+        if let Some(about) = header_in_error(protocol, icmp) {
             let ours = about.to == self.goal.address
                 && about.ports.is_none_or(|(from, _)| from == self.source.port());
             let heard = if [(1, 11), (58, 3)].contains(&(protocol, kind)) {
-                Heard::HopLimit
+                ProbeAnswer::HopLimit
             } else {
-                Heard::Unreachable
+                ProbeAnswer::Unreachable
             };
             return ours.then_some(heard);
         }
         let reply = ECHO.iter().any(|(_, reply)| *reply == kind);
         let ours = icmp.get(4..6)? == self.source.port().to_be_bytes();
-        (self.goal.protocol == Protocol::Icmp && reply && ours).then_some(Heard::Answer)
+        (self.goal.protocol == Protocol::Icmp && reply && ours).then_some(ProbeAnswer::Answer)
     }
 
     /// What the probe's own socket knows.
-    fn answered(&self) -> Option<Heard> {
+    fn answered(&self) -> Option<ProbeAnswer> {
         match self.goal.protocol {
             Protocol::Icmp => None,
             Protocol::Udp(_) => {
                 let got = socket::recv(self.probe.as_raw_fd(), &mut [0; 512], socket::MsgFlags::empty());
-                got.is_ok().then_some(Heard::Answer)
+                got.is_ok().then_some(ProbeAnswer::Answer)
             }
             Protocol::Tcp(_) => match socket::getsockopt(&self.probe, sockopt::SocketError) {
-                Ok(libc::ECONNREFUSED | libc::ECONNRESET) => Some(Heard::Reset),
+                Ok(libc::ECONNREFUSED | libc::ECONNRESET) => Some(ProbeAnswer::Reset),
                 Ok(0) => socket::getpeername::<SockaddrStorage>(self.probe.as_raw_fd())
                     .is_ok()
-                    .then_some(Heard::Answer),
+                    .then_some(ProbeAnswer::Answer),
                 _ => None,
             },
         }

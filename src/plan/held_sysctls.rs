@@ -9,7 +9,7 @@
 //! `all.forwarding` writes the flag of every single device; the devices that had it set before get it back.
 
 use crate::model::{
-    Datum, Egress, Element, Family, Held, Journal, Link, Observed, RouteKind, Set, observed::Features,
+    Datum, Egress, Element, Family, HeldSysctl, Link, Observed, RouteKind, Set, State, observed::Features,
     stack::device_of,
 };
 use std::collections::BTreeMap;
@@ -44,8 +44,8 @@ fn forwarded_by_the_host(key: &str, observed: &Observed) -> bool {
 }
 
 /// Devices that forward a family for our sake only: the guard lets nobody else use that.
-pub(super) fn opened(journal: &Journal) -> impl Iterator<Item = (Family, &str)> {
-    journal.sysctls.iter().filter(|(_, held)| held.before == "0").filter_map(|(key, _)| forwards(key))
+pub(super) fn opened(state: &State) -> impl Iterator<Item = (Family, &str)> {
+    state.sysctls.iter().filter(|(_, held)| held.before == "0").filter_map(|(key, _)| forwards(key))
 }
 
 /// The family and the device whose forwarding a sysctl switches.
@@ -67,9 +67,9 @@ pub(super) fn bridged(dev: &str) -> Element {
     Element { set: Set::Bridged, key: vec![dev.clone(), dev], value: Vec::new() }
 }
 
-/// Finds the sysctls of devices that got another name since; and notes what the table tells and the journal does not
+/// Finds the sysctls of devices that got another name since; and notes what the table tells and the state does not
 /// know, because it was lost: forwarding that is on for our sake.
-pub fn recall(observed: &mut Observed) {
+pub fn recall_held(observed: &mut Observed) {
     follow_names(observed);
     for family in Family::BOTH {
         for link in &observed.host.links {
@@ -78,8 +78,9 @@ pub fn recall(observed: &mut Observed) {
                 let mark =
                     mark.filter(|key| observed.host.sysctls.get(key).is_some_and(|value| value == "1"));
                 for key in mark.into_iter().chain([forwarding(family, &link.name, observed.features)]) {
-                    let held = || Held { before: "0".into(), now: "1".into(), device: known_index(link) };
-                    observed.journal.sysctls.entry(key).or_insert_with(held);
+                    let held =
+                        || HeldSysctl { before: "0".into(), now: "1".into(), device: known_index(link) };
+                    observed.state.sysctls.entry(key).or_insert_with(held);
                 }
             }
         }
@@ -88,7 +89,7 @@ pub fn recall(observed: &mut Observed) {
 
 fn follow_names(observed: &mut Observed) {
     let host = &observed.host;
-    let renamed = |(key, held): (String, Held)| {
+    let renamed = |(key, held): (String, HeldSysctl)| {
         let dev = device_of(&key).unwrap_or_default();
         let link =
             host.links.iter().find(|link| known_index(link).is_some() && known_index(link) == held.device);
@@ -100,31 +101,32 @@ fn follow_names(observed: &mut Observed) {
         };
         (key, held)
     };
-    let noted = std::mem::take(&mut observed.journal.sysctls);
-    observed.journal.sysctls = noted.into_iter().map(renamed).collect();
+    let noted = std::mem::take(&mut observed.state.sysctls);
+    observed.state.sysctls = noted.into_iter().map(renamed).collect();
 }
 
 fn known_index(link: &Link) -> Option<u32> {
     Some(link.index).filter(|index| *index != 0)
 }
 
-/// Notes in the journal what is held and what was there before; forgets what nobody needs any more, and what went
+/// Notes in the state what is held and what was there before; forgets what nobody needs any more, and what went
 /// with its device.
-pub(super) fn note(journal: &mut Journal, observed: &Observed) {
-    let noted = std::mem::take(&mut journal.sysctls);
-    let is_swept = swept(&noted, &observed.host.sysctls);
+pub(super) fn record_held(state: &mut State, observed: &Observed) {
+    let noted = std::mem::take(&mut state.sysctls);
+    let is_swept = is_swept_flag(&noted, &observed.host.sysctls);
     let before = |key: &str| {
         let value = observed.host.sysctls.get(key)?;
         // What somebody changed since is theirs: that is what it will be again.
-        let ours =
-            |held: &&Held| is_swept(key) || *value == held.now && !router_since(key, &observed.host.sysctls);
+        let ours = |held: &&HeldSysctl| {
+            is_swept(key) || *value == held.now && !router_since(key, &observed.host.sysctls)
+        };
         let earlier = noted.get(key).filter(ours);
         Some(earlier.map_or(value, |held| &held.before).clone())
     };
     let mut wanted: BTreeMap<String, &str> = BTreeMap::new();
-    wanted.extend(uplinks(journal, observed.features).into_iter().map(|key| (key, "1")));
-    wanted.extend(towards_servers(journal, observed).map(|key| (key, "1")));
-    wanted.extend(marks_that_count(journal, observed).into_iter().map(|key| (key, "1")));
+    wanted.extend(uplinks(state, observed.features).into_iter().map(|key| (key, "1")));
+    wanted.extend(towards_servers(state, observed).map(|key| (key, "1")));
+    wanted.extend(marks_that_count(state, observed).into_iter().map(|key| (key, "1")));
     wanted.retain(|key, _| !forwarded_by_the_host(key, observed));
     if wanted.contains_key(ALL6) && before(ALL6).as_deref() == Some("0") {
         wanted.extend(listeners(observed, &before));
@@ -133,19 +135,19 @@ pub(super) fn note(journal: &mut Journal, observed: &Observed) {
     let held = |(key, now): (String, &str)| {
         let before = before(&key)?;
         let device = device_of(&key).and_then(|dev| known_index(observed.host.link(dev)?));
-        Some((key, Held { before, now: now.into(), device }))
+        Some((key, HeldSysctl { before, now: now.into(), device }))
     };
-    journal.sysctls = wanted.into_iter().filter_map(held).collect();
+    state.sysctls = wanted.into_iter().filter_map(held).collect();
     let is_bridge =
         |dev: &&str| observed.host.link(dev).is_some_and(|link| link.kind.as_deref() == Some("bridge"));
-    let bridges = opened(journal).map(|(_, dev)| dev).filter(is_bridge).map(str::to_owned).collect();
-    journal.bridges = bridges;
+    let bridges = opened(state).map(|(_, dev)| dev).filter(is_bridge).map(str::to_owned).collect();
+    state.bridges = bridges;
 }
 
 /// Whether a flag was swept by the switch for all devices, which a run that was cut off put back: what it is now, nobody
 /// wanted.
-fn swept<'a>(
-    noted: &BTreeMap<String, Held>,
+fn is_swept_flag<'a>(
+    noted: &BTreeMap<String, HeldSysctl>,
     now: &'a BTreeMap<String, String>,
 ) -> impl Fn(&str) -> bool + use<'a> {
     let back = noted.get(ALL6).filter(|held| held.before != held.now).map(|held| held.before.clone());
@@ -160,12 +162,13 @@ fn follows_switch(key: &str) -> bool {
 
 /// Where the host checks the reverse path of what comes in (`rp_filter`), answers to a namespace pass only if the check
 /// knows their mark: rules select by nothing else.
-fn marks_that_count(journal: &Journal, observed: &Observed) -> Vec<String> {
+fn marks_that_count(state: &State, observed: &Observed) -> Vec<String> {
     let value = |dev: &str, key: &str| observed.host.sysctls.get(&format!("net/ipv4/conf/{dev}/{key}"));
     let is_on = |dev: &str, key: &str| value(dev, key).is_some_and(|value| value != "0");
-    let ways = journal.egresses.values().filter_map(|egress| egress.way.as_ref()).map(|way| way.dev.as_str());
-    let servers = journal.members.values().flat_map(|member| member.dns.host_servers());
-    let devices = ways.chain(servers.filter_map(|server| device_towards(server, observed)));
+    let paths =
+        state.egresses.values().filter_map(|egress| egress.path.as_ref()).map(|path| path.dev.as_str());
+    let servers = state.namespaces.values().flat_map(|namespace| namespace.dns.host_servers());
+    let devices = paths.chain(servers.filter_map(|server| device_towards(server, observed)));
     let checked = |dev: &&str| is_on(dev, "rp_filter") || is_on("all", "rp_filter");
     devices.filter(checked).map(valid_mark).collect()
 }
@@ -176,19 +179,20 @@ pub(super) fn valid_mark(dev: &str) -> String {
 }
 
 /// Forwarding for the devices of all ways. IPv6 only where a namespace has it.
-fn uplinks(journal: &Journal, features: Features) -> Vec<String> {
-    let has6 = |key: &String| journal.members.values().any(|member| member.ipv6 && member.egress == *key);
+fn uplinks(state: &State, features: Features) -> Vec<String> {
+    let has6 =
+        |key: &String| state.namespaces.values().any(|namespace| namespace.ipv6 && namespace.egress == *key);
     let keys = |(key, egress): (&String, &Egress)| {
-        let dev = egress.way.as_ref()?.dev.clone();
+        let dev = egress.path.as_ref()?.dev.clone();
         let families = Family::BOTH.into_iter().filter(|family| *family == Family::V4 || has6(key));
         Some(families.map(|family| forwarding(family, &dev, features)).collect::<Vec<_>>())
     };
-    journal.egresses.iter().filter_map(keys).flatten().collect()
+    state.egresses.iter().filter_map(keys).flatten().collect()
 }
 
 /// Forwarding for the devices by which answers of the host's own DNS servers come, where namespaces ask those.
-fn towards_servers(journal: &Journal, observed: &Observed) -> impl Iterator<Item = String> {
-    let servers = journal.members.values().flat_map(|member| member.dns.host_servers());
+fn towards_servers(state: &State, observed: &Observed) -> impl Iterator<Item = String> {
+    let servers = state.namespaces.values().flat_map(|namespace| namespace.dns.host_servers());
     servers.filter_map(|server| {
         Some(forwarding(Family::of(server), device_towards(server, observed)?, observed.features))
     })
@@ -205,13 +209,13 @@ fn device_towards(address: IpAddr, observed: &Observed) -> Option<&str> {
 
 /// Devices that listen to router advertisements, and go on with it while the whole host forwards IPv6.
 fn listeners(observed: &Observed, before: &impl Fn(&str) -> Option<String>) -> Vec<(String, &'static str)> {
-    let keys = others(observed).map(|dev| format!("net/ipv6/conf/{dev}/accept_ra"));
+    let keys = devices_of_others(observed).map(|dev| format!("net/ipv6/conf/{dev}/accept_ra"));
     keys.filter(|key| before(key).as_deref() == Some("1")).map(|key| (key, "2")).collect()
 }
 
 /// Devices whose flag was set before the switch was. Once that is on they all have it, and only the notes tell.
-fn routers(noted: &BTreeMap<String, Held>, observed: &Observed) -> Vec<(String, &'static str)> {
-    let keys = others(observed).map(|dev| format!("net/ipv6/conf/{dev}/forwarding"));
+fn routers(noted: &BTreeMap<String, HeldSysctl>, observed: &Observed) -> Vec<(String, &'static str)> {
+    let keys = devices_of_others(observed).map(|dev| format!("net/ipv6/conf/{dev}/forwarding"));
     let set = |key: &String| match noted.get(ALL6) {
         Some(_) => noted.contains_key(key),
         None => observed.host.sysctls.get(key).is_some_and(|value| value == "1"),
@@ -220,28 +224,28 @@ fn routers(noted: &BTreeMap<String, Held>, observed: &Observed) -> Vec<(String, 
 }
 
 /// The devices of the host, and what new ones get.
-fn others(observed: &Observed) -> impl Iterator<Item = &str> {
+fn devices_of_others(observed: &Observed) -> impl Iterator<Item = &str> {
     let theirs = observed.host.links.iter().filter(|link| !link.loopback && !link.is_ours());
     theirs.map(|link| link.name.as_str()).chain(["default"])
 }
 
 /// What is held no more, and the value that it gets back; what somebody changed since stays.
-pub(super) fn back(
-    journal: &Journal,
+pub(super) fn to_restore(
+    state: &State,
     wanted: &BTreeMap<String, String>,
     now: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let ours = |key: &str, held: &Held| !wanted.contains_key(key) && now.get(key) == Some(&held.now);
-    let changed = |held: &Held| held.before != held.now;
+    let ours = |key: &str, held: &HeldSysctl| !wanted.contains_key(key) && now.get(key) == Some(&held.now);
+    let changed = |held: &HeldSysctl| held.before != held.now;
     let theirs = |key: &str| router_since(key, now);
-    let sweeps = journal.sysctls.get(ALL6).is_some_and(|held| ours(ALL6, held) && changed(held));
-    let is_swept = swept(&journal.sysctls, now);
-    let was_swept = |key: &str, held: &Held| {
+    let sweeps = state.sysctls.get(ALL6).is_some_and(|held| ours(ALL6, held) && changed(held));
+    let is_swept = is_swept_flag(&state.sysctls, now);
+    let was_swept = |key: &str, held: &HeldSysctl| {
         !wanted.contains_key(key) && is_swept(key) && now.get(key) != Some(&held.before)
     };
-    let goes = |(key, held): &(&String, &Held)| {
+    let goes = |(key, held): &(&String, &HeldSysctl)| {
         let kept = ours(key, held) && !theirs(key) && (changed(held) || sweeps && follows_switch(key));
         kept || was_swept(key, held)
     };
-    journal.sysctls.iter().filter(goes).map(|(key, held)| (key.clone(), held.before.clone())).collect()
+    state.sysctls.iter().filter(goes).map(|(key, held)| (key.clone(), held.before.clone())).collect()
 }

@@ -1,6 +1,6 @@
 //! `nsnat exec --gateway ADDR -- CMD`: a namespace for one command.
 //!
-//! It is a namespace like any other, but that its entry in the journal names this process as its owner. nsnat stays
+//! It is a namespace like any other, but that its entry in the recorded state names this process as its owner. nsnat stays
 //! behind the command, and takes the namespace down when that ended. When nsnat itself is killed, the next one that
 //! changes anything finds an owner that ended and nobody inside, and takes it down.
 
@@ -9,7 +9,7 @@ use crate::cli;
 use crate::config::NewNamespace;
 use crate::enter::{self, Request};
 use crate::error::{Class, Error, Result};
-use crate::kernel::{self, interrupt, members, netns};
+use crate::kernel::{self, interrupt, netns, processes_in};
 use crate::model::{Name, Observed, Owner};
 use crate::plan::{self, Selection, resolve};
 use crate::reconcile::Policy;
@@ -20,16 +20,16 @@ use std::process::ExitCode;
 pub(super) fn run(ui: &Ui<'_>, line: &cli::Exec) -> Result<ExitCode> {
     let owner = kernel::this_process().ok_or_else(|| Error::new("exec", "/proc is not mounted"))?;
     let name = name(owner)?;
-    let request = enter::in_throw_away(line, &name, &std::env::args_os().collect::<Vec<_>>())?;
+    let request = enter::in_ephemeral(line, &name, &std::env::args_os().collect::<Vec<_>>())?;
     let request = Request { quiet: ui.global.quiet, ..request };
-    if line.way.gateway.is_empty() && line.way.dev.is_none() {
+    if line.path.gateway.is_empty() && line.path.dev.is_none() {
         return Err(no_way());
     }
-    set_up(ui, &name, &declare::new_by_way(&line.way), owner).map_err(exec::not_entered)?;
+    set_up(ui, &name, &declare::new_by_way(&line.path), owner).map_err(exec::not_entered)?;
     let start = request.report.then(|| Start::now(&name, Scope::Job));
     Err(enter::run_then(&request, || {
         if let Some(start) = start {
-            start.tell(ui.json());
+            start.print(ui.json());
         }
         if let Err(error) = take_down(ui, &name) {
             tell(error);
@@ -45,11 +45,11 @@ fn name(owner: Owner) -> Result<Name> {
 }
 
 fn set_up(ui: &Ui<'_>, name: &Name, namespace: &NewNamespace, owner: Owner) -> Result<()> {
-    let config = config::with(ui, name, namespace)?;
+    let config = config::load_with(ui, name, namespace)?;
     let mut session = Session::begin(ui, "exec --gateway")?;
     let policy = Policy { narrow: true, all_or_nothing: true, unstoppable: false };
     let goal = |observed: &Observed| {
-        resolve(&config, Selection::ThrowAway(name, owner), observed)
+        resolve(&config, Selection::Ephemeral(name, owner), observed)
             .map_err(|problems| crate::config::report(&problems, &config.sources, ui.colour))
     };
     session.reconcile(policy, &[name], goal).map(drop)
@@ -60,7 +60,7 @@ fn set_up(ui: &Ui<'_>, name: &Name, namespace: &NewNamespace, owner: Owner) -> R
 fn take_down(ui: &Ui<'_>, name: &Name) -> Result<()> {
     interrupt::forget();
     let mut session = Session::begin(ui, "exec --gateway")?;
-    let left = netns::identity(name)?.map(members).unwrap_or_default();
+    let left = netns::identity(name)?.map(processes_in).unwrap_or_default();
     if let Some(process) = left.first() {
         return Err(Error::new(
             format!("namespace {name}"),
@@ -70,12 +70,12 @@ fn take_down(ui: &Ui<'_>, name: &Name) -> Result<()> {
     }
     let policy = Policy { narrow: true, unstoppable: true, all_or_nothing: false };
     session
-        .reconcile(policy, &[name], |observed| Ok(plan::without(observed, |other| other == name)))
+        .reconcile(policy, &[name], |observed| Ok(plan::state_without(observed, |other| other == name)))
         .map(drop)
 }
 
 fn no_way() -> Error {
-    Error::usage("exec", "--dns and --rewrite are for a throw-away namespace, which needs a way out")
+    Error::usage("exec", "--dns and --rewrite are for an ephemeral namespace, which needs a way out")
         .hint("--gateway ADDR, or --dev IF for that device's own gateway")
         .class(Class::Exec)
 }

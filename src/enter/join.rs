@@ -13,10 +13,10 @@
 //! * paths that the caller chose (CMD, PATH, the working directory) are used after the rights are gone.
 
 use super::privileges::{self, Ids};
-use super::request::{Proxies, Request, Who};
+use super::request::{Proxies, Request, RunAs};
 use super::{command, environment, inherited, mounts, namespace, pid};
 use crate::error::{Context, Error, Result};
-use crate::model::{Name, Target};
+use crate::model::{ExecRecord, Name};
 use crate::ui::tell;
 use nix::sys::stat::{Mode, stat};
 use nix::unistd::{execv, geteuid, getgid, getgroups, getuid};
@@ -49,7 +49,7 @@ fn read(args: &[OsString]) -> Option<Request> {
     let namespace = name.to_str()?.parse().ok()?;
     Some(Request {
         namespace,
-        who: Who::Same,
+        who: RunAs::Same,
         pid,
         quiet: false,
         report: false,
@@ -69,7 +69,7 @@ fn enter(request: &Request) -> Result<Infallible> {
     let name = &request.namespace;
     let caller = caller().what(|| "nsnat-exec")?;
     if !geteuid().is_root() {
-        return Err(powerless(name));
+        return Err(set_user_id_without_effect(name));
     }
     let inside = namespace::find(name)?.ok_or_else(|| not_up(name))?;
     if !is_allowed(&caller, &inside.target) {
@@ -101,15 +101,15 @@ fn caller() -> nix::Result<Ids> {
     Ok(Ids { user: getuid(), group: getgid(), groups: getgroups()? })
 }
 
-fn is_allowed(caller: &Ids, target: &Target) -> bool {
+fn is_allowed(caller: &Ids, target: &ExecRecord) -> bool {
     let groups = caller.groups.iter().chain([&caller.group]).map(|group| group.as_raw());
     caller.user.is_root() || target.allowed.includes(caller.user.as_raw(), groups)
 }
 
 /// Calls `nsnat-exec` on behalf of a user who is not root. Returns why that cannot be done.
-pub(super) fn hand_over(request: &Request, target: &Target) -> Error {
+pub(super) fn hand_over(request: &Request, target: &ExecRecord) -> Error {
     let name = &request.namespace;
-    if request.who != Who::Same || !request.mounts.is_empty() {
+    if request.who != RunAs::Same || !request.mounts.is_empty() {
         return Error::new("-u, --me, --mount, --tmpfs", "only root may").hint("sudo nsnat exec …");
     }
     let allowed = caller().is_ok_and(|caller| is_allowed(&caller, target));
@@ -118,7 +118,7 @@ pub(super) fn hand_over(request: &Request, target: &Target) -> Error {
         None => Error::new(format!("namespace {name}"), "you are allowed, but nsnat-exec is not there").hint(
             "root installs it, owned by root and set-user-id: scripts/install --users, or docs/security.md",
         ),
-        Some(_) if privileges::are_frozen() => powerless(name),
+        Some(_) if privileges::are_frozen() => set_user_id_without_effect(name),
         Some(program) => become_program(&program, request),
     }
 }
@@ -153,7 +153,7 @@ fn not_up(name: &Name) -> Error {
     Error::new(format!("namespace {name}"), "it is not up").hint(format!("sudo nsnat up {name}"))
 }
 
-fn not_allowed(name: &Name, target: &Target) -> Error {
+fn not_allowed(name: &Name, target: &ExecRecord) -> Error {
     let user = getuid();
     let error = if target.allowed.is_empty() {
         Error::new(format!("namespace {name}"), "only root may enter it")
@@ -166,7 +166,7 @@ fn not_allowed(name: &Name, target: &Target) -> Error {
 }
 
 /// The set-user-id bit was there and had no effect.
-fn powerless(name: &Name) -> Error {
+fn set_user_id_without_effect(name: &Name) -> Error {
     let why = if privileges::are_frozen() {
         "no_new_privs is set (by a sandbox, container or unit): set-user-id programs have no effect here"
     } else {
@@ -220,7 +220,7 @@ mod tests {
             groups: groups.iter().map(|group| (*group).into()).collect(),
         };
         let allowed = crate::model::Allowed { users: vec![5], groups: vec![7] };
-        let target = Target { allowed, ..Target::default() };
+        let target = ExecRecord { allowed, ..ExecRecord::default() };
         for (caller, may) in [
             (ids(5, 1, &[]), true),
             (ids(7, 5, &[5]), false),
@@ -230,6 +230,6 @@ mod tests {
         ] {
             assert_eq!(is_allowed(&caller, &target), may, "{caller:?}");
         }
-        assert!(!is_allowed(&ids(5, 7, &[7]), &Target::default()));
+        assert!(!is_allowed(&ids(5, 7, &[7]), &ExecRecord::default()));
     }
 }

@@ -4,7 +4,7 @@ use super::reach::{addressed, candidates, devices, is_beside, subnets};
 use super::source;
 use crate::config::{Located, Problem, Uplink};
 use crate::model::stack::is_link_local;
-use crate::model::{Family, Link, Observed, Route, RouteKind, Way};
+use crate::model::{Family, Link, Observed, Route, RouteKind, UplinkPath};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -16,64 +16,64 @@ use std::net::IpAddr;
 /// them is there: a link that flaps is no mistake of the configuration.
 pub(super) fn resolve(
     uplinks: &[Uplink],
-    last: Option<&Way>,
+    last: Option<&UplinkPath>,
     observed: &Observed,
-) -> Result<Option<Way>, Vec<Problem>> {
-    let (mut ways, mut absent, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
+) -> Result<Option<UplinkPath>, Vec<Problem>> {
+    let (mut paths, mut absent, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
     for uplink in uplinks {
-        match one(uplink, observed) {
-            Ok(way) => ways.push(way),
-            Err(Trouble::Absent(problem)) => absent.push(*problem),
-            Err(Trouble::Wrong(problem)) => wrong.push(*problem),
+        match resolve_uplink(uplink, observed) {
+            Ok(path) => paths.push(path),
+            Err(UplinkError::Absent(problem)) => absent.push(*problem),
+            Err(UplinkError::Wrong(problem)) => wrong.push(*problem),
         }
     }
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let best = ways.iter().position(|way| usable(way, observed)).unwrap_or(0);
-    match (ways.into_iter().nth(best), last) {
-        (Some(way), _) => Ok(Some(way)),
-        (None, Some(last)) => Ok(Some(Way { up: false, ..last.clone() })),
+    let best = paths.iter().position(|path| is_usable(path, observed)).unwrap_or(0);
+    match (paths.into_iter().nth(best), last) {
+        (Some(path), _) => Ok(Some(path)),
+        (None, Some(last)) => Ok(Some(UplinkPath { up: false, ..last.clone() })),
         (None, None) if uplinks.len() == 1 => Err(absent),
         (None, None) => Ok(None),
     }
 }
 
 /// Whether anything can be sent by a way: up, with a carrier, and some family served.
-fn usable(way: &Way, observed: &Observed) -> bool {
-    let carrier = observed.host.link(&way.dev).is_some_and(|link| link.carrier);
-    way.up && carrier && Family::BOTH.iter().any(|family| way.serves(*family))
+fn is_usable(path: &UplinkPath, observed: &Observed) -> bool {
+    let carrier = observed.host.link(&path.dev).is_some_and(|link| link.carrier);
+    path.up && carrier && Family::BOTH.iter().any(|family| path.serves(*family))
 }
 
-enum Trouble {
+enum UplinkError {
     /// The device is not there, or has no address yet.
     Absent(Box<Problem>),
     /// No device ever fits.
     Wrong(Box<Problem>),
 }
 
-fn absent(problem: Problem) -> Trouble {
-    Trouble::Absent(Box::new(problem))
+fn absent_uplink(problem: Problem) -> UplinkError {
+    UplinkError::Absent(Box::new(problem))
 }
 
-fn wrong(problem: Problem) -> Trouble {
-    Trouble::Wrong(Box::new(problem))
+fn wrong_uplink(problem: Problem) -> UplinkError {
+    UplinkError::Wrong(Box::new(problem))
 }
 
-fn one(uplink: &Uplink, observed: &Observed) -> Result<Way, Trouble> {
-    uplink.gateways.iter().try_for_each(|gateway| possible(gateway, observed))?;
+fn resolve_uplink(uplink: &Uplink, observed: &Observed) -> Result<UplinkPath, UplinkError> {
+    uplink.gateways.iter().try_for_each(|gateway| check_gateway(gateway, observed))?;
     let link = device(uplink, observed)?;
-    if let Some(why) = unspeakable(&link.name) {
+    if let Some(why) = unquotable_part(&link.name) {
         let message = format!("device {:?} has a name that nft cannot carry: {why}", link.name);
-        return Err(wrong(problem(uplink.dev.as_ref(), message)));
+        return Err(wrong_uplink(problem_at(uplink.dev.as_ref(), message)));
     }
     let subnets = subnets(link, observed);
     let (gateways, waiting) = gateways(uplink, link, &subnets, observed)?;
     let direct = direct(uplink, link, observed);
     if gateways.is_empty() && direct.is_empty() {
-        return Err(absent(no_gateway(uplink, link)));
+        return Err(absent_uplink(no_gateway(uplink, link)));
     }
-    let mut way = Way {
+    let mut path = UplinkPath {
         uplink: uplink.name.clone(),
         dev: link.name.clone(),
         up: link.up,
@@ -85,17 +85,17 @@ fn one(uplink: &Uplink, observed: &Observed) -> Result<Way, Trouble> {
         sources: Vec::new(),
         altnames: link.altnames.clone(),
     };
-    way.sources = source::preferred(&way, observed);
-    Ok(way)
+    path.sources = source::preferred(&path, observed);
+    Ok(path)
 }
 
 /// Refuses what can be no router's address here: the host's own, and those of a subnet as a whole.
-fn possible(gateway: &Located<IpAddr>, observed: &Observed) -> Result<(), Trouble> {
+fn check_gateway(gateway: &Located<IpAddr>, observed: &Observed) -> Result<(), UplinkError> {
     let ip = gateway.value;
     let addresses = || observed.host.addresses.iter().map(|address| address.net);
     if addresses().any(|net| net.ip() == ip) {
         let why = format!("{ip} is an address of this host, not a gateway");
-        return Err(wrong(problem(Some(gateway), why)));
+        return Err(wrong_uplink(problem_at(Some(gateway), why)));
     }
     let whole = |net: &IpNetwork| {
         net.is_ipv4()
@@ -107,7 +107,7 @@ fn possible(gateway: &Located<IpAddr>, observed: &Observed) -> Result<(), Troubl
         Some(net) => {
             let subnet = format!("{}/{}", net.network(), net.prefix());
             let why = format!("{ip} is the whole of {subnet}, not a gateway in it");
-            Err(wrong(problem(Some(gateway), why)))
+            Err(wrong_uplink(problem_at(Some(gateway), why)))
         }
         None => Ok(()),
     }
@@ -115,7 +115,7 @@ fn possible(gateway: &Located<IpAddr>, observed: &Observed) -> Result<(), Troubl
 
 /// What nft's language cannot say within quotes: it has no escapes but for `*`, which at the end means "and
 /// whatever follows" (scanner.l, `string_type_parse`); in its JSON, `@` means a set (parser_json.c).
-fn unspeakable(dev: &str) -> Option<&'static str> {
+fn unquotable_part(dev: &str) -> Option<&'static str> {
     let rules = [
         (dev.contains('"'), "a quotation mark"),
         (dev.contains('\\'), "a backslash"),
@@ -132,37 +132,37 @@ fn no_gateway(uplink: &Uplink, link: &Link) -> Problem {
         help: Some(
             "name its gateway: gateway = \"…\" (--gateway); only point-to-point devices need none".into(),
         ),
-        ..problem(uplink.dev.as_ref(), format!("{} {down}has no default gateway", link.name))
+        ..problem_at(uplink.dev.as_ref(), format!("{} {down}has no default gateway", link.name))
     }
 }
 
 /// The device: named, or the one whose subnet holds the gateway.
-fn device<'a>(uplink: &Uplink, observed: &'a Observed) -> Result<&'a Link, Trouble> {
+fn device<'a>(uplink: &Uplink, observed: &'a Observed) -> Result<&'a Link, UplinkError> {
     if let Some(dev) = &uplink.dev {
         return observed.host.link_called(&dev.value).ok_or_else(|| {
             let why = Problem {
                 help: Some(format!("devices here: {}", devices(observed))),
-                ..problem(Some(dev), format!("there is no device {:?}", dev.value))
+                ..problem_at(Some(dev), format!("there is no device {:?}", dev.value))
             };
-            absent(why)
+            absent_uplink(why)
         });
     }
     let Some(gateway) = uplink.gateways.first() else {
-        return Err(wrong(problem::<String>(None, "neither a device nor a gateway".into())));
+        return Err(wrong_uplink(problem_at::<String>(None, "neither a device nor a gateway".into())));
     };
     let fits = candidates(gateway.value, observed);
     match fits.as_slice() {
         [link] => Ok(link),
-        [] => Err(absent(Problem {
+        [] => Err(absent_uplink(Problem {
             label: "in no subnet of a device".into(),
             help: Some(format!("devices and their subnets here: {}", devices(observed))),
-            ..problem(Some(gateway), format!("no device reaches the gateway {}", gateway.value))
+            ..problem_at(Some(gateway), format!("no device reaches the gateway {}", gateway.value))
         })),
         several => {
             let names: Vec<_> = several.iter().map(|link| link.name.as_str()).collect();
-            Err(wrong(Problem {
+            Err(wrong_uplink(Problem {
                 help: Some("say which one: dev = \"…\" (--dev)".into()),
-                ..problem(
+                ..problem_at(
                     Some(gateway),
                     format!("{} is reached by {}", gateway.value, names.join(" and by ")),
                 )
@@ -172,18 +172,18 @@ fn device<'a>(uplink: &Uplink, observed: &'a Observed) -> Result<&'a Link, Troub
 }
 
 /// Looks again at the device of a way that was found earlier: whether it is up, with its next hops in reach.
-pub(super) fn refresh(way: &mut Way, observed: &Observed) {
-    way.sources.retain(|source| source::is_the_hosts(*source, observed));
-    let link = observed.host.link(&way.dev).filter(|link| link.up);
-    way.up = link.is_some();
+pub(super) fn refresh(path: &mut UplinkPath, observed: &Observed) {
+    path.sources.retain(|source| source::is_the_hosts(*source, observed));
+    let link = observed.host.link(&path.dev).filter(|link| link.up);
+    path.up = link.is_some();
     let Some(link) = link else { return };
     let subnets = subnets(link, observed);
     let reached = |ip: &IpAddr| {
-        let near = is_link_local(*ip) || !way.is_near(*ip) || subnets.iter().any(|net| net.contains(*ip));
+        let near = is_link_local(*ip) || !path.is_near(*ip) || subnets.iter().any(|net| net.contains(*ip));
         near && addressed(link, *ip, observed)
     };
-    let far = way.gateways.iter().filter(|ip| !reached(ip)).map(|ip| Family::of(*ip)).collect();
-    way.waiting = far;
+    let far = path.gateways.iter().filter(|ip| !reached(ip)).map(|ip| Family::of(*ip)).collect();
+    path.waiting = far;
 }
 
 /// The next hops: declared, or the device's own default gateways, looked for in every table but ours.
@@ -192,20 +192,20 @@ fn gateways(
     link: &Link,
     subnets: &BTreeSet<IpNetwork>,
     observed: &Observed,
-) -> Result<(Vec<IpAddr>, Vec<Family>), Trouble> {
+) -> Result<(Vec<IpAddr>, Vec<Family>), UplinkError> {
     if uplink.gateways.is_empty() {
         return Ok((own_gateways(&link.name, observed), Vec::new()));
     }
     let (mut waiting, mut why) = (Vec::new(), None);
     for gateway in &uplink.gateways {
-        if let Reach::Later(problem) = reach(gateway, link, subnets, observed)? {
+        if let Reach::Later(problem) = reach_gateway(gateway, link, subnets, observed)? {
             waiting.push(Family::of(gateway.value));
             why = Some(problem);
         }
     }
     // One family may come up before the other, or not at all; but not a single one is a mistake.
     match why {
-        Some(problem) if waiting.len() == uplink.gateways.len() => Err(Trouble::Absent(problem)),
+        Some(problem) if waiting.len() == uplink.gateways.len() => Err(UplinkError::Absent(problem)),
         _ => Ok((uplink.gateways.iter().map(|gateway| gateway.value).collect(), waiting)),
     }
 }
@@ -241,12 +241,12 @@ enum Reach {
     Later(Box<Problem>),
 }
 
-fn reach(
+fn reach_gateway(
     gateway: &Located<IpAddr>,
     link: &Link,
     subnets: &BTreeSet<IpNetwork>,
     observed: &Observed,
-) -> Result<Reach, Trouble> {
+) -> Result<Reach, UplinkError> {
     let ip = gateway.value;
     let of_family = |net: &IpNetwork| net.is_ipv4() == ip.is_ipv4();
     let addressed = addressed(link, ip, observed);
@@ -257,7 +257,7 @@ fn reach(
         return Ok(Reach::Now);
     }
     let why = no_subnet(gateway, link, subnets, observed);
-    if addressed { Err(absent(why)) } else { Ok(Reach::Later(Box::new(why))) }
+    if addressed { Err(absent_uplink(why)) } else { Ok(Reach::Later(Box::new(why))) }
 }
 
 fn no_subnet(
@@ -271,7 +271,7 @@ fn no_subnet(
     Problem {
         label: format!("not on {}", link.name),
         help: Some(format!("{} has {nets}; devices here: {}", link.name, devices(observed))),
-        ..problem(Some(gateway), format!("the gateway {} is in no subnet of {}", gateway.value, link.name))
+        ..problem_at(Some(gateway), format!("the gateway {} is in no subnet of {}", gateway.value, link.name))
     }
 }
 
@@ -287,7 +287,7 @@ fn direct(uplink: &Uplink, link: &Link, observed: &Observed) -> Vec<Family> {
     Family::BOTH.into_iter().filter(has).collect()
 }
 
-fn problem<T>(at: Option<&Located<T>>, message: String) -> Problem {
+fn problem_at<T>(at: Option<&Located<T>>, message: String) -> Problem {
     let place = at.and_then(|located| located.place.clone());
     Problem { message, place, label: String::new(), other: None, help: None }
 }
