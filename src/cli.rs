@@ -296,7 +296,7 @@ fn unit(text: &str) -> Result<String, String> {
         {
             Ok(whole)
         }
-        Some(_) => Err("is no name of a unit".into()),
+        Some(_) => Err("is not a valid name of a unit".into()),
         None => Err("only service, socket, mount and swap units have processes that can be bound".into()),
     }
 }

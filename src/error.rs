@@ -55,7 +55,7 @@ impl Error {
         Self { what, why, then: None, hints: Vec::new(), class: Class::Failed }
     }
 
-    /// The same for bad usage or configuration: exit status 2.
+    /// An error of usage or configuration: exit status 2.
     pub fn usage(what: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self { class: Class::Usage, ..Self::new(what, why) }
     }
@@ -67,7 +67,7 @@ impl Error {
         self
     }
 
-    /// The same as the reason why something larger could not be done.
+    /// Makes this error the reason why something larger could not be done.
     #[must_use]
     pub fn as_reason_of(self, what: impl fmt::Display) -> Self {
         Self { what: what.to_string(), why: self.reason(), ..self }

@@ -15,7 +15,7 @@ pub(super) fn open(ui: &Ui<'_>) -> Result<Config> {
     config::open(ui.global.config.as_deref(), &trust(ui), ui.colour)
 }
 
-/// Whose files are obeyed. Who called sudo and names a file by `--config` has said what root shall do; that others
+/// The users whose files are obeyed. A user that called sudo and names a file by `--config` has said what root shall do; that others
 /// wrote it is another matter.
 fn trust(ui: &Ui<'_>) -> Trust {
     if !nix::unistd::geteuid().is_root() {

@@ -45,7 +45,7 @@ fn enter(ui: &Ui<'_>, request: &Request) -> Result<ExitCode> {
     Err(enter::run_then(request, || start.print(ui.json())))
 }
 
-/// It was not the command's turn. Where that is because somebody interrupted, nsnat ends as it was told to.
+/// The command was not run. Where that is because of a signal, nsnat ends by the same signal.
 pub(super) fn not_entered(error: Error) -> Error {
     let Some(signal) = interrupt::caught_signal() else { return error.class(Class::Exec) };
     tell(error);

@@ -1,4 +1,4 @@
-//! One file a command, glue only.
+//! Each command has a file here, which only connects the other rooms.
 
 mod config;
 mod declare;

@@ -6,7 +6,7 @@ use crate::model::{ActiveNamespace, Family, Neighbour, Observed, State, UplinkPa
 use crate::plan;
 use std::collections::BTreeSet;
 
-/// Those of the next hops of some namespaces that do not answer.
+/// The next hops of some namespaces that do not answer.
 #[derive(Default)]
 pub(super) struct SilentNextHops(BTreeSet<Neighbour>);
 

@@ -165,7 +165,7 @@ impl<'a> StatusView<'a> {
             problems.push(format!("up, but not declared any more; nsnat down {name} removes it"));
         }
         let state = if problems.is_empty() { NamespaceState::Up } else { NamespaceState::Broken };
-        // It is as it should be, only that is of little use to most.
+        // The namespace is as it should be, only that is of little use to most.
         if unreachable.is_none() {
             problems.extend(unresolvable(name, namespace, path, observed));
         }

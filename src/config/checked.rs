@@ -50,7 +50,7 @@ pub struct Namespace {
     pub ipv6: Ipv6,
     /// `dns`.
     pub dns: Dns,
-    /// Who may enter it besides root.
+    /// Users and groups that may enter the namespace besides root.
     pub allow: Vec<Located<Account>>,
     /// What becomes of proxies that a job's environment names.
     pub proxy: Option<Proxy>,
@@ -61,7 +61,7 @@ pub struct Namespace {
 /// A way out: `[uplink.NAME]`, or the `dev`/`gateway` of a namespace itself (then it has no name).
 #[derive(Clone, Debug)]
 pub struct Uplink {
-    /// Its name, where it was declared by one.
+    /// Name of the uplink, where it was declared by one.
     pub name: Option<Name>,
     /// Where it is declared.
     pub place: Option<Span>,

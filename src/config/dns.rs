@@ -126,7 +126,7 @@ fn rewrites(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Rewrite> {
     read
 }
 
-/// One OLD = NEW.
+/// Reads one `OLD = NEW`.
 fn rewrite(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) -> Option<Rewrite> {
     let place = reader.span_of(key);
     let old = match parse_old(key.get_ref()) {
@@ -219,7 +219,7 @@ fn parse_old(text: &str) -> Result<SocketAddr, InvalidValue> {
 fn not_an_address(text: &str, what: &str, why: String) -> InvalidValue {
     let word = nearest(text, WORDS).filter(|_| what == "`dns`" || WORDS.contains(&text));
     let why =
-        if text.chars().any(char::is_control) { format!("{} is no address", quoted(text)) } else { why };
+        if text.chars().any(char::is_control) { format!("{} is not a valid address", quoted(text)) } else { why };
     let help = match word {
         Some(word) if word == text => format!("this word stands alone: dns = \"{word}\""),
         Some(word) => format!("did you mean \"{word}\"?"),

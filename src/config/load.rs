@@ -26,7 +26,7 @@ pub fn load(sources: Vec<Source>) -> Result<Config, Error> {
     if problems.is_empty() { Ok(config) } else { Err(report(&problems, &config.sources, false)) }
 }
 
-/// The same with the problems as data. What has problems is missing from the configuration.
+/// Loads the configuration and returns its problems as data. What has problems is missing from the configuration.
 pub fn check(sources: Vec<Source>) -> (Config, Vec<Problem>) {
     let mut files = Files::default();
     for (index, source) in sources.iter().enumerate() {

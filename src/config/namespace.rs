@@ -140,7 +140,7 @@ fn ipv6(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Ipv6> {
     reader.parsed("`ipv6`", value, |text| parse_word(text, &IPV6)).map(|located| located.value)
 }
 
-/// One of a few words.
+/// Parses a text that has to be one of a few words.
 pub(super) fn parse_word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, InvalidValue> {
     if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(*meaning);

@@ -42,7 +42,7 @@ pub(super) fn gateway(text: &str) -> Result<IpAddr, InvalidValue> {
 
 /// What is no address may still contain one.
 fn no_gateway(text: &str) -> Result<IpAddr, InvalidValue> {
-    let message = format!("{} is no address", quoted(text));
+    let message = format!("{} is not a valid address", quoted(text));
     if let Ok(net) = text.parse::<IpNetwork>() {
         return invalid(message, format!("without the prefix length: \"{}\"", net.ip()));
     }
@@ -63,7 +63,7 @@ pub(super) fn device(text: &str) -> Result<String, InvalidValue> {
         None if text == "lo" => "nothing leaves the host by loopback".to_owned(),
         None => return Ok(text.to_owned()),
     };
-    invalid(format!("{} is no device to leave by: {why}", quoted(text)), "`ip link` lists the devices")
+    invalid(format!("{} is not a device to leave by: {why}", quoted(text)), "`ip link` lists the devices")
 }
 
 /// `subnet`.
@@ -94,7 +94,7 @@ pub(super) fn pool(text: &str) -> Result<Ipv4Network, InvalidValue> {
 pub(super) fn pool6(text: &str) -> Result<Ipv6Network, InvalidValue> {
     let Ok(IpNetwork::V6(net)) = text.parse::<IpNetwork>() else {
         return invalid(
-            format!("{} is no IPv6 network", quoted(text)),
+            format!("{} is not a valid IPv6 network", quoted(text)),
             "for example \"fd6e:736e:6174::/48\"",
         );
     };
@@ -129,7 +129,7 @@ fn ipv4_network(text: &str, example: &str, longest: u8) -> Result<Ipv4Network, I
             );
             invalid(format!("{} is an IPv6 network", quoted(text)), cure)
         }
-        Err(_) => invalid(format!("{} is no network", quoted(text)), format!("for example \"{example}\"")),
+        Err(_) => invalid(format!("{} is not a valid network", quoted(text)), format!("for example \"{example}\"")),
     }
 }
 

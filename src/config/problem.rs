@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-/// One file.
+/// A file of the configuration.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Where it is.
     pub path: PathBuf,
-    /// Its text.
+    /// Text of the file.
     pub text: String,
 }
 
@@ -39,7 +39,7 @@ impl<T> From<T> for Located<T> {
 /// What is wrong, where, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// One line: what is wrong.
+    /// What is wrong, in one line.
     pub message: String,
     /// The offending text.
     pub place: Option<Span>,

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
-/// One error that lists all problems.
+/// Makes one error out of all problems.
 pub fn report(problems: &[Problem], sources: &[Source], colour: bool) -> Error {
     let sheets: Vec<SourceFile<'_>> = sources.iter().map(SourceFile::new).collect();
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };

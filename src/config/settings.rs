@@ -72,7 +72,7 @@ fn mask(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Located<u32>> {
     if let Some(mask) = bits.filter(|mask| is_mask(*mask)) {
         return Some(reader.located(mask, value));
     }
-    let problem = Problem::at(reader.span_of(value), format!("{shown} is no mask for packet marks"));
+    let problem = Problem::at(reader.span_of(value), format!("{shown} is not a valid mask for packet marks"));
     let help = format!(
         "{} to {} adjacent bits of 32, as in \"{:#x}\"",
         BITS.start(),

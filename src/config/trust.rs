@@ -1,4 +1,4 @@
-//! Who may have written what root obeys.
+//! Whether anybody but root may have written the files that root obeys.
 //!
 //! A configuration makes root do things: who can write it, or put another one in its place, can do them. So, as sudo
 //! and OpenSSH do, root obeys only what root alone may write: the file, every directory that leads to it, and every link
@@ -20,7 +20,7 @@ use std::path::{Component, Path, PathBuf};
 /// Longest chain of symbolic links that the kernel follows (`MAXSYMLINKS`, include/linux/namei.h).
 const LINKS: usize = 40;
 
-/// Whose files are obeyed.
+/// The users whose files are obeyed.
 #[derive(Clone, Debug)]
 pub struct Trust(Option<Vec<u32>>);
 
@@ -69,7 +69,7 @@ impl<'t> Inspection<'t> {
         let _ = self.follow_path(path);
     }
 
-    /// The same with a directory all files of which are obeyed.
+    /// Looks at a directory of which every file is obeyed, and all that leads to it.
     pub(super) fn directory(&mut self, path: &Path) {
         if let Some((path, metadata)) = self.follow_path(path) {
             self.note_writers(&path, &metadata, false);
@@ -133,7 +133,7 @@ fn names_in(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(name).collect()
 }
 
-/// Who besides the owner may write something.
+/// Users besides the owner that may write a file.
 #[derive(Default)]
 struct Writers {
     group: bool,

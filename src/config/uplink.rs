@@ -19,7 +19,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Uplink
     Uplink { name: None, place: Some(section.place.clone()), dev, gateways }
 }
 
-/// One next hop, or one of each family.
+/// Reads one next hop, or one of each family.
 fn gateways(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Located<IpAddr>> {
     let mut read: Vec<Located<IpAddr>> = Vec::new();
     for value in reader.list("`gateway`", value) {

@@ -159,7 +159,7 @@ fn parse_name(name: &OsStr) -> Result<Name> {
 fn misplaced(option: &OsStr) -> Error {
     Error::usage(
         format!("exec: {}", option.display()),
-        "is no option that can stand here, or its value is wrong",
+        "is not an option that can stand here, or its value is not valid",
     )
     .hint("options of nsnat itself come before the namespace; a command that starts with '-' comes after --")
 }

@@ -11,10 +11,10 @@ use crate::ui::tell;
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Whose instance takes over.
+/// Which running instance of a program takes a command over.
 #[derive(Clone, Copy, PartialEq)]
 enum Instance {
-    /// One of the same user.
+    /// An instance of the same user.
     Own,
     /// A daemon of the host, whoever asks.
     Host,

@@ -96,7 +96,7 @@ fn enter(request: &Request) -> Result<Infallible> {
     Err(command::replace(&request.command))
 }
 
-/// Who called, as the kernel has it.
+/// User and groups of the caller, as the kernel has them.
 fn caller() -> nix::Result<Ids> {
     Ok(Ids { user: getuid(), group: getgid(), groups: getgroups()? })
 }
@@ -158,7 +158,7 @@ fn not_allowed(name: &Name, target: &ExecRecord) -> Error {
     let error = if target.allowed.is_empty() {
         Error::new(format!("namespace {name}"), "only root may enter it")
     } else {
-        Error::new(format!("namespace {name}"), format!("user {user} is not among those whom it allows"))
+        Error::new(format!("namespace {name}"), format!("user {user} is not among the users that it allows"))
     };
     error.hint(format!(
         "sudo nsnat exec {name} …; or, for good: allow = [\"USER\", \"@GROUP\"] in [namespace.{name}], then nsnat up"

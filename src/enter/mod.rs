@@ -7,7 +7,7 @@
 //! network namespace, the mount namespace, `NSNAT_NAMESPACE`, on request the user, and nothing else. What
 //! Rust's own start-up changed before `main` is put back ([`inherited`]).
 //!
-//! It happens in this order, and the order is what makes it safe:
+//! The steps happen in this order, and the order is what makes them safe:
 //!
 //! 1. the name is checked, the record `/run/nsnat/ns/NAME` and `/run/netns/NAME` are opened ([`namespace`]);
 //! 2. the user is looked up, while the host's network is still there to ask ([`user`]);

@@ -48,7 +48,7 @@ const IN_SYS: [&str; 12] = [
     "/sys/firmware/efi/efivars",
 ];
 
-/// The same for `/proc`.
+/// Mounts `/proc` of the new process-number space.
 const IN_PROC: [&str; 1] = ["/proc/sys/fs/binfmt_misc"];
 
 /// Makes a mount namespace for the command, in the network namespace that was entered before. What is returned
@@ -128,7 +128,7 @@ fn cover(dir: &str, kind: &str, magic: FsType, within: &[&str], source: &str) ->
     let below = within.iter().filter(below).map(|path| Ok((open(*path, flags, Mode::empty())?, *path)));
     let below: Vec<(OwnedFd, &str)> = below.collect::<nix::Result<_>>()?;
     match mount(Some(source), dir, Some(kind), same_flags(old.flags()), None::<&str>) {
-        // It is this very one already: we were called from inside the same namespace.
+        // The process is in this very namespace already, because nsnat was called from inside.
         Err(Errno::EBUSY) => return Ok(()),
         done => done?,
     }

@@ -57,7 +57,7 @@ fn init(end: &OwnedFd, drop: impl Fn() -> nix::Result<()>) -> ! {
 
 /// Kills everything inside, and waits until it is gone.
 fn end_all(init: Pid) {
-    // It can only fail when it is gone already.
+    // This fails only when the process is gone already.
     let _ = kill(init, Signal::SIGKILL);
     while waitpid(init, None) == Err(Errno::EINTR) {}
 }

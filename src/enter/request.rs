@@ -28,12 +28,12 @@ pub struct Request {
 /// A user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RunAs {
-    /// Whoever calls: nothing is changed.
+    /// The caller: nothing is changed.
     #[default]
     Same,
     /// By name or number.
     User(String),
-    /// The one who called sudo, doas or pkexec.
+    /// The user that called sudo, doas or pkexec.
     Me,
 }
 
@@ -46,7 +46,7 @@ pub enum Mount {
         from: PathBuf,
         /// Where.
         to: PathBuf,
-        /// It cannot be written to.
+        /// The mount is read-only.
         read_only: bool,
     },
     /// An empty directory in memory.
@@ -56,9 +56,9 @@ pub enum Mount {
 /// What the caller wants to be done about proxies that the environment names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Proxies {
-    /// They stay, and what that means is said, unless the configuration knows.
+    /// The variables stay, and a note says what that means unless the configuration settles it.
     #[default]
     Stay,
-    /// They go.
+    /// The variables are removed.
     Drop,
 }

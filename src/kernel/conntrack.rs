@@ -141,7 +141,7 @@ fn check_deleted(source: IpAddr, errno: i32) -> Result<()> {
     }
 }
 
-/// Who answers the flow from `source` to `server`: where replies to it come from. None where there is no such flow.
+/// The address that answers the flow from `source` to `server`. None where there is no such flow.
 pub(super) fn reply_source(
     source: SocketAddr,
     server: SocketAddr,
@@ -176,7 +176,7 @@ fn filter(source: IpAddr, to: Option<(u8, u16)>) -> Vec<u8> {
     [nested(CTA_TUPLE_ORIG, &tuple), nested(CTA_FILTER, &flags)].concat()
 }
 
-/// The same for flows whose answers go to `outside`, which is the address that the other side sees.
+/// Forgets flows whose answers go to `outside`, the address that the other side sees.
 fn leaving_with(source: IpAddr, outside: IpAddr) -> Vec<u8> {
     let from = address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC);
     let to = address(outside, CTA_IP_V4_DST, CTA_IP_V6_DST);

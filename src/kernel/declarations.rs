@@ -24,7 +24,7 @@ pub fn sweep(_held: &Lock) -> Result<()> {
     PLACES.into_iter().try_for_each(|place| sweep_in(Path::new(place)))
 }
 
-/// The same, unless somebody is at work there now.
+/// Sweeps declarations, unless another process works on them now.
 pub fn sweep_unless_busy() -> Result<()> {
     files::try_lock_declarations().map_or(Ok(()), |lock| sweep(&lock))
 }

@@ -1,4 +1,4 @@
-//! One expression of a rule of nf_tables: its name, and its attributes.
+//! Expressions of rules of nf_tables: their names and attributes.
 
 use super::attributes::{big_endian, find, word};
 use super::nf_tables::{CMP_DATA, CMP_OP, DATA_VALUE};

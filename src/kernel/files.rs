@@ -89,7 +89,7 @@ pub fn lock_declarations() -> Result<Lock> {
     Flock::lock(dir, FlockArg::LockExclusive).map(Lock).map_err(|(_, errno)| errno).what(what)
 }
 
-/// The same, where nobody has it at the moment.
+/// Takes the lock of the declarations, unless another process holds it.
 pub(super) fn try_lock_declarations() -> Option<Lock> {
     Flock::lock(File::open("/run").ok()?, FlockArg::LockExclusiveNonblock).map(Lock).ok()
 }
@@ -143,7 +143,7 @@ pub fn write_state(text: &str) -> Result<()> {
 pub struct Size {
     /// Namespaces in the state.
     pub namespaces: usize,
-    /// Those among them of which `exec` gets to read something new.
+    /// Namespaces whose record for `exec` changes.
     pub changed: usize,
 }
 

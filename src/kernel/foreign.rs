@@ -58,7 +58,7 @@ pub(super) struct Base {
     pub(super) table: String,
     pub(super) name: String,
     pub(super) hook: Hook,
-    /// Its policy is to drop.
+    /// The chain's policy is to drop.
     drops: bool,
 }
 
@@ -71,7 +71,7 @@ pub(super) enum Verdict {
     Return,
     Jump(String),
     Goto(String),
-    /// What a map says.
+    /// The rule looks the verdict up in a map.
     Map,
 }
 
@@ -79,15 +79,15 @@ pub(super) enum Verdict {
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) handle: u64,
-    /// It matches everything.
+    /// The rule matches every packet.
     pub(super) always: bool,
     pub(super) verdict: Verdict,
-    /// It counts packets, as every rule of iptables does, or holds a part of iptables.
+    /// The rule counts packets, as every rule of iptables does, or holds a part of iptables.
     pub(super) counts: bool,
     pub(super) xtables: bool,
-    /// It is ours.
+    /// Set where the rule is ours.
     pub(super) pass: Option<Direction>,
-    /// What of it we know that it accepts.
+    /// What the rule is known to accept.
     pub(super) accepts: Option<Accepts>,
 }
 
@@ -192,7 +192,7 @@ pub(super) struct DeviceChain {
     pub(super) side: TapHook,
     /// None where all are meant.
     pub(super) devices: BTreeSet<String>,
-    /// Its policy is to drop.
+    /// The chain's policy is to drop.
     pub(super) drops: bool,
 }
 

@@ -46,7 +46,7 @@ pub(super) fn observe(state: &State, names: &DeviceNames) -> Result<Gates> {
     Ok(out)
 }
 
-/// One base chain, and Docker's in the same table.
+/// Observes one base chain, and Docker's chain in the same table.
 fn look(
     foreign: &Foreign,
     kind: Kind,

@@ -38,7 +38,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Those that `lock` is for, without what was being written when its writer was killed.
+    /// The declarations that `lock` is for, without files that were being written when their writer was killed.
     pub fn open(lock: Lock) -> Result<Self> {
         files::sweep_unfinished(&lock)?;
         Ok(Self { lock, state: None })

@@ -142,7 +142,7 @@ impl Mask {
         let blocks = how == SigmaskHow::SIG_BLOCK;
         let mut before = SigSet::empty();
         let wanted: SigSet = signals.iter().copied().collect();
-        // It cannot fail: the sets are in this process's memory, and the way to change is one that there is.
+        // This cannot fail: the sets are in this process's memory, and the operation exists.
         let _ = sigprocmask(how, Some(&wanted), Some(&mut before));
         let changed = signals.iter().copied().filter(|signal| before.contains(*signal) != blocks).collect();
         let back = if blocks { SigmaskHow::SIG_UNBLOCK } else { SigmaskHow::SIG_BLOCK };

@@ -1,6 +1,6 @@
 //! Whether a next hop answers: what the kernel's table of neighbours says, which is made to ask where it does not know.
 //!
-//! It is the kernel that asks, by ARP or neighbour discovery, as often and as long as it would for a packet
+//! The kernel asks, by ARP or neighbour discovery, as often and as long as it would for a packet
 //! (`mcast_solicit` times `retrans_time`, about three seconds for one that is not there); then it says "failed". One
 //! that it heard of lately costs nothing, and one that lives a round trip. See `neigh_add` and `__neigh_event_send` in
 //! net/core/neighbour.c.
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// How long after its last question the kernel says what came of it.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// Those that do not answer. About one that the kernel cannot be asked about nothing is known, so it is none of them.
+/// The neighbours that do not answer. A neighbour that the kernel cannot be asked about is not among them.
 pub fn find_silent<'a>(neighbours: impl Iterator<Item = &'a Neighbour>) -> Result<BTreeSet<&'a Neighbour>> {
     let netlink = NetlinkSocket::for_routing()?;
     let mut asked: Vec<PendingNeighbour<'_>> = neighbours.map(PendingNeighbour::new).collect();
@@ -80,7 +80,7 @@ impl<'a> PendingNeighbour<'a> {
         Ok(match (state, self.question) {
             // Somebody else's routing daemon answers for it.
             (State::Stale | State::Delay | State::Probe, None) if learned => Some(true),
-            // It was heard of lately, needs no answer, or was heard of since it was asked.
+            // The neighbour was heard of lately, needs no answer, or was heard of since it was asked.
             (State::Reachable | State::Permanent | State::Noarp, _)
             | (State::Stale | State::Delay, Some(_)) => Some(true),
             (State::Stale | State::Delay, None) => self.ask(netlink, Question::TheKnownOne)?,

@@ -73,7 +73,7 @@ impl NetlinkSocket {
         self.change(kind, 0, family, body)
     }
 
-    /// The same, with further flags.
+    /// Sends one request with further flags; its errno, 0 when it was granted.
     pub(super) fn change(&self, kind: u16, flags: u16, family: u8, body: &[u8]) -> Result<i32> {
         self.ask_whole(kind, flags, &with_header(family, body))
     }
@@ -228,7 +228,7 @@ enum Rows<T> {
     Refused(i32),
 }
 
-/// One message of a datagram; the body begins with nfgenmsg, or the errno.
+/// A message of a datagram. Its body begins with nfgenmsg, or with the errno.
 struct Message<'a> {
     kind: u16,
     flags: u16,

@@ -43,7 +43,7 @@ pub(super) fn find(name: &Name) -> Result<NetnsFile> {
     find_noted(name, record::read(name).and_then(|target| target.inode))
 }
 
-/// The same for a name under which `up` made the namespace of this inode number.
+/// Opens the namespace of a name, where it still is the one of this inode number, which `up` made.
 pub(super) fn find_noted(name: &Name, noted: Option<u64>) -> Result<NetnsFile> {
     let what = || format!("namespace {name}");
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;

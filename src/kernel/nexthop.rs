@@ -35,7 +35,7 @@ enum NextHop {
 pub(super) struct NextHops(BTreeMap<u32, NextHop>);
 
 impl NextHops {
-    /// Those of this thread's stack.
+    /// The next hop objects of this thread's stack.
     pub(super) fn dump() -> Result<Self> {
         let rows = NetlinkSocket::for_routing()?.dump(RTM_GETNEXTHOP, 0, &[0; FLAGS])?.unwrap_or_default();
         Ok(Self(rows.iter().filter_map(|row| object(row.get(FLAGS..)?)).collect()))

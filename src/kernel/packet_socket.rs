@@ -46,9 +46,9 @@ pub(super) struct SeenPacket {
     /// Index of the device.
     pub(super) device: i32,
     pub(super) outgoing: bool,
-    /// Its addresses; of an ICMP error those of the packet that it is about.
+    /// Addresses of the packet; of an ICMP error the addresses of the packet that the error is about.
     pub(super) header: Header,
-    /// It is an ICMP error.
+    /// Whether the packet is an ICMP error.
     pub(super) error: bool,
 }
 

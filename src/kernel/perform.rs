@@ -162,7 +162,7 @@ impl Kernel {
         self.send(place, message, flags)?.map_err(refusal)
     }
 
-    /// The same for a removal; what is gone already needs none.
+    /// Removes an object. An object that is gone already counts as removed.
     fn remove(&mut self, place: &Side, message: Message) -> Result<()> {
         gone_is_fine(self.send(place, message, 0)?).map_err(refusal)
     }

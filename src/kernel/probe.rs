@@ -116,7 +116,7 @@ fn query(host: &str) -> Result<Vec<u8>> {
     let mut out = vec![0x6e, 0x73, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in host.trim_end_matches('.').split('.') {
         let length = u8::try_from(label.len()).ok().filter(|length| (1..64).contains(length));
-        let length = length.ok_or_else(|| Error::usage(host, "is no name of a host"))?;
+        let length = length.ok_or_else(|| Error::usage(host, "is not the name of a host"))?;
         out.push(length);
         out.extend(label.bytes());
     }

@@ -25,7 +25,7 @@ const ROUTE_TABLE: usize = 4;
 const EXT_MASK: u16 = 29;
 const SKIP_STATS: u32 = 8;
 
-/// Whose stack it is.
+/// Which part of a stack is observed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum StackExtent {
     /// The host's, with what its links have sent and received.
@@ -89,7 +89,7 @@ fn links(
         let question = [&question[..], &text(IFNAME, name)].concat();
         match netlink.get_whole(GET_LINK, &question)? {
             Ok(body) => out.extend(decode::link(&body)),
-            // It went away, or got another name, since it was named.
+            // The device went away, or got another name, since it was named.
             Err(libc::ENODEV) => {}
             Err(errno) => {
                 return Err(Error::new(format!("device {name}"), std::io::Error::from_raw_os_error(errno)));

@@ -49,7 +49,7 @@ impl Sysctls {
         self.open(key, OFlag::O_WRONLY)?.write_all(format!("{value}\n").as_bytes())
     }
 
-    /// Those of the keys that exist.
+    /// Reads the keys that exist.
     pub(super) fn read_all<'a>(
         &mut self,
         keys: impl IntoIterator<Item = &'a str>,
@@ -62,7 +62,7 @@ const SHORT: usize = 128;
 /// Every second one of all ports.
 const LONGEST: usize = 1 << 18;
 
-/// One value ([`Sysctls::read`]).
+/// Reads one value ([`Sysctls::read`]).
 pub(super) fn read(key: &str) -> Option<String> {
     Sysctls::default().read(key)
 }

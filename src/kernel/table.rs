@@ -55,7 +55,7 @@ pub(super) fn observe(others: &OtherNamespaces<'_>) -> Result<Table> {
     Ok(out)
 }
 
-/// Those attributes, one after the other.
+/// The wanted attributes, one after the other.
 fn attributes_of(bytes: &[u8], wanted: &[u16]) -> Vec<u8> {
     attributes(bytes)
         .filter(|(kind, _)| wanted.contains(kind))

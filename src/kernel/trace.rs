@@ -1,4 +1,4 @@
-//! One probe out of a namespace, and all that can be seen of it on its way through the host.
+//! Sends one probe out of a namespace, and records all that can be seen of it on its way through the host.
 //!
 //! Four witnesses tell what no single one of them knows: nf_tables, which rules the packet met (`tracer`); a packet
 //! socket, what really left, by which device (`wire`); the namespace, what it heard (`sample`); and the routing table,

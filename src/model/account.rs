@@ -23,7 +23,7 @@ impl FromStr for Account {
         if name.is_empty() || name.trim() != name || name.contains(':') || name.contains(char::is_control) {
             return Err("no user or group has such a name");
         }
-        // It would be an option to getent(1).
+        // getent(1) would take such a name for an option.
         if name.starts_with('-') {
             return Err("no user or group has a name that starts with '-'");
         }

@@ -16,7 +16,7 @@ pub fn parse(text: &str) -> Result<SocketAddr, String> {
     let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT));
     let address = bare.or_else(|_| text.parse::<SocketAddr>());
     let address =
-        address.map_err(|_| format!("{text:?} is no address; ADDR, ADDR:PORT or [ADDR6]:PORT is"))?;
+        address.map_err(|_| format!("{text:?} is not a valid address; ADDR, ADDR:PORT or [ADDR6]:PORT is"))?;
     if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
         return Err(format!("no server can be reached at {text}"));
     }

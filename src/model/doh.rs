@@ -6,9 +6,9 @@
 
 /// An operator, where it says so, and its addresses.
 pub struct Resolver {
-    /// Who runs it.
+    /// The company or person that runs the resolver.
     pub operator: &'static str,
-    /// Its page of addresses.
+    /// The page on which the operator lists its addresses.
     pub page: &'static str,
     /// IPv4 and IPv6.
     pub addresses: &'static [&'static str],

@@ -14,7 +14,7 @@ pub const COMMENT: &str = "nsnat";
 /// The chain that Docker keeps for rules of others; it survives a restart of the engine.
 pub const DOCKER_USER: &str = "DOCKER-USER";
 
-/// Who keeps a chain, and by which program a rule gets into it. One that another program does not understand makes it
+/// The program by which a rule gets into a chain. A rule that another program does not understand makes that program
 /// refuse the whole table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -63,13 +63,13 @@ impl fmt::Display for Kind {
 /// A chain of somebody else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Chain {
-    /// Who keeps it.
+    /// The program by which rules get into the chain.
     pub keeper: RuleWriter,
     /// Family of its table.
     pub kind: Kind,
-    /// Its table.
+    /// Table of the chain.
     pub table: String,
-    /// Its name.
+    /// Name of the chain.
     pub name: String,
 }
 
@@ -149,18 +149,18 @@ impl Direction {
 /// A rule of ours in a chain of somebody else: what is from our links, or to them, is accepted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Pass {
-    /// Where it stands.
+    /// The chain in which the rule stands.
     pub chain: Chain,
-    /// Which packets it is for.
+    /// The direction of the packets that the rule accepts.
     pub direction: Direction,
 }
 
-/// A pass that is there.
+/// A pass that was found on the host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FoundPass {
     /// The rule.
     pub pass: Pass,
-    /// Its handle (`nft -a list chain`); 0 where rules have none.
+    /// Handle of the rule (`nft -a list chain`); 0 where rules have no handles.
     pub handle: u64,
 }
 
@@ -174,7 +174,7 @@ pub enum Stop {
     Rule {
         /// The chain that it is in, which may be one that the gate jumps to.
         chain: String,
-        /// Its handle (`nft -a list chain`); its place in the chain where rules have none.
+        /// Handle of the rule (`nft -a list chain`); its place in the chain where rules have no handles.
         handle: u64,
     },
 }
@@ -183,17 +183,17 @@ pub enum Stop {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Closed {
-    /// Its table has an owner: a program that runs, and that alone may change it.
+    /// The table has an owner: a running program, which alone may change it.
     Owned,
-    /// The program that it takes is not on this host.
+    /// The program that could add a rule is not on this host.
     Without(String),
-    /// It stops everything, before it is known where to it goes.
+    /// The chain stops everything before it is known where a packet goes to.
     Everything,
-    /// Its name is none that nft can read.
+    /// The chain has a name that nft cannot read.
     Unnamable,
-    /// It is before routing and takes no answers: there it is not known yet whom they are for.
+    /// The chain is before routing and accepts no answers: it is not known there yet which namespace an answer is for.
     Answers,
-    /// It is before or after routing, and kept by iptables.
+    /// The chain is before or after routing, and kept by iptables.
     Early,
 }
 
@@ -215,7 +215,7 @@ pub struct Gate {
     /// No rule of it accepts neighbour discovery from everybody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_neighbours: bool,
-    /// It is of a kill switch that lets through what it does not tunnel.
+    /// The chain is a kill switch's that lets through what it does not tunnel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
 }
@@ -225,7 +225,7 @@ pub struct Gate {
 pub struct Split {
     /// The connection mark.
     pub mark: u32,
-    /// Its tunnels, where it drops these flows.
+    /// Tunnels of the kill switch, where it drops these flows.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tunnels: BTreeSet<String>,
 }

@@ -34,19 +34,19 @@ impl Direction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
-    /// It is let by as it is.
+    /// The packet passes as it is.
     #[default]
     Allow,
-    /// It has to be encrypted (or otherwise changed), by the policy's templates.
+    /// The packet has to be encrypted (or otherwise changed) by the policy's templates.
     Protect,
-    /// It is dropped.
+    /// The packet is dropped.
     Block,
 }
 
 /// A policy. The kernel takes the matching one of the lowest priority, the older one of two.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Policy {
-    /// When it is asked.
+    /// Whether the policy is asked for packets that come in, go out or are forwarded.
     pub direction: Direction,
     /// Source network.
     pub from: IpNetwork,
@@ -64,7 +64,7 @@ pub struct Policy {
     /// What becomes of a packet.
     #[serde(default)]
     pub effect: Effect,
-    /// One that is asked beside the others (`ptype sub`).
+    /// The policy is asked beside the main ones (`ptype sub`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sub: bool,
 }

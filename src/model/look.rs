@@ -42,7 +42,7 @@ impl<'a> Look<'a> {
 /// Namespaces that are passed by: whatever belongs to them is taken for right.
 #[derive(Default)]
 pub struct OtherNamespaces<'a> {
-    /// They themselves.
+    /// The namespaces that are passed by.
     pub members: BTreeMap<&'a Name, &'a ActiveNamespace>,
     links: HashSet<&'a str>,
     /// Their addresses inside.

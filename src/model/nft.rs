@@ -27,7 +27,7 @@ pub enum Kind {
     Protocol,
 }
 
-/// One value at one place of a key or a value.
+/// One part of an element's key or value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Datum {

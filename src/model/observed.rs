@@ -65,15 +65,15 @@ pub enum Netns {
     Alive {
         /// Inode number of the namespace.
         inode: u64,
-        /// Its cookie ([`Member::cookie`](super::Member::cookie)), where the kernel has them.
+        /// Cookie of the namespace ([`Member::cookie`](super::Member::cookie)), where the kernel has them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cookie: Option<u64>,
-        /// Its stack.
+        /// Links, addresses, routes, rules and sysctls inside.
         stack: Box<Stack>,
-        /// It lost its file.
+        /// Set where the namespace lost its file.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         adrift: Option<DetachedNetns>,
-        /// It was seen to have what the host is tuned to; otherwise its stack says what it has.
+        /// The namespace has the settings that the host is tuned to. Otherwise its stack says which it has.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         tuned: bool,
     },
@@ -105,7 +105,7 @@ pub struct DetachedNetns {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Table {
-    /// It exists.
+    /// Whether the table exists.
     pub exists: bool,
     /// Digest of the text that it was loaded from, as its marker set names it.
     pub text: Option<String>,
@@ -119,7 +119,7 @@ pub struct Table {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Gates {
-    /// Those that stop what they do not know.
+    /// Chains that stop every packet that no rule of them accepts.
     pub all: BTreeSet<Gate>,
     /// Rules that carry our comment: in base chains of others on hook forward, in [`DOCKER_USER`](super::gate::DOCKER_USER) and where the
     /// state says.

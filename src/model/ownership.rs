@@ -68,7 +68,7 @@ impl Policy {
 pub struct OurRules(BTreeSet<u32>);
 
 impl OurRules {
-    /// Those that the state names; and, where it was lost, those that our rules give away.
+    /// The blocks that the state names; where the state file was lost, the blocks in which rules of ours are found.
     pub fn of(state: &State, rules: &BTreeSet<Rule>) -> Self {
         let mut firsts = BTreeSet::from([preference::FIRST, state.first]);
         firsts.extend(&state.earlier);

@@ -24,7 +24,7 @@ impl Transport {
     }
 }
 
-/// One query.
+/// A DNS query that is sent out of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The server that is asked.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Proxy {
-    /// They stay, and that is known to be right.
+    /// The variables stay: the administrator knows that the proxies can be reached.
     Keep,
     /// The job does not see them.
     Drop,

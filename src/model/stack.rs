@@ -131,7 +131,7 @@ pub enum RouteKind {
     Unicast,
     /// Answers ICMP unreachable, or EHOSTUNREACH to a local program.
     Unreachable,
-    /// One of the kinds that we never make.
+    /// A kind that nsnat never makes.
     Other,
 }
 
@@ -161,7 +161,7 @@ pub struct Route {
     /// The next hop need not be in a subnet of the device.
     #[serde(default)]
     pub onlink: bool,
-    /// Who made it (rtm_protocol).
+    /// The program that made the route (rtm_protocol).
     #[serde(default)]
     pub protocol: u8,
 }
@@ -202,7 +202,7 @@ pub enum RuleAction {
     Prohibit,
     /// Goes on with the rule of that preference.
     Goto(u32),
-    /// One of the actions that decide nothing.
+    /// An action that does not decide where a packet goes.
     Other,
 }
 
@@ -275,7 +275,7 @@ pub struct Rule {
     /// A route that is found does not count when its prefix is not longer (`suppress_prefixlength`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppress: Option<u8>,
-    /// Who made it (FRA_PROTOCOL).
+    /// The program that made the rule (FRA_PROTOCOL).
     #[serde(default)]
     pub protocol: u8,
     /// Selectors that we never use: certainly somebody else's.

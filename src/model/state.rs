@@ -11,7 +11,7 @@
 //! * what is up keeps its numbers, because they are in the state;
 //! * undoing a failed `up` is applying the old state.
 //!
-//! It is written *before* anything is changed (as the union of old and new), so that a kill at any moment
+//! The state is written *before* anything is changed (as the union of old and new), so that a kill at any moment
 //! leaves nothing that is not in it.
 
 use super::gate::{Pass, Split};
@@ -87,7 +87,7 @@ pub struct State {
     /// Settings of the host that namespaces get ([`super::tuning`]): path below `/proc/sys` → value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub inherited: BTreeMap<String, String>,
-    /// Those that a namespace did not take, and are left alone until the host has another value.
+    /// Settings that a namespace refused. They are not tried again until the host has another value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub left_alone: BTreeMap<String, String>,
     /// Egresses by what they were declared as (their uplinks and `lan`).
@@ -181,19 +181,19 @@ pub struct HeldSysctl {
 pub struct Egress {
     /// 1 to 255; mark and table are made of it.
     pub number: u32,
-    /// Its on-link subnets stay directly reachable.
+    /// Whether the on-link subnets of the uplink stay directly reachable.
     pub lan: bool,
-    /// Its first usable uplink's device and next hops; none: nothing gets out.
+    /// Device and next hops of the first usable uplink. Without a path nothing gets out.
     pub path: Option<UplinkPath>,
-    /// Parts of the pool out of which its members' subnets come.
+    /// Parts of the pool out of which the subnets of its namespaces come.
     pub slices: Vec<Ipv4Network>,
-    /// Its /64 of `pool6`, where it has IPv6.
+    /// The egress's /64 of `pool6`, where it has IPv6.
     #[serde(default)]
     pub slice6: Option<Ipv6Network>,
 }
 
 impl Egress {
-    /// Its routing table.
+    /// Number of the egress's routing table.
     pub fn table(&self) -> u32 {
         super::numbers::TABLE_BASE + self.number
     }
@@ -214,7 +214,7 @@ pub struct UplinkPath {
     pub dev: String,
     /// The device was up, its next hops in reach; otherwise it takes no routes.
     pub up: bool,
-    /// Its MTU, in bytes.
+    /// MTU of the device, in bytes.
     pub mtu: u32,
     /// Next hop of each family that it serves; a family that has none is unreachable, unless `direct`.
     pub gateways: Vec<IpAddr>,
@@ -261,7 +261,7 @@ pub struct ActiveNamespace {
     pub egress: String,
     /// Host veth's device name.
     pub link: String,
-    /// Its /30: the first address is the host veth's, the second the namespace's.
+    /// The namespace's /30: the first address is the host veth's, the second the namespace's.
     pub subnet: Ipv4Network,
     /// The subnet was chosen by hand: it lies in no slice.
     pub own_subnet: bool,
@@ -281,7 +281,7 @@ pub struct ActiveNamespace {
     /// Digest ([`super::tuning::digest`]) of the host's settings that it was seen to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuned: Option<String>,
-    /// Who may enter it besides root.
+    /// Users and groups that may enter the namespace besides root.
     #[serde(default, skip_serializing_if = "Allowed::is_empty")]
     pub allowed: Allowed,
     /// What becomes of proxies that a job's environment names; none: they stay, and it is said.
@@ -393,10 +393,10 @@ pub struct ExecRecord {
     /// Inode number of the namespace that `up` made; another one under this name is not entered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inode: Option<u64>,
-    /// Its cookie, for when a later namespace got the same inode number.
+    /// Cookie of the namespace: a later namespace may get the same inode number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cookie: Option<u64>,
-    /// Who may enter it besides root.
+    /// Users and groups that may enter the namespace besides root.
     #[serde(skip_serializing_if = "Allowed::is_empty")]
     pub allowed: Allowed,
     /// Why nothing gets out, where somebody else on this host stops it; told before the command runs.

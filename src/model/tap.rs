@@ -45,17 +45,17 @@ impl Layer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FilterEffect {
-    /// It drops it.
+    /// The filter drops the packet.
     Drops,
-    /// It sends it to another device.
+    /// The filter sends the packet to another device.
     Redirects,
 }
 
-/// One of them.
+/// One thing that others hang on a device.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tap {
-    /// A base chain that drops what it does not know.
+    /// A base chain that drops every packet that no rule of it accepts.
     Chain {
         /// Family.
         layer: Layer,
@@ -63,28 +63,28 @@ pub enum Tap {
         table: String,
         /// Chain.
         name: String,
-        /// Which packets.
+        /// Whether packets are filtered on their way in or out.
         side: TapHook,
         /// Devices (`eth*`: all whose names begin so); none where all are meant.
         devices: BTreeSet<String>,
-        /// What drops.
+        /// The policy or the rule that drops packets.
         stop: Stop,
-        /// Nothing in it accepts anything.
+        /// The chain accepts nothing at all.
         all: bool,
     },
     /// A filter of tc.
     Filter {
         /// Device.
         device: String,
-        /// Which packets.
+        /// Whether packets are filtered on their way in or out.
         side: TapHook,
-        /// Its place among the others.
+        /// Preference: the filter's place among the filters of the device.
         preference: u16,
         /// What kind of filter (`flower`, `u32`).
         kind: String,
-        /// What it does.
+        /// What the filter does with a packet that it matches.
         deed: FilterEffect,
-        /// It matches everything.
+        /// The filter matches every packet.
         all: bool,
     },
     /// A queueing discipline that is not the usual one.
@@ -94,13 +94,13 @@ pub enum Tap {
         /// `netem`, `tbf`.
         kind: String,
     },
-    /// Flows in it pass from device to device without any chain.
+    /// A flowtable: flows in it pass from device to device without any chain.
     Flowtable {
         /// Family of its table.
         family: String,
         /// Table.
         table: String,
-        /// Its name.
+        /// Name of the flowtable.
         name: String,
         /// Devices.
         devices: BTreeSet<String>,

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-/// Who may ping without privileges (icmp(7)).
+/// Groups whose members may ping without privileges (icmp(7)).
 pub const PING_GROUPS: &str = "net/ipv4/ping_group_range";
-/// From which port on everybody may listen (ip(7)).
+/// The first port that needs no privileges to listen on (ip(7)).
 pub const FREE_PORTS: &str = "net/ipv4/ip_unprivileged_port_start";
 
 /// Path below `/proc/sys`, and what a new namespace has: where none is given that depends on the kernel's version, on

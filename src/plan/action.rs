@@ -18,13 +18,13 @@ pub enum Side {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flows {
-    /// All: who they are for is gone.
+    /// All flows: the namespace that they belong to is gone.
     All,
-    /// Those to a port: they are to go elsewhere.
+    /// Flows to a port, which are to go elsewhere from now on.
     To(u16),
-    /// Those without masquerade: they began while there was none.
+    /// Flows without masquerade: they began while there was none.
     Plain,
-    /// Those that leave with this address, which is not the way's any more.
+    /// Flows that leave with this address, which the path does not have any more.
     LeavingWith(IpAddr),
 }
 
@@ -42,7 +42,7 @@ pub enum LinkChange {
     Up,
 }
 
-/// One step.
+/// One step of a plan. `nsnat plan` prints it as the command that does the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
@@ -156,7 +156,7 @@ pub enum Action {
         place: Side,
         /// The route.
         route: Route,
-        /// One with the same key is there.
+        /// A route with the same key is there and is replaced.
         replace: bool,
     },
     /// Removes a route.
@@ -189,7 +189,7 @@ pub enum Action {
     RemovePass {
         /// The rule.
         pass: Pass,
-        /// Its handle, where rules have one.
+        /// Handle of the rule; 0 where rules have no handles.
         handle: u64,
     },
     /// Lets namespaces by the IPsec policies of somebody else.

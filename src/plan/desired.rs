@@ -37,7 +37,7 @@ pub fn desired(state: &State, features: Features) -> Desired {
     desired_of(state, features, |_| true)
 }
 
-/// The same without what belongs to no other namespace than one that nobody looks into.
+/// What the kernel should hold, without what belongs only to namespaces that are not looked into.
 pub(super) fn desired_of(state: &State, features: Features, is_seen: impl Fn(&Name) -> bool) -> Desired {
     let mut out = Desired::default();
     out.host.sysctls.extend(state.sysctls.iter().map(|(key, held)| (key.clone(), held.now.clone())));

@@ -63,7 +63,7 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::RemoveLink { .. } => 2,
         Action::LoadSkeleton { .. } => 0,
         Action::Elements { add, .. } if !add.is_empty() => 1,
-        // One that goes may be in the way of one that comes, by its selectors.
+        // A policy that goes may be in the way of one that comes, by its selectors.
         Action::MakeNetns { .. } | Action::AttachNetns { .. } | Action::RemovePolicy { .. } => 3,
         Action::AddRule { place: Side::Host, .. } | Action::AddPolicy { .. } => 4,
         Action::AddRoute { place: Side::Host, route, .. } if route.kind == RouteKind::Unreachable => 4,

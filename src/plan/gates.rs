@@ -78,7 +78,7 @@ pub fn reasons_stopped(state: &State, observed: &Observed) -> Vec<String> {
     concerned(state, observed).filter(|gate| !open(gate)).map(describe_gate).collect()
 }
 
-/// The same without what `up` can help by itself.
+/// What stops namespaces, without what `up` repairs by itself.
 pub fn closed(state: &State, observed: &Observed) -> Vec<String> {
     concerned(state, observed).filter(|gate| gate.closed.is_some()).map(describe_gate).collect()
 }

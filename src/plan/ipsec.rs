@@ -167,7 +167,7 @@ impl CatchingPolicy {
     }
 }
 
-/// Those that none of ours comes before.
+/// Policies of others that no policy of ours comes before.
 pub fn catching_policies(state: &State, egress: &Egress, observed: &Observed) -> Vec<CatchingPolicy> {
     let passes = pass_policies(state, egress, observed);
     let all = &observed.policies;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub struct Owners<'a>(BTreeMap<&'a str, &'a Name>);
 
 impl<'a> Owners<'a> {
-    /// Those of `state`.
+    /// The namespaces of `state`.
     pub fn new(state: &'a State) -> Self {
         Self(state.namespaces.iter().map(|(name, namespace)| (namespace.link.as_str(), name)).collect())
     }

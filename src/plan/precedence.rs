@@ -29,7 +29,7 @@ use std::net::IpAddr;
 pub struct PrecedingRule {
     /// The rule.
     pub rule: Rule,
-    /// It only refuses: nothing leaves by it.
+    /// The rule only refuses packets: nothing leaves by it.
     pub refuses: bool,
 }
 

@@ -222,14 +222,14 @@ fn selected<'a>(
     config.namespaces.iter().filter(move |(name, _)| selection.contains(name))
 }
 
-/// One namespace that is to be resolved.
+/// Resolves one namespace of the configuration.
 struct NamespaceResolver<'a> {
     config: &'a Config,
     name: &'a Name,
     namespace: &'a Namespace,
     observed: &'a Observed,
     taken: &'a alloc::TakenNetworks,
-    /// Who is given a subnet by the configuration and leaves the one that it had; those do not overlap.
+    /// Namespaces that the configuration gives a subnet. They leave the subnet that they had, so that one does not count as taken.
     moving: &'a BTreeSet<&'a Name>,
     owner: Option<Owner>,
 }

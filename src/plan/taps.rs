@@ -4,9 +4,9 @@ use crate::model::gate::Stop;
 use crate::model::tap::{FilterEffect, Layer, Tap, TapHook};
 use crate::model::{ActiveNamespace, Family, Observed, State, UplinkPath};
 
-/// What a tap does to a namespace, with what helps.
+/// What a tap does to a namespace, and the cure.
 struct TapFinding {
-    /// It stops the namespace, whatever is sent.
+    /// The tap stops every packet of the namespace.
     certain: bool,
     words: String,
 }
@@ -78,7 +78,7 @@ fn side_name(side: TapHook) -> &'static str {
     }
 }
 
-/// Whose packets a chain sees, in words; none where it sees none of a namespace's.
+/// Describes which packets of a namespace a chain sees; none where it sees none of them.
 fn described_packets(
     layer: Layer,
     devices: &std::collections::BTreeSet<String>,

@@ -198,7 +198,7 @@ impl SeenProbe<'_> {
         self.fault_outside()
     }
 
-    /// It is past all that nf_tables sees.
+    /// The fault of a probe that passed all chains of nf_tables and still did not arrive.
     fn fault_outside(&self) -> Option<Fault> {
         let path = self.host.egress.path.as_ref()?;
         if self.trace.left.is_empty() {
@@ -253,19 +253,19 @@ impl SeenProbe<'_> {
         })
     }
 
-    /// Its source was rewritten by others.
+    /// The fault of a probe whose source was rewritten by others.
     fn foreign_source(&self, path: &UplinkPath) -> Option<Fault> {
         let source = self.new_source()?;
         let on_device = |address: &crate::model::Address| address.net.ip() == source;
         let known = path.sources.contains(&source) || self.host.observed.host.addresses.iter().any(on_device);
         (!known).then(|| Fault {
-            what: format!("its source was rewritten to {source}, which is no address of this host"),
+            what: format!("its source was rewritten to {source}, which is not an address of this host"),
             culprit: self.by_others(Hook::Postrouting),
             cure: "leave what comes from nsn-* devices out of that rule".into(),
         })
     }
 
-    /// It was delivered to the host itself.
+    /// The fault of a probe that was delivered to the host itself.
     fn fault_caught(&self) -> Option<Fault> {
         let to = self.headers().last()?.to;
         let of_host = |address: &crate::model::Address| address.net.ip() == to;
@@ -383,7 +383,7 @@ const REFUSALS: [(&str, &str, &str); 10] = [
     ("mark_question", CAUGHT, "leave what comes from nsn-* devices out of that program's rules"),
     (
         "outwards",
-        "nsnat's guard refused it: that is no way out of this namespace",
+        "nsnat's guard refused it: that is not a way out of this namespace",
         "look for rules before nsnat's (ip rule), then: nsnat up",
     ),
 ];

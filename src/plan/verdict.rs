@@ -91,7 +91,7 @@ mod tests {
         );
         assert_eq!(judged(&dns, "2001:db8::1", Some("2001:db8::1"), None), Verdict::Leaks);
         assert_eq!(judged(&dns, "8.8.8.8", Some("192.0.2.1"), Some(Outcome::LATE)), Verdict::Silent);
-        // It may have gone anywhere.
+        // The query may have gone anywhere.
         assert_eq!(judged(&dns, "8.8.8.8", None, Some(Outcome::LATE)), Verdict::Unseen);
         assert_eq!(judged(&DnsMode::default(), "8.8.8.8", None, Some(Outcome::LATE)), Verdict::Silent);
     }

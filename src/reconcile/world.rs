@@ -25,9 +25,9 @@ pub trait Host {
 pub enum Step<'a> {
     /// These come next: one, or several that are performed together.
     Before(&'a [Action]),
-    /// They are done.
+    /// These actions are done.
     Done(&'a [Action]),
-    /// They failed.
+    /// These actions failed.
     Failed(&'a [Action], Error),
 }
 

@@ -29,7 +29,7 @@ pub struct Socket {
     pub path: &'static str,
     /// Whether a command of `exec` sees it.
     pub visible: bool,
-    /// It is meant to be seen (`dns = "host"`).
+    /// The socket is meant to be seen (`dns = "host"`).
     pub wanted: bool,
 }
 

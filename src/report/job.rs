@@ -4,7 +4,7 @@ use super::status::bytes;
 use crate::model::Name;
 use serde_json::{Value, json};
 
-/// Whose bytes were counted.
+/// What the bytes are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// This job's alone: the namespace was made for it.
@@ -16,9 +16,9 @@ pub enum Scope {
 /// A job that ended.
 #[derive(Clone, Debug)]
 pub struct Job<'a> {
-    /// Its namespace.
+    /// Namespace of the job.
     pub name: &'a Name,
-    /// Whose bytes.
+    /// What the bytes are counted for.
     pub scope: Scope,
     /// Bytes down and up; none where the counters could not be read.
     pub moved: Option<(u64, u64)>,
@@ -27,7 +27,7 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// One line.
+    /// The report in one line.
     pub fn text(&self) -> String {
         let Self { name, seconds, .. } = self;
         let Some((down, up)) = self.moved else {
