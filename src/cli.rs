@@ -67,10 +67,10 @@ pub enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Bring up the declared namespaces, and repair those that are up
+    /// Bring up the declared namespaces, and repair the ones that are up
     Up {
-        /// The namespaces to bring up. When none is named, all declared namespaces. When some are named, nsnat looks only
-        /// at these, unless they share something with others that has to change; `nsnat status` looks at all
+        /// The namespaces to bring up. When none is named, all declared namespaces. When some are named, nsnat looks
+        /// only at these, unless they share something with others that has to change; `nsnat status` looks at all
         names: Vec<Name>,
         /// Repair the namespaces that are up, and bring up no other one. Hooks of other programs use this, because
         /// they must not bring back a namespace that somebody took down
@@ -257,7 +257,7 @@ pub struct Exec {
     /// Run the command as this user
     #[arg(short, long, value_name = "USER", conflicts_with = "me")]
     pub user: Option<String>,
-    /// Run the command as the user who called sudo, doas or pkexec
+    /// Run the command as the user that called sudo, doas or pkexec
     #[arg(long)]
     pub me: bool,
     /// Give the command a PID namespace of its own, so that every process in it ends when the command ends

@@ -1,8 +1,8 @@
 //! Errors with what, why and what to do next, and the exit status each ends in.
 //!
-//! Every failure of nsnat is one [`Error`]: printed once, by `main`, as `nsnat: WHAT: WHY`, a further such line for what
-//! failed in consequence, and a line `hint: …` for each next step that is known. The exit statuses are those of the
-//! command-line contract.
+//! Every failure of nsnat is one [`Error`]: printed once, by `main`, as `nsnat: WHAT: WHY`, a further such line for
+//! what failed in consequence, and a line `hint: …` for each next step that is known. The exit statuses are those of
+//! the command-line contract.
 
 use std::fmt;
 
@@ -60,7 +60,7 @@ impl Error {
         Self { class: Class::Usage, ..Self::new(what, why) }
     }
 
-    /// Adds a next step for the person who reads it, after those that are there.
+    /// Adds a next step for the reader, after the steps that are there.
     #[must_use]
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hints.push(hint.to_string());

@@ -8,9 +8,9 @@
 //! packet all the way.
 //!
 //! The configuration and what is observed become a state (every number and device found), the state what the kernel
-//! should hold, and the difference to what it does hold an ordered list of actions. That is pure. Everything that changes
-//! the host goes through one circle ([`reconcile`]): the actions are performed, observing again must leave nothing to do,
-//! and what cannot be finished is rolled back.
+//! should hold, and the difference to what it does hold an ordered list of actions. That is pure. Everything that
+//! changes the host goes through one circle ([`reconcile`]): the actions are performed, observing again must leave
+//! nothing to do, and what cannot be finished is rolled back.
 //!
 //! # The rooms
 //!
@@ -31,12 +31,12 @@
 //! | `main` | `nsnat` | `cli`, `commands`, `enter::run`, `ui` | |
 //! | `bin` | `nsnat-exec`, which is set-user-id | `enter::join`, `ui` | |
 //!
-//! A file uses another one when its text names something that the other one defines. Besides the table this holds: no file
-//! uses itself by way of others, and a room's `mod.rs` defines nothing that the room itself uses. It says what the room is
-//! for and what of it others get; what several files need has a file and a name of its own.
+//! A file uses another one when its text names something that the other one defines. Besides the table this holds: no
+//! file uses itself by way of others, and a room's `mod.rs` defines nothing that the room itself uses. It says what
+//! the room is for and what of it others get; what several files need has a file and a name of its own.
 //!
-//! `tests/pure/walls.rs` reads this table and holds all of it. Clippy holds the effects (`.clippy.toml`): a file that has them
-//! says so at its door.
+//! `tests/pure/walls.rs` reads this table and holds all of it. Clippy holds the effects (`.clippy.toml`): a file that
+//! has them says so at its door.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

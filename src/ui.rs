@@ -1,7 +1,7 @@
 //! All that nsnat prints: results to standard output, everything else to standard error.
 //!
-//! No other file names these two, and clippy's `print_stdout`, `print_stderr` and `disallowed_methods` hold it. What the
-//! standard library prints by itself (`--help` and `--version`, by clap) never comes by here.
+//! No other file names these two, and clippy's `print_stdout`, `print_stderr` and `disallowed_methods` hold it. What
+//! the standard library prints by itself (`--help` and `--version`, by clap) never comes by here.
 
 #![expect(clippy::disallowed_methods, reason = "standard output and standard error are written here")]
 

@@ -1,4 +1,4 @@
-//! The configuration, for commands: opened, and its problems with those that only the host shows.
+//! The configuration, for commands: opened, with all its problems, also the ones that only the host shows.
 
 use super::refusals::unknown;
 use crate::config::{self, Config, NewNamespace, Source, Trust};
@@ -15,8 +15,8 @@ pub(super) fn open(ui: &Ui<'_>) -> Result<Config> {
     config::open(ui.global.config.as_deref(), &trust(ui), ui.colour)
 }
 
-/// The users whose files are obeyed. A user that called sudo and names a file by `--config` has said what root shall do; that others
-/// wrote it is another matter.
+/// The users whose files are obeyed. A user that called sudo and names a file by `--config` has said what root shall
+/// do; that others wrote it is another matter.
 fn trust(ui: &Ui<'_>) -> Trust {
     if !nix::unistd::geteuid().is_root() {
         return Trust::everybody();

@@ -1,4 +1,4 @@
-//! `nsnat dns NAME test`: who answers, over every path.
+//! `nsnat dns NAME test`: which server answers, over every path.
 
 use super::refusals::need_root;
 use super::session;

@@ -1,8 +1,8 @@
 //! `nsnat exec --gateway ADDR -- CMD`: a namespace for one command.
 //!
-//! It is a namespace like any other, but that its entry in the recorded state names this process as its owner. nsnat stays
-//! behind the command, and takes the namespace down when that ended. When nsnat itself is killed, the next one that
-//! changes anything finds an owner that ended and nobody inside, and takes it down.
+//! It is a namespace like any other, but that its entry in the recorded state names this process as its owner. nsnat
+//! stays behind the command, and takes the namespace down when that ended. When nsnat itself is killed, the next one
+//! that changes anything finds an owner that ended and nobody inside, and takes it down.
 
 use super::{config, declare, exec, session::Session, traffic::Start};
 use crate::cli;

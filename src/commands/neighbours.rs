@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub(super) struct SilentNextHops(BTreeSet<Neighbour>);
 
 impl SilentNextHops {
-    /// Asks them, all at once; those of a way that several share once.
+    /// Asks the next hops, all at once, and the next hops of a shared path once.
     pub(super) fn ask<'a>(
         members: impl Iterator<Item = &'a ActiveNamespace>,
         state: &State,

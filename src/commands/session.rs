@@ -8,8 +8,8 @@ use crate::plan::Action;
 use crate::reconcile::{Host, Outcome, Policy, Progress, Reconciler, prepare};
 use crate::ui::Ui;
 
-/// What is, without a lock and without a trace of the look. Where another nsnat changed something meanwhile, it is looked
-/// at again.
+/// What is, without a lock and without a trace of the look. Where another nsnat changed something meanwhile, it is
+/// looked at again.
 pub(super) fn look(ui: &Ui<'_>, look: Look<'_>) -> Result<Observed> {
     const TRIES: usize = 5;
     let mut kernel = Kernel::open_to_look()?;
@@ -31,7 +31,7 @@ pub(super) struct Session<'a> {
     ui: &'a Ui<'a>,
     files: Files,
     kernel: Kernel,
-    /// Later than the lock: who is stopped holds nobody up.
+    /// Later than the lock: a stopped process holds no other up.
     _no_stop: interrupt::Mask,
 }
 

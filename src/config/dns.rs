@@ -218,8 +218,11 @@ fn parse_old(text: &str) -> Result<SocketAddr, InvalidValue> {
 /// A text that is no address: a word that was meant, or what an address looks like.
 fn not_an_address(text: &str, what: &str, why: String) -> InvalidValue {
     let word = nearest(text, WORDS).filter(|_| what == "`dns`" || WORDS.contains(&text));
-    let why =
-        if text.chars().any(char::is_control) { format!("{} is not a valid address", quoted(text)) } else { why };
+    let why = if text.chars().any(char::is_control) {
+        format!("{} is not a valid address", quoted(text))
+    } else {
+        why
+    };
     let help = match word {
         Some(word) if word == text => format!("this word stands alone: dns = \"{word}\""),
         Some(word) => format!("did you mean \"{word}\"?"),

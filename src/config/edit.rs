@@ -191,7 +191,7 @@ fn comments(lines: &[&str], cut: &mut BTreeSet<usize>) {
     }
 }
 
-/// Adds the blank lines inside of what goes, and one of those around it: the one that [`declare`] put there.
+/// Adds the blank lines inside of what goes, and the blank line before or after it that [`declare`] put there.
 fn add_blank_lines(lines: &[&str], cut: &mut BTreeSet<usize>) {
     let is_blank = |at: &usize| lines.get(*at).is_some_and(|line| line.trim().is_empty());
     let ends: Vec<usize> = cut.iter().copied().filter(|at| !cut.contains(&(at + 1))).collect();

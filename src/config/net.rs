@@ -129,7 +129,9 @@ fn ipv4_network(text: &str, example: &str, longest: u8) -> Result<Ipv4Network, I
             );
             invalid(format!("{} is an IPv6 network", quoted(text)), cure)
         }
-        Err(_) => invalid(format!("{} is not a valid network", quoted(text)), format!("for example \"{example}\"")),
+        Err(_) => {
+            invalid(format!("{} is not a valid network", quoted(text)), format!("for example \"{example}\""))
+        }
     }
 }
 

@@ -89,7 +89,7 @@ impl Reader<'_> {
         table
     }
 
-    /// Reports the keys that the table does not know; gives those that were probably meant.
+    /// Reports the keys that the table does not know; returns the keys that were probably meant.
     pub(super) fn keys(&mut self, table: &DeTable<'_>, known: &'static Table) -> Vec<&'static str> {
         let mut meant = Vec::new();
         for (key, value) in table.iter().filter(|(key, _)| !known.keys.contains(&key.get_ref().as_ref())) {

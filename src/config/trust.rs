@@ -1,9 +1,9 @@
 //! Whether anybody but root may have written the files that root obeys.
 //!
 //! A configuration makes root do things: who can write it, or put another one in its place, can do them. So, as sudo
-//! and OpenSSH do, root obeys only what root alone may write: the file, every directory that leads to it, and every link
-//! on the way. They are looked at from the root directory on, and before the file is read: once a directory is known
-//! to be root's alone, what was found in it can only be exchanged by root.
+//! and OpenSSH do, root obeys only what root alone may write: the file, every directory that leads to it, and every
+//! link on the way. They are looked at from the root directory on, and before the file is read: once a directory is
+//! known to be root's alone, what was found in it can only be exchanged by root.
 //!
 //! A directory with the sticky bit (`/tmp`) may be everybody's: nobody but root can replace what is root's in it. A
 //! directory all files of which are obeyed may not: anybody could add one.
@@ -30,7 +30,7 @@ impl Trust {
         Self(None)
     }
 
-    /// Root's, and those of `caller`, who may become root and named the file.
+    /// Files of root and of `caller`: a user that may become root and named the file.
     pub fn root_and(caller: Option<u32>) -> Self {
         Self(Some([0].into_iter().chain(caller).chain(unmapped()).collect()))
     }
@@ -64,7 +64,8 @@ impl<'t> Inspection<'t> {
         Self { trust, problems: BTreeMap::new() }
     }
 
-    /// Looks at a file and all that leads to it. What is not there, or cannot be looked at, is left to who reads it.
+    /// Looks at a file and all that leads to it. A file that is missing, or cannot be looked at, is reported when it
+    /// is read.
     pub(super) fn file(&mut self, path: &Path) {
         let _ = self.follow_path(path);
     }
@@ -111,7 +112,7 @@ impl<'t> Inspection<'t> {
         Some((at, found))
     }
 
-    /// Notes who else may write this, or put another in its place.
+    /// Notes which other users may write this file, or put another in its place.
     fn note_writers(&mut self, path: &Path, metadata: &Metadata, sticky_will_do: bool) {
         let owner = (!self.trust.includes(metadata.uid())).then(|| user(metadata.uid()));
         let is_sticky = metadata.is_dir() && sticky_will_do && metadata.mode() & libc::S_ISVTX != 0;

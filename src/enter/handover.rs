@@ -16,11 +16,11 @@ use std::path::Path;
 enum Instance {
     /// An instance of the same user.
     Own,
-    /// A daemon of the host, whoever asks.
+    /// A daemon of the host, for every user.
     Host,
 }
 
-/// A program, who takes over, and what to do about it.
+/// A program, the instance that takes a command over, and the cure.
 struct Entry {
     programs: &'static [&'static str],
     whose: Instance,
@@ -106,8 +106,8 @@ const TABLE: &[Entry] = &[
     ),
 ];
 
-/// Says so in one line, where an instance outside of the namespace (`netns`: its device and inode number) will take over from
-/// what this user runs. An instance inside is the one that takes over.
+/// Says so in one line, where an instance outside of the namespace (`netns`: its device and inode number) will take
+/// over from what this user runs. An instance inside is the one that takes over.
 pub(super) fn warn(
     name: &Name,
     netns: impl Fn() -> Option<(u64, u64)>,

@@ -12,7 +12,7 @@
 use crate::kernel::interrupt::is_ignored;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-/// Which of the two whoever started us ignored.
+/// Which of the two signals the parent process ignored.
 static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
 static SIGCHLD_IGNORED: AtomicBool = AtomicBool::new(false);
 /// A bit for each of the descriptors 0 to 2 that was closed.

@@ -82,7 +82,7 @@ fn enter(request: &Request) -> Result<Infallible> {
     let here = mounts::set_up(name, &inside.target, &[])?;
     drop(inside);
     if request.pid {
-        // Whoever stays behind must not be mightier than who called.
+        // The process that stays behind must not have more rights than the caller.
         pid::enter(|| privileges::drop_to(&caller))
             .what(|| format!("namespace {name}: own process numbers"))?;
     }
@@ -106,7 +106,7 @@ fn is_allowed(caller: &Ids, target: &ExecRecord) -> bool {
     caller.user.is_root() || target.allowed.includes(caller.user.as_raw(), groups)
 }
 
-/// Calls `nsnat-exec` on behalf of a user who is not root. Returns why that cannot be done.
+/// Calls `nsnat-exec` for a user that is not root. Returns why that cannot be done.
 pub(super) fn hand_over(request: &Request, target: &ExecRecord) -> Error {
     let name = &request.namespace;
     if request.who != RunAs::Same || !request.mounts.is_empty() {

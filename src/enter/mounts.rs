@@ -89,7 +89,7 @@ fn follow_only() -> nix::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "this is the room that makes a command's mount namespace")]
 fn follow_only_from_outside() -> nix::Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    // In the new namespace: directories that were opened before are those of the old one.
+    // In the new namespace: directories that were opened before belong to the old one.
     let (root, here) = (open("/", flags, Mode::empty())?, open(".", flags, Mode::empty())?);
     setns(own_namespaces()?, CloneFlags::CLONE_NEWNS)?;
     let done = follow_only();

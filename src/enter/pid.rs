@@ -27,7 +27,7 @@ use nix::unistd::{Pid, pipe2, read};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Returns in the process that is to become the command. The calling process stays and ends as that one does.
-/// `drop` gives up the privileges of those that stay.
+/// `drop` gives up the privileges of the processes that stay.
 #[expect(clippy::disallowed_methods, reason = "this is the room that enters namespaces")]
 pub(super) fn enter(drop: impl Fn() -> nix::Result<()>) -> Result<()> {
     let signals = Signals::take().what(|| "signals")?;

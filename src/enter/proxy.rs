@@ -11,7 +11,7 @@ use std::net::IpAddr;
 /// Variables that name a proxy, by their lower-case names; programs look at either case (curl(1), wget(1)).
 const NAMES: [&str; 4] = ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy"];
 
-/// Says who may be asked without one.
+/// The variable that names hosts to be asked without a proxy.
 const EXCEPTIONS: &str = "no_proxy";
 
 /// Does what the command line says, or else the configuration.

@@ -4,7 +4,7 @@ use crate::model::Name;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// What is to be run, where, and as whom.
+/// What is to be run, in which namespace, and as which user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The namespace.

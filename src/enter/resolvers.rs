@@ -51,7 +51,7 @@ pub(super) const SOCKETS: [&str; 4] = [
 /// The files in [`RESOLVED`] that `/etc/resolv.conf` may lead to.
 const RESOLV_CONFS: [&str; 2] = ["resolv.conf", "stub-resolv.conf"];
 
-/// Hides those that are there. `own_conf`: the namespace's own resolv.conf will be bound over `/etc/resolv.conf`.
+/// Hides the sockets that exist. `own_conf`: the namespace's own resolv.conf will be bound over `/etc/resolv.conf`.
 pub(super) fn hide_resolvers(own_conf: bool) -> Result<()> {
     let resolved = is_directory(RESOLVED);
     let on_bus = resolved || AVAHI.into_iter().any(is_directory);

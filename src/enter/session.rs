@@ -1,4 +1,5 @@
-//! The variables that belong to a user's session: those of another user lead to what is not theirs.
+//! The variables that belong to a user's session. The variables of another user lead to things that are not this
+//! user's.
 //!
 //! `su -`, `runuser -l` and `machinectl shell` begin with an empty environment. `-u` and `--me` keep the caller's, so
 //! each of these is looked at: what is the user's own stays; else the user's own is given, where there is one; else it

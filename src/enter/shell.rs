@@ -7,12 +7,12 @@ use std::ffi::OsString;
 /// What `sh` does: becomes the user's shell (SHELL was set with the user), told to mark its prompt.
 const SCRIPT: &str = include_str!("shell.sh");
 
-/// The command that starts the shell of whoever it is run as.
+/// The command that starts the shell of the user it is run as.
 pub fn command(name: &Name) -> Vec<OsString> {
     ["/bin/sh", "-c", SCRIPT, "nsnat-shell", name.as_str()].map(OsString::from).into()
 }
 
-/// Whether sudo, doas or pkexec says who called.
+/// Whether sudo, doas or pkexec names its caller.
 pub fn has_caller() -> bool {
     ["SUDO_UID", "DOAS_USER", "PKEXEC_UID"].iter().any(|key| std::env::var_os(key).is_some())
 }

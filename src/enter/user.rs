@@ -1,4 +1,4 @@
-//! Looking users up, also those that the C library cannot see.
+//! Looks users up, also users that the C library cannot see.
 //!
 //! nsnat is meant to be one static program, and a static C library reads `/etc/passwd` and `/etc/group` only.
 //! Users from LDAP, sssd or systemd-homed are asked from getent(1), which is dynamic; but only when needed: not

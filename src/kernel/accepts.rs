@@ -13,7 +13,7 @@ const META_DEVICES: std::ops::RangeInclusive<u32> = 4..=7;
 const ICMPV6: u8 = 58;
 const SOLICITATION: u8 = 135;
 
-/// What a rule accepts, whoever sends it.
+/// What a rule accepts from every sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Accepts {
     /// Flows of a connection mark.
@@ -52,7 +52,7 @@ pub(super) fn read(expressions: &[Expression<'_>]) -> Option<Accepts> {
     conditions.iter().all(lets_neighbours).then_some(Accepts::Neighbours)
 }
 
-/// Whether a question for a neighbour fulfils a condition, whoever asks. What is in a set is not known.
+/// Whether a question for a neighbour fulfils a condition, whichever host asks. What is in a set is not known.
 fn lets_neighbours(condition: &Condition<'_>) -> bool {
     let (name, data, value) = condition;
     let key = |kind| find(data, kind).and_then(big_endian);

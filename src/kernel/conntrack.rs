@@ -1,10 +1,11 @@
 //! Forgetting flows whose NAT was decided before their rewrite changed, and asking where a flow really goes.
 //!
 //! One CT_DELETE message with a filter instead of a dump of everything (`ctnetlink_flush_conntrack` in
-//! net/netfilter/nf_conntrack_netlink.c). No crate builds that filter; it is a few nested attributes. Older kernels, Linux
-//! 6.1 among them, take it for a tuple that is not whole, and refuse; from Linux 5.8 on they take it in a dump. So it is
-//! tried, and what a kernel cannot do at once is done one by one. A filter that an even older kernel does not know it
-//! passes over, and lists everything: what a dump returns is looked at in any case.
+//! net/netfilter/nf_conntrack_netlink.c). No crate builds that filter; it is a few nested attributes. Older kernels,
+//! Linux
+//! 6.1 among them, take it for a tuple that is not whole, and refuse; from Linux 5.8 on they take it in a dump. So it
+//! is tried, and what a kernel cannot do at once is done one by one. A filter that an even older kernel does not know
+//! it passes over, and lists everything: what a dump returns is looked at in any case.
 //!
 //! For IPv6 there is no filter to be had: the kernel compares its addresses the wrong way round
 //! (`ctnetlink_filter_match_tuple`; seen on Linux 6.18), and would forget the flows of everybody else.
@@ -101,7 +102,7 @@ fn one_by_one(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<(
     Ok(())
 }
 
-/// Whether an entry is one of those that are to be forgotten.
+/// Whether an entry is to be forgotten.
 fn is_meant(entry: &[u8], source: IpAddr, which: Flows) -> bool {
     let Some(tuple) = find(entry, CTA_TUPLE_ORIG) else { return false };
     if source_ip(tuple) != Some(source) {
@@ -257,7 +258,7 @@ mod tests {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Places in [`FLOWS`] of those that are left.
+    /// Places in [`FLOWS`] of the flows that are left.
     fn left() -> Vec<usize> {
         let listed = conntrack("-L -f ipv4") + &conntrack("-L -f ipv6");
         let is_listed = |flow: &&str| {

@@ -34,8 +34,8 @@ const INFO_KIND: u16 = 1;
 const RX_BYTES: usize = 16;
 const TX_BYTES: usize = 24;
 
-/// A link, its number in it, and its settings. Read by hand, because there may be thousands of them, and the crate would
-/// read a hundred numbers of each.
+/// A link, its number in it, and its settings. Read by hand, because there may be thousands of them, and the crate
+/// would read a hundred numbers of each.
 pub(super) fn link(body: &[u8]) -> Option<(Link, Settings)> {
     let is =
         |flag: libc::c_int| u32_at(body, IFINFO_FLAGS).is_some_and(|flags| flags & flag.cast_unsigned() != 0);

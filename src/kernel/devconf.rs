@@ -23,8 +23,8 @@ const V4: [(&str, usize); 5] = [
     ("src_valid_mark", 23),
 ];
 
-/// The same, IPv6 (DEVCONF_… in include/uapi/linux/ipv6.h). A kernel that does not have the last one (before Linux 6.17)
-/// sends fewer numbers.
+/// The same, IPv6 (DEVCONF_… in include/uapi/linux/ipv6.h). A kernel that does not have the last one (before Linux
+/// 6.17) sends fewer numbers.
 const V6: [(&str, usize); 5] =
     [("accept_dad", 27), ("accept_ra", 3), ("disable_ipv6", 26), ("force_forwarding", 59), ("forwarding", 0)];
 

@@ -47,9 +47,10 @@ pub(super) fn veth(link: &str, mtu: u32, netns: RawFd) -> LinkMessage {
 
 /// An address; IPv6 without duplicate address detection.
 ///
-/// The host's address of a veth pair is of scope link. A device of the host's that has no address at this moment, because
-/// its lease is renewed or it is set up anew, borrows one of another device for what it sends, its ARP questions too; but
-/// never one of scope link (inet_select_addr in net/ipv4/devinet.c). IPv6 has the scope in the address itself.
+/// The host's address of a veth pair is of scope link. A device of the host's that has no address at this moment,
+/// because its lease is renewed or it is set up anew, borrows one of another device for what it sends, its ARP
+/// questions too; but never one of scope link (inet_select_addr in net/ipv4/devinet.c). IPv6 has the scope in the
+/// address itself.
 pub(super) fn address(place: &Side, address: &Address, index: u32) -> AddressMessage {
     let mut out = AddressMessage::default();
     out.header.family = family(Family::of_net(address.net));

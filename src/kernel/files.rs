@@ -38,7 +38,7 @@ pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
         make_dir(RUN, 0o755)?;
         let file = match OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(LOCK) {
             Ok(file) => file,
-            // Somebody who ended the last namespace took the directory away in between.
+            // Another nsnat, which took the last namespace down, removed the directory in between.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(Error::new(format!("open {LOCK}"), error)),
         };
@@ -77,7 +77,7 @@ pub fn is_locked() -> bool {
     let Ok(lock) = std::fs::metadata(LOCK) else { return false };
     let here = format!("{:02x}:{:02x}:{}", major(lock.dev()), minor(lock.dev()), lock.ino());
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    // A line with an arrow is somebody who waits.
+    // A line with an arrow is a process that waits.
     locks.lines().any(|line| !line.contains("->") && line.split_whitespace().any(|word| word == here))
 }
 
@@ -191,7 +191,7 @@ pub fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
     replace_with_mode(path, text, mode, None).what(|| format!("write {}", path.display()))
 }
 
-/// The same for a file that somebody else made: where a link leads to stays where it is, and whose it is and who may
+/// Replaces a file that another program made: where a link leads to stays where it is, and whose it is and who may
 /// read it stay as they are.
 pub fn edit(path: &Path, text: &str) -> Result<()> {
     let edited = || {
@@ -252,7 +252,7 @@ pub(super) fn is_not_ours(why: &io::Error) -> bool {
     why.raw_os_error().is_some_and(|errno| NOT_OURS_TO_REMOVE.contains(&errno))
 }
 
-/// Makes a directory and those above it, where they are missing; whatever the caller's umask says.
+/// Makes a directory and the missing ones above it, whatever the caller's umask says.
 pub fn make_dir(path: impl AsRef<Path>, mode: u32) -> Result<()> {
     let path = path.as_ref();
     let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.exists()).collect();

@@ -1,8 +1,8 @@
 //! Chains of others as they read back from nf_tables (include/uapi/linux/netfilter/nf_tables.h), as far as it takes to
 //! know whether they stop everything that they do not know.
 //!
-//! All chains are dumped once, and of the rules only those of base chains and of what these jump to without a condition.
-//! Sets are not read: a host may have some of a hundred thousand elements.
+//! All chains are dumped once, and of the rules only those of base chains and of what these jump to without a
+//! condition. Sets are not read: a host may have some of a hundred thousand elements.
 
 use super::accepts::{self, Accepts};
 use super::attributes::{attributes, big_endian, find, native, text, word};

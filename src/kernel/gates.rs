@@ -1,7 +1,7 @@
 //! Chains of others that stop packets of namespaces, and the rules that let them through: looking, adding, taking out.
 //!
-//! Which program a rule takes depends on who made the chain, not on which is installed: a native rule in a table of
-//! iptables makes iptables refuse that table, and with it breaks Docker and ufw.
+//! Which program a rule takes depends on the program that made the chain, not on which is installed: a native rule in
+//! a table of iptables makes iptables refuse that table, and with it breaks Docker and ufw.
 
 use super::accepts::Accepts;
 use super::foreign::{self, Base, Foreign, Verdict};
@@ -18,8 +18,8 @@ use std::collections::BTreeSet;
 /// The table that firewalld makes for as long as it is to let nothing through, in panic mode and while it reloads.
 const PANIC: &str = "firewalld_policy_drop";
 
-/// The table of Mullvad's kill switch. It is loaded anew with each change of the tunnel, and our rules in it are gone then;
-/// a connection mark that it accepts is not.
+/// The table of Mullvad's kill switch. It is loaded anew with each change of the tunnel, and our rules in it are gone
+/// then; a connection mark that it accepts is not.
 const SPLIT: &str = "mullvad";
 
 /// The gates of this host, and our rules in them. `names`: its devices, by number.

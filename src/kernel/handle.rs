@@ -1,4 +1,4 @@
-//! The handle on the host's network stack and those of our namespaces, by which all is observed and changed.
+//! The handle on the network stacks of the host and of our namespaces, by which all is observed and changed.
 
 use super::route_socket::Netlink;
 use super::{limits, netns, nft, sysctl};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use tokio::runtime::Runtime;
 
-/// Access to the host's network stack and those of our namespaces.
+/// Access to the network stacks of the host and of our namespaces.
 pub struct Kernel {
     pub(super) runtime: Runtime,
     pub(super) host: Netlink,

@@ -1,7 +1,7 @@
 //! Looking into namespaces, into several at the same time.
 //!
-//! A few threads, as many as there are processors, go from namespace to namespace. Each opens one socket in a namespace,
-//! reads what it needs, and closes the socket before it goes on.
+//! A few threads, as many as there are processors, go from namespace to namespace. Each opens one socket in a
+//! namespace, reads what it needs, and closes the socket before it goes on.
 
 use super::netlink_socket::NetlinkSocket;
 use super::sysctl::Sysctls;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// The state of each of these namespaces; none of those of which `/run/netns` has nothing.
+/// What each of these namespaces holds. A namespace without a file in `/run/netns` is left out.
 pub(super) fn look_into(names: &[&Name], settled: &KnownTuning<'_>) -> Result<BTreeMap<Name, Netns>> {
     let next = AtomicUsize::new(0);
     let worker = || {

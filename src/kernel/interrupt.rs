@@ -126,7 +126,7 @@ impl Drop for InterruptibleWait {
     }
 }
 
-/// While this lives, Ctrl-Z waits: everybody else waits for whoever holds the lock.
+/// While this lives, Ctrl-Z waits: a stopped process that holds the lock would hold up all others.
 pub fn hold_stop() -> Mask {
     Mask::change(SigmaskHow::SIG_BLOCK, &[Signal::SIGTSTP])
 }

@@ -36,8 +36,8 @@ const DIRECTION: usize = INDEX + 4;
 const ACTION: usize = DIRECTION + 1;
 const INFO: usize = PRIORITY + 16;
 
-/// Policies, the newest first; none where the kernel knows no IPsec. Those of IPsec's own devices (`ip link add type xfrm`)
-/// are about packets that go by these, and are left out.
+/// Policies, the newest first; none where the kernel knows no IPsec. Those of IPsec's own devices (`ip link add type
+/// xfrm`) are about packets that go by these, and are left out.
 pub(super) fn observe() -> Result<Vec<Policy>> {
     let Some(ipsec) = NetlinkSocket::for_ipsec()? else { return Ok(Vec::new()) };
     let rows = ipsec.dump_whole(GET_POLICY, &[])?.unwrap_or_default();

@@ -63,7 +63,7 @@ struct PendingNeighbour<'a> {
 enum Question {
     /// Whoever has the address.
     Everybody,
-    /// The one who had it when it was heard of last.
+    /// The link-layer address of the neighbour when it was heard of last.
     TheKnownOne,
 }
 

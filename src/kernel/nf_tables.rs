@@ -1,5 +1,5 @@
-//! Numbers of nf_tables' messages (include/uapi/linux/netfilter/nf_tables.h), as far as more than one part of the kernel's
-//! room uses them.
+//! Numbers of nf_tables' messages (include/uapi/linux/netfilter/nf_tables.h), as far as more than one part of the
+//! kernel's room uses them.
 
 /// NFNL_SUBSYS_NFTABLES, and the types of its messages.
 pub(super) const SUBSYSTEM: u8 = 10;

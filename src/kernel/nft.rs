@@ -1,9 +1,9 @@
 //! Our nft table: loading the skeleton, changing elements, reading back.
 //!
-//! `nft` is started once a transaction, with its errors captured (and iptables, see `gates`). Elements are built with the `nftables` crate's
-//! types and sent as JSON. The skeleton, and elements that must come in the same transaction with it, are text:
-//! the JSON of nft 1.0.6 drops comments and refuses maps with concatenated values (it makes a plain set of them).
-//! What is there is read without nft: see `table`.
+//! `nft` is started once a transaction, with its errors captured (and iptables, see `gates`). Elements are built with
+//! the `nftables` crate's types and sent as JSON. The skeleton, and elements that must come in the same transaction
+//! with it, are text: the JSON of nft 1.0.6 drops comments and refuses maps with concatenated values (it makes a
+//! plain set of them). What is there is read without nft: see `table`.
 
 use crate::error::{Context, Error, Result};
 use crate::model::{Datum, Element, nft as names};

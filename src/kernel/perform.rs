@@ -23,7 +23,8 @@ const CREATE: u16 = NLM_F_CREATE | NLM_F_EXCL;
 const GONE: [i32; 5] = [libc::ESRCH, libc::ENOENT, libc::ENODEV, libc::EADDRNOTAVAIL, libc::ENXIO];
 
 impl Kernel {
-    /// Performs actions in order; `step` is told of each, and says whether to go on. No namespace stays open afterwards.
+    /// Performs actions in order; `step` is told of each, and says whether to go on. No namespace stays open
+    /// afterwards.
     pub(super) fn perform_and_close(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
         self.perform_in_order(actions, step);
         self.inside.clear();
@@ -123,7 +124,7 @@ impl Kernel {
         }
     }
 
-    /// Writes settings in a namespace; remembers those that it does not take.
+    /// Writes settings in a namespace; remembers the settings that it refuses.
     fn tune(&mut self, name: &Name, values: &[(String, String)]) -> Result<()> {
         self.open_inside(name)?;
         let Some(inside) = self.inside.get(name) else { return Ok(()) };

@@ -1,7 +1,8 @@
-//! Asking for a name inside a namespace, to see who answers.
+//! Asks for a name inside a namespace, to see which server answers.
 //!
-//! The sockets are made inside, by threads that enter the namespace; who answered is what the host's conntrack says
-//! about the very flow of the query (`ctnetlink`, the reply's source), not what the answer says about itself.
+//! The sockets are made inside, by threads that enter the namespace; which server answered is what the host's
+//! conntrack says about the very flow of the query (`ctnetlink`, the reply's source), not what the answer says about
+//! itself.
 
 use super::{conntrack, netns};
 use crate::error::{Context, Error, Result};

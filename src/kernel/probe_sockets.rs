@@ -76,7 +76,7 @@ impl ProbeSockets {
         Ok(())
     }
 
-    /// What was heard so far, and from whom.
+    /// What was heard so far, and its sender.
     pub(super) fn wait_for_answer(&self) -> (ProbeAnswer, Option<IpAddr>) {
         let mut buffer = [0; 512];
         while let Ok((length, from)) = socket::recvfrom::<SockaddrStorage>(self.icmp.as_raw_fd(), &mut buffer)

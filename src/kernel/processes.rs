@@ -27,7 +27,7 @@ pub fn netns_of(pid: Option<i32>) -> Result<(u64, u64)> {
     identity(&process).what(what)
 }
 
-/// The processes in a network namespace, by number. Those that the caller may not look at are not among them.
+/// The processes in a network namespace, by number, without processes that the caller may not look at.
 pub fn processes_in(netns: (u64, u64)) -> Vec<Process> {
     let inside = |pid: &i32| identity(&pid.to_string()).is_ok_and(|found| found == netns);
     let mut found: Vec<Process> = pids().filter(inside).filter_map(describe).collect();
@@ -35,8 +35,8 @@ pub fn processes_in(netns: (u64, u64)) -> Vec<Process> {
     found
 }
 
-/// How many processes are in each network namespace, by its inode number, in one walk. Those that the caller may not look
-/// at are not counted.
+/// How many processes are in each network namespace, by its inode number, in one walk. Those that the caller may not
+/// look at are not counted.
 pub fn crowds() -> BTreeMap<u64, usize> {
     let mut out = BTreeMap::new();
     for (_, inode) in pids().filter_map(|pid| identity(&pid.to_string()).ok()) {
@@ -58,7 +58,7 @@ pub struct Running {
     pub netns: (u64, u64),
 }
 
-/// The processes whose names are wanted, by number. Of those that the caller may not look at nothing is known.
+/// The processes whose names are wanted, by number. Processes that the caller may not look at are left out.
 pub fn running(wanted: impl Fn(&str) -> bool) -> Vec<Running> {
     let named =
         |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| wanted(comm.trim_end()));

@@ -1,4 +1,5 @@
-//! The records of `exec`: what it needs to know of a namespace, a file each in `/run/nsnat/ns`. They are written last by
+//! The records of `exec`: what it needs to know of a namespace, a file each in `/run/nsnat/ns`. They are written last
+//! by
 //! `up` and removed first by `down`, so a namespace that has none counts as down.
 
 use super::files::{self, TARGETS};
@@ -45,8 +46,8 @@ pub(super) fn read(name: &Name) -> Option<ExecRecord> {
     serde_json::from_str(&std::fs::read_to_string(path(name)).ok()?).ok()
 }
 
-/// Reads a record on behalf of any user, with root's rights: only a record that root alone can have written counts, and it
-/// is judged by what was opened. Nothing where there is none.
+/// Reads a record on behalf of any user, with root's rights: only a record that root alone can have written counts,
+/// and it is judged by what was opened. Nothing where there is none.
 pub fn read_checked(name: &Name) -> Result<Option<ExecRecord>> {
     let what = || format!("{TARGETS}/{name}");
     let directory = open_checked(TARGETS, OFlag::O_PATH | OFlag::O_DIRECTORY, |flags| {

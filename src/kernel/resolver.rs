@@ -24,7 +24,7 @@ pub(super) fn nameservers() -> Vec<IpAddr> {
     read_conf("/etc/resolv.conf")
 }
 
-/// Real servers by device name; under "" those that are nobody's in particular.
+/// Real servers by device name; under "" the servers that belong to no device.
 pub(super) fn upstreams(indices: &BTreeMap<u32, String>) -> BTreeMap<String, Vec<IpAddr>> {
     let dirs = BY_LINK.iter().filter(|(dir, _)| Path::new(dir).is_dir());
     let told = |index| dirs.clone().find_map(|(dir, key)| link_servers(&format!("{dir}/{index}"), key));

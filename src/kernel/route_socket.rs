@@ -1,8 +1,9 @@
 //! Asking the kernel by rtnetlink(7): one request, its answers or its error.
 //!
-//! rtnetlink's typed builders cover about half of what is needed here, and its streams hide the kernel's own words for an
-//! error. So whole messages are sent through its handle, always acknowledged, always with a time limit: a request queued
-//! behind a message that gets no answer would never be sent. Dumps are not asked for here, see [`super::stack`].
+//! rtnetlink's typed builders cover about half of what is needed here, and its streams hide the kernel's own words
+//! for an error. So whole messages are sent through its handle, always acknowledged, always with a time limit: a
+//! request queued behind a message that gets no answer would never be sent. Dumps are not asked for here, see
+//! [`super::stack`].
 
 use crate::error::{Error, Result};
 use futures_util::StreamExt;

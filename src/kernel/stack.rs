@@ -72,8 +72,8 @@ pub(super) fn observe(
     Ok((out, names))
 }
 
-/// The links of a stack but those of `others`. These are mostly nearly all that there are, and the kernel takes ten times
-/// as long to tell of a link as to name it: then the few that remain are asked for one by one.
+/// The links of a stack but those of `others`. These are mostly nearly all that there are, and the kernel takes ten
+/// times as long to tell of a link as to name it: then the few that remain are asked for one by one.
 fn links(
     netlink: &NetlinkSocket,
     others: &OtherNamespaces<'_>,

@@ -17,7 +17,7 @@ const OPTIONS: u16 = 2;
 const TCMSG: usize = 16;
 /// TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), TC_H_MIN_EGRESS.
 const SIDES: [(TapHook, u32); 2] = [(TapHook::Ingress, 0xffff_fff2), (TapHook::Egress, 0xffff_fff3)];
-/// Those for filters only; those that the kernel itself gives to devices, without a handle.
+/// Queueing disciplines that only hold filters, and the ones that the kernel itself gives to devices, without a handle.
 const HOLDERS: [&str; 2] = ["clsact", "ingress"];
 
 /// TCA_ACT_KIND, TCA_ACT_OPTIONS; TCA_GACT_PARMS and TCA_MIRRED_PARMS.

@@ -35,7 +35,8 @@ const TRACKED: i32 = -199;
 const ECHO_ID: u32 = 4;
 const ICMP_HEADER: u32 = 8;
 
-/// NFT_REG_1, which all expressions here use; each says so by an attribute of its own (NFTA_META_DREG, NFTA_CMP_SREG, …).
+/// NFT_REG_1, which all expressions here use; each says so by an attribute of its own (NFTA_META_DREG, NFTA_CMP_SREG,
+/// …).
 const REGISTER: u32 = 1;
 const IN_REGISTER: u16 = 1;
 /// NFTA_META_SREG; NFTA_CT_DIRECTION; NFTA_PAYLOAD_LEN.

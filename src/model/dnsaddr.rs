@@ -15,8 +15,8 @@ pub const HTTPS_PORT: u16 = 443;
 pub fn parse(text: &str) -> Result<SocketAddr, String> {
     let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT));
     let address = bare.or_else(|_| text.parse::<SocketAddr>());
-    let address =
-        address.map_err(|_| format!("{text:?} is not a valid address; ADDR, ADDR:PORT or [ADDR6]:PORT is"))?;
+    let address = address
+        .map_err(|_| format!("{text:?} is not a valid address; ADDR, ADDR:PORT or [ADDR6]:PORT is"))?;
     if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
         return Err(format!("no server can be reached at {text}"));
     }

@@ -1,8 +1,8 @@
 //! Well-known public resolvers that answer DNS over HTTPS by these addresses and are for nothing else.
 //!
-//! The operator's own page, where the addresses are to be checked, is named beside each row; they are of 2026. Front ends that
-//! share their addresses with web pages of others (resolvers behind a CDN) are not in it: to refuse them would refuse those
-//! pages.
+//! The operator's own page, where the addresses are to be checked, is named beside each row; they are of 2026. Front
+//! ends that share their addresses with web pages of others (resolvers behind a CDN) are not in it: to refuse them
+//! would refuse those pages.
 
 /// An operator, where it says so, and its addresses.
 pub struct Resolver {

@@ -26,8 +26,8 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The namespaces that are passed by with all that belongs to them. What was abandoned, or was being taken to pieces
-    /// and so has no egress any more, is not: every run completes that.
+    /// The namespaces that are passed by with all that belongs to them. What was abandoned, or was being taken to
+    /// pieces and so has no egress any more, is not: every run completes that.
     pub fn others<'j>(self, state: &'j State, abandoned: &BTreeSet<Name>) -> OtherNamespaces<'j> {
         let Self::These(names) = self else { return OtherNamespaces::default() };
         let is_other = |(name, namespace): &(&Name, &ActiveNamespace)| {

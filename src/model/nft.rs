@@ -153,7 +153,7 @@ sets! {
     /// Has three servers, IPv6.
     DnsThree6 = "dns_three6": [Device] => [];
     /// A server that is rewritten by itself where there are several, IPv4: what becomes of its queries says nothing
-    /// about those.
+    /// about these.
     DnsBut4 = "dns_but4": [Device, Address] => [];
     /// A server that is rewritten by itself where there are several, IPv6.
     DnsBut6 = "dns_but6": [Device, Address] => [];

@@ -28,16 +28,17 @@ pub const HOST_PROTOCOL: u8 = libc::RTPROT_KERNEL;
 /// iproute2's rt_protos.
 pub const INSIDE_PROTOCOL: u8 = 213;
 
-/// Preferences of our rules on the host: places in a block, which begins at [`FIRST`](preference::FIRST) or, where rules
-/// of others come before that and would take our packets, before those (`plan::precedence`).
+/// Preferences of our rules on the host: places in a block, which begins at [`FIRST`](preference::FIRST) or, where
+/// rules of others come before that and would take our packets, before those (`plan::precedence`).
 pub mod preference {
     /// Where the block begins by default: below Tailscale's rules (5210) and far below main's (32766).
     pub const FIRST: u32 = 4207;
     /// `to SLICE lookup main suppress_prefixlength N`: the way back to the namespaces that are there, also for the
     /// kernel's own ICMPv6 errors, which it sends from an address in the slice.
     pub const BACK: u32 = 0;
-    /// `to SLICE blackhole`: what is meant for a namespace whose link is gone (an answer that conntrack turned around, the
-    /// host's own) would otherwise leave by the host's default route. Silent, because an error would leave by that, too.
+    /// `to SLICE blackhole`: what is meant for a namespace whose link is gone (an answer that conntrack turned
+    /// around, the host's own) would otherwise leave by the host's default route. Silent, because an error would
+    /// leave by that, too.
     pub const BACK_FLOOR: u32 = 1;
     /// `from SUBNET to SERVER fwmark V/MASK ipproto P dport 53 lookup main`: DNS servers that a namespace asks by the
     /// host's own way.
@@ -74,8 +75,8 @@ pub const FLOOR_METRIC: u32 = 4_278_198_272;
 /// whatever the rules say (strongSwan for its peer), compare metrics, and have to find the host's own route first.
 pub const WAY_METRIC: u32 = FLOOR_METRIC - 1;
 
-/// Indexes of our IPsec policies begin with this byte ("n"): the ownership tag, which the message that adds a policy sets.
-/// The kernel counts its own up from 8, by 8, and would get there after 230 million policies.
+/// Indexes of our IPsec policies begin with this byte ("n"): the ownership tag, which the message that adds a policy
+/// sets. The kernel counts its own up from 8, by 8, and would get there after 230 million policies.
 pub const POLICY_INDEX: u32 = 0x6e00_0000;
 
 /// Priority of our IPsec policies: the first. Of two that have it the kernel takes the older one.
@@ -103,8 +104,8 @@ pub const POOLS: [(Ipv4Addr, u8); 4] = [
     (Ipv4Addr::new(192, 168, 213, 0), 24),
 ];
 
-/// The same for `settings.pool6`: unique local addresses (RFC 4193). Nobody routes one of these blocks by accident, only
-/// all of `fc00::/7`.
+/// The same for `settings.pool6`: unique local addresses (RFC 4193). Nobody routes one of these blocks by accident,
+/// only all of `fc00::/7`.
 pub const POOLS6: [(Ipv6Addr, u8); 2] = [
     // Spells "nsnat".
     (Ipv6Addr::new(0xfd6e, 0x736e, 0x6174, 0, 0, 0, 0, 0), 48),

@@ -25,7 +25,7 @@ pub struct Observed {
     pub abandoned: BTreeSet<Name>,
     /// What the kernel can do.
     pub features: Features,
-    /// Servers behind the host's stubs, by device; under "" those that are nobody's in particular.
+    /// Servers behind the host's stubs, by device; under "" the servers that belong to no device.
     pub upstreams: BTreeMap<String, Vec<std::net::IpAddr>>,
     /// Numbers of the users and groups that the configuration names, as far as they exist.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -121,8 +121,8 @@ pub struct Table {
 pub struct Gates {
     /// Chains that stop every packet that no rule of them accepts.
     pub all: BTreeSet<Gate>,
-    /// Rules that carry our comment: in base chains of others on hook forward, in [`DOCKER_USER`](super::gate::DOCKER_USER) and where the
-    /// state says.
+    /// Rules that carry our comment: in base chains of others on hook forward, in
+    /// [`DOCKER_USER`](super::gate::DOCKER_USER) and where the state says.
     pub passes: BTreeSet<FoundPass>,
     /// What others hang on devices.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]

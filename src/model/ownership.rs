@@ -47,7 +47,8 @@ impl Route {
 }
 
 impl Rule {
-    /// Whether a rule inside a namespace is ours, or is the kernel's for the local table, which moves when DNS is diverted.
+    /// Whether a rule inside a namespace is ours, or is the kernel's for the local table, which moves when DNS is
+    /// diverted.
     pub fn is_ours_inside(&self) -> bool {
         let is_kernels = self.preference == 0 && self.family == Family::V4;
         self.more.is_empty() && (self.protocol == INSIDE_PROTOCOL || is_kernels)

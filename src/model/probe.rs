@@ -1,4 +1,4 @@
-//! Queries that are sent to see who answers, and what came of them.
+//! Queries that are sent to see which server answers, and their outcomes.
 
 use serde::Serialize;
 use std::net::SocketAddr;

@@ -52,8 +52,8 @@ fn rename(fields: &mut Map<String, Value>, from: &str, to: &str) {
     }
 }
 
-/// The state in its present form, out of what an older nsnat wrote; or a newer one, as far as this one knows it. An error:
-/// the text is not a state.
+/// The state in its present form, out of what an older nsnat wrote; or a newer one, as far as this one knows it. An
+/// error: the text is not a state.
 pub fn read_any_version(text: &str) -> serde_json::Result<State> {
     let Version { version } = serde_json::from_str(text)?;
     if version == VERSION {

@@ -159,6 +159,6 @@ pub struct Trace {
     pub arrived: Option<String>,
     /// What was heard inside.
     pub heard: ProbeAnswer,
-    /// From whom, where that is told.
+    /// The sender of the answer, where it is known.
     pub by: Option<IpAddr>,
 }

@@ -119,7 +119,8 @@ pub fn digest(values: &BTreeMap<String, String>) -> String {
     super::digest(format!("{values:?}"))
 }
 
-/// What a new namespace has, as far as it is known; otherwise what the host has (`inherited`), and who made it looks.
+/// What a new namespace has, as far as that is known; otherwise what the host has (`inherited`), which is verified
+/// later.
 pub fn settings_when_new(inherited: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let one = |(key, fresh): (&str, Option<&str>)| {
         let value = fresh.map(str::to_owned).or_else(|| inherited.get(key).cloned())?;

@@ -1,8 +1,8 @@
 //! Numbers and address blocks: a pure function of what is wanted, of what is up, and of what others use.
 //!
 //! Names are handled in order, and what is up keeps what it has; so after a reboot everything comes out as
-//! before. A number whose mark or table somebody else uses is passed over, and so is a block that overlaps an address or
-//! a route of the host, as long as there is another one: at last one is taken that only wider routes overlap.
+//! before. A number whose mark or table somebody else uses is passed over, and so is a block that overlaps an address
+//! or a route of the host, as long as there is another one: at last one is taken that only wider routes overlap.
 
 use crate::config::{Config, Settings};
 use crate::model::ownership::OurRules;
@@ -19,12 +19,12 @@ const SLICE6: u8 = 64;
 pub(super) struct TakenNetworks {
     tables: BTreeSet<u32>,
     marks: Vec<(u32, u32)>,
-    /// Networks that somebody is in: of the host's addresses, and those that are on the link.
+    /// Networks in use: of the host's addresses, and on its links.
     inhabited: Vec<IpNetwork>,
     /// Networks that are routed somewhere. One that is wider than a block of ours says nothing about that block: our
     /// rules come before it.
     routed: Vec<IpNetwork>,
-    /// Subnets that the configuration names, up or not: the pool leaves them to whom they were promised.
+    /// Subnets that the configuration names, up or not: the pool keeps them for their namespaces.
     promised: Vec<Ipv4Network>,
 }
 

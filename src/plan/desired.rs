@@ -74,8 +74,8 @@ pub(super) fn desired_of(state: &State, features: Features, is_seen: impl Fn(&Na
     out
 }
 
-/// What gives a namespace's packets their mark, and keeps others from taking it: by the host veth on the way out, by the
-/// namespace's address (before masquerade) on the way back.
+/// What gives a namespace's packets their mark, and keeps others from taking it: by the host veth on the way out, by
+/// the namespace's address (before masquerade) on the way back.
 fn marks(link: &str, mark: u32, net: &Addresses) -> Vec<Element> {
     let (dev, mark) = (Datum::Device(link.into()), Datum::Mark(mark));
     let mut out = vec![

@@ -185,7 +185,8 @@ fn inside_is_ours(have: &Stack) -> OursToRemove<'_> {
     }
 }
 
-/// On the host: routes of our tables and rules of our blocks, both of protocol "kernel", and the addresses of our links.
+/// On the host: routes of our tables and rules of our blocks, both of protocol "kernel", and the addresses of our
+/// links.
 fn host_is_ours<'a>(have: &'a Stack, rules: &OurRules) -> OursToRemove<'a> {
     OursToRemove {
         routes: have.routes.iter().filter(|route| route.is_ours()).collect(),

@@ -71,7 +71,8 @@ fn auto(names: Names<'_>) -> DnsMode {
     }
 }
 
-/// `dns = "auto"` with refusals. Where every other server is refused, the servers that are asked are rewritten to themselves.
+/// `dns = "auto"` with refusals. Where every other server is refused, the servers that are asked are rewritten to
+/// themselves.
 fn auto_but(names: Names<'_>, block: &[Block]) -> DnsMode {
     let auto = auto(names);
     let refusals = rewriting(&[], &[], block);

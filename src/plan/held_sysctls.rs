@@ -37,8 +37,8 @@ fn router_since(key: &str, now: &BTreeMap<String, String>) -> bool {
         && now.get(ALL4).is_some_and(|value| value == "1")
 }
 
-/// Whether a device forwards IPv6 without a switch of its own, because the host is a router: what is not switched on for
-/// our sake is not kept from others either.
+/// Whether a device forwards IPv6 without a switch of its own, because the host is a router: what is not switched on
+/// for our sake is not kept from others either.
 fn forwarded_by_the_host(key: &str, observed: &Observed) -> bool {
     key.ends_with("/force_forwarding") && observed.host.sysctls.get(ALL6).is_some_and(|value| value == "1")
 }
@@ -144,8 +144,8 @@ pub(super) fn record_held(state: &mut State, observed: &Observed) {
     state.bridges = bridges;
 }
 
-/// Whether a flag was swept by the switch for all devices, which a run that was cut off put back: what it is now, nobody
-/// wanted.
+/// Whether a flag was swept by the switch for all devices, which a run that was cut off put back: what it is now,
+/// nobody wanted.
 fn is_swept_flag<'a>(
     noted: &BTreeMap<String, HeldSysctl>,
     now: &'a BTreeMap<String, String>,

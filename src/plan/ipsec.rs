@@ -7,11 +7,11 @@
 //! addresses that it came in with), and for what it takes for itself (in). One with a template makes the packet leave
 //! encrypted, by the VPN's way, and drops what came in as it is; one that blocks drops both.
 //!
-//! Of those that match a packet the kernel takes the one of the lowest priority, and of two the older one. So a policy of
-//! ours that allows what has an egress's mark, with the first priority there is, lets the egress's packets by and nobody
-//! else's: the host stays under its VPN. What the host itself has to say to a namespace (answers of its resolver, errors)
-//! has no mark, and is let by by its destination. Each is made only where a policy of others could catch such a packet,
-//! because every policy costs all packets of the host a look.
+//! Of those that match a packet the kernel takes the one of the lowest priority, and of two the older one. So a
+//! policy of ours that allows what has an egress's mark, with the first priority there is, lets the egress's packets
+//! by and nobody else's: the host stays under its VPN. What the host itself has to say to a namespace (answers of its
+//! resolver, errors) has no mark, and is let by by its destination. Each is made only where a policy of others could
+//! catch such a packet, because every policy costs all packets of the host a look.
 //!
 //! Two policies of the first priority are a matter of age: one of others that has it and is older cannot be preceded.
 
@@ -24,7 +24,8 @@ use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// Bits of an index below the egress's number: the kernel has the direction in the lowest three, above it is ours to count.
+/// Bits of an index below the egress's number: the kernel has the direction in the lowest three, above it is ours to
+/// count.
 const NUMBER_BITS: u32 = 16;
 const DIRECTION_BITS: u32 = 3;
 const SLOTS: usize = 1 << (NUMBER_BITS - DIRECTION_BITS);

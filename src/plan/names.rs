@@ -36,7 +36,7 @@ pub fn unresolvable(
     )
 }
 
-/// A namespace, as far as it matters to whom its resolvers can ask.
+/// What decides which servers a namespace can ask.
 #[derive(Clone, Copy)]
 pub(super) struct Names<'a> {
     pub(super) path: Option<&'a UplinkPath>,
@@ -84,7 +84,7 @@ impl<'a> Names<'a> {
         if self.observed.nameservers.is_empty() { &[dnsaddr::DEFAULT] } else { &self.observed.nameservers }
     }
 
-    /// Servers that the namespace can ask in place of those that it cannot.
+    /// Servers that the namespace can ask in place of unreachable ones.
     pub(super) fn upstreams(self) -> impl Iterator<Item = IpAddr> {
         let servers = self.path.map_or(&[][..], |path| self.observed.upstreams(&path.dev));
         servers.iter().copied().filter(move |server| self.is_elsewhere(*server) == Some(false))
@@ -114,7 +114,8 @@ impl<'a> Names<'a> {
         server.is_loopback() || (self.is_elsewhere(server) == Some(true) && own())
     }
 
-    /// Whether a server is the host itself, or in a subnet of another device than the way's. None: not out there at all.
+    /// Whether a server is the host itself, or in a subnet of another device than the way's. None: not out there at
+    /// all.
     fn is_elsewhere(self, server: IpAddr) -> Option<bool> {
         if never_leaves(server) || server.is_loopback() {
             return None;

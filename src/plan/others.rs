@@ -1,7 +1,8 @@
 //! Whether a run that looks into some namespaces only may leave the others alone.
 //!
-//! A namespace that is not looked into is taken for right. What should be there of it follows from its entry in the recorded state,
-//! from its egress, and from a few things that all namespaces share; as long as none of these changes, nothing of it does.
+//! A namespace that is not looked into is taken for right. What should be there of it follows from its entry in the
+//! recorded state, from its egress, and from a few things that all namespaces share; as long as none of these
+//! changes, nothing of it does.
 
 use super::diff::is_whole;
 use crate::model::{ActiveNamespace, Egress, Name, Observed, State};

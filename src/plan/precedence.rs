@@ -9,8 +9,8 @@
 //!
 //! Therefore each plan asks of every rule before ours what the kernel would: does it match a packet from a namespace
 //! (its source, our mark, the host veth it comes in by, user 0), or one back to it, and is there a route in its table?
-//! Where it does, the block moves: to just before the lowest such rule. Where none does, the block is at its usual place.
-//! New rules are added before the old ones go, so a job notices nothing.
+//! Where it does, the block moves: to just before the lowest such rule. Where none does, the block is at its usual
+//! place. New rules are added before the old ones go, so a job notices nothing.
 //!
 //! A rule with a preference below the size of the block cannot be preceded, and one that only refuses need not be:
 //! `status` names both.
@@ -122,8 +122,8 @@ enum RuleEffect {
     Refuses,
 }
 
-/// What a rule does to packets of an egress. The local table has the host's own addresses, and tables of ours lead by a way
-/// of ours.
+/// What a rule does to packets of an egress. The local table has the host's own addresses, and tables of ours lead by
+/// a way of ours.
 fn effect_of(rule: &Rule, state: &State, egress: &Egress, observed: &Observed) -> Option<RuleEffect> {
     if let RuleAction::Lookup(table) = rule.action
         && (table == u32::from(libc::RT_TABLE_LOCAL) || is_our_table(table))

@@ -18,8 +18,8 @@ pub(super) fn is_usable_source(address: IpAddr, to: IpAddr) -> bool {
     address.is_ipv4() == to.is_ipv4() && !is_link_local(address)
 }
 
-/// Devices that a gateway is beside, as the routing table has it: in a subnet, or by a route without a next hop (a cloud
-/// gives a single address, and a route to its router); of several, those with the longest prefix.
+/// Devices that a gateway is beside, as the routing table has it: in a subnet, or by a route without a next hop (a
+/// cloud gives a single address, and a route to its router); of several, those with the longest prefix.
 pub(super) fn candidates(gateway: IpAddr, observed: &Observed) -> Vec<&Link> {
     let prefix = |link: &Link| {
         let nets = observed.host.addresses.iter().filter(|a| a.dev == link.name).map(|a| a.net);
@@ -42,7 +42,8 @@ pub(super) fn is_beside(
     is_link_local(gateway) || subnets.iter().any(holds) || networks_on(link, observed).any(|net| holds(&net))
 }
 
-/// What the main table has on the link. On a point-to-point device a wider network is a tunnel's choice of what to take.
+/// What the main table has on the link. On a point-to-point device a wider network is a tunnel's choice of what to
+/// take.
 fn networks_on<'a>(link: &'a Link, observed: &'a Observed) -> impl Iterator<Item = IpNetwork> + 'a {
     on_link(link, observed).filter(|net| net.prefix() > 0 && (!link.point_to_point || is_single(*net)))
 }
@@ -100,9 +101,9 @@ fn is_single(net: IpNetwork) -> bool {
     net.prefix() == if net.is_ipv4() { 32 } else { 128 }
 }
 
-/// The next hops of a way that answer by ARP or neighbour discovery, if they are there at all. What the kernel would not
-/// ask is left out: on a device that is down, has no carrier or no neighbours, and by IPv6 where there is no address
-/// of the link to ask from.
+/// The next hops of a way that answer by ARP or neighbour discovery, if they are there at all. What the kernel would
+/// not ask is left out: on a device that is down, has no carrier or no neighbours, and by IPv6 where there is no
+/// address of the link to ask from.
 pub fn neighbours(path: &UplinkPath, observed: &Observed) -> Vec<Neighbour> {
     let Some(link) = observed.host.link(&path.dev).filter(|link| link.up && link.carrier) else {
         return Vec::new();

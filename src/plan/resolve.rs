@@ -167,7 +167,8 @@ fn prune_egresses(state: &mut State) {
 }
 
 /// An egress all of whose members go to one and the same other one becomes that, numbers and all: a change of gateway,
-/// or of an uplink's name, then changes a route at most, and no job loses its address. `wanted`: who goes where.
+/// or of an uplink's name, then changes a route at most, and no job loses its address. `wanted`: the egress of each
+/// namespace.
 fn carry_over(state: &mut State, wanted: &BTreeMap<&Name, String>) {
     let mut goals: BTreeMap<String, BTreeSet<&String>> = BTreeMap::new();
     for (name, namespace) in &state.namespaces {
@@ -181,7 +182,7 @@ fn carry_over(state: &mut State, wanted: &BTreeMap<&Name, String>) {
         _ => None,
     };
     let mut renamed: BTreeMap<String, String> = goals.iter().filter_map(only).collect();
-    // Of two that become one only the first does; and who stays keeps its place from others.
+    // Of two egresses that become one only the first moves; an egress that stays keeps its place.
     let mut given = BTreeSet::new();
     renamed.retain(|_, to| given.insert(to.clone()));
     while let Some(stays) = renamed
@@ -229,13 +230,15 @@ struct NamespaceResolver<'a> {
     namespace: &'a Namespace,
     observed: &'a Observed,
     taken: &'a alloc::TakenNetworks,
-    /// Namespaces that the configuration gives a subnet. They leave the subnet that they had, so that one does not count as taken.
+    /// Namespaces that the configuration gives a subnet. They leave the subnet that they had, so that one does not
+    /// count as taken.
     moving: &'a BTreeSet<&'a Name>,
     owner: Option<Owner>,
 }
 
 impl NamespaceResolver<'_> {
-    /// Puts the namespace into the state. `paths`: what egresses were found to lead to, so that each is looked for once.
+    /// Puts the namespace into the state. `paths`: what egresses were found to lead to, so that each is looked for
+    /// once.
     fn resolve(&self, state: &mut State, paths: &mut BTreeMap<String, Option<UplinkPath>>) -> Lookup<()> {
         self.refuse_foreign()?;
         let key = egress_key(self.namespace, self.observed);
@@ -292,7 +295,7 @@ impl NamespaceResolver<'_> {
         }
     }
 
-    /// The numbers of those who may enter besides root.
+    /// The numbers of the users and groups that may enter besides root.
     fn allowed(&self) -> Lookup<Allowed> {
         let mut allowed = Allowed::default();
         let mut problems = Vec::new();

@@ -2,12 +2,12 @@
 //!
 //! # Theory of operation
 //!
-//! A packet of a namespace comes by the hooks prerouting, forward and postrouting, and leaves by the device of its way out.
-//! nsnat has chains in all three, so each hook that the probe reached is seen in the trace. Where the trace ends before the
-//! packet left, the last rule or policy that dropped it is the culprit; where none did, the place where it ends says
-//! which part of the kernel has it: between prerouting and forward is routing, after postrouting come IPsec, traffic
-//! control and the neighbour. For these, what observation knows of the host (`known`: the problems that `status` tells)
-//! names the cause.
+//! A packet of a namespace comes by the hooks prerouting, forward and postrouting, and leaves by the device of its
+//! way out. nsnat has chains in all three, so each hook that the probe reached is seen in the trace. Where the trace
+//! ends before the packet left, the last rule or policy that dropped it is the culprit; where none did, the place
+//! where it ends says which part of the kernel has it: between prerouting and forward is routing, after postrouting
+//! come IPsec, traffic control and the neighbour. For these, what observation knows of the host (`known`: the
+//! problems that `status` tells) names the cause.
 
 use super::line::rule_text;
 use super::precedence;

@@ -1,10 +1,10 @@
 //! Transparent proxies of others that send by their clients' addresses (Squid's `tproxy`), and what nsnat costs these.
 //!
-//! What is sent back to such a proxy gets a mark, whose rule leads to the host itself: `local default dev lo`. The check of
-//! the reverse path (`rp_filter`) asks how the host would send to the peer. It does not look at marks, unless nsnat has it
-//! do so (`src_valid_mark`): then the answer is that the peer is the host itself, and the packet is dropped
-//! (`__fib_validate_source`, net/ipv4/fib_frontend.c). The check knows one mark, the packet's, by which it is routed,
-//! too. So nobody can have it see another one, and all that is left is to say so.
+//! What is sent back to such a proxy gets a mark, whose rule leads to the host itself: `local default dev lo`. The
+//! check of the reverse path (`rp_filter`) asks how the host would send to the peer. It does not look at marks,
+//! unless nsnat has it do so (`src_valid_mark`): then the answer is that the peer is the host itself, and the packet
+//! is dropped (`__fib_validate_source`, net/ipv4/fib_frontend.c). The check knows one mark, the packet's, by which it
+//! is routed, too. So nobody can have it see another one, and all that is left is to say so.
 
 use super::{held_sysctls, line};
 use crate::model::{Egress, Family, Observed, RouteKind, Rule, RuleAction, State};

@@ -89,7 +89,7 @@ fn resolve_uplink(uplink: &Uplink, observed: &Observed) -> Result<UplinkPath, Up
     Ok(path)
 }
 
-/// Refuses what can be no router's address here: the host's own, and those of a subnet as a whole.
+/// Refuses addresses that cannot be a router's here: the host's own, and the first and last of a subnet.
 fn check_gateway(gateway: &Located<IpAddr>, observed: &Observed) -> Result<(), UplinkError> {
     let ip = gateway.value;
     let addresses = || observed.host.addresses.iter().map(|address| address.net);
@@ -275,7 +275,7 @@ fn no_subnet(
     }
 }
 
-/// Families for which a point-to-point device needs no next hop: those it has an address of.
+/// Families for which a point-to-point device needs no next hop: the families of its addresses.
 fn direct(uplink: &Uplink, link: &Link, observed: &Observed) -> Vec<Family> {
     if !link.point_to_point || !uplink.gateways.is_empty() {
         return Vec::new();

@@ -14,8 +14,8 @@ pub(super) fn intent(goal: &State, observed: &Observed, actions: &[Action]) -> S
     out
 }
 
-/// Namespaces that are known by their tags alone, as members of no egress: nothing of them is wanted. Once they are being
-/// taken to pieces, their numbers tell whose they are.
+/// Namespaces that are known by their tags alone, as members of no egress: nothing of them is wanted. Once they are
+/// being taken to pieces, their numbers tell whose they are.
 fn orphaned_namespaces(observed: &Observed) -> impl Iterator<Item = (Name, ActiveNamespace)> {
     observed.orphans().filter_map(|name| match observed.namespaces.get(name) {
         Some(Netns::Alive { inode, cookie, .. }) => Some((name.clone(), orphaned_namespace(*inode, *cookie))),

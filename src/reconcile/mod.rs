@@ -14,17 +14,18 @@
 //!
 //! # What is looked at
 //!
-//! A run that is `narrow` ([`Policy`]) looks at the named namespaces, and at the host without what belongs to others alone
-//! ([`Look::These`]). What it passes by counts as right, is not planned, and keeps its entries in the store; so the cost of
-//! a run grows slowly with the number of namespaces that it is not about. Where the goal changes something that others
-//! share ([`concerns_others`](crate::plan::concerns_others)), the run looks at everything and plans again; so does the roll-back.
+//! A run that is `narrow` ([`Policy`]) looks at the named namespaces, and at the host without what belongs to others
+//! alone ([`Look::These`]). What it passes by counts as right, is not planned, and keeps its entries in the store; so
+//! the cost of a run grows slowly with the number of namespaces that it is not about. Where the goal changes
+//! something that others share ([`concerns_others`](crate::plan::concerns_others)), the run looks at everything and
+//! plans again; so does the roll-back.
 //!
 //! # What is left when it does not work
 //!
 //! When an action fails, or somebody interrupts, each namespace is left as it was before or as it should be after:
-//! complete namespaces stay, the others get their old entry of the recorded state back, and the circle is gone through once
-//! more with that ([`rollback`]). When even that fails, or the process is killed, the store holds the union of old and
-//! new ([`intent`]), and the next run completes it.
+//! complete namespaces stay, the others get their old entry of the recorded state back, and the circle is gone
+//! through once more with that ([`rollback`]). When even that fails, or the process is killed, the store holds the
+//! union of old and new ([`intent`]), and the next run completes it.
 
 mod circle;
 mod intent;

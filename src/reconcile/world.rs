@@ -31,12 +31,13 @@ pub enum Step<'a> {
     Failed(&'a [Action], Error),
 }
 
-/// What is remembered across runs, also those that are killed.
+/// What is remembered across runs, also across runs that are killed.
 pub trait Store {
     /// The state; an empty one where nothing is up.
     fn read(&mut self) -> Result<State>;
 
-    /// Writes down what may be there from now on, before anything is changed. Namespaces that go (`gone`) count as down.
+    /// Writes down what may be there from now on, before anything is changed. Namespaces that go (`gone`) count as
+    /// down.
     fn record_intent(&mut self, intent: &State, gone: &BTreeSet<&Name>) -> Result<()>;
 
     /// Writes down what is there now, and at last what `exec` reads of these namespaces.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 pub enum Scope {
     /// This job's alone: the namespace was made for it.
     Job,
-    /// Everybody's who was in the namespace meanwhile: its veth does not know who sent what.
+    /// All processes that were in the namespace meanwhile: the counters of its veth do not tell them apart.
     Namespace,
 }
 

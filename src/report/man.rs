@@ -83,7 +83,7 @@ pub fn man(command: &Command) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// A command, or those below it: how it is called, what it does, its own options.
+/// A command, or its subcommands: synopsis, description, options.
 fn describe(out: &mut Vec<u8>, whole: &Command, path: &[&Command]) -> io::Result<()> {
     let Some(command) = path.last() else { return Ok(()) };
     if command.has_subcommands() {
