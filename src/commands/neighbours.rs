@@ -13,11 +13,11 @@ pub(super) struct SilentNextHops(BTreeSet<Neighbour>);
 impl SilentNextHops {
     /// Asks the next hops, all at once, and the next hops of a shared path once.
     pub(super) fn ask<'a>(
-        members: impl Iterator<Item = &'a ActiveNamespace>,
+        namespaces: impl Iterator<Item = &'a ActiveNamespace>,
         state: &State,
         observed: &Observed,
     ) -> Result<Self> {
-        let paths = members.filter_map(|namespace| state.path_of(namespace));
+        let paths = namespaces.filter_map(|namespace| state.path_of(namespace));
         let neighbours: BTreeSet<Neighbour> =
             paths.flat_map(|path| plan::neighbours(path, observed)).collect();
         let silent = kernel::find_silent(neighbours.iter())?;

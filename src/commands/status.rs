@@ -53,7 +53,7 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<()> {
 pub(super) struct StatusView<'a> {
     config: &'a Config,
     observed: &'a Observed,
-    /// As it is now: a device that went down or lost an address since is weather, and no repair helps.
+    /// As it is now: a device that went down or lost an address since is a passing condition, and no repair helps.
     pub(super) state: State,
     /// What `up` would do for the namespaces that are up, and for which; none: for something that several share.
     missing: Vec<(Option<Name>, String)>,

@@ -25,7 +25,7 @@ pub(super) fn run(ui: &Ui<'_>, names: &[Name], repair: bool) -> Result<()> {
     Ok(())
 }
 
-/// Says which next hops of what came up or changed do not answer. That may be weather, so it is no failure, and
+/// Says which next hops of what came up or changed do not answer. That may pass, so it is no failure, and
 /// neither is it when that cannot be known.
 fn tell_silent(ui: &Ui<'_>, observed: &Observed, after: &State) {
     let before = &observed.state;

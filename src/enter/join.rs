@@ -71,7 +71,7 @@ fn enter(request: &Request) -> Result<Infallible> {
     if !geteuid().is_root() {
         return Err(set_user_id_without_effect(name));
     }
-    let inside = namespace::find(name)?.ok_or_else(|| not_up(name))?;
+    let inside = namespace::open_checked_namespace(name)?.ok_or_else(|| not_up(name))?;
     if !is_allowed(&caller, &inside.target) {
         return Err(not_allowed(name, &inside.target));
     }

@@ -48,7 +48,7 @@ fn another(name: &Name) -> Error {
 }
 
 /// Nothing when the namespace is not up, wholly or in part: then `up` can help. An error when it is not safe.
-pub(super) fn find(name: &Name) -> Result<Option<CheckedNamespace>> {
+pub(super) fn open_checked_namespace(name: &Name) -> Result<Option<CheckedNamespace>> {
     let Some(target) = record::read_checked(name)? else { return Ok(None) };
     let Some(netns) = handle(name)? else { return Ok(None) };
     let inode = fstat(&netns).what(|| format!("{}/{name}", netns::DIR))?.st_ino;

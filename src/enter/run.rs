@@ -19,7 +19,7 @@ use std::ffi::OsString;
 /// first; an error when it failed; on success the process is the command by now.
 pub fn fast_path(args: &[OsString]) -> Option<Error> {
     let request = args::parse_plain_exec(args).filter(|request| !request.report)?;
-    match namespace::find(&request.namespace) {
+    match namespace::open_checked_namespace(&request.namespace) {
         Ok(None) => None,
         Ok(Some(inside)) => Some(become_command(&request, inside)),
         Err(error) => Some(command::own_failure(error)),
@@ -28,7 +28,7 @@ pub fn fast_path(args: &[OsString]) -> Option<Error> {
 
 /// Whether a namespace is up, as `exec` sees it.
 pub fn is_up(name: &Name) -> Result<bool> {
-    Ok(namespace::find(name)?.is_some())
+    Ok(namespace::open_checked_namespace(name)?.is_some())
 }
 
 /// Runs the command in a namespace that is up. Returns only when that failed. What interrupted the bringing up is the
@@ -38,7 +38,7 @@ pub fn run(request: &Request) -> Error {
     if let Some(signal) = interrupt::caught_signal() {
         signals::end_by(signal);
     }
-    match namespace::find(&request.namespace) {
+    match namespace::open_checked_namespace(&request.namespace) {
         Ok(Some(inside)) => become_command(request, inside),
         Ok(None) => {
             let name = &request.namespace;

@@ -19,7 +19,8 @@ pub struct View {
 #[expect(clippy::disallowed_methods, reason = "this is the room that enters namespaces")]
 pub fn view(name: &Name) -> Result<View> {
     let what = || format!("namespace {name}");
-    let inside = namespace::find(name)?.ok_or_else(|| Error::new(what(), "it is not up"))?;
+    let inside =
+        namespace::open_checked_namespace(name)?.ok_or_else(|| Error::new(what(), "it is not up"))?;
     let present: Vec<&'static str> =
         resolvers::SOCKETS.into_iter().filter(|socket| Path::new(socket).exists()).collect();
     let thread = std::thread::scope(|scope| {

@@ -6,7 +6,7 @@ use super::netlink_socket::NetlinkSocket;
 use super::processes::is_alive;
 use super::stack::{self, StackExtent};
 use super::sysctl::{self, Sysctls};
-use super::{gates, ipsec, netns, resolver, table};
+use super::{ipsec, netns, other_firewalls, resolver, table};
 use crate::error::{Context, Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{
@@ -77,7 +77,7 @@ impl Kernel {
         let settled = KnownTuning::of(state, &tuned);
         let gates = || match look {
             Look::Outside(_) => Ok(Gates::default()),
-            Look::Everything(_) | Look::These(_) => gates::observe(state, &devices),
+            Look::Everything(_) | Look::These(_) => other_firewalls::observe(state, &devices),
         };
         let inside = || namespaces(state, look, others, &host, &settled);
         let (gates, namespaces) = side_by_side(gates, inside)?;
@@ -116,7 +116,7 @@ fn namespaces(
     host: &Stack,
     settled: &KnownTuning<'_>,
 ) -> Result<BTreeMap<Name, Netns>> {
-    let known = state.namespaces.keys().filter(|name| !others.members.contains_key(*name));
+    let known = state.namespaces.keys().filter(|name| !others.namespaces.contains_key(*name));
     let asked = look.names().iter().copied();
     let tagged = host.links.iter().filter_map(Link::namespace);
     let wanted: BTreeSet<Name> = known.chain(asked).cloned().chain(tagged).collect();

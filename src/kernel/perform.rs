@@ -3,7 +3,7 @@
 use super::handle::{Kernel, OpenNamespace};
 use super::route_socket::{Netlink, NetlinkError};
 use super::sysctl::{self, Sysctls};
-use super::{conntrack, encode, gates, ipsec, netns, nft};
+use super::{conntrack, encode, ipsec, netns, nft, other_firewalls};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, Route, numbers};
 use crate::plan::{Action, LinkChange, Side};
@@ -74,34 +74,37 @@ impl Kernel {
             Action::ForgetFlows { source, which } => conntrack::forget(*source, *which),
             Action::ForgetServers { link } => nft::forget_servers(link),
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value),
-            Action::AddPass { pass } => gates::add(pass),
-            Action::RemovePass { pass, handle } => gates::remove(pass, *handle),
+            Action::AddPass { pass } => other_firewalls::add(pass),
+            Action::RemovePass { pass, handle } => other_firewalls::remove(pass, *handle),
             Action::AddPolicy { policy } => ipsec::add(policy),
             Action::RemovePolicy { policy } => ipsec::remove(policy),
             Action::Tune { name, values } => self.tune(name, values),
             Action::AddVeth { name, link, mtu } => self.add_veth(name, link, *mtu),
-            Action::RemoveLink { link } => self.remove(&Side::Host, Message::DelLink(named(link))),
+            Action::RemoveLink { link } => self.request_removal(&Side::Host, Message::DelLink(named(link))),
             Action::SetLink { place, dev, change } => {
-                self.change(place, Message::NewLink(changed(dev, change)), 0)
+                self.request_change(place, Message::NewLink(link_message(dev, change)), 0)
             }
             Action::AddAddress { place, address } => self.index(place, &address.dev).and_then(|dev| {
-                self.change(place, Message::NewAddress(encode::address(place, address, dev)), CREATE)
+                self.request_change(place, Message::NewAddress(encode::address(place, address, dev)), CREATE)
             }),
             Action::RemoveAddress { place, address } => self.index(place, &address.dev).and_then(|dev| {
-                self.remove(place, Message::DelAddress(encode::address(place, address, dev)))
+                self.request_removal(place, Message::DelAddress(encode::address(place, address, dev)))
             }),
             Action::AddRoute { place, route, replace } => {
                 let flags = if *replace { NLM_F_CREATE | NLM_F_REPLACE } else { CREATE };
-                self.device_of(place, route)
-                    .and_then(|dev| self.change(place, Message::NewRoute(encode::route(route, dev)), flags))
+                self.device_of(place, route).and_then(|dev| {
+                    self.request_change(place, Message::NewRoute(encode::route(route, dev)), flags)
+                })
             }
             Action::RemoveRoute { place, route } => self
                 .device_of(place, route)
-                .and_then(|dev| self.remove(place, Message::DelRoute(encode::route(route, dev)))),
+                .and_then(|dev| self.request_removal(place, Message::DelRoute(encode::route(route, dev)))),
             Action::AddRule { place, rule } => {
-                self.change(place, Message::NewRule(encode::rule(rule)), CREATE)
+                self.request_change(place, Message::NewRule(encode::rule(rule)), CREATE)
             }
-            Action::RemoveRule { place, rule } => self.remove(place, Message::DelRule(encode::rule(rule))),
+            Action::RemoveRule { place, rule } => {
+                self.request_removal(place, Message::DelRule(encode::rule(rule)))
+            }
         };
         done.map_err(|error| error.as_reason_of(action))
     }
@@ -155,16 +158,16 @@ impl Kernel {
     fn add_veth(&mut self, name: &Name, link: &str, mtu: u32) -> Result<()> {
         self.open_inside(name)?;
         let file = self.inside.get(name).map_or(-1, |inside| inside.file.as_raw_fd());
-        self.change(&Side::Host, Message::NewLink(encode::veth(link, mtu, file)), CREATE)
+        self.request_change(&Side::Host, Message::NewLink(encode::veth(link, mtu, file)), CREATE)
     }
 
     /// Asks rtnetlink for a change.
-    fn change(&mut self, place: &Side, message: Message, flags: u16) -> Result<()> {
+    fn request_change(&mut self, place: &Side, message: Message, flags: u16) -> Result<()> {
         self.send(place, message, flags)?.map_err(refusal)
     }
 
     /// Removes an object. An object that is gone already counts as removed.
-    fn remove(&mut self, place: &Side, message: Message) -> Result<()> {
+    fn request_removal(&mut self, place: &Side, message: Message) -> Result<()> {
         gone_is_fine(self.send(place, message, 0)?).map_err(refusal)
     }
 
@@ -174,11 +177,11 @@ impl Kernel {
         message: Message,
         flags: u16,
     ) -> Result<std::result::Result<(), NetlinkError>> {
-        self.enter(place)?;
+        self.ensure_open(place)?;
         Ok(self.runtime.block_on(self.connection(place)?.send(message, flags)))
     }
 
-    fn enter(&mut self, place: &Side) -> Result<()> {
+    fn ensure_open(&mut self, place: &Side) -> Result<()> {
         match place {
             Side::Host => Ok(()),
             Side::Inside(name) => self.open_inside(name),
@@ -197,7 +200,7 @@ impl Kernel {
 
     /// Index of a device.
     fn index(&mut self, place: &Side, dev: &str) -> Result<u32> {
-        self.enter(place)?;
+        self.ensure_open(place)?;
         let answer = self.runtime.block_on(self.connection(place)?.get(Message::GetLink(named(dev))));
         let found = answer.map_err(|refused| Error::new(format!("device {dev}"), refused))?;
         let link = |row| if let Message::NewLink(link) = row { Some(link.header.index) } else { None };
@@ -213,7 +216,7 @@ impl Kernel {
     /// message. One by one each waits for an RCU grace period.
     fn remove_links(&mut self, links: &[&str]) -> Result<()> {
         for link in links {
-            let message = changed(link, &LinkChange::Group(numbers::DOOMED_GROUP));
+            let message = link_message(link, &LinkChange::Group(numbers::DOOMED_GROUP));
             let answer = self.runtime.block_on(self.host.send(Message::NewLink(message), 0));
             gone_is_fine(answer).what(|| Action::RemoveLink { link: (*link).to_owned() })?;
         }
@@ -225,7 +228,7 @@ impl Kernel {
 }
 
 /// The removal of our table, in a thread of its own while links are removed: both wait for an RCU grace period
-/// (about 20 ms), and need not wait one after the other. Rules and routes still hold a packet that comes late.
+/// (about 20 ms), and need not wait one after the other. Meanwhile rules and routes stop a packet that comes late.
 struct TableRemoval {
     wanted: bool,
     thread: Option<JoinHandle<Result<()>>>,
@@ -253,7 +256,7 @@ impl TableRemoval {
 }
 
 impl Drop for TableRemoval {
-    /// Where the run was stopped before its turn came, it is waited for all the same.
+    /// The run may stop before the action has its turn, while the thread is removing the table already.
     fn drop(&mut self) {
         if self.thread.is_some() {
             let _ = self.end();
@@ -276,7 +279,7 @@ fn named(dev: &str) -> LinkMessage {
     out
 }
 
-fn changed(dev: &str, change: &LinkChange) -> LinkMessage {
+fn link_message(dev: &str, change: &LinkChange) -> LinkMessage {
     let mut out = named(dev);
     match change {
         LinkChange::Alias(alias) => out.attributes.push(LinkAttribute::IfAlias(alias.clone())),
@@ -290,7 +293,7 @@ fn changed(dev: &str, change: &LinkChange) -> LinkMessage {
     out
 }
 
-/// The kernel's words are the reason why an action could not be done.
+/// Makes an error of the kernel's answer; `perform_one` makes it the reason why an action failed.
 fn refusal(refused: NetlinkError) -> Error {
     Error::new(refused, "")
 }

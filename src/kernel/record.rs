@@ -1,6 +1,5 @@
 //! The records of `exec`: what it needs to know of a namespace, a file each in `/run/nsnat/ns`. They are written last
-//! by
-//! `up` and removed first by `down`, so a namespace that has none counts as down.
+//! by `up` and removed first by `down`, so a namespace that has none counts as down.
 
 use super::files::{self, TARGETS};
 use crate::error::{Context, Error, Result};

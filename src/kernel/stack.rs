@@ -81,7 +81,7 @@ fn links(
 ) -> Result<Vec<(Link, Settings)>> {
     let mask = if extent == StackExtent::Counted { 0 } else { SKIP_STATS };
     let question = [&[0; IFINFO][..], &attribute(EXT_MASK, &mask.to_ne_bytes())].concat();
-    if others.members.is_empty() {
+    if others.namespaces.is_empty() {
         return dump(netlink, GET_LINK, &question, |_, body| decode::link(body));
     }
     let mut out = Vec::new();

@@ -43,16 +43,16 @@ impl<'a> Look<'a> {
 #[derive(Default)]
 pub struct OtherNamespaces<'a> {
     /// The namespaces that are passed by.
-    pub members: BTreeMap<&'a Name, &'a ActiveNamespace>,
+    pub namespaces: BTreeMap<&'a Name, &'a ActiveNamespace>,
     links: HashSet<&'a str>,
     /// Their addresses inside.
     addresses: HashSet<IpAddr>,
 }
 
 impl<'a> OtherNamespaces<'a> {
-    fn new(state: &State, members: impl Iterator<Item = (&'a Name, &'a ActiveNamespace)>) -> Self {
-        let mut out = Self { members: members.collect(), ..Self::default() };
-        for namespace in out.members.values() {
+    fn new(state: &State, namespaces: impl Iterator<Item = (&'a Name, &'a ActiveNamespace)>) -> Self {
+        let mut out = Self { namespaces: namespaces.collect(), ..Self::default() };
+        for namespace in out.namespaces.values() {
             out.links.insert(&namespace.link);
             // The second of the block's addresses; the same bits end the one of IPv6.
             let bits = u32::from(namespace.subnet.network()) + 2;
@@ -95,7 +95,7 @@ impl<'a> OtherNamespaces<'a> {
     pub fn note_in(&self, observed: &mut Observed) {
         let unseen =
             |namespace: &ActiveNamespace| Netns::Unseen { inode: namespace.inode.unwrap_or_default() };
-        let unseen = self.members.iter().map(|(name, namespace)| ((*name).clone(), unseen(namespace)));
+        let unseen = self.namespaces.iter().map(|(name, namespace)| ((*name).clone(), unseen(namespace)));
         observed.namespaces.extend(unseen);
     }
 }

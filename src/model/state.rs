@@ -81,7 +81,7 @@ pub struct State {
     pub version: u32,
     /// Mask of our bits in a packet's mark.
     pub mask: u32,
-    /// Cookie ([`Member::cookie`]) of the network namespace that is the host.
+    /// Cookie ([`ActiveNamespace::cookie`]) of the network namespace that is the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<u64>,
     /// Settings of the host that namespaces get ([`super::tuning`]): path below `/proc/sys` → value.
@@ -107,7 +107,7 @@ pub struct State {
     /// Digest of the skeleton's rules as they read back after loading.
     pub skeleton: Option<String>,
     /// Why nothing gets out of any namespace, where somebody else on this host stops it, as `exec` was told last
-    /// ([`Target::stopped`]).
+    /// ([`ExecRecord::stopped`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
     /// Preference of the first of our rules.
@@ -148,7 +148,7 @@ impl Default for State {
 }
 
 impl State {
-    /// The way that a member leaves by at the moment.
+    /// The path by which a namespace leaves at the moment.
     pub fn path_of(&self, namespace: &ActiveNamespace) -> Option<&UplinkPath> {
         self.egresses.get(&namespace.egress)?.path.as_ref()
     }

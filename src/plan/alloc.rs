@@ -140,7 +140,7 @@ fn slice6(pool: Ipv6Network, number: u32) -> Option<Ipv6Network> {
     Ipv6Network::new(Ipv6Addr::from(bits), SLICE6).ok()
 }
 
-/// A free /30 for a member of `egress`, out of its slices, which grow by doubling when they are full.
+/// A free /30 for a namespace of `egress`, out of its slices, which grow by doubling when they are full.
 pub(super) fn subnet(
     state: &mut State,
     key: &str,

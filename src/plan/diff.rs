@@ -3,14 +3,14 @@
 //! # The order
 //!
 //! What protects comes before what it protects against, so that a run may be cut off anywhere: first the nft
-//! elements and the guard, then floors and rules, then links, and the routes that let packets out last.
+//! elements and the guard, then the unreachable fallbacks and rules, then links, and the routes that let packets out last.
 //! What goes is the other way round: links are cut first (also because their names and subnets may be given out
 //! again in the same run), what guarded them goes last.
 
 use super::action::{Action, Flows, LinkChange, Side};
 use super::addresses::inside_addresses;
 use super::desired::Desired;
-use super::{gates, held_sysctls, ipsec, source};
+use super::{held_sysctls, ipsec, other_firewalls, source};
 use crate::model::ownership::OurRules;
 use crate::model::stack::{device_of, is_link_local, overlap};
 use crate::model::{
@@ -24,18 +24,18 @@ use std::collections::{BTreeMap, BTreeSet};
 pub fn diff(state: &State, desired: &Desired, observed: &Observed) -> Vec<Action> {
     let mut out = Vec::new();
     for (name, stack) in &desired.inside {
-        namespace(&mut out, state, name, stack, desired, observed);
+        diff_namespace(&mut out, state, name, stack, desired, observed);
     }
-    host(&mut out, desired, observed);
+    diff_host(&mut out, desired, observed);
     let back = held_sysctls::to_restore(&observed.state, &desired.host.sysctls, &observed.host.sysctls);
     let sysctl = |(key, value)| Action::Sysctl { place: Side::Host, key, value };
     out.extend(back.clone().into_iter().map(sysctl));
-    table(&mut out, state, desired, observed);
-    stale_flows(&mut out, state, observed);
-    flows_of_nobody(&mut out, state, observed);
+    diff_table(&mut out, state, desired, observed);
+    forget_flows_of_changed_dns(&mut out, state, observed);
+    forget_flows_of_released_addresses(&mut out, state, observed);
     out.extend(source::stale_flows(state, observed));
     stale_servers(&mut out, observed);
-    gates::diff(&mut out, state, observed);
+    other_firewalls::diff(&mut out, state, observed);
     ipsec::diff(&mut out, state, observed);
     gone_namespaces(&mut out, state, desired, observed);
     leave_to_the_kernel(&mut out);
@@ -53,7 +53,8 @@ fn made_links(actions: &[Action]) -> BTreeSet<String> {
 /// Earlier ranks are done first. `back`: sysctls that get their old value back.
 fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
     match action {
-        // What follows from the switch for all devices is kept up while that is on: set before, put back after.
+        // Writing the switch for all devices makes the kernel change the settings of each device. So the settings of
+        // devices are written before the switch is turned on, and restored after it is turned off.
         Action::Sysctl { place: Side::Host, key, .. } if back.contains_key(key) => {
             if key == held_sysctls::ALL6 { 29 } else { 30 }
         }
@@ -76,8 +77,8 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::AddRoute { .. } | Action::AddPass { .. } => 11,
         Action::AddRule { .. } => 12,
         Action::RemoveNetns { .. } => 21,
-        // The way back is kept in until nobody has the address and its flows are forgotten.
-        Action::RemoveRule { rule, .. } if rule.from.is_none() && rule.to.is_some() => 26,
+        // It goes when the address is gone and its flows are forgotten: no late answer takes the host's default route.
+        Action::RemoveRule { rule, .. } if leads_answers_back(rule) => 26,
         Action::RemoveRule { .. } | Action::RemovePass { .. } => 22,
         Action::RemoveRoute { .. } => 23,
         Action::RemoveAddress { .. } => 24,
@@ -88,8 +89,13 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
     }
 }
 
+/// Whether a rule selects by destination only: it leads answers back to a namespace.
+fn leads_answers_back(rule: &Rule) -> bool {
+    rule.from.is_none() && rule.to.is_some()
+}
+
 /// A namespace and its end of the veth.
-fn namespace(
+fn diff_namespace(
     out: &mut Vec<Action>,
     state: &State,
     name: &Name,
@@ -121,7 +127,8 @@ fn namespace(
     let paired = observed.host.link(&namespace.link).is_some() && have.link("eth0").is_some();
     if !paired {
         out.push(Action::AddVeth { name: name.clone(), link: namespace.link.clone(), mtu });
-        // Whatever became of its name: the end that is inside goes with the host's.
+        // The kernel removes the end that is inside together with the host's, also if somebody renamed it. So every link
+        // inside that carries our tag counts as gone.
         let tagged = have.links.iter().filter(|link| link.is_ours());
         let gone: BTreeSet<String> =
             tagged.map(|link| link.name.clone()).chain(["eth0".to_owned()]).collect();
@@ -137,7 +144,7 @@ fn namespace(
         let now = have.link(&link.name).unwrap_or(if link.loopback { &loopback_down } else { &new });
         change_link(out, &place, link, now);
     }
-    stacks(out, &place, want, have, &inside_is_ours(have));
+    diff_stack(out, &place, want, have, &inside_is_ours(have));
 }
 
 /// What the host is tuned to, and the namespace is not.
@@ -204,7 +211,7 @@ fn addresses_on_ours(stack: &Stack) -> Vec<&Address> {
 }
 
 /// Addresses, routes, rules and sysctls: differences of sets.
-fn stacks(out: &mut Vec<Action>, place: &Side, want: &Stack, have: &Stack, ours: &OursToRemove<'_>) {
+fn diff_stack(out: &mut Vec<Action>, place: &Side, want: &Stack, have: &Stack, ours: &OursToRemove<'_>) {
     let place = || place.clone();
     for (key, value) in &want.sysctls {
         if have.sysctls.get(key) != Some(value) {
@@ -234,7 +241,7 @@ fn stacks(out: &mut Vec<Action>, place: &Side, want: &Stack, have: &Stack, ours:
 }
 
 /// The host's stack; links that are not wanted go, and links that lost their namespace are made anew.
-fn host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
+fn diff_host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
     let have = &observed.host;
     let want = &desired.host;
     let made = made_links(out);
@@ -256,7 +263,7 @@ fn host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
         forget_links(have.to_mut(), &removed);
     }
     let ours = host_is_ours(&have, &OurRules::of(&observed.state, &observed.host.rules));
-    stacks(out, &Side::Host, want, &have, &ours);
+    diff_stack(out, &Side::Host, want, &have, &ours);
 }
 
 /// Takes out of a stack what goes with links.
@@ -268,10 +275,10 @@ fn forget_links(stack: &mut Stack, links: &BTreeSet<String>) {
 }
 
 /// The nft table: the skeleton is identified by digests, only elements are compared.
-fn table(out: &mut Vec<Action>, state: &State, desired: &Desired, observed: &Observed) {
+fn diff_table(out: &mut Vec<Action>, state: &State, desired: &Desired, observed: &Observed) {
     let have = &observed.table;
-    let is_passed_by = |name: &Name| observed.is_unseen(name) && state.namespaces.contains_key(name);
-    if desired.inside.is_empty() && !observed.namespaces.keys().any(is_passed_by) {
+    let is_up_but_unseen = |name: &Name| observed.is_unseen(name) && state.namespaces.contains_key(name);
+    if desired.inside.is_empty() && !observed.namespaces.keys().any(is_up_but_unseen) {
         if have.exists {
             out.push(Action::RemoveTable);
         }
@@ -282,7 +289,7 @@ fn table(out: &mut Vec<Action>, state: &State, desired: &Desired, observed: &Obs
         out.push(Action::LoadSkeleton { mask: state.mask, replace: have.exists, elements });
         return;
     }
-    elements(out, &desired.elements, &have.elements);
+    diff_elements(out, &desired.elements, &have.elements);
 }
 
 /// Whether the table is there, as it was loaded, and loaded from the text of today.
@@ -293,9 +300,10 @@ pub(super) fn is_whole(state: &State, observed: &Observed) -> bool {
 }
 
 /// New elements come early; old ones go late, but for those that the new ones take the place of (the same key, or
-/// a network that overlaps), which change in the same transaction. So do the old ways of a mark that a host veth gets:
-/// its namespace never left by those, and the table of that mark may still lead there.
-fn elements(out: &mut Vec<Action>, want: &BTreeSet<Element>, have: &BTreeSet<Element>) {
+/// a network that overlaps), which change in the same transaction. Where a host veth is given a mark, the old elements
+/// that let packets of this mark out go in that transaction, too: the namespace never left by them, and the routing table
+/// of the mark may still lead there.
+fn diff_elements(out: &mut Vec<Action>, want: &BTreeSet<Element>, have: &BTreeSet<Element>) {
     let add: Vec<Element> = want.difference(have).cloned().collect();
     let given = add.iter().filter(|element| element.set == Set::MarkOf);
     let given: BTreeSet<&Datum> = given.flat_map(|element| &element.value).collect();
@@ -320,11 +328,11 @@ fn collide(a: &Element, b: &Element) -> bool {
 }
 
 /// Flows of a namespace that was up already and whose DNS goes elsewhere now.
-fn stale_flows(out: &mut Vec<Action>, state: &State, observed: &Observed) {
+fn forget_flows_of_changed_dns(out: &mut Vec<Action>, state: &State, observed: &Observed) {
     let mut flows = BTreeSet::new();
     for (link, port) in out.iter().flat_map(rewritten) {
-        let members = state.namespaces.iter().filter(|(_, namespace)| namespace.link == link);
-        let before = members.filter(|(name, _)| observed.state.namespaces.contains_key(*name));
+        let namespaces = state.namespaces.iter().filter(|(_, namespace)| namespace.link == link);
+        let before = namespaces.filter(|(name, _)| observed.state.namespaces.contains_key(*name));
         for (_, stack) in before.filter_map(|(name, _)| observed.stack(name).map(|stack| (name, stack))) {
             let sources = stack.addresses.iter().filter(|address| address.dev == "eth0");
             flows.extend(sources.map(|address| (address.net.ip(), port)));
@@ -336,7 +344,7 @@ fn stale_flows(out: &mut Vec<Action>, state: &State, observed: &Observed) {
 
 /// Flows of a namespace that goes or gets other addresses: the other side goes on sending, and conntrack would turn
 /// that around towards an address that is nobody's.
-fn flows_of_nobody(out: &mut Vec<Action>, state: &State, observed: &Observed) {
+fn forget_flows_of_released_addresses(out: &mut Vec<Action>, state: &State, observed: &Observed) {
     let is_seen = |name: &Name| !observed.is_unseen(name);
     let after = inside_addresses(state, observed.features, is_seen);
     for (name, before) in inside_addresses(&observed.state, observed.features, is_seen) {

@@ -1,6 +1,6 @@
 //! DNS: which query goes where instead.
 
-use super::names::{Names, never_leaves};
+use super::reachable_servers::{Names, never_leaves};
 use crate::config::{self, Block, Located, Namespace, Problem};
 use crate::model::dnsaddr::{HTTPS_PORT, PRIVATE_PORT};
 use crate::model::stack::{TCP, UDP};

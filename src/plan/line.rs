@@ -1,7 +1,7 @@
 //! Every action as the shell line that it equals.
 
 use super::action::{Action, Flows, LinkChange, Side};
-use super::{gates, ipsec};
+use super::{ipsec, other_firewalls};
 use crate::model::{Datum, Element, Family, Name, Route, RouteKind, Rule, RuleAction, nft, numbers};
 use std::fmt::{self, Write as _};
 
@@ -68,8 +68,8 @@ fn line(action: &Action) -> String {
         }
         Action::AddPolicy { policy } => ipsec::add_line(policy),
         Action::RemovePolicy { policy } => ipsec::remove_line(policy),
-        Action::AddPass { pass } => gates::add_line(pass),
-        Action::RemovePass { pass, handle } => gates::remove_line(pass, *handle),
+        Action::AddPass { pass } => other_firewalls::add_line(pass),
+        Action::RemovePass { pass, handle } => other_firewalls::remove_line(pass, *handle),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Configuration → state: every namespace with its device, gateways, numbers and subnet found.
 
-use super::names::{self, Names};
-use super::{alloc, dns, gates, held_sysctls, precedence, reach, uplink_path};
+use super::reachable_servers::{self, Names};
+use super::{alloc, dns, held_sysctls, other_firewalls, reach, rule_precedence, uplink_path};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::stack::overlap;
 use crate::model::{
@@ -50,13 +50,13 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
         &mut state,
         &selected(config, selection).map(|(name, ns)| (name, egress_key(ns, observed))).collect(),
     );
-    let given = selected(config, selection).filter(|(_, namespace)| namespace.subnet.is_some());
-    let moving = &given.map(|(name, _)| name).collect();
+    let with_subnet = selected(config, selection).filter(|(_, namespace)| namespace.subnet.is_some());
+    let moving = &with_subnet.map(|(name, _)| name).collect();
     let mut paths = BTreeMap::new();
     for (name, namespace) in selected(config, selection) {
         let owner = selection.owner_of(name);
-        let case = NamespaceResolver { config, name, namespace, observed, taken: &taken, moving, owner };
-        if let Err(mut more) = case.resolve(&mut state, &mut paths) {
+        let resolver = NamespaceResolver { config, name, namespace, observed, taken: &taken, moving, owner };
+        if let Err(mut more) = resolver.resolve(&mut state, &mut paths) {
             problems.append(&mut more);
         }
     }
@@ -64,21 +64,21 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
     if problems.is_empty() { Ok(state) } else { Err(problems) }
 }
 
-/// What we remember and is still ours. What is left of ephemeral namespaces is forgotten; and so is a namespace
-/// that was removed and whose name somebody else took, or the plan would fill theirs.
+/// The recorded state without namespaces that are not nsnat's any more: abandoned ephemeral ones, and namespaces whose
+/// name belongs to another program's namespace now. Otherwise the plan would configure the other program's.
 fn remembered_state(observed: &Observed) -> State {
     let mut state = observed.state.clone();
     state.host = observed.cookie;
     inherit(&mut state, observed);
     forget_foreign(&mut state, observed);
     state.namespaces.retain(|name, _| !observed.abandoned.contains(name));
-    // An orphan that was being taken to pieces.
+    // A namespace without an egress is left over from a removal that was cut off.
     let egresses = &state.egresses;
     state.namespaces.retain(|_, namespace| egresses.contains_key(&namespace.egress));
     // A run that was killed leaves the union of old and new: an egress in it that nobody uses may have passed its
     // number on.
     prune_egresses(&mut state);
-    forget_numbers(&mut state, observed);
+    forget_identities(&mut state, observed);
     refresh(&mut state, observed);
     state
 }
@@ -86,19 +86,19 @@ fn remembered_state(observed: &Observed) -> State {
 /// A namespace that was removed and whose name somebody else took is not up any more.
 pub fn forget_foreign(state: &mut State, observed: &Observed) {
     let is_foreign = |name: &Name| {
-        observed.namespaces.get(name).is_some_and(|netns| is_alive(netns) && !observed.is_ours(name, netns))
+        observed.namespaces.get(name).is_some_and(|netns| exists(netns) && !observed.is_ours(name, netns))
     };
     state.namespaces.retain(|name, _| !is_foreign(name));
 }
 
-fn is_alive(netns: &Netns) -> bool {
+fn exists(netns: &Netns) -> bool {
     !matches!(netns, Netns::Stale)
 }
 
-/// A namespace that went away is made anew, and has no number until that is done.
-fn forget_numbers(state: &mut State, observed: &Observed) {
+/// A namespace that went away is made anew, and has neither inode number nor cookie until that is done.
+fn forget_identities(state: &mut State, observed: &Observed) {
     for (name, namespace) in &mut state.namespaces {
-        namespace.inode = namespace.inode.filter(|_| observed.namespaces.get(name).is_some_and(is_alive));
+        namespace.inode = namespace.inode.filter(|_| observed.namespaces.get(name).is_some_and(exists));
         namespace.cookie = namespace.cookie.filter(|_| namespace.inode.is_some());
     }
 }
@@ -119,11 +119,11 @@ pub fn refresh(state: &mut State, observed: &Observed) {
     }
 }
 
-/// The state with its ways as their devices are now, and what it takes to get through chains of others.
+/// The recorded state with each path as its device is now, and with the passes that chains of others need now.
 pub fn refreshed(observed: &Observed) -> State {
     let mut state = observed.state.clone();
     refresh(&mut state, observed);
-    gates::record_passes(&mut state, observed);
+    other_firewalls::record_passes(&mut state, observed);
     state
 }
 
@@ -150,29 +150,29 @@ pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> State {
     state
 }
 
-/// After a change of members: egresses without members go, and so do sysctls that nobody needs any more, and numbers of
-/// namespaces that are not there.
+/// After a change of namespaces: egresses without namespaces go, and so do sysctls that are not needed any more, and
+/// the identities of namespaces that do not exist.
 pub fn tidy_state(state: &mut State, observed: &Observed) {
     prune_egresses(state);
-    forget_numbers(state, observed);
+    forget_identities(state, observed);
     held_sysctls::record_held(state, observed);
-    precedence::place_rules(state, observed);
-    gates::record_passes(state, observed);
+    rule_precedence::place_rules(state, observed);
+    other_firewalls::record_passes(state, observed);
 }
 
-/// Egresses without members go.
+/// Egresses without namespaces go.
 fn prune_egresses(state: &mut State) {
     let used: BTreeSet<_> = state.namespaces.values().map(|namespace| namespace.egress.clone()).collect();
     state.egresses.retain(|key, _| used.contains(key));
 }
 
-/// An egress all of whose members go to one and the same other one becomes that, numbers and all: a change of gateway,
-/// or of an uplink's name, then changes a route at most, and no job loses its address. `wanted`: the egress of each
-/// namespace.
+/// If all namespaces of an egress change to one and the same other egress, the egress is renamed, and keeps its number,
+/// mark, table and subnets. So another gateway, or another name of an uplink, changes a route at most, and no job loses
+/// its address. `wanted`: the egress of each namespace.
 fn carry_over(state: &mut State, wanted: &BTreeMap<&Name, String>) {
-    let mut goals: BTreeMap<String, BTreeSet<&String>> = BTreeMap::new();
+    let mut destinations: BTreeMap<String, BTreeSet<&String>> = BTreeMap::new();
     for (name, namespace) in &state.namespaces {
-        goals
+        destinations
             .entry(namespace.egress.clone())
             .or_default()
             .insert(wanted.get(name).unwrap_or(&namespace.egress));
@@ -181,10 +181,10 @@ fn carry_over(state: &mut State, wanted: &BTreeMap<&Name, String>) {
         Some(goal) if to.len() == 1 && *goal != from => Some((from.clone(), (*goal).clone())),
         _ => None,
     };
-    let mut renamed: BTreeMap<String, String> = goals.iter().filter_map(only).collect();
+    let mut renamed: BTreeMap<String, String> = destinations.iter().filter_map(only).collect();
     // Of two egresses that become one only the first moves; an egress that stays keeps its place.
-    let mut given = BTreeSet::new();
-    renamed.retain(|_, to| given.insert(to.clone()));
+    let mut claimed = BTreeSet::new();
+    renamed.retain(|_, to| claimed.insert(to.clone()));
     while let Some(stays) = renamed
         .iter()
         .find(|(_, to)| state.egresses.contains_key(*to) && !renamed.contains_key(*to))
@@ -244,7 +244,8 @@ impl NamespaceResolver<'_> {
         let key = egress_key(self.namespace, self.observed);
         if !paths.contains_key(&key) {
             let last = state.egresses.get(&key).and_then(|egress| egress.path.as_ref());
-            paths.insert(key.clone(), uplink_path::resolve(&self.namespace.uplinks, last, self.observed)?);
+            paths
+                .insert(key.clone(), uplink_path::choose_path(&self.namespace.uplinks, last, self.observed)?);
         }
         let path = paths.get(&key).cloned().flatten();
         self.egress(state, &key, path)?;
@@ -328,14 +329,15 @@ impl NamespaceResolver<'_> {
     }
 
     /// Servers that can never be asked are a mistake. Once the namespace is up, or where a next hop of their family is
-    /// only out of reach at the moment, it is weather.
+    /// only out of reach at the moment, that is a passing condition and not a mistake of the configuration.
     fn servers(&self, state: &State, key: &str, ipv6: bool) -> Lookup<()> {
         let config::Dns::Rewrite { servers, .. } = &self.namespace.dns else { return Ok(()) };
         let path = state.egresses.get(key).and_then(|egress| egress.path.as_ref());
-        let weather =
+        let is_temporary =
             state.namespaces.contains_key(self.name) || path.is_some_and(|path| !path.waiting.is_empty());
         let addresses: Vec<_> = servers.iter().map(|server| server.value).collect();
-        let Some(why) = names::unreachable(&addresses, ipv6, path).filter(|_| !weather) else {
+        let Some(why) = reachable_servers::unreachable(&addresses, ipv6, path).filter(|_| !is_temporary)
+        else {
             return Ok(());
         };
         let place = servers.first().and_then(|server| server.place.clone());
@@ -404,7 +406,9 @@ impl NamespaceResolver<'_> {
         alloc::subnet(state, key, &self.config.settings, self.taken).ok_or_else(|| {
             let why = format!("namespace {}: the pool {} has no free block left", self.name, pool.value);
             let help = match self.taken.overlaps(IpNetwork::V4(pool.value)) {
-                _ if pool.place.is_none() => "nor have the others; choose one: settings.pool".into(),
+                _ if pool.place.is_none() => {
+                    "none of the other default pools has one either; choose a pool: settings.pool".into()
+                }
                 Some(net) => format!("{net} of this host overlaps it; choose another settings.pool"),
                 None => "widen settings.pool".into(),
             };

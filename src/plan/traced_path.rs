@@ -10,7 +10,7 @@
 //! problems that `status` tells) names the cause.
 
 use super::line::rule_text;
-use super::precedence;
+use super::rule_precedence;
 use crate::model::gate::Hook;
 use crate::model::trace::{Done, Event, Header, ProbeAnswer, Trace, TracedChain};
 use crate::model::{Egress, Observed, State, UplinkPath};
@@ -120,7 +120,7 @@ impl SeenProbe<'_> {
         let Some(route) = &self.trace.route else { return Vec::new() };
         let Host { state, egress, observed, .. } = self.host;
         let to = self.headers().last().map_or(self.trace.goal.address, |header| header.to);
-        let rule = precedence::rule_leading_to(route.table, to, state, egress, observed);
+        let rule = rule_precedence::rule_leading_to(route.table, to, state, egress, observed);
         let via = route.gateway.map_or_else(|| "directly".to_owned(), |gateway| format!("via {gateway}"));
         let dev = route.dev.as_deref().unwrap_or("no device");
         let mut out: Vec<_> = rule.map(|rule| ("rule", rule_text(rule))).into_iter().collect();
@@ -274,7 +274,7 @@ impl SeenProbe<'_> {
             return None;
         }
         let expected = |server: &SocketAddr| server.ip() == to;
-        if self.members().any(|namespace| {
+        if self.namespaces().any(|namespace| {
             namespace.dns.servers.iter().any(expected)
                 || namespace.dns.rewrites.iter().any(|r| r.new.ip() == to)
         }) {
@@ -294,7 +294,7 @@ impl SeenProbe<'_> {
         self.own.iter().rfind(theirs).map(|event| suspect_of(event))
     }
 
-    fn members(&self) -> impl Iterator<Item = &crate::model::ActiveNamespace> {
+    fn namespaces(&self) -> impl Iterator<Item = &crate::model::ActiveNamespace> {
         self.host.state.namespaces_of(self.host.egress)
     }
 

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 ///
 /// `last`: the way that these very uplinks led to when they were looked at last. It stays, closed, while none of
 /// them is there: a link that flaps is no mistake of the configuration.
-pub(super) fn resolve(
+pub(super) fn choose_path(
     uplinks: &[Uplink],
     last: Option<&UplinkPath>,
     observed: &Observed,

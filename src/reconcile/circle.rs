@@ -1,4 +1,4 @@
-//! The circle itself.
+//! One run of the circle: observe, plan, record the intent, perform, verify, commit; and the way back.
 
 use super::intent::{forget_loaded, intent};
 use super::rollback::{Rollback, plan_rollback};
@@ -8,27 +8,29 @@ use crate::model::{ActiveNamespace, ExecRecord, Look, Name, Netns, Observed, Pas
 use crate::plan::{self, Action};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Makes a goal true, or leaves whole namespaces.
+/// Changes a host until it has a wanted state. If a step fails, it rolls back, so that each namespace is either as it
+/// was before or as it is wanted, and never in between.
 pub struct Reconciler<'a, H, S> {
-    /// What is changed.
+    /// The host that is changed.
     pub host: &'a mut H,
-    /// What is remembered.
+    /// The store of the recorded state.
     pub store: &'a mut S,
-    /// How to go about it.
+    /// What is looked at, and what happens after a failure.
     pub policy: Policy,
     /// Is told what happens.
     pub progress: &'a mut dyn Progress,
 }
 
 impl<H: Host, S: Store> Reconciler<'_, H, S> {
-    /// Makes true what `goal` makes of what is observed. `names`: namespaces that are looked for besides those that are
-    /// up. An error of `goal` ends the run before anything was changed.
+    /// Observes the host, asks `choose_goal` for the wanted state, and changes the host until it has that state.
+    /// `names`: namespaces that are looked for besides the ones that are up. An error of `choose_goal` ends the run
+    /// before anything is changed.
     pub fn run(
         &mut self,
         names: &[&Name],
-        goal: impl Fn(&Observed) -> Result<State>,
+        choose_goal: impl Fn(&Observed) -> Result<State>,
     ) -> std::result::Result<Outcome, Failure> {
-        let (before, goal, is_narrow) = self.find_goal(names, goal)?;
+        let (before, goal, is_narrow) = self.find_goal(names, choose_goal)?;
         let actions = plan::actions(&goal, &before);
         if actions.is_empty() && goal == before.state {
             self.commit(goal.clone(), &before)?;
@@ -39,7 +41,7 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
             names: names.iter().copied().cloned().collect(),
             is_narrow,
             stoppable: !self.policy.unstoppable,
-            refused: BTreeSet::new(),
+            refused_passes: BTreeSet::new(),
             done: Vec::new(),
             circle: self,
         };
@@ -55,22 +57,23 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
         }
     }
 
-    /// What is, where that is to lead, and whether only the named namespaces were looked at. Where the goal changes
-    /// something of others, everything is looked at.
+    /// Returns what was observed, the wanted state, and whether the observation covers only the named namespaces. If
+    /// the wanted state changes something that other namespaces share, everything is observed and the wanted state
+    /// chosen again.
     fn find_goal(
         &mut self,
         names: &[&Name],
-        goal: impl Fn(&Observed) -> Result<State>,
+        choose_goal: impl Fn(&Observed) -> Result<State>,
     ) -> Result<(Observed, State, bool)> {
         let state = self.store.read()?;
         let before = prepare(self.host.observe(&state, self.policy.look(names))?)?;
-        let found = goal(&before)?;
-        if !self.policy.narrow || !plan::concerns_others(&found, &before) {
-            return Ok((before, found, self.policy.narrow));
+        let goal = choose_goal(&before)?;
+        if !self.policy.narrow || !plan::concerns_others(&goal, &before) {
+            return Ok((before, goal, self.policy.narrow));
         }
         let before = prepare(self.host.observe(&state, Look::Everything(names))?)?;
-        let found = goal(&before)?;
-        Ok((before, found, false))
+        let goal = choose_goal(&before)?;
+        Ok((before, goal, false))
     }
 
     /// Writes down what was observed to be reached.
@@ -98,8 +101,9 @@ struct Run<'a, 'b, H, S> {
     is_narrow: bool,
     /// Interrupts are looked at.
     stoppable: bool,
-    /// Passes that others' programs refused. The namespaces are complete without them; status tells.
-    refused: BTreeSet<Pass>,
+    /// Passes (rules of ours in chains of other programs) that could not be added. A namespace is complete without
+    /// them; `nsnat status` tells of each chain that still stops packets.
+    refused_passes: BTreeSet<Pass>,
     /// What was performed.
     done: Vec<Action>,
 }
@@ -110,24 +114,26 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
         self.perform(actions)?;
         let mut goal = forget_loaded(self.as_accepted(goal.clone()), actions);
         let mut rest = self.verify(&goal)?;
-        // What a new namespace begins with is known once it is there.
+        // Not every initial value of a new namespace's sysctls is known. Verification reads the values, so settings may
+        // be left to write; they are written now and verified again.
         if !rest.is_empty() && rest.iter().all(|action| matches!(action, Action::Tune { .. })) {
             self.perform(&rest)?;
             goal = self.as_accepted(goal);
             rest = self.verify(&goal)?;
         }
         let Some(first) = rest.first() else { return Ok(()) };
-        let why = format!("still to do after everything was done: {first}");
+        let why = format!("all actions were performed, and this one is needed still: {first}");
         Err(Error::new("the kernel's state is not what it should be", why)
             .hint("does another program change the network at this moment? try again, or see: nsnat plan"))
     }
 
-    /// Removing goes on after an error; adding stops at the first.
+    /// Performs actions. If none of them adds anything, an error does not stop the run: the others are performed, and the
+    /// first error is returned. If any of them adds something, the first error stops the run.
     fn perform(&mut self, actions: &[Action]) -> Result<()> {
-        let removing = !actions.iter().any(Action::is_addition);
-        let Self { circle, stoppable, refused, done, .. } = self;
+        let only_removes = !actions.iter().any(Action::is_addition);
+        let Self { circle, stoppable, refused_passes, done, .. } = self;
         let progress = &mut *circle.progress;
-        let mut first = None;
+        let mut first_error = None;
         circle.host.perform(actions, &mut |step| match step {
             Step::Before(next) => {
                 for action in next {
@@ -141,15 +147,15 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
             }
             Step::Failed([Action::AddPass { pass }], error) => {
                 progress.went_on_without(&error);
-                refused.insert(pass.clone());
+                refused_passes.insert(pass.clone());
                 true
             }
             Step::Failed(_, error) => {
-                first.get_or_insert(error);
-                removing
+                first_error.get_or_insert(error);
+                only_removes
             }
         });
-        match first {
+        match first_error {
             Some(error) => Err(error),
             None if *stoppable && !actions.is_empty() && progress.is_interrupted() => {
                 Err(Error::new("interrupted", "stopped before everything was done"))
@@ -166,7 +172,7 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
         goal
     }
 
-    /// What is, of the namespaces of both journals as far as they are looked into.
+    /// Observes the host again with the namespaces of both states; a narrow run observes only the named ones of them.
     fn observe_again(&mut self, goal: &State, before: &State) -> Result<Observed> {
         let seen = |name: &&Name| !self.is_narrow || self.names.contains(*name);
         let names: Vec<&Name> = goal.namespaces.keys().chain(before.namespaces.keys()).filter(seen).collect();
@@ -179,7 +185,9 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
     fn verify(&mut self, goal: &State) -> Result<Vec<Action>> {
         let observed = Observed { state: goal.clone(), ..self.observe_again(goal, goal)? };
         let mut rest = plan::actions(goal, &observed);
-        rest.retain(|action| !matches!(action, Action::AddPass { pass } if self.refused.contains(pass)));
+        rest.retain(
+            |action| !matches!(action, Action::AddPass { pass } if self.refused_passes.contains(pass)),
+        );
         if rest.is_empty() {
             self.circle.commit(as_observed(goal.clone(), &observed), &observed)?;
         }
@@ -221,13 +229,13 @@ pub fn prepare(mut observed: Observed) -> Result<Observed> {
     Ok(observed)
 }
 
-/// nsnat changes the host; from inside of a namespace that would be what it takes for one.
+/// nsnat takes the network namespace in which it runs for the host. Inside of another one it would change the wrong one.
 fn not_on_the_host(namespace: Option<&Name>) -> Error {
     match namespace {
         Some(name) => Error::new("not here", format!("this is inside of namespace {name}, and not the host"))
             .hint("leave it first (exit), or: sudo nsenter -t 1 -n nsnat …"),
-        None => Error::new("not here", "this is another network namespace than the host of what is up")
-            .hint(format!("run it there; if that one is gone: rm -r {}", state::RUN)),
+        None => Error::new("not here", "nsnat was started in another network namespace than the one in which its namespaces were brought up")
+            .hint(format!("run nsnat there; if that network namespace is gone: rm -r {}", state::RUN)),
     }
 }
 
@@ -247,20 +255,21 @@ fn as_observed(mut state: State, observed: &Observed) -> State {
     state
 }
 
-/// What `exec` reads of each namespace; where not `all` have to be told, of those that were looked into.
+/// What `exec` reads of each namespace. Where the reason why packets are stopped has changed (`all`), the records of all
+/// namespaces are written; otherwise only the records of namespaces that were looked into.
 fn exec_records<'a>(state: &'a State, observed: &Observed, all: bool) -> BTreeMap<&'a Name, ExecRecord> {
     let stopped = &state.stopped;
-    let tapped =
+    let reason_by_tap =
         |namespace: &ActiveNamespace| plan::certain_findings(namespace, state, observed).into_iter().next();
-    let target = |namespace: &ActiveNamespace| ExecRecord {
+    let record_of = |namespace: &ActiveNamespace| ExecRecord {
         hide_resolvers: namespace.dns.host.is_none(),
         inode: namespace.inode,
         cookie: namespace.cookie,
         nameservers: namespace.dns.nameservers.clone(),
         allowed: namespace.allowed.clone(),
-        stopped: stopped.clone().or_else(|| tapped(namespace)),
+        stopped: stopped.clone().or_else(|| reason_by_tap(namespace)),
         proxy: namespace.proxy,
     };
-    let told = state.namespaces.iter().filter(|(name, _)| all || !observed.is_unseen(name));
-    told.map(|(name, namespace)| (name, target(namespace))).collect()
+    let written = state.namespaces.iter().filter(|(name, _)| all || !observed.is_unseen(name));
+    written.map(|(name, namespace)| (name, record_of(namespace))).collect()
 }

@@ -14,7 +14,7 @@ pub(super) fn intent(goal: &State, observed: &Observed, actions: &[Action]) -> S
     out
 }
 
-/// Namespaces that are known by their tags alone, as members of no egress: nothing of them is wanted. Once they are
+/// Namespaces that are known by their tags alone, and belong to no egress: nothing of them is wanted. Once they are
 /// being taken to pieces, their numbers tell whose they are.
 fn orphaned_namespaces(observed: &Observed) -> impl Iterator<Item = (Name, ActiveNamespace)> {
     observed.orphans().filter_map(|name| match observed.namespaces.get(name) {
@@ -47,7 +47,7 @@ pub(super) fn forget_loaded(state: State, actions: &[Action]) -> State {
     State { skeleton: state.skeleton.filter(|_| !loads), ..state }
 }
 
-/// Both, the first one's entries where both have one. To the kernel an egress is its number: a member that only the
+/// Both, the first one's entries where both have one. To the kernel an egress is its number: a namespace that only the
 /// second has stays with that, whatever it is called in the first.
 pub(super) fn union_of(first: &State, second: &State) -> State {
     let mut out = first.clone();

@@ -21,7 +21,7 @@ pub(super) fn plan_rollback(
     all_or_nothing: bool,
 ) -> Rollback {
     let complete = if all_or_nothing { Vec::new() } else { complete(goal, before, observed) };
-    let mut mixed = mix(goal, before, &complete);
+    let mut mixed = state_to_restore(goal, before, &complete);
     plan::forget_foreign(&mut mixed, observed);
     // The devices of ways are as they are now: no way back may fail because one went away meanwhile.
     plan::refresh(&mut mixed, observed);
@@ -38,7 +38,7 @@ fn complete(goal: &State, before: &State, observed: &Observed) -> Vec<Name> {
     let is_changed = |name: &&Name| before.namespaces.get(*name) != goal.namespaces.get(*name);
     let changed = names(goal, before).into_iter().filter(is_changed);
     let complete: Vec<Name> = changed.filter(|name| !incomplete.contains(*name)).cloned().collect();
-    if is_disjoint(&mix(goal, before, &complete)) { complete } else { Vec::new() }
+    if is_disjoint(&state_to_restore(goal, before, &complete)) { complete } else { Vec::new() }
 }
 
 fn names<'a>(goal: &'a State, before: &'a State) -> BTreeSet<&'a Name> {
@@ -46,7 +46,7 @@ fn names<'a>(goal: &'a State, before: &'a State) -> BTreeSet<&'a Name> {
 }
 
 /// The state before, with the complete namespaces as they should be.
-fn mix(goal: &State, before: &State, complete: &[Name]) -> State {
+fn state_to_restore(goal: &State, before: &State, complete: &[Name]) -> State {
     let mut out = common(goal, before);
     for name in names(goal, before) {
         let from = if complete.contains(name) { goal } else { before };
@@ -89,7 +89,7 @@ fn is_disjoint(state: &State) -> bool {
     subnets.len() == state.namespaces.len() && neighbours.into_iter().all(|(a, b)| !a.overlaps(*b))
 }
 
-/// Whether the egresses of two journals can be in one: what is one egress in one is one in the other.
+/// Whether the egresses of two states can be in one: what is one egress in one is one in the other.
 fn can_share(one: &State, other: &State) -> bool {
     let same = |(a, b): (&String, &Egress), (c, d): (&String, &Egress)| (a == c) == (b.number == d.number);
     one.egresses.iter().all(|a| other.egresses.iter().all(|b| same(a, b)))

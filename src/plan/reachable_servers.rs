@@ -129,7 +129,7 @@ impl<'a> Names<'a> {
         Some(itself || (!near.is_empty() && !near.iter().any(|address| on_way(&address.dev))))
     }
 
-    /// Whether packets of that family get out. Where there is no way at the moment, that is weather.
+    /// Whether packets of that family get out. That there is no path at the moment is a passing condition, and does not count.
     fn reaches(self, family: Family) -> bool {
         let path = self.path.filter(|path| path.up);
         path.is_none_or(|path| path.serves(family) && (self.ipv6 || family == Family::V4))
