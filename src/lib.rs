@@ -23,8 +23,9 @@
 //! | [`reconcile`] | the circle: observe, plan, record the intent, perform, verify, commit, roll back | `plan`, `model` | |
 //! | [`kernel`] | observing and performing: the host as the circle sees it | `model`, `skeleton`, `plan::action`, `plan::gates`, `plan::line`, `reconcile::world` | on the host |
 //! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::interrupt`, `kernel::netns`, `kernel::processes`, `kernel::record` | on its own process |
+//! | [`watch`] | the daemon: when the host is looked at again, and what wakes it | `kernel`, `model` | |
 //! | [`report`] | text and JSON, view only | `plan`, `model` | |
-//! | [`commands`] | one file a verb, glue only | `cli`, `config`, `enter`, `kernel`, `model`, `plan`, `reconcile`, `report`, `skeleton`, `ui` | |
+//! | [`commands`] | one file a verb, glue only | `cli`, `config`, `enter`, `kernel`, `model`, `plan`, `reconcile`, `report`, `skeleton`, `ui`, `watch` | |
 //! | [`cli`] | the types of the command line | `model` | |
 //! | [`ui`] | all that is printed | `cli` | on standard output and error |
 //! | [`error`] | errors with what, why, hint | | |
@@ -52,3 +53,4 @@ pub mod reconcile;
 pub mod report;
 pub mod skeleton;
 pub mod ui;
+pub mod watch;

@@ -1,11 +1,11 @@
 //! The configuration, for commands: opened, with all its problems, also the ones that only the host shows.
 
 use super::refusals::unknown;
-use crate::config::{self, Config, NewNamespace, Source, Trust};
+use crate::config::{self, Config, NewNamespace, Problem, Source, Trust};
 use crate::enter;
 use crate::error::Result;
 use crate::model::{Account, Name, Observed, State};
-use crate::plan::{Selection, resolve};
+use crate::plan::{self, Selection, resolve};
 use crate::ui::Ui;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -55,8 +55,13 @@ pub(super) fn goal_of_repair(
 ) -> Result<State> {
     let is_meant = |name: &&Name| names.is_empty() || names.contains(name);
     let declared = |name: &&Name| config.namespaces.contains_key(*name);
-    let up: Vec<Name> = observed.state.namespaces.keys().filter(is_meant).filter(declared).cloned().collect();
-    select(ui, config, Selection::These(&up), observed)
+    let up = observed.state.namespaces.keys().filter(is_meant).filter(declared).cloned().collect();
+    select(ui, config, Selection::Kept(&up), observed)
+}
+
+/// The state in which all that is declared is up, as far as that is possible, and what stands in the way of the rest.
+pub(super) fn goal_of_watch(config: &Config, observed: &Observed) -> Result<(State, Vec<Problem>)> {
+    Ok(plan::keep(config, &*with_accounts(config, observed)?))
 }
 
 fn select(ui: &Ui<'_>, config: &Config, selection: Selection<'_>, observed: &Observed) -> Result<State> {

@@ -130,5 +130,5 @@ fn clear_run(ui: &Ui<'_>, path: &Path) -> Result<()> {
         return Ok(());
     }
     let lock = files::lock(|| ui.note("waiting for another nsnat to finish"))?;
-    if files::read_state()?.namespaces.is_empty() { files::clear(&lock) } else { Ok(()) }
+    if files::read_state()?.is_empty() { files::clear(&lock) } else { Ok(()) }
 }

@@ -2,7 +2,7 @@
 
 use super::{session::Session, up};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Process, netns, processes_in};
+use crate::kernel::{self, Process, files, netns, processes_in};
 use crate::model::{Name, Observed, State};
 use crate::plan;
 use crate::reconcile::Policy;
@@ -31,7 +31,14 @@ fn state_after_down(ui: &Ui<'_>, names: &[Name], kill: bool, observed: &Observed
     for (name, _) in ours {
         empty(ui, name, kill)?;
     }
-    Ok(plan::state_without(observed, gone))
+    let mut goal = plan::state_without(observed, gone);
+    // Otherwise `nsnat watch` would bring them up again. With the last namespace it forgets that, unless it runs.
+    if files::is_watched() {
+        goal.down.extend(observed.state.namespaces.keys().filter(|name| gone(name)).cloned());
+    } else if names.is_empty() {
+        goal.down.clear();
+    }
+    Ok(goal)
 }
 
 fn is_up(name: &Name, observed: &Observed) -> bool {

@@ -62,7 +62,11 @@ fn bring_up(ui: &Ui<'_>, name: &Name) -> Result<()> {
     if !config.namespaces.contains_key(name) {
         return Err(unknown(name, config.namespaces.keys()));
     }
-    let session = Session::begin(ui, "up")?;
+    let mut session = Session::begin(ui, "up")?;
+    if session.state()?.down.contains(name) {
+        let why = "it was taken down, and nsnat watch leaves it so";
+        return Err(Error::new(format!("namespace {name}"), why).hint(format!("nsnat up {name}")));
+    }
     let policy = Policy { narrow: true, ..Policy::default() };
     up::make(session, ui, &config, std::slice::from_ref(name), false, policy).map(drop)
 }

@@ -20,6 +20,7 @@ mod systemd;
 mod trace;
 mod traffic;
 mod up;
+mod watch;
 
 use crate::cli::{Cli, Command};
 use crate::error::Result;
@@ -32,6 +33,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match &cli.command {
         Command::Up { names, repair } => up::run(ui, names, *repair).map(done),
+        Command::Watch => watch::run(ui).map(done),
         Command::Down { names, kill } => down::run(ui, names, *kill).map(done),
         Command::Add(add) => declare::add(ui, add).map(done),
         Command::Remove { name, kill } => declare::remove(ui, name, *kill).map(done),

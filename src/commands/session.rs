@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{Files, Kernel, declarations, files, interrupt};
 use crate::model::{Look, Name, Observed, State};
 use crate::plan::Action;
-use crate::reconcile::{Host, Outcome, Policy, Progress, Reconciler, prepare};
+use crate::reconcile::{Host, Outcome, Policy, Progress, Reconciler, Store, prepare};
 use crate::ui::Ui;
 
 /// What is, without a lock and without a trace of the look. Where another nsnat changed something meanwhile, it is
@@ -46,6 +46,11 @@ impl<'a> Session<'a> {
         let files = Files::open(lock)?;
         declarations::sweep_unless_busy()?;
         Ok(Self { ui, files, kernel, _no_stop: no_stop })
+    }
+
+    /// What is remembered of what is up.
+    pub(super) fn state(&mut self) -> Result<State> {
+        self.files.read()
     }
 
     /// Makes true what `goal` makes of what is; see [`Reconciler::run`].

@@ -6,7 +6,7 @@ use super::refusals::{need_root, unknown};
 use super::{config, session};
 use crate::config::Config;
 use crate::error::Result;
-use crate::kernel::crowds;
+use crate::kernel::{crowds, files};
 use crate::model::stack::is_link_local;
 use crate::model::{ActiveNamespace, DnsMode, Egress, Link, Look, Name, Netns, Observed, State, UplinkPath};
 use crate::plan::{self, Owners};
@@ -17,6 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<()> {
     if check {
         need_root("status --check")?;
+    }
+    for line in files::watch_says().lines() {
+        ui.note(format_args!("nsnat watch: {line}"));
     }
     let config = config::open(ui)?;
     let root = nix::unistd::geteuid().is_root();
@@ -266,7 +269,10 @@ fn down(name: &Name, observed: &Observed) -> Status {
             );
             (NamespaceState::Broken, Some(told))
         }
-        _ => (NamespaceState::Down, None),
+        _ => {
+            let told = format!("taken down, and nsnat watch leaves it so; nsnat up {name} brings it up");
+            (NamespaceState::Down, observed.state.down.contains(name).then_some(told))
+        }
     };
     Status { state, problems: problem.into_iter().collect(), ..empty(name) }
 }

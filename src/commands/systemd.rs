@@ -52,7 +52,8 @@ fn namespace_setting(name: &Name) -> String {
 }
 
 /// What `exec` does for a command, in systemd's words. Directories are covered, not sockets: a daemon that restarts
-/// makes a new socket. The system bus stays visible, because many services live on it.
+/// makes a new socket. Without nsnat.service nothing is lost but the order: a unit whose namespace is not there does not
+/// start, and one that runs is to outlive the daemon. The system bus stays visible, because many services live on it.
 fn drop_in(name: &Name, unit: &str, hide_resolvers: bool) -> String {
     const HIDE: &str = "\
 InaccessiblePaths=-/run/nscd -/run/avahi-daemon
@@ -69,7 +70,7 @@ BindReadOnlyPaths=-/run/systemd/resolve/resolv.conf -/run/systemd/resolve/stub-r
         "\
 # Written by `nsnat systemd bind {name} {unit}`; `nsnat systemd unbind {unit}` takes it away.
 [Unit]
-Requires=nsnat.service
+Wants=nsnat.service
 After=nsnat.service
 
 [{section}]

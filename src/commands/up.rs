@@ -97,34 +97,43 @@ pub(super) fn make(
 /// Says what changed, and where that is not enough to resolve names.
 pub(super) fn report(ui: &Ui<'_>, outcome: &Outcome) {
     let (observed, after, done) = (&outcome.before, &outcome.goal, outcome.done.len());
-    let before = &observed.state;
     for problem in super::status::not_preceded(after, observed) {
         ui.note(problem);
     }
     if done == 0 {
         return ui.say("nothing to do");
     }
-    let mut changed = 0;
-    let mut say = |line| {
-        changed += 1;
-        ui.say(line);
-    };
+    let changes = changes(outcome);
+    for (name, change) in &changes {
+        ui.say(format_args!("{name}: {change}"));
+        let namespace = after.namespaces.get(*name);
+        let why = namespace.and_then(|namespace| {
+            super::status::unresolvable(name, namespace, after.path_of(namespace), observed)
+        });
+        if let Some(why) = why {
+            ui.note(format!("{name}: {why}"));
+        }
+    }
+    if changes.is_empty() {
+        ui.say(format_args!("repaired ({done} {})", if done == 1 { "action" } else { "actions" }));
+    }
+}
+
+/// What became of each namespace that is not as it was.
+pub(super) fn changes(outcome: &Outcome) -> Vec<(&Name, String)> {
+    let (observed, after) = (&outcome.before, &outcome.goal);
+    let before = &observed.state;
+    let mut out = Vec::new();
     for (name, namespace) in &after.namespaces {
         let verb = match before.namespaces.get(name) {
             None => "up",
             Some(old) if old == namespace && before.path_of(old) == after.path_of(namespace) => continue,
             Some(_) => "changed",
         };
-        say(format!("{name}: {verb}, {}", crate::report::describe_path(after.path_of(namespace))));
-        if let Some(why) = super::status::unresolvable(name, namespace, after.path_of(namespace), observed) {
-            ui.note(format!("{name}: {why}"));
-        }
+        out.push((name, format!("{verb}, {}", crate::report::describe_path(after.path_of(namespace)))));
     }
     let gone: BTreeSet<&Name> = before.namespaces.keys().chain(observed.orphans()).collect();
-    for name in gone.into_iter().filter(|name| !after.namespaces.contains_key(*name)) {
-        say(format!("{name}: down"));
-    }
-    if changed == 0 {
-        ui.say(format_args!("repaired ({done} {})", if done == 1 { "action" } else { "actions" }));
-    }
+    let gone = gone.into_iter().filter(|name| !after.namespaces.contains_key(*name));
+    out.extend(gone.map(|name| (name, "down".to_owned())));
+    out
 }

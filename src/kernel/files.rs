@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 use nix::sys::stat::{major, minor};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 pub use state::RUN;
@@ -19,6 +19,8 @@ pub use state::RUN;
 pub(super) const TARGETS: &str = "/run/nsnat/ns";
 
 const LOCK: &str = "/run/nsnat/lock";
+/// Locked while `nsnat watch` runs.
+const WATCH: &str = "/run/nsnat/watch";
 const STATE: &str = "/run/nsnat/state.json";
 /// The name that the state had in earlier releases. It is read where there is no other, and goes with the first write.
 const EARLIER_STATE: &str = "/run/nsnat/journal.json";
@@ -72,13 +74,68 @@ fn wait_for_lock(mut file: File, waiting: &mut Option<impl FnOnce()>) -> Result<
     }
 }
 
-/// Whether another nsnat holds the lock at this moment, as `/proc/locks` tells everybody (proc(5)).
+/// Whether another nsnat holds the lock at this moment.
 pub fn is_locked() -> bool {
-    let Ok(lock) = std::fs::metadata(LOCK) else { return false };
+    is_held(LOCK)
+}
+
+/// Whether `nsnat watch` runs.
+pub fn is_watched() -> bool {
+    is_held(WATCH)
+}
+
+/// Whether somebody holds a lock on a file, as `/proc/locks` tells everybody (proc(5)).
+fn is_held(path: &str) -> bool {
+    let Ok(lock) = std::fs::metadata(path) else { return false };
     let here = format!("{:02x}:{:02x}:{}", major(lock.dev()), minor(lock.dev()), lock.ino());
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     // A line with an arrow is a process that waits.
     locks.lines().any(|line| !line.contains("->") && line.split_whitespace().any(|word| word == here))
+}
+
+/// That `nsnat watch` runs, for as long as this lives; only one does. The file says what is wrong with what it keeps, a
+/// line each. Its end takes the file away.
+pub struct Watch(Flock<File>);
+
+impl Watch {
+    /// What `status` tells from now on.
+    pub fn say(&mut self, lines: &str) -> Result<()> {
+        let what = || format!("write {WATCH}");
+        self.0.set_len(0).and_then(|()| self.0.write_all_at(lines.as_bytes(), 0)).what(what)
+    }
+}
+
+/// What the `nsnat watch` that runs says; nothing where none does.
+pub fn watch_says() -> String {
+    if is_watched() { std::fs::read_to_string(WATCH).unwrap_or_default() } else { String::new() }
+}
+
+/// Says that it runs; none where another one does.
+pub fn watch() -> Result<Option<Watch>> {
+    loop {
+        make_dir(RUN, 0o755)?;
+        let file = match OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(WATCH) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::new(format!("open {WATCH}"), error)),
+        };
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            // The one before may have taken the file away meanwhile.
+            Ok(flock) if same_file(&flock, WATCH) => return Ok(Some(Watch(flock))),
+            Ok(_) => {}
+            Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
+            Err((_, errno)) => return Err(Error::new(WATCH, errno)),
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if same_file(&self.0, WATCH) {
+            // What cannot be removed is an empty file that nobody locks.
+            let _ = remove_file(Path::new(WATCH)).and_then(|()| remove_dir(RUN));
+        }
+    }
 }
 
 /// Only one nsnat changes declarations at a time: a file is read, changed and replaced. A lock of its own, taken

@@ -65,7 +65,7 @@ impl Files {
 
     /// Takes everything of ours below `/run` away, the lock at last, unless something is up.
     pub fn clear_unless_up(&self) -> Result<()> {
-        let is_up = |state: &State| !state.namespaces.is_empty();
+        let is_up = |state: &State| !state.is_empty();
         let is_up = self
             .state
             .as_ref()
@@ -97,7 +97,7 @@ impl Store for Files {
 
     fn commit(&mut self, state: &State, targets: &BTreeMap<&Name, ExecRecord>) -> Result<()> {
         let made_netns_dir = self.state()?.made_netns_dir;
-        if state.namespaces.is_empty() {
+        if state.is_empty() {
             if made_netns_dir {
                 netns::remove_dir()?;
             }

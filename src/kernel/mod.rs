@@ -18,6 +18,7 @@ mod decode;
 mod devconf;
 mod dump;
 mod encode;
+mod events;
 mod expression;
 pub mod files;
 mod foreign;
@@ -53,6 +54,7 @@ mod trace;
 mod tracer;
 mod traffic;
 
+pub use events::{Change, Events, Scope};
 pub use handle::Kernel;
 pub use host::Files;
 pub use neighbour::find_silent;

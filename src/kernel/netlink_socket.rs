@@ -232,6 +232,7 @@ enum Rows<T> {
 struct Message<'a> {
     kind: u16,
     flags: u16,
+    port: u32,
     body: &'a [u8],
 }
 
@@ -249,10 +250,24 @@ fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
         let length = u32::from_ne_bytes(*header.first_chunk()?) as usize;
         let kind = u16::from_ne_bytes(header.get(4..6)?.try_into().ok()?);
         let flags = u16::from_ne_bytes(header.get(6..8)?.try_into().ok()?);
+        let port = u32::from_ne_bytes(header.get(12..16)?.try_into().ok()?);
         let body = bytes.get(16..length)?;
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some(Message { kind, flags, body })
+        Some(Message { kind, flags, port, body })
     })
+}
+
+/// A message that the kernel tells everybody who listens.
+pub(super) struct Told<'a> {
+    pub(super) kind: u16,
+    /// The socket that asked for what it tells; 0: the kernel's own.
+    pub(super) port: u32,
+    pub(super) body: &'a [u8],
+}
+
+/// The messages of a datagram.
+pub(super) fn told(bytes: &[u8]) -> impl Iterator<Item = Told<'_>> {
+    messages(bytes).map(|Message { kind, port, body, .. }| Told { kind, port, body })
 }
 
 /// A body after nfgenmsg.

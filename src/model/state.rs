@@ -94,6 +94,9 @@ pub struct State {
     pub egresses: BTreeMap<String, Egress>,
     /// Namespaces.
     pub namespaces: BTreeMap<Name, ActiveNamespace>,
+    /// Declared namespaces that somebody took down while `nsnat watch` ran: it leaves them down.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub down: BTreeSet<Name>,
     /// Sysctls of the host that we hold, by path below `/proc/sys`; those of our own devices go with them.
     pub sysctls: BTreeMap<String, HeldSysctl>,
     /// Rules of ours in chains of others.
@@ -134,6 +137,7 @@ impl Default for State {
             left_alone: BTreeMap::new(),
             egresses: BTreeMap::new(),
             namespaces: BTreeMap::new(),
+            down: BTreeSet::new(),
             sysctls: BTreeMap::new(),
             made_netns_dir: false,
             skeleton: None,
@@ -148,6 +152,11 @@ impl Default for State {
 }
 
 impl State {
+    /// Whether there is nothing to remember.
+    pub fn is_empty(&self) -> bool {
+        self.namespaces.is_empty() && self.down.is_empty()
+    }
+
     /// The path by which a namespace leaves at the moment.
     pub fn path_of(&self, namespace: &ActiveNamespace) -> Option<&UplinkPath> {
         self.egresses.get(&namespace.egress)?.path.as_ref()
@@ -271,6 +280,9 @@ pub struct ActiveNamespace {
     pub ipv6: bool,
     /// What happens to its queries.
     pub dns: DnsMode,
+    /// This was said by `nsnat dns` and not by the declaration. It holds until the next `nsnat up`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dns_was_set: bool,
     /// Inode number of its network namespace, once it was made.
     #[serde(default)]
     pub inode: Option<u64>,

@@ -18,6 +18,8 @@ pub enum Selection<'a> {
     All,
     /// These; whatever else is up stays as it is.
     These(&'a [Name]),
+    /// These, as far as that is possible at the moment; see [`super::keep`].
+    Kept(&'a BTreeSet<Name>),
     /// This one, for as long as its owner lives.
     Ephemeral(&'a Name, Owner),
 }
@@ -27,6 +29,7 @@ impl Selection<'_> {
         match self {
             Self::All => true,
             Self::These(names) => names.contains(name),
+            Self::Kept(names) => names.contains(name),
             Self::Ephemeral(only, _) => only == name,
         }
     }
@@ -43,8 +46,21 @@ type Lookup<T> = Result<T, Vec<Problem>>;
 
 /// The state in which the selected namespaces are up as `config` declares them, and everything else as it is.
 pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -> Lookup<State> {
+    let (state, problems) = resolve_each(config, selection, observed);
+    if problems.is_empty() { Ok(state) } else { Err(problems.into_values().flatten().collect()) }
+}
+
+/// The same with the problems of each namespace; those of none are of all of them.
+pub(super) fn resolve_each(
+    config: &Config,
+    selection: Selection<'_>,
+    observed: &Observed,
+) -> (State, BTreeMap<Option<Name>, Vec<Problem>>) {
     let mut state = remembered_state(observed);
-    let mut problems: Vec<Problem> = set_mask(&mut state, config).err().into_iter().flatten().collect();
+    let mut problems = BTreeMap::new();
+    if let Err(found) = set_mask(&mut state, config) {
+        problems.insert(None, found);
+    }
     let taken = alloc::TakenNetworks::new(observed, config);
     carry_over(
         &mut state,
@@ -55,13 +71,16 @@ pub fn resolve(config: &Config, selection: Selection<'_>, observed: &Observed) -
     let mut paths = BTreeMap::new();
     for (name, namespace) in selected(config, selection) {
         let owner = selection.owner_of(name);
-        let resolver = NamespaceResolver { config, name, namespace, observed, taken: &taken, moving, owner };
-        if let Err(mut more) = resolver.resolve(&mut state, &mut paths) {
-            problems.append(&mut more);
+        let kept = matches!(selection, Selection::Kept(_));
+        let resolver =
+            NamespaceResolver { config, name, namespace, observed, taken: &taken, moving, owner, kept };
+        if let Err(found) = resolver.resolve(&mut state, &mut paths) {
+            problems.insert(Some(name.clone()), found);
         }
+        state.down.remove(name);
     }
     tidy_state(&mut state, observed);
-    if problems.is_empty() { Ok(state) } else { Err(problems) }
+    (state, problems)
 }
 
 /// The recorded state without namespaces that are not nsnat's any more: abandoned ephemeral ones, and namespaces whose
@@ -145,6 +164,7 @@ pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> State {
         };
         let path = state.egresses.get(&namespace.egress).and_then(|egress| egress.path.as_ref());
         namespace.dns = Names { path, ipv6: namespace.ipv6, observed }.complete(mode);
+        namespace.dns_was_set = true;
     }
     tidy_state(&mut state, observed);
     state
@@ -234,6 +254,8 @@ struct NamespaceResolver<'a> {
     /// count as taken.
     moving: &'a BTreeSet<&'a Name>,
     owner: Option<Owner>,
+    /// Nobody waits for an answer: what is not there yet may come later, and what was set at run time stays.
+    kept: bool,
 }
 
 impl NamespaceResolver<'_> {
@@ -244,14 +266,21 @@ impl NamespaceResolver<'_> {
         let key = egress_key(self.namespace, self.observed);
         if !paths.contains_key(&key) {
             let last = state.egresses.get(&key).and_then(|egress| egress.path.as_ref());
-            paths
-                .insert(key.clone(), uplink_path::choose_path(&self.namespace.uplinks, last, self.observed)?);
+            paths.insert(
+                key.clone(),
+                uplink_path::choose_path(&self.namespace.uplinks, last, self.observed, self.kept)?,
+            );
         }
         let path = paths.get(&key).cloned().flatten();
         self.egress(state, &key, path)?;
         let ipv6 = self.ipv6(state, &key)?;
         let path = state.egresses.get(&key).and_then(|egress| egress.path.as_ref());
-        let dns = dns::resolve(self.name, self.namespace, Names { path, ipv6, observed: self.observed })?;
+        let set = state.namespaces.get(self.name).filter(|old| self.kept && old.dns_was_set);
+        let dns = match set {
+            Some(old) => old.dns.clone(),
+            None => dns::resolve(self.name, self.namespace, Names { path, ipv6, observed: self.observed })?,
+        };
+        let dns_was_set = set.is_some();
         self.servers(state, &key, ipv6)?;
         let subnet = self.subnet(state, &key)?;
         let old = state.namespaces.get(self.name);
@@ -263,6 +292,7 @@ impl NamespaceResolver<'_> {
             mtu: self.namespace.mtu,
             ipv6,
             dns,
+            dns_was_set,
             inode: old.and_then(|old| old.inode),
             cookie: old.and_then(|old| old.cookie),
             tuned: old.and_then(|old| old.tuned.clone()),
@@ -333,8 +363,8 @@ impl NamespaceResolver<'_> {
     fn servers(&self, state: &State, key: &str, ipv6: bool) -> Lookup<()> {
         let config::Dns::Rewrite { servers, .. } = &self.namespace.dns else { return Ok(()) };
         let path = state.egresses.get(key).and_then(|egress| egress.path.as_ref());
-        let is_temporary =
-            state.namespaces.contains_key(self.name) || path.is_some_and(|path| !path.waiting.is_empty());
+        let is_temporary = state.namespaces.contains_key(self.name)
+            || path.map_or(self.kept, |path| !path.waiting.is_empty());
         let addresses: Vec<_> = servers.iter().map(|server| server.value).collect();
         let Some(why) = reachable_servers::unreachable(&addresses, ipv6, path).filter(|_| !is_temporary)
         else {

@@ -14,10 +14,13 @@ use std::net::IpAddr;
 ///
 /// `last`: the way that these very uplinks led to when they were looked at last. It stays, closed, while none of
 /// them is there: a link that flaps is no mistake of the configuration.
+///
+/// `later`: a device that is absent may still come, as while the host boots.
 pub(super) fn choose_path(
     uplinks: &[Uplink],
     last: Option<&UplinkPath>,
     observed: &Observed,
+    later: bool,
 ) -> Result<Option<UplinkPath>, Vec<Problem>> {
     let (mut paths, mut absent, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
     for uplink in uplinks {
@@ -34,7 +37,7 @@ pub(super) fn choose_path(
     match (paths.into_iter().nth(best), last) {
         (Some(path), _) => Ok(Some(path)),
         (None, Some(last)) => Ok(Some(UplinkPath { up: false, ..last.clone() })),
-        (None, None) if uplinks.len() == 1 => Err(absent),
+        (None, None) if uplinks.len() == 1 && !later => Err(absent),
         (None, None) => Ok(None),
     }
 }

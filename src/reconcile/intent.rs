@@ -34,6 +34,7 @@ fn orphaned_namespace(inode: u64, cookie: Option<u64>) -> ActiveNamespace {
         dns: DnsMode::default(),
         inode: Some(inode),
         cookie,
+        dns_was_set: false,
         tuned: None,
         allowed: Allowed::default(),
         proxy: None,

@@ -28,10 +28,13 @@ printf '[namespace.slow]\ngateway = "192.168.1.254"\n' > "$root/etc/nsnat/nsnat.
 cat > "$root/etc/systemd/system/world.service" <<'END'
 [Unit]
 DefaultDependencies=no
+After=nsnat.service
 Before=network-online.target network.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+ExecStart=-/bin/bash -c 'ls /run/netns; nsenter --net=/run/netns/slow socat -T2 -u TCP:203.0.113.9:80 STDOUT 2>/dev/null || echo closed'
+StandardOutput=file:/run/early
 ExecStart=/bin/bash -euc '\
     mkdir -p /run/world; ip link set lo up; \
     ip link add eth0 type veth peer name up0; ip link set up0 up; ip link add br0 type bridge; ip link set br0 up; ip link set up0 master br0; \
@@ -78,6 +81,13 @@ cat "$root/root/said"
 cat "$root/root/log" >&2
 "#;
 
+/// The unit before there was a daemon.
+const OLD: &str = "[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/local/bin/nsnat up
+ExecStop=/usr/local/bin/nsnat down";
+
 /// What the scripts print, boot after boot.
 fn boots(scripts: &[&str]) -> (String, String) {
     let base = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("systemd");
@@ -101,11 +111,22 @@ fn a_unit_is_bound_survives_a_reboot_and_is_unbound() {
         // Never touched; bound; the way that systemd-run takes.
         "systemctl start job; systemctl enable -q nsnat; nsnat systemd bind slow job; systemctl start job; journalctl -o cat -u nsnat -n 20 >&2
         systemctl is-active nsnat
-        systemd-run -q --pipe --wait -p Requires=nsnat.service -p After=nsnat.service -p NetworkNamespacePath=/run/netns/slow socat -T2 -u TCP:203.0.113.9:80 STDOUT
+        systemd-run -q --pipe --wait -p Wants=nsnat.service -p After=nsnat.service -p NetworkNamespacePath=/run/netns/slow socat -T2 -u TCP:203.0.113.9:80 STDOUT
         nsnat systemd bind nothere job; echo $?; nsnat systemd bind slow ../job; echo $?; nsnat systemd bind slow nosuch 2>&1; nsnat systemd unbind nosuch >/dev/null",
-        "nsnat list; systemctl is-active nsnat; ls /run/netns; systemctl start job; systemctl restart nsnat; systemctl start job
+        // Before the network was there, it was up and closed.
+        "cat /run/early; nsnat list; systemctl is-active nsnat; ls /run/netns; systemctl start job; systemctl restart nsnat; systemctl start job
         nsnat systemd unbind job; nsnat systemd unbind job; echo $?; systemctl start job; ls /etc/systemd/system/job.service.d",
-        "systemctl start job; systemctl disable -q nsnat; systemctl stop nsnat; ls /run/netns; echo none
+        // A job outlives restarts, reloads and the death of the daemon, and an upgrade from the unit that was none.
+        &format!("cat > /run/systemd/system/old.service <<'END'\n{OLD}\nEND
+        cp /etc/systemd/system/nsnat.service /root/new; systemctl stop nsnat; cp /run/systemd/system/old.service /etc/systemd/system/nsnat.service
+        systemctl daemon-reload; systemctl start nsnat
+        systemd-run -q --unit=long -p Wants=nsnat.service -p NetworkNamespacePath=/run/netns/slow sleep 100; systemctl show -P MainPID long > /run/long
+        cp /root/new /etc/systemd/system/nsnat.service; systemctl daemon-reload; systemctl restart nsnat; pgrep -x nsnat > /run/daemon; systemctl reload nsnat
+        systemctl kill -s KILL nsnat; until systemctl is-active nsnat && ! pgrep -x nsnat -F /run/daemon; do sleep 0.1; done >/dev/null
+        systemctl show -P MainPID long | diff - /run/long && ps -o comm= -p $(cat /run/long)
+        systemd-analyze security --threshold=40 nsnat.service >/dev/null && echo hardened"),
+        // A stop leaves all as it is.
+        "systemctl start job; systemctl disable -q nsnat; systemctl stop nsnat; ls /run/netns
         nsnat systemd bind slow job >/dev/null; nsnat remove slow 2>&1",
     ]);
     let (fast, slow) = ("fast\nresolver\nresolv.conf\n", "slow\nno resolver\nresolv.conf\n");
@@ -113,9 +134,9 @@ fn a_unit_is_bound_survives_a_reboot_and_is_unbound() {
     let unbound = "job.service: as before from its next start on (systemctl restart job.service)\n";
     let unknown = "nsnat: systemd knows no nosuch.service yet; nsnat systemd unbind nosuch.service takes back what was said\n\
         nosuch.service: in slow from its next start on (systemctl restart nosuch.service)\n";
-    let left = "slow: was not up\nnsnat: job.service is bound to slow and cannot start without it; nsnat systemd unbind job.service\n";
+    let left = "slow: down\nnsnat: job.service is bound to slow and cannot start without it; nsnat systemd unbind job.service\n";
     let expected = format!(
-        "{fast}{bound}{slow}active\nslow\n1\n2\n{unknown}-- off\nslow\nactive\nslow\n{slow}{slow}{unbound}1\n{fast}-- off\n{fast}none\n{left}-- off\n"
+        "{fast}{bound}{slow}active\nslow\n1\n2\n{unknown}-- off\nslow\nclosed\nslow\nactive\nslow\n{slow}{slow}{unbound}1\n{fast}-- off\nsleep\nhardened\n-- off\n{fast}slow\n{left}-- off\n"
     );
     assert_eq!(said, expected, "{log}");
 }

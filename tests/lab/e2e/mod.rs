@@ -30,4 +30,5 @@ mod trace;
 mod trust;
 mod tuned;
 mod upgrade;
+mod watch;
 mod weather;

@@ -1,0 +1,271 @@
+//! `nsnat watch`.
+
+use super::refusals::need_root;
+use super::{config, session::Session, up};
+use crate::config::{Config, locate, report};
+use crate::error::{Error, Result};
+use crate::kernel::{Scope, Signal, files};
+use crate::model::{Name, stack::device_of};
+use crate::plan::{Action, Owners};
+use crate::reconcile::{Outcome, Policy};
+use crate::ui::{self, Ui};
+use crate::watch::{self, Causes, Keeper, Sources};
+use sd_notify::NotifyState;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tracing::{error, info, warn};
+
+/// Those that have a meaning here: SIGHUP reads the configuration again, the others end it.
+const SIGNALS: [Signal; 3] = [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT];
+
+const REFUSED: &str = "the configuration has mistakes; the last good one stays in force";
+const FIGHT: &str = "another program undoes each repair at once; from now on repairs are put off";
+
+pub(super) fn run(ui: &Ui<'_>) -> Result<()> {
+    need_root("watch")?;
+    ui::log();
+    let Some(watch) = files::watch()? else {
+        return Err(Error::new("watch", "another nsnat watch runs").hint("systemctl status nsnat"));
+    };
+    // From here on nothing that changes is missed, neither before the first look nor during it.
+    let mut sources = Sources::open(directories(ui), &SIGNALS)?;
+    let mut keeper = Kept {
+        ui,
+        watch,
+        config: None,
+        refused: None,
+        problems: Vec::new(),
+        settings: Vec::new(),
+        failure: None,
+        fights: false,
+        ready: false,
+    };
+    // Half of what systemd waits for, as sd_watchdog_enabled(3) recommends.
+    let beat = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+    let result = watch::run(&mut sources, &mut keeper, beat);
+    notify(&[NotifyState::Stopping]);
+    result
+}
+
+/// The directories in which declarations are, or will be, and those above them.
+fn directories(ui: &Ui<'_>) -> Vec<PathBuf> {
+    let layout = locate(ui.global.config.as_deref());
+    let main = layout.main.parent().map(Path::to_owned);
+    let all: Vec<PathBuf> = main.into_iter().chain(layout.drop_ins).chain(layout.temporary).collect();
+    let above = all.iter().filter_map(|directory| directory.parent()).map(Path::to_owned);
+    let mut directories: Vec<PathBuf> = above.chain(all.iter().cloned()).collect();
+    directories.sort();
+    directories.dedup();
+    directories
+}
+
+/// Tells systemd. Where it does not want to know, or cannot be told, nothing depends on it.
+fn notify(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
+}
+
+/// Keeps what is declared, as the commands do it.
+struct Kept<'a> {
+    ui: &'a Ui<'a>,
+    /// What `nsnat status` reads.
+    watch: files::Watch,
+    /// The last configuration that was in order.
+    config: Option<Config>,
+    /// What was wrong with the present one, as it was told.
+    refused: Option<String>,
+    /// What stands in the way of some namespaces, as it was told.
+    problems: Vec<String>,
+    /// What was looked at below `/proc/sys`.
+    settings: Vec<(String, Scope)>,
+    /// Why the last run failed, as it was told.
+    failure: Option<String>,
+    /// Another program undoes each repair.
+    fights: bool,
+    /// It was told that what is declared holds.
+    ready: bool,
+}
+
+impl Keeper for Kept<'_> {
+    fn keep(&mut self, causes: &Causes) -> Result<bool> {
+        self.read()?;
+        let Some(config) = &self.config else { return Ok(false) };
+        let mut session = Session::begin(self.ui, "watch")?;
+        let concerned = causes.namespaces();
+        let policy = Policy { narrow: concerned.is_some(), ..Policy::default() };
+        // What is not up is looked for in any case: another program may have a namespace of that name.
+        let up = session.state()?.namespaces;
+        let is_asked = |name: &&Name| {
+            concerned.as_ref().is_none_or(|concerned| concerned.contains(name)) || !up.contains_key(*name)
+        };
+        let names: Vec<&Name> = config.namespaces.keys().filter(is_asked).collect();
+        let problems = RefCell::default();
+        let outcome = session.reconcile(policy, &names, |observed| {
+            let (goal, found) = config::goal_of_watch(config, observed)?;
+            problems.replace(found);
+            Ok(goal)
+        })?;
+        self.failure = None;
+        self.settings = settings(&outcome);
+        tell(&outcome, causes);
+        let told = |problem| report(std::slice::from_ref(problem), &config.sources, false).to_string();
+        let problems = problems.borrow().iter().map(told).collect();
+        self.tell_problems(problems);
+        self.say();
+        let up = outcome.goal.namespaces.len();
+        let status = format!("{up} {} up", if up == 1 { "namespace is" } else { "namespaces are" });
+        if !std::mem::replace(&mut self.ready, true) {
+            info!("ready; {status}");
+        }
+        notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
+        Ok(!outcome.done.is_empty())
+    }
+
+    fn settings(&self) -> Vec<(String, Scope)> {
+        self.settings.clone()
+    }
+
+    fn heartbeat(&mut self) {
+        notify(&[NotifyState::Watchdog]);
+    }
+
+    fn reloading(&mut self) {
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            notify(&[NotifyState::Reloading, now]);
+        }
+    }
+
+    fn failed(&mut self, why: Error) {
+        let why = why.to_string().trim_start_matches("nsnat: ").to_owned();
+        if self.failure.as_ref() != Some(&why) {
+            error!("{why}");
+        }
+        self.failure = Some(why);
+        self.say();
+    }
+
+    fn fighting(&mut self, fights: bool) {
+        self.fights = fights;
+        if fights {
+            warn!("{FIGHT}");
+        } else {
+            info!("no other program undoes repairs any more");
+        }
+        self.say();
+    }
+}
+
+impl Kept<'_> {
+    /// Says in a line each what is not as it should be. A disk that is full keeps nobody from a repair.
+    fn say(&mut self) {
+        let first = |text: &String| text.lines().next().unwrap_or_default().to_owned();
+        let refused = self.refused.as_ref().map(|why| format!("{REFUSED}: {}", first(why)));
+        let fight = self.fights.then(|| FIGHT.to_owned());
+        let lines = refused
+            .into_iter()
+            .chain(self.failure.as_ref().map(first))
+            .chain(fight)
+            .chain(self.problems.iter().map(first));
+        let _ = self.watch.say(&lines.map(|line| line + "\n").collect::<String>());
+    }
+
+    /// Reads the configuration. One with mistakes is told once, and the last good one stays in force.
+    fn read(&mut self) -> Result<()> {
+        match config::open(self.ui) {
+            Ok(config) => {
+                self.config = Some(config);
+                self.refused = None;
+                Ok(())
+            }
+            Err(why) if self.config.is_none() => Err(why),
+            Err(why) => {
+                let text = why.to_string();
+                if self.refused.as_ref() != Some(&text) {
+                    error!("{REFUSED}\n{text}");
+                }
+                self.refused = Some(text);
+                Ok(())
+            }
+        }
+    }
+
+    /// What stands in the way is told when it is new.
+    fn tell_problems(&mut self, problems: Vec<String>) {
+        for problem in problems.iter().filter(|problem| !self.problems.contains(problem)) {
+            warn!("{problem}");
+        }
+        self.problems = problems;
+    }
+}
+
+/// The settings of the host that were looked at.
+fn settings(outcome: &Outcome) -> Vec<(String, Scope)> {
+    let ends: BTreeMap<&str, &Name> =
+        outcome.goal.namespaces.iter().map(|(name, namespace)| (namespace.link.as_str(), name)).collect();
+    let scope = |key: &str| match device_of(key).and_then(|device| ends.get(device)) {
+        Some(name) => Scope::Namespace((*name).clone()),
+        None => Scope::Host,
+    };
+    let keys = outcome.before.host.sysctls.keys().chain(outcome.goal.sysctls.keys());
+    keys.map(|key| (key.clone(), scope(key))).collect()
+}
+
+/// One line for each namespace: what became of it, or what was put back; and what had changed, and by whom.
+fn tell(outcome: &Outcome, causes: &Causes) {
+    if outcome.done.is_empty() {
+        return;
+    }
+    let why = why(causes);
+    let changes = up::changes(outcome);
+    for (name, change) in &changes {
+        info!(namespace = name.as_str(), "{name}: {change}{why}");
+    }
+    let owners = Owners::new(&outcome.goal);
+    let mut repairs: BTreeMap<Option<&Name>, Vec<&Action>> = BTreeMap::new();
+    for action in &outcome.done {
+        repairs.entry(owners.of(action)).or_default().push(action);
+    }
+    repairs.retain(|owner, _| owner.is_none_or(|owner| changes.iter().all(|(name, _)| *name != owner)));
+    // What namespaces share is told by itself only where nothing else tells of it.
+    if !changes.is_empty() {
+        repairs.remove(&None);
+    }
+    for (owner, actions) in repairs {
+        let done = listed(&actions);
+        if let Some(name) = owner {
+            info!(namespace = name.as_str(), "{name}: repaired: {done}{why}");
+        } else {
+            info!("repaired: {done}{why}");
+        }
+    }
+}
+
+/// The first of them, and how many more.
+fn listed(actions: &[&Action]) -> String {
+    /// Room for the first, in characters: the whole table is hundreds of lines.
+    const ROOM: usize = 100;
+    let first = actions.first().map(ToString::to_string).unwrap_or_default();
+    let mut line: String = first.lines().next().unwrap_or_default().chars().take(ROOM).collect();
+    if line.len() < first.len() {
+        line.push('…');
+    }
+    match actions.len() {
+        0 | 1 => line,
+        n => format!("{line}, and {} more", n - 1),
+    }
+}
+
+/// What had changed, and by which programs, as far as that is known.
+fn why(causes: &Causes) -> String {
+    let known = |what: &str| causes.changes.iter().any(|change| change.what == what && change.by.is_some());
+    let told = causes.changes.iter().filter(|change| change.by.is_some() || !known(change.what));
+    let mut reasons: Vec<String> = told
+        .map(|change| match &change.by {
+            Some((program, process)) => format!("{} by {program} (process {process})", change.what),
+            None => change.what.to_owned(),
+        })
+        .collect();
+    reasons.dedup();
+    reasons.extend(causes.declared.then(|| "the declarations".to_owned()));
+    if reasons.is_empty() { String::new() } else { format!("; changed before: {}", reasons.join(", ")) }
+}

@@ -1,0 +1,166 @@
+//! `nsnat watch`: what is declared stays true while nobody types a command.
+//!
+//! # Theory of operation
+//!
+//! ```text
+//! kernel (links, addresses, routes, rules, nftables) ─┐
+//! files (declarations, settings below /proc/sys) ─────┼→ Schedule → look → nothing to do, or repair
+//! signals ────────────────────────────────────────────┘
+//! ```
+//!
+//! There is no second truth: a look is the same circle that `nsnat up` goes through ([`crate::reconcile`]), and what
+//! changed only says that it is time for one, and which namespaces it takes ([`Causes::namespaces`]): one event costs no more
+//! than what it concerns. Where that is not certain, everything is looked at. Nothing is polled. What the daemon itself
+//! changes is heard as well, so one more look follows each repair, and finds nothing to do.
+//!
+//! The daemon holds nothing that a later one does not find again: it can be killed at any moment, and whoever comes next
+//! finishes what it began.
+
+mod schedule;
+mod settings;
+mod sources;
+
+pub use schedule::Schedule;
+pub use sources::{Sources, Woken};
+
+use crate::error::{Error, Result};
+use crate::kernel::{Change, Scope, Signal};
+use crate::model::Name;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// Why the host is looked at.
+#[derive(Debug, Default)]
+pub struct Causes {
+    /// What changed in the network.
+    pub changes: BTreeSet<Change>,
+    /// A declaration changed, or SIGHUP came.
+    pub declared: bool,
+    /// What changed is not known: nobody has looked yet, the last look failed, or more changed than could be heard.
+    pub unknown: bool,
+}
+
+impl Causes {
+    /// The namespaces that the changes concern, besides what namespaces share; none: all.
+    pub fn namespaces(&self) -> Option<BTreeSet<&Name>> {
+        if self.declared || self.unknown {
+            return None;
+        }
+        let mut names = BTreeSet::new();
+        for change in &self.changes {
+            match &change.scope {
+                Scope::Everything => return None,
+                Scope::Namespace(name) => names.extend([name]),
+                Scope::Host => {}
+            }
+        }
+        Some(names)
+    }
+}
+
+/// What looks at the host, and repairs.
+pub trait Keeper {
+    /// Makes what is declared true. Says whether there was anything to do.
+    fn keep(&mut self, causes: &Causes) -> Result<bool>;
+
+    /// The settings that what is kept depends on, as they were found last: by path below `/proc/sys`, with where each matters.
+    fn settings(&self) -> Vec<(String, Scope)>;
+
+    /// Says that it is alive, to whoever wants to hear it that often.
+    fn heartbeat(&mut self);
+
+    /// A reload begins.
+    fn reloading(&mut self);
+
+    /// That failed, and is tried again later.
+    fn failed(&mut self, error: Error);
+
+    /// Repairs are put off, because another program undoes them; or not any more.
+    fn fighting(&mut self, fights: bool);
+}
+
+/// Keeps until SIGTERM or SIGINT. `beat`: how often it has to say that it is alive, the one thing that it wakes up for.
+pub fn run(sources: &mut Sources, keeper: &mut dyn Keeper, beat: Option<Duration>) -> Result<()> {
+    let (mut schedule, mut fights) = (Schedule::default(), false);
+    let mut next_beat = beat.map(|beat| Instant::now() + beat);
+    let mut causes = Causes { unknown: true, ..Causes::default() };
+    schedule.note(Instant::now());
+    loop {
+        let woken = sources.wait([schedule.next(), next_beat].into_iter().flatten().min())?;
+        if next_beat.is_some_and(|at| at <= Instant::now()) {
+            keeper.heartbeat();
+            next_beat = beat.map(|beat| Instant::now() + beat);
+        }
+        if woken.signals.iter().any(|signal| matches!(signal, Signal::SIGTERM | Signal::SIGINT)) {
+            return Ok(());
+        }
+        if woken.signals.contains(&Signal::SIGHUP) {
+            keeper.reloading();
+        }
+        if causes.add(woken) {
+            schedule.note(Instant::now());
+        }
+        if schedule.take(Instant::now()) {
+            match keeper.keep(&std::mem::take(&mut causes)) {
+                Ok(repaired) => {
+                    schedule.done(Instant::now(), repaired);
+                    if sources.watch_settings(keeper.settings().into_iter()) {
+                        causes.unknown = true;
+                        schedule.note(Instant::now());
+                    }
+                }
+                Err(error) => {
+                    keeper.failed(error);
+                    causes.unknown = true;
+                    schedule.failed(Instant::now());
+                }
+            }
+        }
+        let now = schedule.is_fighting(Instant::now());
+        if now != fights {
+            fights = now;
+            keeper.fighting(fights);
+        }
+    }
+}
+
+impl Causes {
+    /// Adds what was heard. Says whether there was anything.
+    fn add(&mut self, woken: Woken) -> bool {
+        let declared = woken.declared || woken.signals.contains(&Signal::SIGHUP);
+        let is_cause = declared || woken.lost || !woken.changes.is_empty();
+        self.declared |= declared;
+        self.unknown |= woken.lost;
+        self.changes.extend(woken.changes);
+        is_cause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn causes(scopes: &[Scope]) -> Causes {
+        let change = |scope: &Scope| Change { what: "a link", scope: scope.clone(), by: None };
+        Causes { changes: scopes.iter().map(change).collect(), ..Causes::default() }
+    }
+
+    #[test]
+    fn a_change_is_looked_at_where_it_is_and_what_is_not_known_everywhere() {
+        let name = |name: &str| name.parse::<Name>().unwrap();
+        let (a, b) = (name("a"), name("b"));
+        let changes = causes(&[Scope::Namespace(a.clone()), Scope::Host, Scope::Namespace(b.clone())]);
+        assert_eq!(changes.namespaces(), Some(BTreeSet::from([&a, &b])));
+        assert_eq!(causes(&[Scope::Host]).namespaces(), Some(BTreeSet::new()));
+        assert_eq!(causes(&[Scope::Host, Scope::Everything]).namespaces(), None);
+        for woken in [
+            Woken { lost: true, ..Woken::default() },
+            Woken { declared: true, ..Woken::default() },
+            Woken { signals: vec![Signal::SIGHUP], ..Woken::default() },
+        ] {
+            let mut causes = causes(&[Scope::Host]);
+            assert!(causes.add(woken) && causes.namespaces().is_none());
+        }
+        assert!(!Causes::default().add(Woken::default()));
+    }
+}

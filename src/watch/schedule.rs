@@ -1,0 +1,211 @@
+//! When to look at the host again. Pure: time is given.
+//!
+//! # Theory of operation
+//!
+//! One cause of change is many events: a link that comes up brings addresses, routes and rules. So a look waits until
+//! nothing more has come for [`QUIET`], yet never longer than [`LATEST`] after the first event.
+//!
+//! Another program may undo each repair at once. So that two programs that fight do not burn a processor, repairs are paid
+//! for: each costs [`PRICE`] of time or [`TIMES`] its own, and [`CREDIT`] is given. (This is the generic cell rate algorithm, ITU-T I.371: only
+//! the moment is kept at which everything would be paid.)
+//!
+//! A repair that failed costs as much: it may have failed because it was undone before it was verified. It is tried again
+//! without an event, each time after twice the time.
+
+use std::time::{Duration, Instant};
+
+/// What is quiet this long is over.
+const QUIET: Duration = Duration::from_millis(2);
+/// A look is never put off longer.
+const LATEST: Duration = Duration::from_millis(20);
+/// What a repair costs: two in a second go on for ever.
+const PRICE: Duration = Duration::from_millis(500);
+/// It costs this many times its own time, where that is more: a quarter of a processor goes on for ever.
+const TIMES: u32 = 4;
+/// Repairs up to this sum are done at once: ten.
+const CREDIT: Duration = Duration::from_secs(5);
+/// After the first failure, and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// What is waited for.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    /// The first and the last event since the last look.
+    pending: Option<(Instant, Instant)>,
+    /// When the last look began.
+    began: Option<Instant>,
+    /// When everything is paid.
+    paid: Option<Instant>,
+    /// When to try again, and how long that was put off.
+    again: Option<(Instant, Duration)>,
+    /// There was no credit left, and not everything is paid since.
+    fights: bool,
+}
+
+impl Schedule {
+    /// Something changed.
+    pub fn note(&mut self, now: Instant) {
+        let first = self.pending.map_or(now, |(first, _)| first);
+        self.pending = Some((first, now));
+    }
+
+    /// When there is something to do next; none: when something changes.
+    pub fn next(&self) -> Option<Instant> {
+        let calm = self.paid.filter(|_| self.fights);
+        [self.next_look(), calm].into_iter().flatten().min()
+    }
+
+    fn next_look(&self) -> Option<Instant> {
+        let settled = self.pending.map(|(first, last)| (last + QUIET).min(first + LATEST));
+        let wanted = [settled, self.again.map(|(at, _)| at)].into_iter().flatten().min()?;
+        Some(self.affordable().map_or(wanted, |from| wanted.max(from)))
+    }
+
+    /// Whether it is time to look. What was waited for counts as looked at then.
+    pub fn take(&mut self, now: Instant) -> bool {
+        let is_due = self.next_look().is_some_and(|at| at <= now);
+        if is_due {
+            self.pending = None;
+            self.began = Some(now);
+        }
+        is_due
+    }
+
+    /// A look is done; it found something to repair, or nothing.
+    pub fn done(&mut self, now: Instant, repaired: bool) {
+        self.again = None;
+        if repaired {
+            self.pay(now);
+        }
+    }
+
+    /// A look or a repair failed.
+    pub fn failed(&mut self, now: Instant) {
+        let wait = self.again.map_or(AGAIN.0, |(_, before)| (before * 2).min(AGAIN.1));
+        self.again = Some((now + wait, wait));
+        self.pay(now);
+    }
+
+    /// Whether repairs are put off, because another program undoes them: from the first that waits to when all are paid, so
+    /// that it is told once.
+    pub fn is_fighting(&mut self, now: Instant) -> bool {
+        self.fights &= self.paid.is_some_and(|paid| paid > now);
+        self.fights
+    }
+
+    fn pay(&mut self, now: Instant) {
+        let took = self.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        self.paid = Some(self.paid.map_or(now, |paid| paid.max(now)) + PRICE.max(took * TIMES));
+        self.fights |= self.affordable().is_some_and(|from| from > now);
+    }
+
+    /// From when on a repair can be paid for.
+    fn affordable(&self) -> Option<Instant> {
+        self.paid.and_then(|paid| paid.checked_sub(CREDIT))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(start: Instant, millis: u64) -> Instant {
+        start + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_look_waits_for_quiet_and_not_for_ever() {
+        let start = Instant::now();
+        let mut schedule = Schedule::default();
+        assert_eq!(schedule.next(), None);
+        schedule.note(start);
+        assert_eq!(schedule.next(), Some(start + QUIET));
+        for millis in 1..=30 {
+            schedule.note(at(start, millis));
+        }
+        assert_eq!(schedule.next(), Some(start + LATEST));
+        assert!(!schedule.take(at(start, 19)));
+        assert!(schedule.take(at(start, 20)) && !schedule.take(at(start, 21)));
+    }
+
+    #[test]
+    fn a_fight_is_slowed_down_and_ends() {
+        let (start, mut schedule) = (Instant::now(), Schedule::default());
+        let mut done = 0;
+        // Each repair is undone at once, for ten seconds.
+        for millis in 0..10_000 {
+            schedule.note(at(start, millis));
+            if schedule.take(at(start, millis)) {
+                schedule.done(at(start, millis), true);
+                done += 1;
+            }
+        }
+        // Ten at once, and two in each second.
+        assert!((28..=34).contains(&done), "{done}");
+        assert!(schedule.is_fighting(at(start, 10_000)));
+        // It is over when all is paid, which is a moment to wake up at.
+        assert!(schedule.take(at(start, 10_500)));
+        let over = schedule.next().unwrap();
+        assert!(over > at(start, 13_000) && schedule.is_fighting(at(start, 13_000)));
+        assert!(!schedule.take(over) && !schedule.is_fighting(over));
+        assert_eq!(schedule.next(), None);
+        schedule.note(at(start, 60_000));
+        assert_eq!(schedule.next(), Some(at(start, 60_000) + QUIET));
+    }
+
+    #[test]
+    fn what_is_undone_before_it_is_verified_is_a_fight_too() {
+        let (start, mut schedule) = (Instant::now(), Schedule::default());
+        let mut tried = 0;
+        for millis in 0..10_000 {
+            schedule.note(at(start, millis));
+            if schedule.take(at(start, millis)) {
+                schedule.failed(at(start, millis));
+                tried += 1;
+            }
+        }
+        assert!((28..=34).contains(&tried) && schedule.is_fighting(at(start, 10_000)), "{tried}");
+    }
+
+    #[test]
+    fn repairs_take_a_part_of_the_time_however_long_each_takes() {
+        let (start, mut schedule) = (Instant::now(), Schedule::default());
+        let (mut now, mut busy) = (start, Duration::ZERO);
+        while now < at(start, 100_000) {
+            schedule.note(now);
+            now = schedule.next_look().unwrap();
+            assert!(schedule.take(now));
+            now += Duration::from_millis(400);
+            busy += Duration::from_millis(400);
+            schedule.done(now, true);
+        }
+        assert!(schedule.is_fighting(now) && busy < Duration::from_secs(29), "{busy:?}");
+    }
+
+    #[test]
+    fn looks_that_find_nothing_cost_nothing() {
+        let (start, mut schedule) = (Instant::now(), Schedule::default());
+        for millis in (0..10_000).step_by(3) {
+            schedule.note(at(start, millis));
+            assert!(schedule.take(at(start, millis + 2)));
+            schedule.done(at(start, millis + 2), false);
+        }
+    }
+
+    #[test]
+    fn what_failed_is_tried_again_less_and_less_often() {
+        let (start, mut schedule) = (Instant::now(), Schedule::default());
+        let mut waits = Vec::new();
+        let mut now = start;
+        for _ in 0..9 {
+            schedule.failed(now);
+            let next = schedule.next().unwrap_or(now);
+            waits.push((next - now).as_secs());
+            now = next;
+            assert!(schedule.take(now));
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        schedule.done(now, true);
+        assert_eq!(schedule.next(), None);
+    }
+}

@@ -1,0 +1,134 @@
+//! What the daemon waits for: changes of the network, of settings, of the declarations, and signals.
+
+use super::settings::Settings;
+use crate::error::{Context, Error, Result};
+use crate::kernel::{Change, Events, Scope, interrupt};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// What ends a wait.
+#[derive(Debug, Default)]
+pub struct Woken {
+    /// Changes of the network.
+    pub changes: Vec<Change>,
+    /// More changed than could be heard.
+    pub lost: bool,
+    /// A declaration changed.
+    pub declared: bool,
+    /// Signals.
+    pub signals: Vec<Signal>,
+}
+
+/// Everything that is listened to.
+pub struct Sources {
+    events: Events,
+    settings: Settings,
+    declarations: Inotify,
+    directories: Vec<PathBuf>,
+    signals: SignalFd,
+}
+
+impl Sources {
+    /// Listens from now on. `directories`: where declarations are, or would be. The signals have no other effect from now
+    /// on.
+    pub fn open(directories: Vec<PathBuf>, signals: &[Signal]) -> Result<Self> {
+        let set: SigSet = signals.iter().copied().collect();
+        set.thread_block().what(|| "signals")?;
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        let sources = Self {
+            events: Events::listen()?,
+            settings: Settings::open()?,
+            declarations: Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).what(|| "inotify")?,
+            directories,
+            signals: SignalFd::with_flags(&set, flags).what(|| "signals")?,
+        };
+        sources.watch_directories();
+        Ok(sources)
+    }
+
+    /// Hears of changes of these settings from now on, besides those that were named before: by path below `/proc/sys`, with
+    /// where each matters. Says whether there were new ones: what was written to these before now is not heard.
+    pub fn watch_settings(&mut self, settings: impl Iterator<Item = (String, Scope)>) -> bool {
+        self.settings.watch(settings)
+    }
+
+    /// Waits until something happens, at most until then.
+    pub fn wait(&mut self, until: Option<Instant>) -> Result<Woken> {
+        let [routing, nftables] = self.events.descriptors();
+        let settings = self.settings.descriptor();
+        let files = [routing, nftables, settings, self.declarations.as_fd(), self.signals.as_fd()];
+        let mut files = files.map(|file| PollFd::new(file, PollFlags::POLLIN));
+        match poll(&mut files, timeout(until)) {
+            Ok(_) | Err(Errno::EINTR) => self.take(),
+            Err(errno) => Err(Error::new("wait", errno)),
+        }
+    }
+
+    fn take(&mut self) -> Result<Woken> {
+        let mut heard = self.events.take()?;
+        heard.changes.extend(self.settings.take()?);
+        let mut signals = Vec::new();
+        while let Some(info) = self.signals.read_signal().what(|| "signals")? {
+            signals.extend(i32::try_from(info.ssi_signo).ok().and_then(known));
+        }
+        // While nsnat waits for its turn, signals are noted instead.
+        signals.extend(interrupt::caught_signal().and_then(known));
+        interrupt::forget();
+        Ok(Woken { changes: heard.changes, lost: heard.lost, declared: self.declared()?, signals })
+    }
+
+    /// Whether a declaration changed since this was asked last. A directory that is new is watched from now on.
+    fn declared(&self) -> Result<bool> {
+        let mut changed = false;
+        loop {
+            match self.declarations.read_events() {
+                Ok(events) => {
+                    let mut names = events.iter().map(|event| event.name.as_deref());
+                    changed |= names.any(|name| name.is_none_or(|name| self.is_declaration(Path::new(name))));
+                }
+                Err(Errno::EAGAIN) => break,
+                Err(errno) => return Err(Error::new("inotify", errno)),
+            }
+        }
+        if changed {
+            self.watch_directories();
+        }
+        Ok(changed)
+    }
+
+    /// Other files stand beside declarations: those of other programs in /etc, nsnat's own in /run/nsnat.
+    fn is_declaration(&self, name: &Path) -> bool {
+        let is_directory = |directory: &PathBuf| directory.file_name() == Some(name.as_os_str());
+        name.extension().is_some_and(|end| end == "toml") || self.directories.iter().any(is_directory)
+    }
+
+    /// A directory that is not there is noticed by the one above it.
+    fn watch_directories(&self) {
+        let changes = AddWatchFlags::IN_CLOSE_WRITE
+            | AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_DELETE
+            | AddWatchFlags::IN_MOVE
+            | AddWatchFlags::IN_DELETE_SELF
+            | AddWatchFlags::IN_MOVE_SELF;
+        for directory in &self.directories {
+            let _ = self.declarations.add_watch(directory, changes);
+        }
+    }
+}
+
+fn known(number: i32) -> Option<Signal> {
+    Signal::try_from(number).ok()
+}
+
+/// Rounded up: a wait that ends too early would be gone through again.
+fn timeout(until: Option<Instant>) -> PollTimeout {
+    let Some(until) = until else { return PollTimeout::NONE };
+    let left = until.saturating_duration_since(Instant::now());
+    PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+}
