@@ -20,12 +20,13 @@
 //! | [`skeleton`] | the nft text and its digest | `model` | |
 //! | [`config`] | files → a checked configuration, or every problem at once with its place | `model` | |
 //! | [`plan`] | pure: configuration and observation → state → actions | `config`, `model`, `skeleton` | |
+//! | [`health`] | pure: whether uplinks live, out of what comes of asking them | `model` | |
 //! | [`reconcile`] | the circle: observe, plan, record the intent, perform, verify, commit, roll back | `plan`, `model` | |
 //! | [`kernel`] | observing and performing: the host as the circle sees it | `model`, `skeleton`, `plan::action`, `plan::gates`, `plan::line`, `reconcile::world` | on the host |
 //! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::interrupt`, `kernel::netns`, `kernel::processes`, `kernel::record` | on its own process |
 //! | [`watch`] | the daemon: when the host is looked at again, and what wakes it | `kernel`, `model` | |
 //! | [`report`] | text and JSON, view only | `plan`, `model` | |
-//! | [`commands`] | one file a verb, glue only | `cli`, `config`, `enter`, `kernel`, `model`, `plan`, `reconcile`, `report`, `skeleton`, `ui`, `watch` | |
+//! | [`commands`] | one file a verb, glue only | `cli`, `config`, `enter`, `health`, `kernel`, `model`, `plan`, `reconcile`, `report`, `skeleton`, `ui`, `watch` | |
 //! | [`cli`] | the types of the command line | `model` | |
 //! | [`ui`] | all that is printed | `cli` | on standard output and error |
 //! | [`error`] | errors with what, why, hint | | |
@@ -46,6 +47,7 @@ pub mod commands;
 pub mod config;
 pub mod enter;
 pub mod error;
+pub mod health;
 pub mod kernel;
 pub mod model;
 pub mod plan;

@@ -20,6 +20,7 @@ mod systemd;
 mod trace;
 mod traffic;
 mod up;
+mod uplinks;
 mod watch;
 
 use crate::cli::{Cli, Command};

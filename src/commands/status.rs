@@ -3,7 +3,7 @@
 use super::follow::{follow, probe_targets};
 use super::neighbours::SilentNextHops;
 use super::refusals::{need_root, unknown};
-use super::{config, session};
+use super::{config, session, uplinks};
 use crate::config::Config;
 use crate::error::Result;
 use crate::kernel::{crowds, files};
@@ -167,16 +167,21 @@ impl<'a> StatusView<'a> {
         if namespace.owner.is_none() && !self.config.namespaces.contains_key(name) {
             problems.push(format!("up, but not declared any more; nsnat down {name} removes it"));
         }
+        let declared = self.config.namespaces.get(name);
+        let uplinks = declared.map_or_else(Vec::new, |declared| uplinks::uplinks(declared, observed));
         let state = if problems.is_empty() { NamespaceState::Up } else { NamespaceState::Broken };
         // The namespace is as it should be, only that is of little use to most.
         if unreachable.is_none() {
             problems.extend(unresolvable(name, namespace, path, observed));
         }
+        let used = path.and_then(|path| path.uplink.as_ref());
+        problems.extend(uplinks::ailments(&uplinks, used.filter(|_| path.is_some_and(|path| path.up))));
         problems.extend(plan::possible_findings(namespace, &self.state, observed));
         problems.extend(self.cut_off.get(&namespace.egress).cloned());
         Status {
             state,
-            uplink: path.and_then(|path| path.uplink.clone()),
+            uplink: used.cloned(),
+            uplinks,
             device: path.map(|path| path.dev.clone()),
             gateway: path.map(|path| path.gateways.clone()).unwrap_or_default(),
             address: addresses(name, observed),
@@ -194,6 +199,7 @@ impl<'a> StatusView<'a> {
         let mut out = Vec::new();
         match path {
             None => out.push("no uplink can be used at the moment: nothing gets out".into()),
+            Some(path) if path.dead => out.push("none of its uplinks answers: nothing gets out".into()),
             Some(path) => out.extend(device_problem(path, self.observed.host.link(&path.dev))),
         }
         out.extend(path.into_iter().flat_map(unaddressed_families));
@@ -282,6 +288,7 @@ fn empty(name: &Name) -> Status {
         name: name.clone(),
         state: NamespaceState::Down,
         uplink: None,
+        uplinks: Vec::new(),
         device: None,
         gateway: Vec::new(),
         address: Vec::new(),

@@ -4,9 +4,10 @@ use super::refusals::need_root;
 use super::{config, session::Session, up};
 use crate::config::{Config, locate, report};
 use crate::error::{Error, Result};
+use crate::health::{Moment, Monitor};
 use crate::kernel::{Scope, Signal, files};
-use crate::model::{Name, stack::device_of};
-use crate::plan::{Action, Owners};
+use crate::model::{Checkup, Condition, Name, stack::device_of};
+use crate::plan::{self, Action, Owners};
 use crate::reconcile::{Outcome, Policy};
 use crate::ui::{self, Ui};
 use crate::watch::{self, Causes, Keeper, Sources};
@@ -14,6 +15,7 @@ use sd_notify::NotifyState;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tracing::{error, info, warn};
 
 /// Those that have a meaning here: SIGHUP reads the configuration again, the others end it.
@@ -37,6 +39,8 @@ pub(super) fn run(ui: &Ui<'_>) -> Result<()> {
         refused: None,
         problems: Vec::new(),
         settings: Vec::new(),
+        monitor: Monitor::new(&files::last_health()),
+        checkups: BTreeMap::new(),
         failure: None,
         fights: false,
         ready: false,
@@ -78,6 +82,10 @@ struct Kept<'a> {
     problems: Vec<String>,
     /// What was looked at below `/proc/sys`.
     settings: Vec<(String, Scope)>,
+    /// How the uplinks are that have to be asked.
+    monitor: Monitor,
+    /// Those, and what is asked.
+    checkups: BTreeMap<Name, Checkup>,
     /// Why the last run failed, as it was told.
     failure: Option<String>,
     /// Another program undoes each repair.
@@ -89,6 +97,7 @@ struct Kept<'a> {
 impl Keeper for Kept<'_> {
     fn keep(&mut self, causes: &Causes) -> Result<bool> {
         self.read()?;
+        self.note_health();
         let Some(config) = &self.config else { return Ok(false) };
         let mut session = Session::begin(self.ui, "watch")?;
         let concerned = causes.namespaces();
@@ -107,11 +116,14 @@ impl Keeper for Kept<'_> {
         })?;
         self.failure = None;
         self.settings = settings(&outcome);
+        self.checkups = plan::checkups(config, &outcome.goal, &outcome.before);
+        self.monitor.follow(&self.checkups, now());
         tell(&outcome, causes);
         let told = |problem| report(std::slice::from_ref(problem), &config.sources, false).to_string();
         let problems = problems.borrow().iter().map(told).collect();
         self.tell_problems(problems);
         self.say();
+        self.note_health();
         let up = outcome.goal.namespaces.len();
         let status = format!("{up} {} up", if up == 1 { "namespace is" } else { "namespaces are" });
         if !std::mem::replace(&mut self.ready, true) {
@@ -133,6 +145,30 @@ impl Keeper for Kept<'_> {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, now]);
         }
+    }
+
+    fn checkups(&self) -> BTreeMap<Name, Checkup> {
+        self.checkups.clone()
+    }
+
+    fn heard(&mut self, uplink: &Name, answers: bool) -> bool {
+        let Some(condition) = self.monitor.observe(uplink, answers, now()) else { return false };
+        let asked = self.checkups.get(uplink).into_iter().flat_map(|checkup| &checkup.gateways);
+        let asked: Vec<String> = asked.map(|one| format!("{} on {}", one.address, one.dev)).collect();
+        let (asked, name) = (asked.join(" and "), uplink.as_str());
+        match condition {
+            Condition::Dead => {
+                warn!(uplink = name, "uplink {name} is dead: no answer from {asked}");
+            }
+            Condition::Unsteady => {
+                info!(uplink = name, "uplink {name} answers again ({asked}); one that is well is better");
+            }
+            Condition::Well => {
+                info!(uplink = name, "uplink {name} is well again ({asked})");
+            }
+        }
+        self.note_health();
+        true
     }
 
     fn failed(&mut self, why: Error) {
@@ -169,6 +205,13 @@ impl Kept<'_> {
         let _ = self.watch.say(&lines.map(|line| line + "\n").collect::<String>());
     }
 
+    /// Tells the plan, that of every command, which uplinks are not well. On a full disk the next change says it.
+    fn note_health(&mut self) {
+        if let Err(why) = self.watch.note_health(&self.monitor.unhealthy()) {
+            warn!("what was found out about uplinks is not noted: {}", why.reason());
+        }
+    }
+
     /// Reads the configuration. One with mistakes is told once, and the last good one stays in force.
     fn read(&mut self) -> Result<()> {
         match config::open(self.ui) {
@@ -196,6 +239,11 @@ impl Kept<'_> {
         }
         self.problems = problems;
     }
+}
+
+fn now() -> Moment {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    Moment { instant: Instant::now(), seconds }
 }
 
 /// The settings of the host that were looked at.
@@ -267,5 +315,6 @@ fn why(causes: &Causes) -> String {
         .collect();
     reasons.dedup();
     reasons.extend(causes.declared.then(|| "the declarations".to_owned()));
+    reasons.extend(causes.health.then(|| "the health of an uplink".to_owned()));
     if reasons.is_empty() { String::new() } else { format!("; changed before: {}", reasons.join(", ")) }
 }

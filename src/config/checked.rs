@@ -2,7 +2,7 @@
 
 use super::problem::{Located, Source, Span};
 use super::reader;
-use crate::model::{Account, Name, Proxy, numbers};
+use crate::model::{Account, Check, Name, Prefer, Proxy, numbers};
 use ipnetwork::{Ipv4Network, Ipv6Network};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -38,8 +38,10 @@ impl Config {
 pub struct Namespace {
     /// Its header.
     pub place: Option<Span>,
-    /// Ways out, the first usable one is used. Never empty.
+    /// Ways out, in order. Never empty.
     pub uplinks: Vec<Uplink>,
+    /// Which of them is used.
+    pub prefer: Prefer,
     /// The uplink device's own subnets stay directly reachable.
     pub lan: bool,
     /// Bytes; none: the uplink's.
@@ -69,6 +71,8 @@ pub struct Uplink {
     pub dev: Option<Located<String>>,
     /// Next hops, at most one of each family; none: the device's own default gateways.
     pub gateways: Vec<Located<IpAddr>>,
+    /// How it is found out whether it lives, where a namespace has others besides.
+    pub check: Check,
 }
 
 /// Whether a namespace has IPv6.

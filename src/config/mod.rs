@@ -11,6 +11,7 @@ pub mod report;
 mod check;
 mod checked;
 mod dns;
+mod health;
 mod namespace;
 mod net;
 mod problem;

@@ -1,8 +1,8 @@
 //! `[namespace.NAME]` and `[uplink.NAME]`.
 
-use super::reader::{InvalidValue, Key, Reader, Section, Value, nearest, quoted, quoted_list};
+use super::reader::{Key, Reader, Section, Value, parse_word, quoted};
 use super::{Dns, Ipv6, Located, Namespace, Problem, Uplink};
-use super::{dns, net, schema, uplink};
+use super::{dns, health, net, schema, uplink};
 use crate::model::{Account, Name, Proxy};
 
 /// What the kernel takes as an IPv4 MTU: RFC 791's minimum for a datagram's reassembly up to its length field.
@@ -43,7 +43,9 @@ pub(super) fn uplink(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) 
     if !section.mentions("dev") && !section.mentions("gateway") {
         no_way(reader, &section, "add `dev = \"IF\"`, `gateway = \"ADDR\"`, or both");
     }
-    Some(uplink::read(reader, &section))
+    let check = section.key("check").zip(section.value_of("check"));
+    let check = check.map(|(key, value)| health::check(reader, key, value)).unwrap_or_default();
+    Some(Uplink { check, ..uplink::read(reader, &section) })
 }
 
 /// Reads one `[namespace.NAME]`.
@@ -58,6 +60,10 @@ pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_
     let namespace = Namespace {
         place: Some(section.place.clone()),
         uplinks,
+        prefer: section
+            .value_of("prefer")
+            .and_then(|value| health::prefer(reader, value))
+            .unwrap_or_default(),
         lan: section.value_of("lan").and_then(|value| reader.boolean("`lan`", value)).unwrap_or(true),
         mtu: section.value_of("mtu").and_then(|value| mtu(reader, value, ipv6)),
         subnet: section.value_of("subnet").and_then(|value| reader.parsed("`subnet`", value, net::subnet)),
@@ -138,19 +144,6 @@ fn ipv6(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Ipv6> {
         return None;
     }
     reader.parsed("`ipv6`", value, |text| parse_word(text, &IPV6)).map(|located| located.value)
-}
-
-/// Parses a text that has to be one of a few words.
-pub(super) fn parse_word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, InvalidValue> {
-    if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
-        return Ok(*meaning);
-    }
-    let known = || words.iter().map(|(word, _)| *word);
-    let help = match nearest(text, known()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("one of {}", quoted_list(known())),
-    };
-    Err((format!("{} means nothing here", quoted(text)), Some(help)))
 }
 
 /// `mtu`.

@@ -13,7 +13,7 @@ pub(super) type Key<'i> = Spanned<DeString<'i>>;
 /// A value and its span.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
-/// Why a text is no value of its kind: message, and what would be right.
+/// Why a text is not valid: message, and the cure.
 pub(super) type InvalidValue = (String, Option<String>);
 
 /// Reads one file.
@@ -215,6 +215,19 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
     let (far, near) = known.into_iter().map(|k| (distance(&k), k)).min()?;
     let letters = word.chars().count();
     (far < letters && far <= (letters / 3).max(1)).then_some(near)
+}
+
+/// Parses a text that has to be one of a few words.
+pub(super) fn parse_word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, InvalidValue> {
+    if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(*meaning);
+    }
+    let known = || words.iter().map(|(word, _)| *word);
+    let help = match nearest(text, known()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("one of {}", quoted_list(known())),
+    };
+    Err((format!("{} means nothing here", quoted(text)), Some(help)))
 }
 
 /// `a`, `b`, `c`.

@@ -14,11 +14,15 @@ pub(super) const FILE: Table = Table { header: "the top level", keys: &["namespa
 /// A namespace.
 pub(super) const NAMESPACE: Table = Table {
     header: "[namespace.NAME]",
-    keys: &["gateway", "dev", "uplink", "dns", "lan", "mtu", "subnet", "ipv6", "allow", "proxy"],
+    keys: &["gateway", "dev", "uplink", "dns", "lan", "mtu", "subnet", "ipv6", "allow", "proxy", "prefer"],
 };
 
 /// A way out that has a name.
-pub(super) const UPLINK: Table = Table { header: "[uplink.NAME]", keys: &["dev", "gateway"] };
+pub(super) const UPLINK: Table = Table { header: "[uplink.NAME]", keys: &["dev", "gateway", "check"] };
+
+/// How it is found out whether an uplink lives.
+pub(super) const CHECK: Table =
+    Table { header: "[uplink.NAME.check]", keys: &["kind", "interval", "timeout", "fail", "recover"] };
 
 /// The long form of a namespace's `dns`.
 pub(super) const DNS: Table =
@@ -28,4 +32,4 @@ pub(super) const DNS: Table =
 pub(super) const SETTINGS: Table = Table { header: "[settings]", keys: &["pool", "pool6", "fwmark-mask"] };
 
 /// All of them: where a key that is unknown in one table may belong.
-pub(super) const ALL: [&Table; 5] = [&FILE, &NAMESPACE, &UPLINK, &DNS, &SETTINGS];
+pub(super) const ALL: [&Table; 6] = [&FILE, &NAMESPACE, &UPLINK, &CHECK, &DNS, &SETTINGS];

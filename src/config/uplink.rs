@@ -3,6 +3,7 @@
 use super::net;
 use super::reader::{Reader, Section, Value};
 use super::{Located, Problem, Uplink};
+use crate::model::Check;
 use crate::model::stack::is_link_local;
 use std::net::IpAddr;
 
@@ -16,7 +17,8 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Uplink
             .filter(|gateway| is_link_local(gateway.value))
             .for_each(|gateway| no_device(reader, gateway));
     }
-    Uplink { name: None, place: Some(section.place.clone()), dev, gateways }
+    let place = Some(section.place.clone());
+    Uplink { name: None, place, dev, gateways, check: Check::default() }
 }
 
 /// Reads one next hop, or one of each family.

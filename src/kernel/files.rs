@@ -4,10 +4,11 @@
 
 use super::interrupt;
 use crate::error::{Context, Error, Result};
-use crate::model::{State, state};
+use crate::model::{Health, Name, State, state};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 use nix::sys::stat::{major, minor};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -23,7 +24,9 @@ const LOCK: &str = "/run/nsnat/lock";
 const WATCH: &str = "/run/nsnat/watch";
 const STATE: &str = "/run/nsnat/state.json";
 /// The name that the state had in earlier releases. It is read where there is no other, and goes with the first write.
-const EARLIER_STATE: &str = "/run/nsnat/journal.json";
+const EARLIER_STATE: &str = "/run/nsnat/state.json";
+/// What `nsnat watch` found out about uplinks.
+const HEALTH: &str = "/run/nsnat/health.json";
 
 /// What the names of files that are being written begin with.
 pub(super) const UNFINISHED: &str = ".nsnat-";
@@ -103,6 +106,30 @@ impl Watch {
         let what = || format!("write {WATCH}");
         self.0.set_len(0).and_then(|()| self.0.write_all_at(lines.as_bytes(), 0)).what(what)
     }
+
+    /// Which uplinks are not well, from now on, also where the last `down` took the note away. Where all are well, no file is
+    /// left.
+    pub fn note_health(&mut self, health: &BTreeMap<Name, Health>) -> Result<()> {
+        if *health == last_health() {
+            return Ok(());
+        }
+        if health.is_empty() {
+            return remove_file(Path::new(HEALTH));
+        }
+        replace(Path::new(HEALTH), &serde_json::to_string(health).what(|| HEALTH)?, 0o644)
+    }
+}
+
+/// Uplinks that are not well, as the `nsnat watch` that runs has it; without one nothing is known against any.
+pub fn health() -> BTreeMap<Name, Health> {
+    let known = last_health();
+    if known.is_empty() || is_watched() { known } else { BTreeMap::new() }
+}
+
+/// The same as the last `nsnat watch` left it.
+pub fn last_health() -> BTreeMap<Name, Health> {
+    let text = std::fs::read_to_string(HEALTH).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
 }
 
 /// What the `nsnat watch` that runs says; nothing where none does.
@@ -228,6 +255,7 @@ pub fn clear(held: &Lock) -> Result<()> {
     remove_dir(TARGETS)?;
     remove_file(Path::new(EARLIER_STATE))?;
     remove_file(Path::new(STATE))?;
+    remove_file(Path::new(HEALTH))?;
     remove_file(Path::new(LOCK))?;
     remove_dir(RUN)
 }

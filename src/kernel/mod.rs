@@ -40,6 +40,7 @@ mod packet_socket;
 mod perform;
 mod probe;
 mod probe_sockets;
+mod prober;
 mod processes;
 pub mod record;
 mod resolver;
@@ -60,6 +61,7 @@ pub use host::Files;
 pub use neighbour::find_silent;
 pub use nix::sys::signal::Signal;
 pub use probe::probe;
+pub use prober::Prober;
 pub use processes::{
     Process, Running, crowds, is_alive, netns_of, processes_in, running, send_signal, this_process,
 };

@@ -25,6 +25,9 @@ const NTF_EXT_LEARNED: u8 = 0x10;
 /// Between two looks at a neighbour that is being asked.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// The same once it has been silent for a while.
+const LONG_PAUSE: Duration = Duration::from_millis(50);
+
 /// How long after its last question the kernel says what came of it.
 const SLACK: Duration = Duration::from_secs(1);
 
@@ -47,6 +50,38 @@ pub fn find_silent<'a>(neighbours: impl Iterator<Item = &'a Neighbour>) -> Resul
         }
         asked = waiting;
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// Questions in a row to the one who had the address when it was heard of last. Then that is left to the kernel, which gives
+/// up and asks everybody.
+const INSISTENT: u32 = 3;
+
+/// Whether one of these answers a question that is asked now, whatever the kernel heard of it before. `silences`: how many
+/// in a row were not answered in time; an answer that came later is one, too.
+pub(super) fn answers(neighbours: &[Neighbour], timeout: Duration, silences: u32) -> Result<bool> {
+    let netlink = NetlinkSocket::for_routing()?;
+    let until = Instant::now() + timeout;
+    let mut asked: Vec<PendingNeighbour<'_>> = neighbours.iter().map(PendingNeighbour::new).collect();
+    for one in &mut asked {
+        if one.ask_anew(&netlink, silences)? == Some(true) {
+            return Ok(true);
+        }
+    }
+    let mut pause = PAUSE;
+    loop {
+        for one in &asked {
+            if one.has_answered(&netlink)? {
+                return Ok(true);
+            }
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        std::thread::sleep(pause.min(left));
+        // An answer comes soon, or hardly ever.
+        pause = (pause * 2).min(LONG_PAUSE);
     }
 }
 
@@ -96,6 +131,31 @@ impl<'a> PendingNeighbour<'a> {
         })
     }
 
+    /// Asks, unless the kernel is about to. Says whether it counts as alive without an answer.
+    fn ask_anew(&mut self, netlink: &NetlinkSocket, silences: u32) -> Result<Option<bool>> {
+        let (state, flags) = self.state(netlink)?.unwrap_or((State::None, 0));
+        let learned = flags & NTF_EXT_LEARNED != 0;
+        match state {
+            State::Permanent | State::Noarp => Ok(Some(true)),
+            State::Reachable if silences > 0 => Ok(Some(true)),
+            State::Reachable | State::Stale | State::Delay if learned => Ok(Some(true)),
+            State::Reachable | State::Stale | State::Delay => self.ask(netlink, Question::TheKnownOne),
+            // The kernel asks again only where the state is another one before.
+            State::Probe if silences < INSISTENT => match self.set(netlink, State::Stale, 0)? {
+                0 => self.ask(netlink, Question::TheKnownOne),
+                _ => Ok(Some(true)),
+            },
+            State::Probe | State::Incomplete => Ok(None),
+            _ => self.ask(netlink, Question::Everybody),
+        }
+    }
+
+    /// Whether it was heard of since it was asked.
+    fn has_answered(&self, netlink: &NetlinkSocket) -> Result<bool> {
+        let state = self.state(netlink)?.map_or(State::None, |(state, _)| state);
+        Ok(matches!(state, State::Reachable | State::Stale | State::Delay | State::Permanent | State::Noarp))
+    }
+
     /// The state of its entry, and the entry's flags (`struct ndmsg`); none where there is no entry.
     fn state(&self, netlink: &NetlinkSocket) -> Result<Option<(State, u8)>> {
         let entry = netlink.get(RTM_GETNEIGH, self.family(), &self.body(0, 0))?;
@@ -112,11 +172,16 @@ impl<'a> PendingNeighbour<'a> {
             // By itself it would wait for packets first, and then for five seconds.
             Question::TheKnownOne => (State::Probe, 0),
         };
-        let body = self.body(u16::from(state), flags);
-        let errno = netlink.change(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, self.family(), &body)?;
+        let errno = self.set(netlink, state, flags)?;
         self.question = Some(question);
         self.until = Instant::now() + patience_for(self.neighbour);
         Ok((errno != 0).then_some(true))
+    }
+
+    /// Sets the state of its entry. Gives what the kernel has against that, or zero.
+    fn set(&self, netlink: &NetlinkSocket, state: State, flags: u8) -> Result<i32> {
+        let body = self.body(u16::from(state), flags);
+        netlink.change(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, self.family(), &body)
     }
 
     fn family(&self) -> u8 {

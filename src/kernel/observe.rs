@@ -6,7 +6,7 @@ use super::netlink_socket::NetlinkSocket;
 use super::processes::is_alive;
 use super::stack::{self, StackExtent};
 use super::sysctl::{self, Sysctls};
-use super::{ipsec, netns, other_firewalls, resolver, table};
+use super::{files, ipsec, netns, other_firewalls, resolver, table};
 use crate::error::{Context, Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{
@@ -57,6 +57,7 @@ impl Kernel {
             abandoned,
             state: state.clone(),
             features,
+            health: files::health(),
             nameservers: resolver::nameservers(),
             upstreams: resolver::upstreams(&devices),
             accounts: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use super::gate::{FoundPass, Gate};
 use super::tap::Tap;
-use super::{Account, Element, Link, Name, Stack, State, ownership};
+use super::{Account, Element, Health, Link, Name, Stack, State, ownership};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +36,9 @@ pub struct Observed {
     /// IPsec policies, the newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<super::Policy>,
+    /// Uplinks that are not well, as far as somebody looks after them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub health: BTreeMap<Name, Health>,
     /// Nameservers of the host's resolv.conf.
     pub nameservers: Vec<std::net::IpAddr>,
 }

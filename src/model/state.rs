@@ -223,6 +223,9 @@ pub struct UplinkPath {
     pub dev: String,
     /// The device was up, its next hops in reach; otherwise it takes no routes.
     pub up: bool,
+    /// None of the uplinks lives: the path takes no routes, though its device is up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dead: bool,
     /// MTU of the device, in bytes.
     pub mtu: u32,
     /// Next hop of each family that it serves; a family that has none is unreachable, unless `direct`.

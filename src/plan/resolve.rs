@@ -5,7 +5,7 @@ use super::{alloc, dns, held_sysctls, other_firewalls, reach, rule_precedence, u
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::stack::overlap;
 use crate::model::{
-    Account, ActiveNamespace, Allowed, DnsMode, Egress, Family, Name, Netns, Observed, Owner, State,
+    Account, ActiveNamespace, Allowed, DnsMode, Egress, Family, Name, Netns, Observed, Owner, Prefer, State,
     UplinkPath, numbers, tuning,
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
@@ -266,10 +266,8 @@ impl NamespaceResolver<'_> {
         let key = egress_key(self.namespace, self.observed);
         if !paths.contains_key(&key) {
             let last = state.egresses.get(&key).and_then(|egress| egress.path.as_ref());
-            paths.insert(
-                key.clone(),
-                uplink_path::choose_path(&self.namespace.uplinks, last, self.observed, self.kept)?,
-            );
+            let path = uplink_path::choose_path(self.namespace, last, self.observed, self.kept)?;
+            paths.insert(key.clone(), path);
         }
         let path = paths.get(&key).cloned().flatten();
         self.egress(state, &key, path)?;
@@ -485,7 +483,9 @@ impl NamespaceResolver<'_> {
 /// the moment may change without the egress becoming another.
 fn egress_key(namespace: &Namespace, observed: &Observed) -> String {
     let paths: Vec<_> = namespace.uplinks.iter().map(|uplink| uplink_key(uplink, observed)).collect();
-    format!("{}{}", paths.join(", "), if namespace.lan { "" } else { " without lan" })
+    let lan = if namespace.lan { "" } else { " without lan" };
+    let prefer = if namespace.prefer == Prefer::Sticky && paths.len() > 1 { " sticky" } else { "" };
+    format!("{}{lan}{prefer}", paths.join(", "))
 }
 
 /// Whatever a device is called, it is one.

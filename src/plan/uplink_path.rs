@@ -2,14 +2,14 @@
 
 use super::reach::{addressed, candidates, devices, is_beside, subnets};
 use super::source;
-use crate::config::{Located, Problem, Uplink};
+use crate::config::{Located, Namespace, Problem, Uplink};
 use crate::model::stack::is_link_local;
-use crate::model::{Family, Link, Observed, Route, RouteKind, UplinkPath};
+use crate::model::{Condition, Family, Link, Observed, Prefer, Route, RouteKind, UplinkPath};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// Resolves the first usable of `uplinks`. All of them are looked at: a problem is reported even where another
+/// Resolves the uplink of a namespace that is taken. All of them are looked at: a problem is reported even where another
 /// uplink would do, but a device that is merely absent is one only where it is the only way.
 ///
 /// `last`: the way that these very uplinks led to when they were looked at last. It stays, closed, while none of
@@ -17,13 +17,13 @@ use std::net::IpAddr;
 ///
 /// `later`: a device that is absent may still come, as while the host boots.
 pub(super) fn choose_path(
-    uplinks: &[Uplink],
+    namespace: &Namespace,
     last: Option<&UplinkPath>,
     observed: &Observed,
     later: bool,
 ) -> Result<Option<UplinkPath>, Vec<Problem>> {
     let (mut paths, mut absent, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
-    for uplink in uplinks {
+    for uplink in &namespace.uplinks {
         match resolve_uplink(uplink, observed) {
             Ok(path) => paths.push(path),
             Err(UplinkError::Absent(problem)) => absent.push(*problem),
@@ -33,22 +33,50 @@ pub(super) fn choose_path(
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let best = paths.iter().position(|path| is_usable(path, observed)).unwrap_or(0);
-    match (paths.into_iter().nth(best), last) {
+    let best = best_of(&paths, namespace, last, observed);
+    match (paths.into_iter().nth(best.unwrap_or(0)), last) {
+        (Some(path), _) if best.is_none() && is_usable(&path, observed) => {
+            Ok(Some(UplinkPath { up: false, dead: true, ..path }))
+        }
         (Some(path), _) => Ok(Some(path)),
         (None, Some(last)) => Ok(Some(UplinkPath { up: false, ..last.clone() })),
-        (None, None) if uplinks.len() == 1 && !later => Err(absent),
+        (None, None) if namespace.uplinks.len() == 1 && !later => Err(absent),
         (None, None) => Ok(None),
     }
 }
 
+/// Which of the ways is taken: one that is well, else one that answers at least; of several the first, or the present one.
+/// None: none of them can be used.
+fn best_of(
+    paths: &[UplinkPath],
+    namespace: &Namespace,
+    last: Option<&UplinkPath>,
+    observed: &Observed,
+) -> Option<usize> {
+    let stays = |path: &UplinkPath| {
+        namespace.prefer == Prefer::Sticky && last.is_some_and(|last| last.uplink == path.uplink)
+    };
+    // Where there is no other, nothing is gained by leaving it.
+    let condition = |path: &UplinkPath| match &path.uplink {
+        Some(name) if namespace.uplinks.len() > 1 => {
+            observed.health.get(name).map_or(Condition::Well, |health| health.condition)
+        }
+        _ => Condition::Well,
+    };
+    [Condition::Well, Condition::Unsteady].into_iter().find_map(|wanted| {
+        let fits = |path: &UplinkPath| is_usable(path, observed) && condition(path) == wanted;
+        let present = paths.iter().position(|path| fits(path) && stays(path));
+        present.or_else(|| paths.iter().position(fits))
+    })
+}
+
 /// Whether anything can be sent by a way: up, with a carrier, and some family served.
-fn is_usable(path: &UplinkPath, observed: &Observed) -> bool {
+pub(super) fn is_usable(path: &UplinkPath, observed: &Observed) -> bool {
     let carrier = observed.host.link(&path.dev).is_some_and(|link| link.carrier);
     path.up && carrier && Family::BOTH.iter().any(|family| path.serves(*family))
 }
 
-enum UplinkError {
+pub(super) enum UplinkError {
     /// The device is not there, or has no address yet.
     Absent(Box<Problem>),
     /// No device ever fits.
@@ -63,7 +91,7 @@ fn wrong_uplink(problem: Problem) -> UplinkError {
     UplinkError::Wrong(Box::new(problem))
 }
 
-fn resolve_uplink(uplink: &Uplink, observed: &Observed) -> Result<UplinkPath, UplinkError> {
+pub(super) fn resolve_uplink(uplink: &Uplink, observed: &Observed) -> Result<UplinkPath, UplinkError> {
     uplink.gateways.iter().try_for_each(|gateway| check_gateway(gateway, observed))?;
     let link = device(uplink, observed)?;
     if let Some(why) = unquotable_part(&link.name) {
@@ -80,6 +108,7 @@ fn resolve_uplink(uplink: &Uplink, observed: &Observed) -> Result<UplinkPath, Up
         uplink: uplink.name.clone(),
         dev: link.name.clone(),
         up: link.up,
+        dead: false,
         mtu: link.mtu,
         direct,
         gateways,
@@ -178,7 +207,7 @@ fn device<'a>(uplink: &Uplink, observed: &'a Observed) -> Result<&'a Link, Uplin
 pub(super) fn refresh(path: &mut UplinkPath, observed: &Observed) {
     path.sources.retain(|source| source::is_the_hosts(*source, observed));
     let link = observed.host.link(&path.dev).filter(|link| link.up);
-    path.up = link.is_some();
+    path.up = link.is_some() && !path.dead;
     let Some(link) = link else { return };
     let subnets = subnets(link, observed);
     let reached = |ip: &IpAddr| {

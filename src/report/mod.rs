@@ -9,7 +9,7 @@ pub mod trace;
 
 pub use job::{Job, Scope};
 pub use man::man;
-pub use status::{NamespaceState, Status, json, text};
+pub use status::{NamespaceState, Status, Uplink, json, text};
 
 use crate::model::UplinkPath;
 use std::net::IpAddr;

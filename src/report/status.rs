@@ -1,7 +1,7 @@
 //! `nsnat status`.
 
 use super::table;
-use crate::model::Name;
+use crate::model::{Condition, Name};
 use anstyle::{AnsiColor, Style};
 use ipnetwork::IpNetwork;
 use serde::Serialize;
@@ -23,6 +23,17 @@ pub enum NamespaceState {
     Foreign,
 }
 
+/// One of several uplinks.
+#[derive(Clone, Debug, Serialize)]
+pub struct Uplink {
+    /// Its name.
+    pub name: Name,
+    /// How it is.
+    pub condition: Condition,
+    /// Since when, in seconds after 1970, where it is not well.
+    pub since: Option<u64>,
+}
+
 /// What is reported of a namespace.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -32,6 +43,8 @@ pub struct Status {
     pub state: NamespaceState,
     /// Name of the uplink, where it has one.
     pub uplink: Option<Name>,
+    /// Those that it could have, where these are several.
+    pub uplinks: Vec<Uplink>,
     /// Device by which it leaves.
     pub device: Option<String>,
     /// Next hops.

@@ -5,12 +5,14 @@
 //! ```text
 //! kernel (links, addresses, routes, rules, nftables) ─┐
 //! files (declarations, settings below /proc/sys) ─────┼→ Schedule → look → nothing to do, or repair
-//! signals ────────────────────────────────────────────┘
+//! signals ────────────────────────────────────────────┤
+//! uplinks (answers to questions) → health ────────────┘
 //! ```
 //!
 //! There is no second truth: a look is the same circle that `nsnat up` goes through ([`crate::reconcile`]), and what
 //! changed only says that it is time for one, and which namespaces it takes ([`Causes::namespaces`]): one event costs no more
-//! than what it concerns. Where that is not certain, everything is looked at. Nothing is polled. What the daemon itself
+//! than what it concerns. Where that is not certain, everything is looked at. Nothing is polled, but for uplinks that have to
+//! be asked whether they live, where there are others to take instead ([`crate::health`]). What the daemon itself
 //! changes is heard as well, so one more look follows each repair, and finds nothing to do.
 //!
 //! The daemon holds nothing that a later one does not find again: it can be killed at any moment, and whoever comes next
@@ -25,8 +27,8 @@ pub use sources::{Sources, Woken};
 
 use crate::error::{Error, Result};
 use crate::kernel::{Change, Scope, Signal};
-use crate::model::Name;
-use std::collections::BTreeSet;
+use crate::model::{Checkup, Name};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Why the host is looked at.
@@ -36,6 +38,8 @@ pub struct Causes {
     pub changes: BTreeSet<Change>,
     /// A declaration changed, or SIGHUP came.
     pub declared: bool,
+    /// An uplink died, or lives again.
+    pub health: bool,
     /// What changed is not known: nobody has looked yet, the last look failed, or more changed than could be heard.
     pub unknown: bool,
 }
@@ -43,7 +47,7 @@ pub struct Causes {
 impl Causes {
     /// The namespaces that the changes concern, besides what namespaces share; none: all.
     pub fn namespaces(&self) -> Option<BTreeSet<&Name>> {
-        if self.declared || self.unknown {
+        if self.declared || self.health || self.unknown {
             return None;
         }
         let mut names = BTreeSet::new();
@@ -72,6 +76,12 @@ pub trait Keeper {
     /// A reload begins.
     fn reloading(&mut self);
 
+    /// The uplinks that have to be asked whether they live, as they were found last.
+    fn checkups(&self) -> BTreeMap<Name, Checkup>;
+
+    /// An uplink was asked, and answers or not. Says whether it has become better or worse by that.
+    fn heard(&mut self, uplink: &Name, answers: bool) -> bool;
+
     /// That failed, and is tried again later.
     fn failed(&mut self, error: Error);
 
@@ -86,7 +96,7 @@ pub fn run(sources: &mut Sources, keeper: &mut dyn Keeper, beat: Option<Duration
     let mut causes = Causes { unknown: true, ..Causes::default() };
     schedule.note(Instant::now());
     loop {
-        let woken = sources.wait([schedule.next(), next_beat].into_iter().flatten().min())?;
+        let mut woken = sources.wait([schedule.next(), next_beat].into_iter().flatten().min())?;
         if next_beat.is_some_and(|at| at <= Instant::now()) {
             keeper.heartbeat();
             next_beat = beat.map(|beat| Instant::now() + beat);
@@ -97,13 +107,22 @@ pub fn run(sources: &mut Sources, keeper: &mut dyn Keeper, beat: Option<Duration
         if woken.signals.contains(&Signal::SIGHUP) {
             keeper.reloading();
         }
-        if causes.add(woken) {
+        let mut changed = false;
+        for (uplink, answers) in woken.answers.drain(..) {
+            changed |= keeper.heard(&uplink, answers);
+        }
+        causes.health |= changed;
+        if causes.add(woken) || changed {
             schedule.note(Instant::now());
         }
         if schedule.take(Instant::now()) {
             match keeper.keep(&std::mem::take(&mut causes)) {
                 Ok(repaired) => {
                     schedule.done(Instant::now(), repaired);
+                    if let Err(error) = sources.ask(keeper.checkups()) {
+                        keeper.failed(error);
+                        schedule.failed(Instant::now());
+                    }
                     if sources.watch_settings(keeper.settings().into_iter()) {
                         causes.unknown = true;
                         schedule.note(Instant::now());

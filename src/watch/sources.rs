@@ -1,13 +1,15 @@
-//! What the daemon waits for: changes of the network, of settings, of the declarations, and signals.
+//! What the daemon waits for: changes of the network, of settings, of the declarations, answers of uplinks, and signals.
 
 use super::settings::Settings;
 use crate::error::{Context, Error, Result};
-use crate::kernel::{Change, Events, Scope, interrupt};
+use crate::kernel::{Change, Events, Prober, Scope, interrupt};
+use crate::model::{Checkup, Name};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ pub struct Woken {
     pub lost: bool,
     /// A declaration changed.
     pub declared: bool,
+    /// Uplinks that were asked, and whether each answers.
+    pub answers: Vec<(Name, bool)>,
     /// Signals.
     pub signals: Vec<Signal>,
 }
@@ -31,6 +35,7 @@ pub struct Sources {
     settings: Settings,
     declarations: Inotify,
     directories: Vec<PathBuf>,
+    prober: Prober,
     signals: SignalFd,
 }
 
@@ -46,6 +51,7 @@ impl Sources {
             settings: Settings::open()?,
             declarations: Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).what(|| "inotify")?,
             directories,
+            prober: Prober::new()?,
             signals: SignalFd::with_flags(&set, flags).what(|| "signals")?,
         };
         sources.watch_directories();
@@ -58,11 +64,16 @@ impl Sources {
         self.settings.watch(settings)
     }
 
+    /// Asks these uplinks from now on, and no others, whether they live.
+    pub fn ask(&mut self, uplinks: BTreeMap<Name, Checkup>) -> Result<()> {
+        self.prober.ask(uplinks)
+    }
+
     /// Waits until something happens, at most until then.
     pub fn wait(&mut self, until: Option<Instant>) -> Result<Woken> {
         let [routing, nftables] = self.events.descriptors();
-        let settings = self.settings.descriptor();
-        let files = [routing, nftables, settings, self.declarations.as_fd(), self.signals.as_fd()];
+        let (settings, answers) = (self.settings.descriptor(), self.prober.descriptor());
+        let files = [routing, nftables, settings, answers, self.declarations.as_fd(), self.signals.as_fd()];
         let mut files = files.map(|file| PollFd::new(file, PollFlags::POLLIN));
         match poll(&mut files, timeout(until)) {
             Ok(_) | Err(Errno::EINTR) => self.take(),
@@ -80,7 +91,8 @@ impl Sources {
         // While nsnat waits for its turn, signals are noted instead.
         signals.extend(interrupt::caught_signal().and_then(known));
         interrupt::forget();
-        Ok(Woken { changes: heard.changes, lost: heard.lost, declared: self.declared()?, signals })
+        let (declared, answers) = (self.declared()?, self.prober.take());
+        Ok(Woken { changes: heard.changes, lost: heard.lost, declared, answers, signals })
     }
 
     /// Whether a declaration changed since this was asked last. A directory that is new is watched from now on.

@@ -2,6 +2,7 @@
 //! the report of their problems, or what they say when there are none. `BLESS=1` writes what comes out.
 
 use nsnat::config::{Config, Dns, Located, Namespace, Source, Uplink, load};
+use nsnat::model::{Check, Prefer};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -86,8 +87,9 @@ fn say(namespace: &Namespace) -> String {
     let (paths, dns) = (paths.join(" else "), resolve(dns));
     let allow: Vec<String> = allow.iter().map(|who| format!(" allow {}", who.value)).collect();
     let allow = allow.concat();
+    let prefer = if namespace.prefer == Prefer::First { "" } else { " sticky" };
     format!(
-        "{paths}; lan {lan} mtu {mtu:?} subnet {subnet:?} ipv6 {ipv6:?} {dns} temporary {temporary}{allow}"
+        "{paths}; lan {lan} mtu {mtu:?} subnet {subnet:?} ipv6 {ipv6:?} {dns} temporary {temporary}{allow}{prefer}"
     )
 }
 
@@ -95,7 +97,8 @@ fn path(uplink: &Uplink) -> String {
     let name = uplink.name.as_ref().map_or("its own", |name| name.as_str());
     let dev = uplink.dev.as_ref().map_or("any", |dev| &dev.value);
     let gateways: Vec<String> = uplink.gateways.iter().map(|gateway| gateway.value.to_string()).collect();
-    format!("{name} dev {dev} via {gateways:?}")
+    let check = if uplink.check == Check::default() { String::new() } else { format!(" {:?}", uplink.check) };
+    format!("{name} dev {dev} via {gateways:?}{check}")
 }
 
 fn resolve(dns: &Dns) -> String {

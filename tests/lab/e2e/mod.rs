@@ -11,6 +11,7 @@ mod crowd;
 mod down;
 mod faults;
 mod gates;
+mod health;
 mod hooks;
 mod hosts;
 mod idempotence;

@@ -217,6 +217,7 @@ fn merge(into: &mut Observed, more: &Observed) {
     into.gates.passes.extend(more.gates.passes.clone());
     into.gates.taps.extend(more.gates.taps.clone());
     into.nameservers.extend(&more.nameservers);
+    into.health.extend(more.health.clone());
     into.policies.splice(0..0, more.policies.clone());
 }
 

@@ -6,7 +6,9 @@ use super::golden::host;
 use super::others::{GATES, POLICIES, foreign, gate, policy};
 use super::world::{World, difference, inventory};
 use nsnat::config::{Config, Source, load};
-use nsnat::model::{Address, Family, Name, Netns, Observed, Route, Rule, State, Table, numbers};
+use nsnat::model::{
+    Address, Condition, Family, Health, Name, Netns, Observed, Route, Rule, State, Table, numbers,
+};
 use nsnat::plan::{self, Action, Selection, Side};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -17,17 +19,20 @@ const NAMES: [&str; 5] = ["a", "b", "c", "d-with-a-long-name", "e"];
 const DEVICES: [&str; 2] = ["eth0", "eth1"];
 
 /// What a namespace says of itself, each line one of these.
-const WAYS: [&str; 7] = [
+const WAYS: [&str; 8] = [
     "gateway = \"192.168.1.254\"",
     "gateway = \"192.168.1.253\"",
     "gateway = \"10.20.0.1\"",
     "dev = \"eth0\"\ngateway = [\"192.168.1.254\", \"2001:db8:1::fe\"]",
     "dev = \"eth0\"\ngateway = [\"192.168.1.1\", \"fe80::fe\"]",
     "uplink = [\"first\", \"second\"]",
+    "uplink = [\"first\", \"second\"]\nprefer = \"sticky\"",
     "uplink = \"first\"",
 ];
 const UPLINKS: &str =
     "[uplink.first]\ndev = \"eth1\"\ngateway = \"10.20.0.1\"\n[uplink.second]\ndev = \"eth0\"\n\n";
+/// What is found out about one of them, or not any more.
+const CONDITIONS: [Option<Condition>; 3] = [None, Some(Condition::Unsteady), Some(Condition::Dead)];
 const EXTRAS: [&str; 8] = [
     "",
     "lan = false",
@@ -83,6 +88,8 @@ enum Step {
     LinkUp(usize),
     /// The device loses its IPv4 addresses (none), or has another (a lease ran out, a roaming laptop).
     Lease(usize, Option<usize>),
+    /// An uplink is known to be like this from now on.
+    Health(&'static str, Option<Condition>),
     RuleGone(Index),
     RouteGone(Index),
     ElementGone(Index),
@@ -114,6 +121,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => dev().prop_map(Step::LinkDown),
         1 => dev().prop_map(Step::LinkUp),
         1 => (dev(), prop::option::of(0..LEASES.len())).prop_map(|(dev, lease)| Step::Lease(dev, lease)),
+        2 => (prop::sample::select(vec!["first", "second"]), prop::sample::select(CONDITIONS.to_vec()))
+            .prop_map(|(uplink, condition)| Step::Health(uplink, condition)),
         1 => any().prop_map(Step::RuleGone),
         1 => any().prop_map(Step::RouteGone),
         1 => any().prop_map(Step::ElementGone),
@@ -173,6 +182,15 @@ impl Walk {
             Step::PoliciesGone => {
                 self.world.kernel.observed.policies.clear();
                 self.bare.kernel.observed.policies.clear();
+                Ok(())
+            }
+            Step::Health(uplink, condition) => {
+                for host in [&mut self.world.kernel.observed, &mut self.bare.kernel.observed] {
+                    let uplink: Name = uplink.parse().unwrap();
+                    host.health.remove(&uplink);
+                    let health = condition.map(|condition| Health { condition, since: 1 });
+                    host.health.extend(health.map(|health| (uplink, health)));
+                }
                 Ok(())
             }
             Step::LinkDown(dev) => {

@@ -1,0 +1,45 @@
+//! Of a namespace with several uplinks: which are not well, as `status` tells it.
+
+use crate::config::Namespace;
+use crate::model::{Condition, Name, Observed};
+use crate::report::Uplink;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// All of them, in their order; none where there is only one.
+pub(super) fn uplinks(namespace: &Namespace, observed: &Observed) -> Vec<Uplink> {
+    if namespace.uplinks.len() < 2 {
+        return Vec::new();
+    }
+    let one = |name: &Name| {
+        let health = observed.health.get(name);
+        let condition = health.map_or(Condition::Well, |health| health.condition);
+        Uplink { name: name.clone(), condition, since: health.map(|health| health.since) }
+    };
+    namespace.uplinks.iter().filter_map(|uplink| uplink.name.as_ref()).map(one).collect()
+}
+
+/// What is to be said of those that are not well.
+pub(super) fn ailments(uplinks: &[Uplink], used: Option<&Name>) -> impl Iterator<Item = String> {
+    let instead = used.map(|used| format!("; {used} is used")).unwrap_or_default();
+    uplinks.iter().filter_map(move |Uplink { name, condition, since }| {
+        let since = since.map(lasting).unwrap_or_default();
+        match condition {
+            Condition::Well => None,
+            Condition::Dead => Some(format!("uplink {name} does not answer{since}{instead}")),
+            Condition::Unsteady => {
+                Some(format!("uplink {name} has been unsteady{since}: one that is well is better{instead}"))
+            }
+        }
+    })
+}
+
+/// For how long that has been so.
+fn lasting(since: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (seconds, minute, hour) = (now.saturating_sub(since), 60, 3600);
+    match seconds {
+        0..60 => format!(" for {seconds} s"),
+        60..3600 => format!(" for {} min", seconds / minute),
+        _ => format!(" for {} h", seconds / hour),
+    }
+}

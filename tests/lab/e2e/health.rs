@@ -1,0 +1,125 @@
+//! Uplinks that stop to answer while their links are up: `nsnat watch` asks them, and namespaces move.
+
+use crate::lab::Lab;
+
+/// Two uplinks for one namespace, and one of them for another, which has no choice.
+const DECLARED: &str = "[uplink.a]
+    dev = \"eth1\"
+    gateway = [\"$LAB_THIRD\", \"$LAB_THIRD6\"]
+    check = { interval = \"200ms\", fail = 2, recover = 2 }
+    [uplink.b]
+    dev = \"eth0\"
+    gateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]
+    check = { interval = \"200ms\", fail = 2, recover = 2 }
+    [namespace.job]
+    uplink = [\"a\", \"b\"]
+    [namespace.only]
+    uplink = \"a\"";
+
+const START: &str = "rm -f /run/lab/watch.log; nsnat watch >/run/lab/watch.log 2>&1 & echo $! >/run/lab/watch; await 'grep -q ready /run/lab/watch.log'";
+
+/// The ways of the namespace by each of them, in both families.
+const BY_A: &str = "[[ $(timeout 1 nsnat exec job whoami4) = 203.0.113.3 && $(timeout 1 nsnat exec job whoami6) = 2001:db8:f::3 ]]";
+const BY_B: &str = "[[ $(timeout 1 nsnat exec job whoami4) = 203.0.113.254 && $(timeout 1 nsnat exec job whoami6) = 2001:db8:f::fe ]]";
+
+impl Lab {
+    /// A router hears nothing any more from its LAN, with its link up.
+    #[track_caller]
+    fn mute(&self, router: &str) {
+        self.ok(&format!(
+            "at {router} nft 'add table netdev mute; add chain netdev mute inwards {{ type filter hook ingress device lan0 priority 0; policy drop; }}'"
+        ));
+    }
+
+    #[track_caller]
+    fn unmute(&self, router: &str) {
+        self.ok(&format!("at {router} nft delete table netdev mute"));
+    }
+}
+
+#[test]
+fn a_gateway_that_dies_silently_is_left_and_taken_again() {
+    let lab = Lab::new();
+    lab.declare(DECLARED);
+    lab.ok(START);
+    lab.until(BY_A);
+    let fast = lab.capture("fast", "host $LAB_SERVICE or host $LAB_SERVICE6");
+    lab.mute("third");
+    lab.until(BY_B);
+    lab.ok("grep -q 'uplink a is dead: no answer from 10.20.0.1 on eth1 and 2001:db8:2::1 on eth1' /run/lab/watch.log");
+    // Everybody knows: status says it, and no command moves it back.
+    lab.ok("nsnat status job | grep -q 'uplink a does not answer for .*; b is used'");
+    lab.says(
+        "nsnat status job -o json | jq -c '.namespaces[0] | .state, .uplink, (.uplinks[] | .condition, (.since | type))'",
+        "\"up\"\n\"b\"\n\"dead\"\n\"number\"\n\"well\"\n\"null\"",
+    );
+    lab.says("nsnat up", "nothing to do");
+    // The namespace that has no other uplink stays with it.
+    lab.says("ip route show table all dev eth1 via $LAB_THIRD | grep -c default", "1");
+    lab.unmute("third");
+    lab.until(BY_A);
+    lab.until("grep -q 'uplink a is well again' /run/lab/watch.log");
+    lab.ok("! nsnat status job | grep -q 'uplink a'; ! test -e /run/nsnat/health.json");
+    assert_eq!(fast.seen(), "");
+    let fast = lab.capture("fast", "host $LAB_SERVICE or host $LAB_SERVICE6");
+    lab.ok("whoami4");
+    assert_ne!(fast.seen(), "", "the capture sees what does leave by the third router");
+}
+
+#[test]
+fn none_that_answers_is_nothing_that_gets_out() {
+    let lab = Lab::new();
+    lab.declare(DECLARED);
+    lab.ok(START);
+    lab.until(BY_A);
+    lab.mute("third");
+    lab.mute("slow");
+    lab.until("nsnat status job | grep -q 'none of its uplinks answers'");
+    // Refused at once, not waited for.
+    lab.says("timeout 20 nsnat exec job whoami4 >/dev/null 2>&1 || echo $?", "1");
+    lab.says("nsnat up", "nothing to do");
+    // One that answers again is taken at once, where there is nothing better.
+    lab.unmute("slow");
+    lab.until(BY_B);
+}
+
+#[test]
+fn what_is_known_is_known_while_somebody_asks() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    lab.declare(DECLARED);
+    lab.ok(START);
+    lab.until(BY_A);
+    lab.mute("third");
+    lab.until(BY_B);
+    lab.ok("kill -KILL $(cat /run/lab/watch); await '! kill -0 $(cat /run/lab/watch)'");
+    // Without the daemon the first one that is up counts, as ever.
+    lab.ok("nsnat up; nsnat status job -o json | jq -e '.namespaces[0].uplink == \"a\"'");
+    // The next one knows what the last one knew.
+    lab.ok(START);
+    lab.ok("nsnat status job -o json | jq -e '.namespaces[0].uplink == \"b\"'");
+    // What it leaves goes with the last namespace.
+    lab.ok(
+        "kill $(cat /run/lab/watch); await '! kill -0 $(cat /run/lab/watch)'; test -e /run/nsnat/health.json",
+    );
+    lab.ok("nsnat down; rm -r /etc/nsnat");
+    lab.same(&before, "after down");
+}
+
+#[test]
+fn without_a_choice_nobody_is_asked() {
+    let lab = Lab::new();
+    lab.declare("[uplink.a]\ngateway = \"$LAB_SLOW\"\n[namespace.job]\nuplink = \"a\"");
+    lab.ok(START);
+    let threads = "ls /proc/$(cat /run/lab/watch)/task | wc -l";
+    lab.until(&format!("[[ $({threads}) = 1 ]]"));
+    // The control: each uplink has a thread that asks it.
+    lab.declare(DECLARED);
+    lab.until(&format!("[[ $({threads}) = 3 ]]"));
+    lab.declare(&DECLARED.replace("{ interval = \"200ms\", fail = 2, recover = 2 }", "\"none\""));
+    lab.until(&format!("[[ $({threads}) = 1 ]]"));
+    // Then the link alone counts.
+    lab.until(BY_A);
+    lab.ok("ip link set eth1 down");
+    lab.until(BY_B);
+}
