@@ -22,7 +22,7 @@
 //! | [`plan`] | pure: configuration and observation → state → actions | `config`, `model`, `skeleton` | |
 //! | [`health`] | pure: whether uplinks live, out of what comes of asking them | `model` | |
 //! | [`reconcile`] | the circle: observe, plan, record the intent, perform, verify, commit, roll back | `plan`, `model` | |
-//! | [`kernel`] | observing and performing: the host as the circle sees it | `model`, `skeleton`, `plan::action`, `plan::gates`, `plan::line`, `reconcile::world` | on the host |
+//! | [`kernel`] | observing and performing: the host as the circle sees it | `model`, `skeleton`, `plan::action`, `plan::other_firewalls`, `plan::line`, `reconcile::world` | on the host |
 //! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::interrupt`, `kernel::netns`, `kernel::processes`, `kernel::record` | on its own process |
 //! | [`watch`] | the daemon: when the host is looked at again, and what wakes it | `kernel`, `model` | |
 //! | [`report`] | text and JSON, view only | `plan`, `model` | |

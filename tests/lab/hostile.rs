@@ -44,7 +44,7 @@ fn members_enter() {
 
 #[test]
 fn nobody_else_enters() {
-    refused("as_other $N exec x echo entered", 125, "user 4009 is not among those");
+    refused("as_other $N exec x echo entered", 125, "user 4009 is not among the users");
     refused("as_other $X x -- echo entered", 125, "hint: sudo nsnat exec x");
     refused("put '{}'; as_member $X x -- echo entered", 125, "only root may enter it");
     refused("as_member $X y -- echo entered", 125, "it is not up");
