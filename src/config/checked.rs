@@ -11,7 +11,7 @@ use std::path::Path;
 /// A checked configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// The files it came from, by [`Place::file`].
+    /// The files it came from, by [`Span::file`].
     pub sources: Vec<Source>,
     /// Namespaces.
     pub namespaces: BTreeMap<Name, Namespace>,

@@ -21,6 +21,7 @@ mod alloc;
 pub mod desired;
 mod diff;
 mod dns;
+mod egress_key;
 mod health;
 mod held_sysctls;
 mod ipsec;

@@ -1,11 +1,12 @@
 //! Configuration → state: every namespace with its device, gateways, numbers and subnet found.
 
+use super::egress_key::{carry_over, egress_key};
 use super::reachable_servers::{self, Names};
-use super::{alloc, dns, held_sysctls, other_firewalls, reach, rule_precedence, uplink_path};
+use super::{alloc, dns, held_sysctls, other_firewalls, rule_precedence, uplink_path};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::stack::overlap;
 use crate::model::{
-    Account, ActiveNamespace, Allowed, DnsMode, Egress, Family, Name, Netns, Observed, Owner, Prefer, State,
+    Account, ActiveNamespace, Allowed, DnsMode, Egress, Family, Name, Netns, Observed, Owner, State,
     UplinkPath, numbers, tuning,
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
@@ -18,7 +19,7 @@ pub enum Selection<'a> {
     All,
     /// These; whatever else is up stays as it is.
     These(&'a [Name]),
-    /// These, as far as that is possible at the moment; see [`super::keep`].
+    /// These, as far as that is possible at the moment; see [`keep()`](super::keep()).
     Kept(&'a BTreeSet<Name>),
     /// This one, for as long as its owner lives.
     Ephemeral(&'a Name, Owner),
@@ -184,45 +185,6 @@ pub fn tidy_state(state: &mut State, observed: &Observed) {
 fn prune_egresses(state: &mut State) {
     let used: BTreeSet<_> = state.namespaces.values().map(|namespace| namespace.egress.clone()).collect();
     state.egresses.retain(|key, _| used.contains(key));
-}
-
-/// If all namespaces of an egress change to one and the same other egress, the egress is renamed, and keeps its number,
-/// mark, table and subnets. So another gateway, or another name of an uplink, changes a route at most, and no job loses
-/// its address. `wanted`: the egress of each namespace.
-fn carry_over(state: &mut State, wanted: &BTreeMap<&Name, String>) {
-    let mut destinations: BTreeMap<String, BTreeSet<&String>> = BTreeMap::new();
-    for (name, namespace) in &state.namespaces {
-        destinations
-            .entry(namespace.egress.clone())
-            .or_default()
-            .insert(wanted.get(name).unwrap_or(&namespace.egress));
-    }
-    let only = |(from, to): (&String, &BTreeSet<&String>)| match to.first() {
-        Some(goal) if to.len() == 1 && *goal != from => Some((from.clone(), (*goal).clone())),
-        _ => None,
-    };
-    let mut renamed: BTreeMap<String, String> = destinations.iter().filter_map(only).collect();
-    // Of two egresses that become one only the first moves; an egress that stays keeps its place.
-    let mut claimed = BTreeSet::new();
-    renamed.retain(|_, to| claimed.insert(to.clone()));
-    while let Some(stays) = renamed
-        .iter()
-        .find(|(_, to)| state.egresses.contains_key(*to) && !renamed.contains_key(*to))
-        .map(|(from, _)| from.clone())
-    {
-        renamed.remove(&stays);
-    }
-    let mut moved = Vec::new();
-    for (from, to) in &renamed {
-        // Where the old uplinks led says nothing about the new ones.
-        moved.extend(state.egresses.remove(from).map(|egress| (to.clone(), Egress { path: None, ..egress })));
-    }
-    state.egresses.extend(moved);
-    for namespace in state.namespaces.values_mut() {
-        if let Some(to) = renamed.get(&namespace.egress) {
-            namespace.egress.clone_from(to);
-        }
-    }
 }
 
 fn set_mask(state: &mut State, config: &Config) -> Lookup<()> {
@@ -477,25 +439,6 @@ impl NamespaceResolver<'_> {
                 .help("choose another subnet, or leave it out: one is taken from settings.pool"),
         }])
     }
-}
-
-/// What namespaces that share an egress have in common, as declared: what a device is or which gateway it has at
-/// the moment may change without the egress becoming another.
-fn egress_key(namespace: &Namespace, observed: &Observed) -> String {
-    let paths: Vec<_> = namespace.uplinks.iter().map(|uplink| uplink_key(uplink, observed)).collect();
-    let lan = if namespace.lan { "" } else { " without lan" };
-    let prefer = if namespace.prefer == Prefer::Sticky && paths.len() > 1 { " sticky" } else { "" };
-    format!("{}{lan}{prefer}", paths.join(", "))
-}
-
-/// Whatever a device is called, it is one.
-fn uplink_key(uplink: &config::Uplink, observed: &Observed) -> String {
-    if let Some(name) = &uplink.name {
-        return format!("[{name}]");
-    }
-    let dev = uplink.dev.as_ref().map(|dev| reach::real_name(&dev.value, observed).to_owned());
-    let gateways = uplink.gateways.iter().map(|gateway| gateway.value.to_string());
-    dev.into_iter().chain(gateways).collect::<Vec<_>>().join(" ")
 }
 
 /// Device name of the host veth: the prefix and the name, or what of it fits and a digest.

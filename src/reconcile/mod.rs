@@ -15,7 +15,7 @@
 //! # What is looked at
 //!
 //! A run that is `narrow` ([`Policy`]) looks at the named namespaces, and at the host without what belongs to others
-//! alone ([`Look::These`]). What it passes by counts as right, is not planned, and keeps its entries in the store; so
+//! alone ([`Look::These`](crate::model::Look::These)). What it passes by counts as right, is not planned, and keeps its entries in the store; so
 //! the cost of a run grows slowly with the number of namespaces that it is not about. Where the goal changes
 //! something that others share ([`concerns_others`](crate::plan::concerns_others)), the run looks at everything and
 //! plans again; so does the roll-back.

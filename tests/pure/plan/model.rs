@@ -39,8 +39,7 @@ fn no(why: impl Into<String>) -> Result {
 }
 
 impl Model {
-    pub(crate) fn new(observed: Observed) -> Self {
-        let mut observed = observed;
+    pub(crate) fn new(mut observed: Observed) -> Self {
         for link in observed.host.links.clone() {
             sysctls_of(
                 &mut observed.host.sysctls,
