@@ -24,7 +24,7 @@ const LOCK: &str = "/run/nsnat/lock";
 const WATCH: &str = "/run/nsnat/watch";
 const STATE: &str = "/run/nsnat/state.json";
 /// The name that the state had in earlier releases. It is read where there is no other, and goes with the first write.
-const EARLIER_STATE: &str = "/run/nsnat/state.json";
+const EARLIER_STATE: &str = "/run/nsnat/journal.json";
 /// What `nsnat watch` found out about uplinks.
 const HEALTH: &str = "/run/nsnat/health.json";
 

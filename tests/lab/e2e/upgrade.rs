@@ -1,5 +1,5 @@
 //! An nsnat of another release takes over what is up, with jobs running. `tests/state/` has what each release left: its
-//! configuration, the commands that equal what it did, its table, and the state that it wrote (state.json, as it was called).
+//! configuration, the commands that equal what it did, its table, and the state that it wrote (journal.json, as it was called).
 
 use crate::lab::Lab;
 
@@ -13,7 +13,7 @@ fn left_by(lab: &Lab, release: &str) {
         inode() {{ stat -L -c %i /run/netns/$1; }}
         jq --argjson slow $(inode slow) --argjson third $(inode third) \
             'del(.host) | del(.members[].cookie) | .members.slow.inode = $slow | .members.third.inode = $third' \
-            $state/state.json >/run/nsnat/state.json
+            $state/journal.json >/run/nsnat/journal.json
         for name in slow third; do jq -n --argjson inode $(inode $name) '{{ $inode }}' >/run/nsnat/ns/$name; done
         ip netns exec slow sleep 1000 >/dev/null 2>&1 &"#
     ));

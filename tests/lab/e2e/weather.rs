@@ -240,7 +240,7 @@ fn inside_of_a_namespace_nothing_is_changed() {
 fn the_state_is_lost() {
     for (lose, back) in [
         (
-            "echo half >/run/nsnat/state.json; ! nsnat down 2>/run/lab/said; grep -q 'rm -f /run/nsnat/state.json /run/nsnat/state.json' /run/lab/said; rm /run/nsnat/state.json",
+            "echo half >/run/nsnat/state.json; ! nsnat down 2>/run/lab/said; grep -q 'rm -f /run/nsnat/state.json /run/nsnat/journal.json' /run/lab/said; rm /run/nsnat/state.json",
             "nsnat down",
         ),
         ("rm -r /run/nsnat", "nsnat up; nsnat plan; nsnat exec a whoami4; nsnat down"),
