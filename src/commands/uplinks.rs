@@ -5,7 +5,7 @@ use crate::model::{Condition, Name, Observed};
 use crate::report::Uplink;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// All of them, in their order; none where there is only one.
+/// All uplinks of a namespace in their order; none where there is only one.
 pub(super) fn uplinks(namespace: &Namespace, observed: &Observed) -> Vec<Uplink> {
     if namespace.uplinks.len() < 2 {
         return Vec::new();
@@ -18,7 +18,7 @@ pub(super) fn uplinks(namespace: &Namespace, observed: &Observed) -> Vec<Uplink>
     namespace.uplinks.iter().filter_map(|uplink| uplink.name.as_ref()).map(one).collect()
 }
 
-/// What is to be said of those that are not well.
+/// Describes the uplinks that are not well.
 pub(super) fn ailments(uplinks: &[Uplink], used: Option<&Name>) -> impl Iterator<Item = String> {
     let instead = used.map(|used| format!("; {used} is used")).unwrap_or_default();
     uplinks.iter().filter_map(move |Uplink { name, condition, since }| {

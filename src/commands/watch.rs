@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tracing::{error, info, warn};
 
-/// Those that have a meaning here: SIGHUP reads the configuration again, the others end it.
+/// SIGHUP reads the configuration again, the others end the daemon.
 const SIGNALS: [Signal; 3] = [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT];
 
 const REFUSED: &str = "the configuration has mistakes; the last good one stays in force";
@@ -76,13 +76,13 @@ struct Kept<'a> {
     watch: files::Watch,
     /// The last configuration that was in order.
     config: Option<Config>,
-    /// What was wrong with the present one, as it was told.
+    /// The mistakes of the present configuration, as they were told.
     refused: Option<String>,
     /// What stands in the way of some namespaces, as it was told.
     problems: Vec<String>,
-    /// What was looked at below `/proc/sys`.
+    /// The settings below `/proc/sys` that were looked at.
     settings: Vec<(String, Scope)>,
-    /// How the uplinks are that have to be asked.
+    /// The scores of the uplinks that are asked.
     monitor: Monitor,
     /// Those, and what is asked.
     checkups: BTreeMap<Name, Checkup>,
@@ -90,7 +90,7 @@ struct Kept<'a> {
     failure: Option<String>,
     /// Another program undoes each repair.
     fights: bool,
-    /// It was told that what is declared holds.
+    /// The service manager was told that the daemon is ready.
     ready: bool,
 }
 
@@ -102,7 +102,7 @@ impl Keeper for Kept<'_> {
         let mut session = Session::begin(self.ui, "watch")?;
         let concerned = causes.namespaces();
         let policy = Policy { narrow: concerned.is_some(), ..Policy::default() };
-        // What is not up is looked for in any case: another program may have a namespace of that name.
+        // A namespace that is not up is always looked for: another program may have made one of that name.
         let up = session.state()?.namespaces;
         let is_asked = |name: &&Name| {
             concerned.as_ref().is_none_or(|concerned| concerned.contains(name)) || !up.contains_key(*name)
@@ -192,7 +192,7 @@ impl Keeper for Kept<'_> {
 }
 
 impl Kept<'_> {
-    /// Says in a line each what is not as it should be. A disk that is full keeps nobody from a repair.
+    /// Writes a line about each thing that is not as it should be. A full disk does not prevent repairs.
     fn say(&mut self) {
         let first = |text: &String| text.lines().next().unwrap_or_default().to_owned();
         let refused = self.refused.as_ref().map(|why| format!("{REFUSED}: {}", first(why)));
@@ -232,7 +232,7 @@ impl Kept<'_> {
         }
     }
 
-    /// What stands in the way is told when it is new.
+    /// Tells problems that are new.
     fn tell_problems(&mut self, problems: Vec<String>) {
         for problem in problems.iter().filter(|problem| !self.problems.contains(problem)) {
             warn!("{problem}");
@@ -258,7 +258,7 @@ fn settings(outcome: &Outcome) -> Vec<(String, Scope)> {
     keys.map(|key| (key.clone(), scope(key))).collect()
 }
 
-/// One line for each namespace: what became of it, or what was put back; and what had changed, and by whom.
+/// One line for each namespace: what became of it, or what was put back; and what had changed, and by which program.
 fn tell(outcome: &Outcome, causes: &Causes) {
     if outcome.done.is_empty() {
         return;

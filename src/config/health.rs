@@ -16,7 +16,7 @@ const PREFER: [(&str, Prefer); 2] = [("first", Prefer::First), ("sticky", Prefer
 /// Units of time, in milliseconds.
 const UNITS: [(&str, u64); 3] = [("ms", 1), ("s", 1000), ("m", 60_000)];
 
-/// More than ten questions in a second say nothing more, and who asks less than once an hour does not want to know.
+/// More than ten questions in a second tell nothing more, and less than one an hour tells nothing in time.
 const TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
 
 /// How many questions may be counted.

@@ -1,4 +1,4 @@
-//! All uplinks that somebody looks after.
+//! All uplinks that are checked.
 
 use super::Score;
 use crate::model::{Check, Checkup, Condition, Health, Name};
@@ -8,13 +8,13 @@ use std::time::Instant;
 /// Now: for what takes a time, and for people.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// On a clock that nobody sets.
+    /// By the monotonic clock.
     pub instant: Instant,
     /// In seconds after 1970.
     pub seconds: u64,
 }
 
-/// Those that are looked after, and how they are.
+/// The uplinks that are checked, and the score of each.
 #[derive(Debug, Default)]
 pub struct Monitor(BTreeMap<Name, Monitored>);
 
@@ -27,7 +27,7 @@ struct Monitored {
 }
 
 impl Monitor {
-    /// With those that somebody looked after before.
+    /// A monitor that goes on with what an earlier daemon recorded.
     pub fn new(known: &BTreeMap<Name, Health>) -> Self {
         let one = |health: &Health| Monitored {
             check: Check::default(),
@@ -59,7 +59,7 @@ impl Monitor {
         Some(change)
     }
 
-    /// Those that are not well.
+    /// The uplinks that are not well.
     pub fn unhealthy(&self) -> BTreeMap<Name, Health> {
         let health = |one: &Monitored| Health { condition: one.score.condition(), since: one.since };
         let all = self.0.iter().map(|(name, one)| (name.clone(), health(one)));
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(known, BTreeMap::from(expected));
         let mut later = Monitor::new(&known);
         assert_eq!(later.unhealthy(), known);
-        // What nobody uses any more is forgotten.
+        // An uplink that no namespace uses any more is forgotten.
         later.follow(&uplinks(&[("b", true)]), at(20));
         assert_eq!(later.unhealthy().into_keys().collect::<Vec<_>>(), [b]);
     }

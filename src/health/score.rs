@@ -1,21 +1,21 @@
-//! One uplink.
+//! The score of one uplink.
 
 use crate::model::{Check, Condition};
 use std::time::{Duration, Instant};
 
-/// What did not answer has to do so for this long, at first and at most, before it is preferred again. A line that flaps
+/// An uplink that failed has to answer for this long, at first and at most, before it is preferred again. A line that flaps
 /// twenty times in a minute never does.
 const STEADY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
-/// A failure counts as one more of the same weather when it comes this soon, or within so many times the time for which
+/// A failure counts as a repetition when it comes this soon after the last one, or within so many times the time for which
 /// it has to be steady.
-const WEATHER: (Duration, u32) = (Duration::from_secs(600), 4);
+const REPETITION: (Duration, u32) = (Duration::from_secs(600), 4);
 
-/// How an uplink is, and how it came to be so.
+/// The condition of an uplink, and the recent answers that led to it.
 #[derive(Clone, Debug)]
 pub struct Score {
     condition: Condition,
-    /// What came of the last questions: whether they were answered, how many in a row, and since when.
+    /// The last questions: whether they were answered, how many in a row, and since when.
     row: Option<(bool, u32, Instant)>,
     /// For how long it has to answer before it is well again.
     steady: Duration,
@@ -24,17 +24,17 @@ pub struct Score {
 }
 
 impl Score {
-    /// One of which this is known.
+    /// A score that begins with a known condition.
     pub fn new(condition: Condition) -> Self {
         Self { condition, row: None, steady: STEADY.0, failed: None }
     }
 
-    /// How it is.
+    /// The present condition.
     pub fn condition(&self) -> Condition {
         self.condition
     }
 
-    /// It was asked, and answers or not. Says what it has become, where that is something else.
+    /// Notes whether a question was answered. Returns the condition where it changes.
     pub fn observe(&mut self, check: &Check, now: Instant, answers: bool) -> Option<Condition> {
         let before = self.row.filter(|(answered, ..)| *answered == answers);
         let (_, count, since) = before.unwrap_or((answers, 0, now));
@@ -48,7 +48,7 @@ impl Score {
         self.turn(next)
     }
 
-    /// Its link is down: it cannot be asked, and is not used either.
+    /// Notes that the link is down: the uplink cannot be asked, and is not used. Returns the condition where it changes.
     pub fn cut(&mut self, now: Instant) -> Option<Condition> {
         if self.row.take().is_some() || self.condition == Condition::Well {
             self.fail(now);
@@ -74,8 +74,8 @@ impl Score {
     }
 
     fn fail(&mut self, now: Instant) {
-        let weather = WEATHER.0.max(self.steady * WEATHER.1);
-        let again = self.failed.is_some_and(|last| now.saturating_duration_since(last) < weather);
+        let soon = REPETITION.0.max(self.steady * REPETITION.1);
+        let again = self.failed.is_some_and(|last| now.saturating_duration_since(last) < soon);
         self.steady = if again { (self.steady * 2).min(STEADY.1) } else { STEADY.0 };
         self.failed = Some(now);
     }
@@ -90,7 +90,7 @@ mod tests {
     const UNSTEADY: Condition = Condition::Unsteady;
     const DEAD: Condition = Condition::Dead;
 
-    /// What it becomes, and at which second, while it is asked each second.
+    /// The conditions that follow, each with its second, when a question is asked each second.
     fn becomes(answers: impl IntoIterator<Item = bool>) -> Vec<(u64, Condition)> {
         let (start, mut score) = (Instant::now(), Score::new(WELL));
         let mut at = |(second, answers)| {
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(score.cut(at(1)), None);
         let mut asked = |second| score.observe(&Check::default(), at(second), true);
         assert_eq!((2..8).filter_map(&mut asked).collect::<Vec<_>>(), [WELL]);
-        // What is dead does not live because its link goes.
+        // A dead uplink does not live because its link goes down.
         let mut dead = Score::new(DEAD);
         assert_eq!((dead.cut(at(0)), dead.condition()), (None, DEAD));
     }

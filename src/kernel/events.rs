@@ -1,7 +1,7 @@
-//! What changes on the host, as the kernel tells everybody who listens: rtnetlink(7) and nf_tables.
+//! Changes on the host, as the kernel announces them: rtnetlink(7) and nf_tables.
 //!
 //! Changes inside of our namespaces are heard, too: a socket may listen to all namespaces that the one it was made in knows
-//! by a number (NETLINK_LISTEN_ALL_NSID in netlink(7)), and the host knows those at the other ends of its veth pairs.
+//! by a number (NETLINK_LISTEN_ALL_NSID in netlink(7)), and the host knows the namespaces at the other ends of its veth pairs.
 
 use super::attributes::{big_endian, find, native, word};
 use super::decode::IFINFO;
@@ -79,7 +79,7 @@ pub struct Change {
     pub by: Option<(String, u32)>,
 }
 
-/// What was heard since it was asked last.
+/// What was heard since the last call.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     /// Changes, in their order.
@@ -105,7 +105,7 @@ impl Events {
         Ok(Self { routing, nftables, ends: Ends::dumped()? })
     }
 
-    /// What to wait on.
+    /// Descriptors that become readable when something was heard.
     pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
         [&self.routing, &self.nftables].map(borrowed)
     }
@@ -238,7 +238,7 @@ fn number(body: &[u8], header: usize, kind: u16) -> Option<u32> {
     find(body.get(header..)?, kind).and_then(native)
 }
 
-/// What a message of nf_tables tells: of an object; or, at the end of a transaction, whose doing that was.
+/// What a message of nf_tables tells: of an object; or, at the end of a transaction, the program that made it.
 fn filtered(message: &Told<'_>, of_transaction: &mut Vec<Change>, changes: &mut Vec<Change>) {
     // Behind nfgenmsg.
     let rest = message.body.get(4..).unwrap_or_default();
@@ -297,7 +297,7 @@ mod tests {
             let route = [&[0; RTMSG][..], &attribute(OUTPUT, &index.to_ne_bytes())].concat();
             assert_eq!(scope(&mut ends, ROUTE, &route, None), expected);
         }
-        // Its end goes, and another device gets the number.
+        // The host veth goes, and another device gets the number.
         assert_eq!(scope(&mut ends, LINK_GONE, &ours, None), slow());
         assert_eq!(scope(&mut ends, LINK, &link(7, "", 5), None), Some(Scope::Host));
     }

@@ -31,7 +31,7 @@ struct Asked {
 }
 
 impl Prober {
-    /// Asks nobody yet.
+    /// A prober that asks no uplink yet.
     pub fn new() -> Result<Self> {
         let what = || "a socket for answers";
         let (answers, sender) = UnixDatagram::pair().what(what)?;
@@ -39,12 +39,12 @@ impl Prober {
         Ok(Self { answers, sender, asked: BTreeMap::new(), latest: 0 })
     }
 
-    /// What is waited for.
+    /// A descriptor that becomes readable when there are answers.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.answers.as_fd()
     }
 
-    /// Asks these from now on, and nobody else: each at once, then by its interval. One that is asked already goes on.
+    /// Asks these uplinks from now on, and no others: each at once, then by its interval. An uplink that is asked already goes on.
     pub fn ask(&mut self, uplinks: BTreeMap<Name, Checkup>) -> Result<()> {
         self.asked.retain(|name, asked| uplinks.get(name) == Some(&asked.checkup));
         for (name, checkup) in uplinks {
@@ -66,7 +66,7 @@ impl Prober {
         Ok(Asked { checkup, number, _stop: stop })
     }
 
-    /// Who was asked since this was called last, and whether each answers.
+    /// The uplinks that were asked since the last call, and whether each answered.
     pub fn take(&mut self) -> Vec<(Name, bool)> {
         let mut out = Vec::new();
         let mut message = [0; MESSAGE];

@@ -4,7 +4,7 @@ use super::Neighbour;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How it is found out whether an uplink lives.
+/// How an uplink is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
     /// What is asked.
@@ -34,7 +34,7 @@ impl Default for Check {
 /// What is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CheckKind {
-    /// Its next hops, by ARP and neighbour discovery.
+    /// The next hops are asked by ARP and neighbour discovery.
     #[default]
     Gateway,
     /// Nothing: its link alone counts.
@@ -51,7 +51,7 @@ pub enum Prefer {
     Sticky,
 }
 
-/// An uplink that is not well, as far as somebody looks after it.
+/// The health of an uplink that is checked and is not well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// How it is.
@@ -66,9 +66,9 @@ pub struct Health {
 pub enum Condition {
     /// Nothing is known against it.
     Well,
-    /// It answers, but did not lately, or its link was down: one that is well is better.
+    /// The uplink answers, but did not until lately, or its link was down. A well uplink is preferred.
     Unsteady,
-    /// It does not answer.
+    /// The uplink does not answer.
     Dead,
 }
 
@@ -77,6 +77,6 @@ pub enum Condition {
 pub struct Checkup {
     /// How.
     pub check: Check,
-    /// Its next hops, of which one has to answer; none: its link is down, and it cannot be asked.
+    /// Next hops, of which one has to answer. Without any, the link is down, and the uplink cannot be asked.
     pub gateways: Vec<Neighbour>,
 }

@@ -1,4 +1,4 @@
-//! Which uplinks are to be asked whether they live: those of namespaces that are up and have several.
+//! Which uplinks are to be asked whether they live: the uplinks of namespaces that are up and have several.
 
 use super::reach;
 use super::uplink_path;
@@ -6,7 +6,7 @@ use crate::config::{Config, Uplink};
 use crate::model::{CheckKind, Checkup, Name, Observed, State};
 use std::collections::BTreeMap;
 
-/// Those, and what is to be asked. An uplink that has no next hop to ask is none of them while its link is up.
+/// These uplinks, and what is to be asked of each. An uplink without a next hop is left out while its link is up.
 pub fn checkups(config: &Config, state: &State, observed: &Observed) -> BTreeMap<Name, Checkup> {
     let is_up = |name: &Name| state.namespaces.contains_key(name);
     let several = config.namespaces.iter().filter(|(name, ns)| is_up(name) && ns.uplinks.len() > 1);

@@ -1,6 +1,6 @@
 //! What is declared stays true while nobody types a command.
 //!
-//! Every declared namespace is to be up, but for those that somebody took down. Nobody waits for an answer, so nothing is
+//! Every declared namespace is to be up, unless a command took it down. No caller waits for an answer, so nothing is
 //! refused as a whole: a namespace whose uplink is not there yet exists and is closed, and one that has another problem
 //! stays as it is until that is solved.
 
@@ -20,7 +20,7 @@ pub fn keep(config: &Config, observed: &Observed) -> (State, Vec<Problem>) {
             state.down.retain(|name| config.namespaces.contains_key(name));
             return (state, problems);
         }
-        // What concerns all of them leaves none.
+        // A problem that concerns all namespaces leaves none.
         let before = names.len();
         names.retain(|name| !found.contains_key(&Some(name.clone())));
         if names.len() == before {

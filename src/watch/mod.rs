@@ -15,7 +15,7 @@
 //! be asked whether they live, where there are others to take instead ([`crate::health`]). What the daemon itself
 //! changes is heard as well, so one more look follows each repair, and finds nothing to do.
 //!
-//! The daemon holds nothing that a later one does not find again: it can be killed at any moment, and whoever comes next
+//! The daemon holds nothing that a later one does not find again: it can be killed at any moment, and the next one
 //! finishes what it began.
 
 mod schedule;
@@ -40,7 +40,7 @@ pub struct Causes {
     pub declared: bool,
     /// An uplink died, or lives again.
     pub health: bool,
-    /// What changed is not known: nobody has looked yet, the last look failed, or more changed than could be heard.
+    /// What changed is not known: this is the first look, the last look failed, or more changed than could be heard.
     pub unknown: bool,
 }
 
@@ -70,7 +70,7 @@ pub trait Keeper {
     /// The settings that what is kept depends on, as they were found last: by path below `/proc/sys`, with where each matters.
     fn settings(&self) -> Vec<(String, Scope)>;
 
-    /// Says that it is alive, to whoever wants to hear it that often.
+    /// Tells the service manager that the daemon is alive.
     fn heartbeat(&mut self);
 
     /// A reload begins.
@@ -82,7 +82,7 @@ pub trait Keeper {
     /// An uplink was asked, and answers or not. Says whether it has become better or worse by that.
     fn heard(&mut self, uplink: &Name, answers: bool) -> bool;
 
-    /// That failed, and is tried again later.
+    /// The last look failed. It is tried again later.
     fn failed(&mut self, error: Error);
 
     /// Repairs are put off, because another program undoes them; or not any more.

@@ -14,20 +14,20 @@
 
 use std::time::{Duration, Instant};
 
-/// What is quiet this long is over.
+/// A burst of events counts as over after this time without one.
 const QUIET: Duration = Duration::from_millis(2);
 /// A look is never put off longer.
 const LATEST: Duration = Duration::from_millis(20);
-/// What a repair costs: two in a second go on for ever.
+/// The price of a repair. Two repairs in a second can go on for ever.
 const PRICE: Duration = Duration::from_millis(500);
-/// It costs this many times its own time, where that is more: a quarter of a processor goes on for ever.
+/// A repair that takes long costs this many times its own duration: a quarter of a processor can go on for ever.
 const TIMES: u32 = 4;
 /// Repairs up to this sum are done at once: ten.
 const CREDIT: Duration = Duration::from_secs(5);
 /// After the first failure, and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// What is waited for.
+/// The next moment at which something has to be done.
 #[derive(Debug, Default)]
 pub struct Schedule {
     /// The first and the last event since the last look.

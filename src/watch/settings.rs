@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-/// Those that are watched.
+/// The files that are watched.
 pub(super) struct Settings {
     inotify: Inotify,
     /// Where each matters.
@@ -38,7 +38,7 @@ impl Settings {
         is_new
     }
 
-    /// What was written since this was asked last. A write of the same value is one, too.
+    /// Settings that were written since the last call. A write of the same value counts, too.
     pub(super) fn take(&mut self) -> Result<Vec<Change>> {
         let mut changes = Vec::new();
         loop {

@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What ends a wait.
+/// What was heard during a wait.
 #[derive(Debug, Default)]
 pub struct Woken {
     /// Changes of the network.
@@ -114,7 +114,7 @@ impl Sources {
         Ok(changed)
     }
 
-    /// Other files stand beside declarations: those of other programs in /etc, nsnat's own in /run/nsnat.
+    /// Other files stand beside declarations: files of other programs in /etc, nsnat's own in /run/nsnat.
     fn is_declaration(&self, name: &Path) -> bool {
         let is_directory = |directory: &PathBuf| directory.file_name() == Some(name.as_os_str());
         name.extension().is_some_and(|end| end == "toml") || self.directories.iter().any(is_directory)
