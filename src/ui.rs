@@ -70,14 +70,14 @@ pub fn tell(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// From now on what is logged goes to systemd's state, with its fields (`journalctl NSNAT_NAMESPACE=slow`), where standard
+/// From now on what is logged goes to systemd's journal, with its fields (`journalctl NSNAT_NAMESPACE=slow`), where standard
 /// error goes there; elsewhere it is lines on standard error.
 pub fn log() {
-    let state = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
+    let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
     let registry = tracing_subscriber::registry();
     // It fails where a log is set up already, and nothing sets one up before.
-    let _ = if let Some(state) = state {
-        registry.with(state.with_field_prefix(Some("NSNAT".into()))).try_init()
+    let _ = if let Some(journal) = journal {
+        registry.with(journal.with_field_prefix(Some("NSNAT".into()))).try_init()
     } else {
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
         registry.with(lines.without_time().with_ansi(false)).try_init()
