@@ -77,8 +77,10 @@ pub enum Command {
         #[arg(long)]
         repair: bool,
     },
-    /// Keep the declared namespaces as they are declared, until it is ended. nsnat.service runs this: whatever changes on
-    /// the host, namespaces follow it, and what other programs take away is put back. Ending it takes no namespace down
+    /// Keep the declared namespaces as they are declared, whatever changes on the host
+    ///
+    /// nsnat.service runs this. Namespaces follow their uplinks, and what other programs take away is put back. Ending it
+    /// takes no namespace down.
     Watch,
     /// Take namespaces down, and remove exactly what nsnat made for them
     Down {

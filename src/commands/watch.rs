@@ -288,7 +288,7 @@ fn tell(outcome: &Outcome, causes: &Causes) {
     }
 }
 
-/// The first of them, and how many more.
+/// The first action, and how many more there are.
 fn listed(actions: &[&Action]) -> String {
     /// Room for the first, in characters: the whole table is hundreds of lines.
     const ROOM: usize = 100;

@@ -89,56 +89,90 @@ pub trait Keeper {
     fn fighting(&mut self, fights: bool);
 }
 
-/// Keeps until SIGTERM or SIGINT. `beat`: how often it has to say that it is alive, the one thing that it wakes up for.
+/// Keeps until SIGTERM or SIGINT. `beat`: how often the service manager has to be told that the daemon is alive, the one
+/// thing that it wakes up for by itself.
 pub fn run(sources: &mut Sources, keeper: &mut dyn Keeper, beat: Option<Duration>) -> Result<()> {
-    let (mut schedule, mut fights) = (Schedule::default(), false);
+    let causes = Causes { unknown: true, ..Causes::default() };
+    let mut daemon = Daemon { sources, keeper, schedule: Schedule::default(), causes, fights: false };
+    daemon.schedule.note(Instant::now());
     let mut next_beat = beat.map(|beat| Instant::now() + beat);
-    let mut causes = Causes { unknown: true, ..Causes::default() };
-    schedule.note(Instant::now());
     loop {
-        let mut woken = sources.wait([schedule.next(), next_beat].into_iter().flatten().min())?;
+        let next = [daemon.schedule.next(), next_beat].into_iter().flatten().min();
+        let woken = daemon.sources.wait(next)?;
         if next_beat.is_some_and(|at| at <= Instant::now()) {
-            keeper.heartbeat();
+            daemon.keeper.heartbeat();
             next_beat = beat.map(|beat| Instant::now() + beat);
         }
         if woken.signals.iter().any(|signal| matches!(signal, Signal::SIGTERM | Signal::SIGINT)) {
             return Ok(());
         }
+        daemon.hear(woken);
+        if daemon.schedule.take(Instant::now()) {
+            daemon.look();
+        }
+        daemon.tell_fight();
+    }
+}
+
+struct Daemon<'a> {
+    sources: &'a mut Sources,
+    keeper: &'a mut dyn Keeper,
+    schedule: Schedule,
+    /// Why the next look is taken.
+    causes: Causes,
+    /// The keeper was told that another program undoes repairs.
+    fights: bool,
+}
+
+impl Daemon<'_> {
+    fn hear(&mut self, woken: Woken) {
         if woken.signals.contains(&Signal::SIGHUP) {
-            keeper.reloading();
+            self.keeper.reloading();
         }
-        let mut changed = false;
-        for (uplink, answers) in woken.answers.drain(..) {
-            changed |= keeper.heard(&uplink, answers);
+        let mut is_cause = false;
+        for (uplink, answers) in &woken.answers {
+            is_cause |= self.keeper.heard(uplink, *answers);
         }
-        causes.health |= changed;
-        if causes.add(woken) || changed {
-            schedule.note(Instant::now());
+        self.causes.health |= is_cause;
+        is_cause |= self.causes.add(woken);
+        if is_cause {
+            self.schedule.note(Instant::now());
         }
-        if schedule.take(Instant::now()) {
-            match keeper.keep(&std::mem::take(&mut causes)) {
-                Ok(repaired) => {
-                    schedule.done(Instant::now(), repaired);
-                    if let Err(error) = sources.ask(keeper.checkups()) {
-                        keeper.failed(error);
-                        schedule.failed(Instant::now());
-                    }
-                    if sources.watch_settings(keeper.settings().into_iter()) {
-                        causes.unknown = true;
-                        schedule.note(Instant::now());
-                    }
-                }
-                Err(error) => {
-                    keeper.failed(error);
-                    causes.unknown = true;
-                    schedule.failed(Instant::now());
-                }
+    }
+
+    fn look(&mut self) {
+        match self.keeper.keep(&std::mem::take(&mut self.causes)) {
+            Ok(repaired) => {
+                self.schedule.done(Instant::now(), repaired);
+                self.follow();
+            }
+            Err(error) => {
+                self.causes.unknown = true;
+                self.fail(error);
             }
         }
-        let now = schedule.is_fighting(Instant::now());
-        if now != fights {
-            fights = now;
-            keeper.fighting(fights);
+    }
+
+    /// Asks the uplinks and watches the settings that the last look found to matter.
+    fn follow(&mut self) {
+        if let Err(error) = self.sources.ask(self.keeper.checkups()) {
+            self.fail(error);
+        }
+        if self.sources.watch_settings(self.keeper.settings().into_iter()) {
+            self.causes.unknown = true;
+            self.schedule.note(Instant::now());
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.keeper.failed(error);
+        self.schedule.failed(Instant::now());
+    }
+
+    fn tell_fight(&mut self) {
+        let fights = self.schedule.is_fighting(Instant::now());
+        if std::mem::replace(&mut self.fights, fights) != fights {
+            self.keeper.fighting(fights);
         }
     }
 }

@@ -6,8 +6,8 @@
 //! nothing more has come for [`QUIET`], yet never longer than [`LATEST`] after the first event.
 //!
 //! Another program may undo each repair at once. So that two programs that fight do not burn a processor, repairs are paid
-//! for: each costs [`PRICE`] of time or [`TIMES`] its own, and [`CREDIT`] is given. (This is the generic cell rate algorithm, ITU-T I.371: only
-//! the moment is kept at which everything would be paid.)
+//! for: each costs [`PRICE`] of time or [`TIMES`] its own, and [`CREDIT`] is given. (This is the generic cell rate
+//! algorithm, ITU-T I.371: only the moment is kept at which everything would be paid.)
 //!
 //! A repair that failed costs as much: it may have failed because it was undone before it was verified. It is tried again
 //! without an event, each time after twice the time.
