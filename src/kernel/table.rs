@@ -49,18 +49,16 @@ pub(super) fn observe(others: &OtherNamespaces<'_>) -> Result<Table> {
     for (kind, wanted) in [(GET_CHAIN, &CHAIN_PARTS[..]), (GET_RULE, &RULE_PARTS)] {
         // The kernel gives the chains of all tables, whatever it is asked for (nf_tables_dump_chains).
         let is_ours = |row: &&Vec<u8>| find(row, TABLE_NAME).map(word).as_deref() == Some(nft::TABLE);
-        dump(kind, &ours)?.iter().filter(is_ours).for_each(|row| bytes.extend(attributes_of(row, wanted)));
+        dump(kind, &ours)?.iter().filter(is_ours).for_each(|row| bytes.extend_from_slice(&values(row, wanted)));
     }
     out.rules = Some(crate::model::digest(&bytes));
     Ok(out)
 }
 
-/// The wanted attributes, one after the other.
-fn attributes_of(bytes: &[u8], wanted: &[u16]) -> Vec<u8> {
-    attributes(bytes)
-        .filter(|(kind, _)| wanted.contains(kind))
-        .flat_map(|(_, value)| value.to_vec())
-        .collect()
+/// The values of the wanted attributes, one after the other.
+fn values(bytes: &[u8], wanted: &[u16]) -> Vec<u8> {
+    let wanted = attributes(bytes).filter(|(kind, _)| wanted.contains(kind));
+    wanted.map(|(_, value)| value).collect::<Vec<_>>().concat()
 }
 
 fn elements(set: Set, list: &[u8]) -> Vec<Element> {
