@@ -114,7 +114,8 @@ pub enum Command {
     Status {
         /// The namespace to show. When it is not named, all namespaces are shown
         name: Option<Name>,
-        /// Also send test packets, as `trace` does, and report a namespace whose packets do not get out
+        /// Also send test packets, as `trace` does, and report a namespace whose packets do not get out. The exit status
+        /// is 3 when a namespace is broken
         #[arg(long)]
         check: bool,
     },
@@ -152,6 +153,20 @@ pub enum Command {
         /// and ICMP are tried
         #[arg(value_name = "ADDR[:PORT][/udp]", value_parser = parse_probe_target)]
         goal: Option<ProbeTarget>,
+    },
+    /// Find out what keeps a namespace from working, and say what helps
+    ///
+    /// Test packets and questions for a name are sent by the way of the namespace, and what becomes of each is looked at.
+    /// The exit status is 0 when nothing is wrong, and 1 when something is.
+    Doctor {
+        /// The namespace. When it is not named, all namespaces that are declared or up
+        name: Option<Name>,
+        /// Run the cures that are commands of nsnat's own, and look again
+        #[arg(long)]
+        fix: bool,
+        /// The host name to ask for
+        #[arg(long, value_name = "HOST", default_value = "example.com")]
+        ask: String,
     },
     /// Make a systemd unit run inside a namespace, or undo that
     Systemd {

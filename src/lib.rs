@@ -20,13 +20,14 @@
 //! | [`skeleton`] | the nft text and its digest | `model` | |
 //! | [`config`] | files → a checked configuration, or every problem at once with its place | `model` | |
 //! | [`plan`] | pure: configuration and observation → state → actions | `config`, `model`, `skeleton` | |
+//! | [`doctor`] | pure: what is wrong with the host and its namespaces, and what helps | `plan`, `model` | |
 //! | [`health`] | pure: whether uplinks live, out of what comes of asking them | `model` | |
 //! | [`reconcile`] | the circle: observe, plan, record the intent, perform, verify, commit, roll back | `plan`, `model` | |
 //! | [`kernel`] | observing and performing: the host as the circle sees it | `model`, `skeleton`, `plan::action`, `plan::other_firewalls`, `plan::line`, `reconcile::world` | on the host |
 //! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::interrupt`, `kernel::netns`, `kernel::processes`, `kernel::record` | on its own process |
 //! | [`watch`] | the daemon: when the host is looked at again, and what wakes it | `kernel`, `model` | |
-//! | [`report`] | text and JSON, view only | `plan`, `model` | |
-//! | [`commands`] | one file a verb, glue only | `cli`, `config`, `enter`, `health`, `kernel`, `model`, `plan`, `reconcile`, `report`, `skeleton`, `ui`, `watch` | |
+//! | [`report`] | text and JSON, view only | `doctor`, `plan`, `model` | |
+//! | [`commands`] | one file a verb, glue only | `cli`, `config`, `doctor`, `enter`, `health`, `kernel`, `model`, `plan`, `reconcile`, `report`, `skeleton`, `ui`, `watch` | |
 //! | [`cli`] | the types of the command line | `model` | |
 //! | [`ui`] | all that is printed | `cli` | on standard output and error |
 //! | [`error`] | errors with what, why, hint | | |
@@ -45,6 +46,7 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod doctor;
 pub mod enter;
 pub mod error;
 pub mod health;

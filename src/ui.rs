@@ -56,6 +56,13 @@ impl<'a> Ui<'a> {
         }
     }
 
+    /// Something that takes a while begins; only to people who look at a terminal.
+    pub fn progress(&self, text: impl Display) {
+        if !self.global.quiet && std::io::stderr().is_terminal() {
+            tell(format_args!("nsnat: {text} …"));
+        }
+    }
+
     /// Something to know that is no error; on standard error.
     pub fn note(&self, text: impl Display) {
         if !self.global.quiet {

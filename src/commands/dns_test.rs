@@ -2,12 +2,13 @@
 
 use super::refusals::need_root;
 use super::session;
+use crate::doctor::{NameTests, ProbedServer, RESOLV_CONF, Socket};
 use crate::enter::{self, View};
 use crate::error::{Error, Result};
 use crate::kernel;
-use crate::model::{DnsMode, Look, Name, Probe, Transport, dnsaddr};
+use crate::model::{ActiveNamespace, DnsMode, Look, Name, Probe, Transport, dnsaddr};
 use crate::plan;
-use crate::report::dns::{self as report, ProbedServer, Socket, Tests};
+use crate::report::dns as report;
 use crate::ui::Ui;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -33,6 +34,13 @@ pub(super) fn run(ui: &Ui<'_>, name: &Name, host: &str) -> Result<ExitCode> {
     let namespace = observed.state.namespaces.get(name).ok_or_else(|| {
         Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}"))
     })?;
+    let tests = ask(name, namespace, host)?;
+    show(ui, &tests)?;
+    Ok(if tests.findings().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Asks for a name by every path.
+pub(super) fn ask(name: &Name, namespace: &ActiveNamespace, host: &str) -> Result<NameTests> {
     let view = enter::view(name)?;
     let paths = paths(&view);
     let probes: Vec<Probe> = paths.iter().map(|(_, probe)| *probe).collect();
@@ -41,14 +49,13 @@ pub(super) fn run(ui: &Ui<'_>, name: &Name, host: &str) -> Result<ExitCode> {
         let verdict = plan::judge_outcome(&namespace.dns, &probe, &outcome);
         ProbedServer { path, probe, outcome, verdict }
     });
-    let tests = Tests {
+    let tests = NameTests {
         name: name.clone(),
         host: host.into(),
         tried: tried.collect(),
         sockets: sockets(&view, &namespace.dns),
     };
-    show(ui, &tests)?;
-    Ok(if tests.problems().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(tests)
 }
 
 /// Every server by every path that leads to it; what resolv.conf names first, and nothing twice.
@@ -57,7 +64,7 @@ fn paths(view: &View) -> Vec<(&'static str, Probe)> {
     if named.is_empty() {
         named.push(dnsaddr::DEFAULT);
     }
-    let named = named.into_iter().map(|ip| (report::RESOLV_CONF, ip));
+    let named = named.into_iter().map(|ip| (RESOLV_CONF, ip));
     let stubs = STUBS.map(|ip| ("loopback stub", ip));
     let public = HARD_CODED.map(|ip| ("hard-coded", ip));
     let mut seen = BTreeSet::new();
@@ -78,6 +85,6 @@ fn sockets(view: &View, dns: &DnsMode) -> Vec<Socket> {
     view.sockets.iter().map(|(path, visible)| Socket { path, visible: *visible, wanted }).collect()
 }
 
-fn show(ui: &Ui<'_>, tests: &Tests) -> Result<()> {
+fn show(ui: &Ui<'_>, tests: &NameTests) -> Result<()> {
     if ui.json() { ui.print_json(&report::json(tests)) } else { ui.print(report::text(tests).trim_end()) }
 }

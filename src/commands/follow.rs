@@ -3,13 +3,12 @@
 use crate::error::{Error, Result};
 use crate::kernel;
 use crate::model::trace::{ProbeTarget, Protocol};
-use crate::model::{ActiveNamespace, Name, Observed, State, dnsaddr};
-use crate::plan;
-use crate::report::trace::TraceReport;
+use crate::model::{ActiveNamespace, Egress, Family, Finding, Name, Observed, State, dnsaddr};
+use crate::plan::{self, TraceReport};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Addresses that nobody has (RFC 5737, RFC 3849).
-const NOBODY: [IpAddr; 2] =
+pub(super) const NOBODY: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 
 /// What others catch most often: the web, DNS; and what hardly anybody does.
@@ -18,9 +17,18 @@ const USUAL: [Protocol; 4] =
 
 /// The goal that is named, or the usual ones in each family of the namespace.
 pub(super) fn probe_targets(namespace: &ActiveNamespace, goal: Option<ProbeTarget>) -> Vec<ProbeTarget> {
+    if let Some(goal) = goal {
+        return vec![goal];
+    }
     let served = |address: &&IpAddr| address.is_ipv4() || namespace.ipv6;
     let usual = |address: &IpAddr| USUAL.map(|protocol| ProbeTarget { address: *address, protocol });
-    goal.map_or_else(|| NOBODY.iter().filter(served).flat_map(usual).collect(), |goal| vec![goal])
+    // A namespace that asks its own servers only is refused DNS of a family that has none: that is as it should be.
+    let dns = &namespace.dns;
+    let is_refused = |goal: &ProbeTarget| {
+        let has_servers = dns.servers_of(Family::of(goal.address)).next().is_some();
+        goal.protocol == Protocol::Udp(dnsaddr::PORT) && dns.only && !has_servers
+    };
+    NOBODY.iter().filter(served).flat_map(usual).filter(|goal| !is_refused(goal)).collect()
 }
 
 /// Sends a probe to each goal, up to the first that does not go where it should; the first one's way stands for all
@@ -30,22 +38,44 @@ pub(super) fn follow(
     namespace: &ActiveNamespace,
     goals: &[ProbeTarget],
     (state, observed): (&State, &Observed),
-    known: &[String],
+    known: &[Finding],
 ) -> Result<TraceReport> {
     let egress = state.egresses.get(&namespace.egress).ok_or_else(|| {
         Error::new(format!("namespace {name}"), "it has no way out at the moment").hint("nsnat status")
     })?;
     let mut first = None;
     for goal in goals {
-        let trace = kernel::trace(name, &namespace.link, state.mark_of(egress), *goal)?;
-        let walk = plan::follow_probe(&trace, plan::Host { state, egress, observed, known });
-        let culprit = walk.fault.as_ref().and_then(|fault| fault.culprit.clone());
-        let rule = culprit.and_then(|suspect| kernel::rule_text(&suspect.spot, suspect.rule?));
-        let told = TraceReport { name: name.clone(), trace, walk, rule };
+        let told = follow_one(name, namespace, *goal, egress, (state, observed), known)?;
         if told.walk.fault.is_some() {
             return Ok(told);
         }
         first = first.or(Some(told));
     }
     first.ok_or_else(|| Error::new("trace", "nothing to send"))
+}
+
+/// Sends a probe to each goal.
+pub(super) fn follow_each(
+    name: &Name,
+    namespace: &ActiveNamespace,
+    (state, observed): (&State, &Observed),
+) -> Result<Vec<TraceReport>> {
+    let Some(egress) = state.egresses.get(&namespace.egress) else { return Ok(Vec::new()) };
+    let one = |goal| follow_one(name, namespace, goal, egress, (state, observed), &[]);
+    probe_targets(namespace, None).into_iter().map(one).collect()
+}
+
+fn follow_one(
+    name: &Name,
+    namespace: &ActiveNamespace,
+    goal: ProbeTarget,
+    egress: &Egress,
+    (state, observed): (&State, &Observed),
+    known: &[Finding],
+) -> Result<TraceReport> {
+    let trace = kernel::trace(name, &namespace.link, state.mark_of(egress), goal)?;
+    let walk = plan::follow_probe(&trace, plan::Host { state, egress, observed, known });
+    let culprit = walk.fault.as_ref().and_then(|fault| fault.culprit.clone());
+    let rule = culprit.and_then(|suspect| kernel::rule_text(&suspect.spot, suspect.rule?));
+    Ok(TraceReport { name: name.clone(), trace, walk, rule })
 }

@@ -4,6 +4,7 @@ mod config;
 mod declare;
 mod dns;
 mod dns_test;
+mod doctor;
 mod down;
 mod ephemeral;
 mod exec;
@@ -41,13 +42,14 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Exec(exec) if exec.path.is_given() => ephemeral::run(ui, exec),
         Command::Exec(exec) => exec::run(ui, exec),
         Command::Shell { name } => exec::shell(ui, name),
-        Command::Status { name, check } => status::run(ui, name.as_ref(), *check).map(done),
+        Command::Status { name, check } => status::run(ui, name.as_ref(), *check),
         Command::List => list::run(ui).map(done),
         Command::Plan { names } => plan::run(ui, names),
         Command::Ps { name } => processes::ps(ui, name).map(done),
         Command::Which { pid } => processes::which(ui, *pid),
         Command::Dns { name, command } => dns::run(ui, name, command),
         Command::Trace { name, goal } => trace::run(ui, name, *goal),
+        Command::Doctor { name, fix, ask } => doctor::run(ui, name.as_ref(), *fix, ask),
         Command::Systemd { command } => systemd::run(ui, command).map(done),
         Command::Skeleton => info::skeleton(ui).map(done),
         Command::Completions { shell } => info::completions(ui, *shell).map(done),

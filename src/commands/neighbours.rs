@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::kernel;
-use crate::model::{ActiveNamespace, Family, Neighbour, Observed, State, UplinkPath};
+use crate::model::{ActiveNamespace, Neighbour, Observed, State, UplinkPath};
 use crate::plan;
 use std::collections::BTreeSet;
 
@@ -24,19 +24,8 @@ impl SilentNextHops {
         Ok(Self(silent.into_iter().cloned().collect()))
     }
 
-    /// What is to be said of a way.
-    pub(super) fn problems_of(&self, path: &UplinkPath, observed: &Observed) -> Vec<String> {
-        let neighbours = plan::neighbours(path, observed);
-        neighbours.iter().filter(|one| self.0.contains(*one)).map(describe_silence).collect()
+    /// Those of a path.
+    pub(super) fn of_path(&self, path: &UplinkPath, observed: &Observed) -> Vec<Neighbour> {
+        plan::neighbours(path, observed).into_iter().filter(|one| self.0.contains(one)).collect()
     }
-}
-
-fn describe_silence(Neighbour { dev, address, .. }: &Neighbour) -> String {
-    let (family, how) = match Family::of(*address) {
-        Family::V4 => (Family::V4, "ARP"),
-        Family::V6 => (Family::V6, "neighbour discovery"),
-    };
-    format!(
-        "the gateway {address} does not answer on {dev} ({how}): nothing gets out by {family}; is the address right, and is that router on?"
-    )
 }

@@ -5,16 +5,23 @@ use super::neighbours::SilentNextHops;
 use super::refusals::{need_root, unknown};
 use super::{config, session, uplinks};
 use crate::config::Config;
+use crate::doctor::{Patient, Shared, examine, unexplained};
 use crate::error::Result;
 use crate::kernel::{crowds, files};
 use crate::model::stack::is_link_local;
-use crate::model::{ActiveNamespace, DnsMode, Egress, Link, Look, Name, Netns, Observed, State, UplinkPath};
-use crate::plan::{self, Owners};
-use crate::report::{self, NamespaceState, Status};
+use crate::model::{
+    ActiveNamespace, Code, Cure, DnsMode, Finding, Look, Name, Netns, Observed, Severity, State, UplinkPath,
+};
+use crate::plan::{self, Action, Owners};
+use crate::report::{self, NamespaceState, Status, Uplink};
 use crate::ui::Ui;
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
 
-pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<()> {
+/// Exit status of `--check` when something is broken.
+const BROKEN: u8 = 3;
+
+pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<ExitCode> {
     if check {
         need_root("status --check")?;
     }
@@ -42,14 +49,20 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<()> {
     if check {
         all.iter_mut().try_for_each(|status| view.check(status))?;
     }
+    show(ui, &all)?;
+    let is_broken = |status: &Status| status.state == NamespaceState::Broken;
+    Ok(if check && all.iter().any(is_broken) { BROKEN.into() } else { ExitCode::SUCCESS })
+}
+
+fn show(ui: &Ui<'_>, all: &[Status]) -> Result<()> {
     if ui.json() {
-        return ui.print_json(&report::json(&all));
+        return ui.print_json(&report::json(all));
     }
     if all.is_empty() {
         ui.note("no namespace is declared; nsnat add NAME --gateway ADDR declares one");
         return Ok(());
     }
-    ui.print(report::text(&all, ui.colour).trim_end())
+    ui.print(report::text(all, ui.colour).trim_end())
 }
 
 /// What is, beside what should be.
@@ -59,19 +72,15 @@ pub(super) struct StatusView<'a> {
     /// As it is now: a device that went down or lost an address since is a passing condition, and no repair helps.
     pub(super) state: State,
     /// What `up` would do for the namespaces that are up, and for which; none: for something that several share.
-    missing: Vec<(Option<Name>, String)>,
+    missing: Vec<(Option<Name>, Action)>,
     /// Why `up` would refuse a namespace.
     refused: BTreeMap<Name, Vec<String>>,
     /// Next hops that do not answer.
     silent: SilentNextHops,
     /// Processes in each network namespace, by its inode number.
     crowds: BTreeMap<u64, usize>,
-    /// What stops the packets of all namespaces, in chains of others.
-    stopped: Vec<String>,
-    /// Rules and IPsec policies of others before ours, of each egress.
-    shadows: BTreeMap<String, Vec<String>>,
-    /// Of each egress on whose account a proxy of others hears nothing: what is said of that.
-    cut_off: BTreeMap<String, String>,
+    /// What is found once for several namespaces.
+    shared: Shared,
 }
 
 impl<'a> StatusView<'a> {
@@ -95,24 +104,17 @@ impl<'a> StatusView<'a> {
             Err(_) => (None, names.iter().map(|name| (name.clone(), one(name))).collect()),
         };
         let goal = goal.as_ref().unwrap_or(&state);
-        let actions = plan::actions(goal, observed);
         let owners = Owners::new(goal);
-        let missing = actions.iter().map(|action| (owners.of(action).cloned(), action.to_string()));
-        let missing = missing.collect();
-        let stopped = plan::reasons_stopped(&state, observed);
-        let told = |egress| {
-            preceding_problems(&state, egress, observed).into_iter().map(|(problem, _)| problem).collect()
-        };
-        let shadows = state.egresses.iter().map(|(key, egress)| (key.clone(), told(egress))).collect();
+        let missing = plan::actions(goal, observed).into_iter();
+        let missing = missing.map(|action| (owners.of(&action).cloned(), action)).collect();
+        let shared = Shared::new(&state, observed);
         let outside = Self::from_outside(config, observed, state);
-        Ok(Self { missing, refused, silent, stopped, shadows, ..outside })
+        Ok(Self { missing, refused, silent, shared, ..outside })
     }
 
     /// Without what only root may see.
     fn from_outside(config: &'a Config, observed: &'a Observed, state: State) -> Self {
-        let told =
-            |(key, egress): (&String, &Egress)| Some((key.clone(), plan::cut_off(egress, &state, observed)?));
-        let cut_off = state.egresses.iter().filter_map(told).collect();
+        let shared = Shared::from_outside(&state, observed);
         Self {
             config,
             observed,
@@ -121,9 +123,7 @@ impl<'a> StatusView<'a> {
             refused: BTreeMap::new(),
             silent: SilentNextHops::default(),
             crowds: crowds(),
-            stopped: Vec::new(),
-            shadows: BTreeMap::new(),
-            cut_off,
+            shared,
         }
     }
 
@@ -146,9 +146,9 @@ impl<'a> StatusView<'a> {
             (&self.state, self.observed),
             &[],
         )?;
-        if let Some(problem) = report::trace::problem_of(&told) {
+        if let Some(finding) = told.finding() {
             status.state = NamespaceState::Broken;
-            status.problems.push(problem);
+            status.problems.push(finding);
         }
         Ok(())
     }
@@ -160,24 +160,14 @@ impl<'a> StatusView<'a> {
         let (tx_bytes, rx_bytes) =
             observed.host.link(&namespace.link).and_then(|link| link.bytes).unwrap_or_default();
         let inode = observed.namespaces.get(name).and_then(Netns::inode);
-        let mut problems = self.problems(name, namespace, path);
-        let unreachable = plan::unreachable(&namespace.dns.servers, namespace.ipv6, path);
-        problems.extend(unreachable.map(str::to_owned));
-        problems.extend(path.into_iter().flat_map(|path| self.silent.problems_of(path, observed)));
-        if namespace.owner.is_none() && !self.config.namespaces.contains_key(name) {
-            problems.push(format!("up, but not declared any more; nsnat down {name} removes it"));
-        }
         let declared = self.config.namespaces.get(name);
         let uplinks = declared.map_or_else(Vec::new, |declared| uplinks::uplinks(declared, observed));
-        let state = if problems.is_empty() { NamespaceState::Up } else { NamespaceState::Broken };
-        // The namespace is as it should be, only that is of little use to most.
-        if unreachable.is_none() {
-            problems.extend(unresolvable(name, namespace, path, observed));
-        }
         let used = path.and_then(|path| path.uplink.as_ref());
-        problems.extend(uplinks::ailments(&uplinks, used.filter(|_| path.is_some_and(|path| path.up))));
-        problems.extend(plan::possible_findings(namespace, &self.state, observed));
-        problems.extend(self.cut_off.get(&namespace.egress).cloned());
+        let patient = self.patient(name, namespace, &uplinks);
+        let problems = unexplained(examine(&patient), &[]);
+        let is_fault = |finding: &Finding| finding.code.severity() == Severity::Fault;
+        let broken = problems.iter().any(is_fault);
+        let state = if broken { NamespaceState::Broken } else { NamespaceState::Up };
         Status {
             state,
             uplink: used.cloned(),
@@ -194,38 +184,33 @@ impl<'a> StatusView<'a> {
         }
     }
 
-    /// What is wrong: the uplink's device, what others do, and what of the kernel's state is not as declared.
-    fn problems(&self, name: &Name, namespace: &ActiveNamespace, path: Option<&UplinkPath>) -> Vec<String> {
-        let mut out = Vec::new();
-        match path {
-            None => out.push("no uplink can be used at the moment: nothing gets out".into()),
-            Some(path) if path.dead => out.push("none of its uplinks answers: nothing gets out".into()),
-            Some(path) => out.extend(device_problem(path, self.observed.host.link(&path.dev))),
+    /// All that is known of a namespace without a packet.
+    pub(super) fn patient<'b>(
+        &'b self,
+        name: &'b Name,
+        namespace: &'b ActiveNamespace,
+        uplinks: &[Uplink],
+    ) -> Patient<'b> {
+        let observed = self.observed;
+        let path = self.state.namespaces.get(name).and_then(|namespace| self.state.path_of(namespace));
+        let used = path.filter(|path| path.up).and_then(|path| path.uplink.as_ref());
+        let is_mine = |owner: &Option<Name>| owner.as_ref().is_none_or(|owner| owner == name);
+        let missing = self.missing.iter().filter(|(owner, _)| is_mine(owner)).map(|(_, action)| action);
+        Patient {
+            name,
+            namespace,
+            state: &self.state,
+            observed,
+            declared: self.config.namespaces.contains_key(name),
+            own_resolv_conf: has_own_resolv_conf(name),
+            shared: &self.shared,
+            missing: missing.collect(),
+            refused: self.refused.get(name).map_or(&[], Vec::as_slice),
+            silent: path.map(|path| self.silent.of_path(path, observed)).unwrap_or_default(),
+            uplinks: uplinks::ailments(uplinks, used),
+            probes: None,
+            names: None,
         }
-        out.extend(path.into_iter().flat_map(unaddressed_families));
-        if self.observed.is_taken(name) {
-            out.push(format!(
-                "another namespace has its name, and its processes run on: ip netns del {name}, then nsnat up gives it back"
-            ));
-        }
-        out.extend(self.shadows.get(&namespace.egress).into_iter().flatten().cloned());
-        out.extend(self.stopped.iter().cloned());
-        out.extend(plan::certain_findings(namespace, &self.state, self.observed));
-        let refused = self.refused.get(name).into_iter().flatten();
-        out.extend(refused.map(|why| format!("not what is declared, and nsnat up refuses: {why}")));
-        out.extend(self.missing(name));
-        out
-    }
-
-    fn missing(&self, name: &Name) -> Option<String> {
-        let mine = |(owner, _): &&(Option<Name>, String)| owner.as_ref().is_none_or(|owner| owner == name);
-        let mut missing = self.missing.iter().filter(mine);
-        let (_, first) = missing.next()?;
-        let more = match missing.count() {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
-        Some(format!("missing: {first}{more}; nsnat up repairs it"))
     }
 }
 
@@ -239,48 +224,38 @@ fn keeping_dns(mut goal: State, state: &State) -> State {
     goal
 }
 
-/// Rules and IPsec policies of others that come before ours, as problems; and whether the next plan goes before them.
-fn preceding_problems(state: &State, egress: &Egress, observed: &Observed) -> Vec<(String, bool)> {
-    let rules = plan::preceding_rules(state, egress, observed);
-    let policies = plan::catching_policies(state, egress, observed);
-    let rules = rules.iter().map(|rule| (rule.problem(), rule.is_passed_by_plan()));
-    rules.chain(policies.iter().map(|policy| (policy.problem(), policy.is_passed_by_plan()))).collect()
-}
-
 /// What of others comes first, and goes on to when a plan is done: for each namespace that is up then.
 pub(super) fn not_preceded(state: &State, observed: &Observed) -> Vec<String> {
-    let of_egress = |egress| preceding_problems(state, egress, observed);
-    let by_egress: BTreeMap<&String, _> =
-        state.egresses.iter().map(|(key, egress)| (key, of_egress(egress))).collect();
-    let mut out = Vec::new();
-    for (name, namespace) in &state.namespaces {
-        let lasting = by_egress.get(&namespace.egress).into_iter().flatten().filter(|(_, passed)| !passed);
-        out.extend(lasting.map(|(problem, _)| format!("{name}: {problem}")));
-    }
-    out
+    let shared = Shared::new(state, observed);
+    let lasts = |finding: &&Finding| !matches!(finding.cure, Cure::Up(..));
+    let of = |namespace: &ActiveNamespace| shared.preceding.get(&namespace.egress).into_iter().flatten();
+    let told = state.namespaces.iter().flat_map(|(name, namespace)| {
+        of(namespace).filter(lasts).map(move |finding| format!("{name}: {finding}"))
+    });
+    told.collect()
 }
 
 fn down(name: &Name, observed: &Observed) -> Status {
     let foreign = matches!(observed.namespaces.get(name), Some(netns @ Netns::Alive { .. }) if !observed.is_ours(name, netns));
     let orphan = observed.orphans().any(|orphan| orphan == name);
-    let (state, problem) = match (foreign, orphan) {
-        (true, _) => {
-            let told =
-                format!("a namespace of that name exists and is not nsnat's (ip netns exec {name} ip addr)");
-            (NamespaceState::Foreign, Some(told))
-        }
-        (_, true) => {
-            let told = format!(
-                "up, but nsnat's state file was lost; nsnat up {name} takes it in again, nsnat down removes it"
-            );
-            (NamespaceState::Broken, Some(told))
-        }
-        _ => {
-            let told = format!("taken down, and nsnat watch leaves it so; nsnat up {name} brings it up");
-            (NamespaceState::Down, observed.state.down.contains(name).then_some(told))
-        }
+    let up = |does| Cure::Up(Some(name.clone()), does);
+    let (state, finding) = if foreign {
+        let what = "a namespace of that name exists and is not nsnat's";
+        let cure =
+            Cure::Advice(format!("see what it is (ip netns exec {name} ip addr), or declare another name"));
+        let finding = Finding::new(Code::NameForeign, what, cure).shown_by([format!("/run/netns/{name}")]);
+        (NamespaceState::Foreign, Some(finding))
+    } else if orphan {
+        let what = "up, but nsnat's state file was lost";
+        let cure = up("takes it in again, nsnat down removes it");
+        let shown = [format!("/run/netns/{name}, and no {name} in /run/nsnat/state.json")];
+        (NamespaceState::Broken, Some(Finding::new(Code::StateLost, what, cure).shown_by(shown)))
+    } else {
+        let what = "taken down, and nsnat watch leaves it so";
+        let finding = || Finding::new(Code::TakenDown, what, up("brings it up"));
+        (NamespaceState::Down, observed.state.down.contains(name).then(finding))
     };
-    Status { state, problems: problem.into_iter().collect(), ..empty(name) }
+    Status { state, problems: finding.into_iter().collect(), ..empty(name) }
 }
 
 fn empty(name: &Name) -> Status {
@@ -312,34 +287,17 @@ fn dns(dns: &DnsMode) -> Vec<String> {
     servers.chain(dns.rewrites.iter().map(|r| format!("{}={}", show(r.old), show(r.new)))).collect()
 }
 
+/// Whether somebody wrote a resolv.conf for a namespace.
+fn has_own_resolv_conf(name: &Name) -> bool {
+    std::path::Path::new("/etc/netns").join(name.as_str()).join("resolv.conf").exists()
+}
+
 /// Why names do not resolve inside. A resolv.conf that somebody wrote for it is left to them.
 pub(super) fn unresolvable(
     name: &Name,
     namespace: &ActiveNamespace,
     path: Option<&UplinkPath>,
     observed: &Observed,
-) -> Option<String> {
-    let by_hand = || std::path::Path::new("/etc/netns").join(name.as_str()).join("resolv.conf").exists();
-    let why = plan::unresolvable(&namespace.dns, namespace.ipv6, path, observed);
-    why.filter(|_| !by_hand()).map(str::to_owned)
-}
-
-fn device_problem(path: &UplinkPath, link: Option<&Link>) -> Option<String> {
-    let dev = &path.dev;
-    match link {
-        None => Some(format!("the device {dev} is gone: nothing gets out")),
-        Some(link) if !link.up => {
-            Some(format!("{dev} is down: nothing gets out; ip link set {dev} up, then: nsnat up"))
-        }
-        Some(link) if !link.carrier => Some(format!("{dev} has no carrier: nothing gets out")),
-        Some(_) => None,
-    }
-}
-
-/// Families whose next hop is out of reach, because the device has no address of theirs.
-fn unaddressed_families(path: &UplinkPath) -> impl Iterator<Item = String> {
-    let dev = &path.dev;
-    path.waiting.iter().filter(|_| path.up).map(move |family| {
-        format!("{dev} has no {family} address: nothing gets out by {family}; once it has one: nsnat up")
-    })
+) -> Option<&'static str> {
+    plan::unresolvable(&namespace.dns, namespace.ipv6, path, observed).filter(|_| !has_own_resolv_conf(name))
 }

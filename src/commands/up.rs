@@ -3,19 +3,24 @@
 use super::neighbours::SilentNextHops;
 use super::{config, session::Session};
 use crate::config::Config;
+use crate::doctor::silence;
 use crate::error::Result;
-use crate::model::{ActiveNamespace, Name, Observed, State};
+use crate::model::{ActiveNamespace, Finding, Name, Observed, State};
 use crate::plan;
 use crate::reconcile::{Outcome, Policy};
 use crate::ui::Ui;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn run(ui: &Ui<'_>, names: &[Name], repair: bool) -> Result<()> {
-    let config = config::open(ui)?;
+    run_with(ui, &config::open(ui)?, names, repair)
+}
+
+/// The same with a configuration that was read.
+pub(super) fn run_with(ui: &Ui<'_>, config: &Config, names: &[Name], repair: bool) -> Result<()> {
     let session = Session::begin(ui, "up")?;
     let policy = Policy { narrow: !names.is_empty(), ..Policy::default() };
-    let outcome = make(session, ui, &config, names, repair, policy)?;
-    tell_all(ui, &config, &outcome);
+    let outcome = make(session, ui, config, names, repair, policy)?;
+    tell_all(ui, config, &outcome);
     let forgotten = outcome.before.state.namespaces.iter().filter(|(name, namespace)| {
         namespace.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
     });
@@ -40,10 +45,10 @@ fn tell_silent(ui: &Ui<'_>, observed: &Observed, after: &State) {
     else {
         return;
     };
-    let mut told: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut told: BTreeMap<Finding, Vec<&str>> = BTreeMap::new();
     for (name, namespace) in changed {
-        for why in after.path_of(namespace).into_iter().flat_map(|path| silent.problems_of(path, observed)) {
-            told.entry(why).or_default().push(name.as_str());
+        for one in after.path_of(namespace).into_iter().flat_map(|path| silent.of_path(path, observed)) {
+            told.entry(silence(&one)).or_default().push(name.as_str());
         }
     }
     for (why, names) in told {
@@ -74,7 +79,10 @@ fn tell_all(ui: &Ui<'_>, config: &Config, outcome: &Outcome) {
         .collect();
     let cut_off: BTreeSet<_> =
         goal.egresses.values().filter_map(|egress| plan::cut_off(egress, goal, observed)).collect();
-    for note in plan::closed(goal, observed).into_iter().chain(tapped).chain(cut_off).chain(unusual) {
+    for note in plan::closed(goal, observed).into_iter().chain(tapped).chain(cut_off) {
+        ui.note(note);
+    }
+    if let Some(note) = unusual {
         ui.note(note);
     }
 }

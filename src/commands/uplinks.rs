@@ -1,7 +1,7 @@
 //! Of a namespace with several uplinks: which are not well, as `status` tells it.
 
 use crate::config::Namespace;
-use crate::model::{Condition, Name, Observed};
+use crate::model::{Code, Condition, Cure, Finding, Name, Observed};
 use crate::report::Uplink;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,19 +18,22 @@ pub(super) fn uplinks(namespace: &Namespace, observed: &Observed) -> Vec<Uplink>
     namespace.uplinks.iter().filter_map(|uplink| uplink.name.as_ref()).map(one).collect()
 }
 
-/// Describes the uplinks that are not well.
-pub(super) fn ailments(uplinks: &[Uplink], used: Option<&Name>) -> impl Iterator<Item = String> {
-    let instead = used.map(|used| format!("; {used} is used")).unwrap_or_default();
-    uplinks.iter().filter_map(move |Uplink { name, condition, since }| {
+/// The uplinks that are not well.
+pub(super) fn ailments(uplinks: &[Uplink], used: Option<&Name>) -> Vec<Finding> {
+    let instead = used.map(|used| format!("{used} is used")).unwrap_or_default();
+    let one = |Uplink { name, condition, since }: &Uplink| {
         let since = since.map(lasting).unwrap_or_default();
-        match condition {
-            Condition::Well => None,
-            Condition::Dead => Some(format!("uplink {name} does not answer{since}{instead}")),
+        let (code, what) = match condition {
+            Condition::Well => return None,
+            Condition::Dead => (Code::UplinkSilent, format!("uplink {name} does not answer{since}")),
             Condition::Unsteady => {
-                Some(format!("uplink {name} has been unsteady{since}: one that is well is better{instead}"))
+                let what = format!("uplink {name} has been unsteady{since}: one that is well is better");
+                (Code::UplinkUnsteady, what)
             }
-        }
-    })
+        };
+        Some(Finding::new(code, what, Cure::advice(instead.as_str())))
+    };
+    uplinks.iter().filter_map(one).collect()
 }
 
 /// For how long that has been so.

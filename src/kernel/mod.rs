@@ -46,6 +46,7 @@ pub mod record;
 mod resolver;
 mod route_socket;
 mod stack;
+mod surroundings;
 mod sysctl;
 pub mod systemd;
 mod table;
@@ -61,9 +62,12 @@ pub use host::Files;
 pub use neighbour::find_silent;
 pub use nix::sys::signal::Signal;
 pub use probe::probe;
+pub use probe_sockets::ProbeShape;
 pub use prober::Prober;
 pub use processes::{
     Process, Running, crowds, is_alive, netns_of, processes_in, running, send_signal, this_process,
 };
-pub use trace::{rule_text, trace};
+pub use surroundings::surroundings;
+pub use table::servers_passed_over;
+pub use trace::{reach, rule_text, trace};
 pub use traffic::{Traffic, traffic};

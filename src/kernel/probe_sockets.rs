@@ -1,5 +1,4 @@
-//! The probe itself: one packet out of a namespace, which gets no further than the next hop (hop limit 2), and what the
-//! namespace hears of it.
+//! The probe itself: one packet out of a namespace, and what the namespace hears of it.
 
 use super::packet_socket::{header_in_error, split};
 use super::probe::udp_to;
@@ -13,8 +12,28 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// The host is the first hop; the second is the next hop of the way out.
-const HOP_LIMIT: i32 = 2;
+/// How far a probe goes, and how large it is.
+#[derive(Clone, Copy)]
+pub struct ProbeShape {
+    /// Hops. The host is the first one, and the next hop of the way out the second.
+    hops: i32,
+    /// Bytes after the ICMP header of an echo request.
+    padding: usize,
+}
+
+impl ProbeShape {
+    /// As far as the next hop.
+    pub const NEXT_HOP: Self = Self { hops: 2, padding: 0 };
+    /// As far as it takes.
+    pub const FAR: Self = Self { hops: 64, padding: 0 };
+
+    /// As far as it takes, by an IP packet of so many bytes, which no router may divide: raw sockets look for the path's
+    /// MTU, as all sockets do (ip(7), `IP_MTU_DISCOVER`).
+    pub fn of_size(address: IpAddr, bytes: u32) -> Self {
+        let headers = if address.is_ipv4() { 28 } else { 48 };
+        Self { padding: usize::try_from(bytes.saturating_sub(headers)).unwrap_or_default(), ..Self::FAR }
+    }
+}
 
 /// A question as programs send it, where the probe goes to port 53: servers answer nothing else. It asks for the root's
 /// own servers (RFC 1035, section 4.1).
@@ -26,6 +45,7 @@ const ECHO: [(u8, u8); 2] = [(8, 0), (128, 129)];
 /// The sockets of a probe. Made inside; a socket stays in the namespace that it was made in.
 pub(super) struct ProbeSockets {
     goal: ProbeTarget,
+    shape: ProbeShape,
     probe: OwnedFd,
     /// Hears ICMP.
     icmp: OwnedFd,
@@ -35,7 +55,7 @@ pub(super) struct ProbeSockets {
 
 impl ProbeSockets {
     /// Only inside. An error: there is no address, or no route.
-    pub(super) fn new(goal: ProbeTarget) -> io::Result<Self> {
+    pub(super) fn new(goal: ProbeTarget, shape: ProbeShape) -> io::Result<Self> {
         let to = SocketAddr::new(goal.address, port(goal.protocol).unwrap_or(9));
         let from = udp_to(to)?.local_addr()?;
         let icmp = icmp_socket(to)?;
@@ -44,15 +64,15 @@ impl ProbeSockets {
             Protocol::Udp(_) => (SockType::Datagram, SockProtocol::Udp),
             Protocol::Icmp => {
                 let probe = icmp_socket(to)?;
-                limit(&probe, to)?;
-                return Ok(Self { goal, probe, icmp, source: from });
+                limit(&probe, to, shape.hops)?;
+                return Ok(Self { goal, shape, probe, icmp, source: from });
             }
         };
         let probe = socket::socket(family(to), kind, flags(), protocol)?;
-        limit(&probe, to)?;
+        limit(&probe, to, shape.hops)?;
         socket::bind(probe.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(from.ip(), 0)))?;
         let bound: SockaddrStorage = socket::getsockname(probe.as_raw_fd())?;
-        Ok(Self { goal, probe, icmp, source: address(&bound).unwrap_or(from) })
+        Ok(Self { goal, shape, probe, icmp, source: address(&bound).unwrap_or(from) })
     }
 
     /// Sends it.
@@ -60,7 +80,7 @@ impl ProbeSockets {
         let to = SocketAddr::new(self.goal.address, port(self.goal.protocol).unwrap_or_default());
         let fd = self.probe.as_raw_fd();
         if self.goal.protocol == Protocol::Icmp {
-            let echo = echo(self.source);
+            let echo = echo(self.source, self.shape.padding);
             return Ok(
                 socket::sendto(fd, &echo, &SockaddrStorage::from(to), socket::MsgFlags::empty()).map(drop)?
             );
@@ -152,21 +172,22 @@ fn icmp_socket(to: SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket::socket(family(to), SockType::Raw, flags(), protocol)?)
 }
 
-fn limit(probe: &OwnedFd, to: SocketAddr) -> io::Result<()> {
+fn limit(probe: &OwnedFd, to: SocketAddr, hops: i32) -> io::Result<()> {
     if to.is_ipv4() {
-        setsockopt(probe, sockopt::Ipv4Ttl, &HOP_LIMIT)?;
+        setsockopt(probe, sockopt::Ipv4Ttl, &hops)?;
     } else {
-        setsockopt(probe, sockopt::Ipv6Ttl, &HOP_LIMIT)?;
+        setsockopt(probe, sockopt::Ipv6Ttl, &hops)?;
     }
     Ok(())
 }
 
 /// An echo request; its identifier is the port that was found. The checksum of IPv6's is the kernel's to fill in.
-fn echo(source: SocketAddr) -> Vec<u8> {
+fn echo(source: SocketAddr, padding: usize) -> Vec<u8> {
     let [(four, _), (six, _)] = ECHO;
     let kind = if source.is_ipv4() { four } else { six };
     let [high, low] = source.port().to_be_bytes();
     let mut out = vec![kind, 0, 0, 0, high, low, 0, 1];
+    out.resize(out.len() + padding, 0);
     if source.is_ipv4() {
         let sum = checksum(&out).to_be_bytes();
         out.splice(2..4, sum);
@@ -193,7 +214,7 @@ mod tests {
 
     #[test]
     fn an_echo_request_adds_up() {
-        let sent = echo("10.0.0.1:4660".parse().unwrap());
+        let sent = echo("10.0.0.1:4660".parse().unwrap(), 0);
         assert_eq!(sent[..2], [8, 0]);
         assert_eq!(sent[4..6], [0x12, 0x34]);
         assert_eq!(checksum(&sent), 0);

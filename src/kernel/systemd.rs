@@ -4,6 +4,7 @@
 
 use super::files;
 use crate::error::{Context, Error, Result};
+use crate::model::Name;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -49,6 +50,17 @@ pub fn bound_units(line: &str) -> Vec<String> {
     };
     let unit = |dir: PathBuf| Some(dir.file_name()?.to_str()?.strip_suffix(".d")?.to_owned());
     dirs.map(|dir| dir.path()).filter(|dir| says(dir)).filter_map(unit).collect()
+}
+
+/// The units with a drop-in of ours, each with the namespace that it is bound to.
+pub(super) fn bindings() -> Vec<(String, Name)> {
+    let dirs = std::fs::read_dir(UNITS).into_iter().flatten().flatten().map(|dir| dir.path());
+    let bound = |dir: PathBuf| {
+        let text = std::fs::read_to_string(dir.join(FILE)).ok()?;
+        let name = text.lines().find_map(|line| line.strip_prefix("NetworkNamespacePath=/run/netns/"))?;
+        Some((dir.file_name()?.to_str()?.strip_suffix(".d")?.to_owned(), name.parse().ok()?))
+    };
+    dirs.filter_map(bound).collect()
 }
 
 /// As `sd_booted(3)` has it.

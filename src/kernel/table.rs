@@ -8,7 +8,7 @@ use super::attributes::{address, attributes, find, text, word};
 use super::netlink_socket::NetlinkSocket;
 use super::nf_tables::{DATA_VALUE, GET_CHAIN, GET_ELEMENTS, GET_RULE, GET_SET, GET_TABLE, INET, TABLE_NAME};
 use crate::error::Result;
-use crate::model::{Datum, Element, OtherNamespaces, Set, Table, nft};
+use crate::model::{Datum, Element, Family, OtherNamespaces, Set, Table, nft};
 use crate::skeleton;
 use ipnetwork::IpNetwork;
 
@@ -49,9 +49,34 @@ pub(super) fn observe(others: &OtherNamespaces<'_>) -> Result<Table> {
     for (kind, wanted) in [(GET_CHAIN, &CHAIN_PARTS[..]), (GET_RULE, &RULE_PARTS)] {
         // The kernel gives the chains of all tables, whatever it is asked for (nf_tables_dump_chains).
         let is_ours = |row: &&Vec<u8>| find(row, TABLE_NAME).map(word).as_deref() == Some(nft::TABLE);
-        dump(kind, &ours)?.iter().filter(is_ours).for_each(|row| bytes.extend_from_slice(&values(row, wanted)));
+        dump(kind, &ours)?
+            .iter()
+            .filter(is_ours)
+            .for_each(|row| bytes.extend_from_slice(&values(row, wanted)));
     }
     out.rules = Some(crate::model::digest(&bytes));
+    Ok(out)
+}
+
+/// The DNS servers of a namespace that are passed over at this moment, because they did not answer: by family, and by their
+/// place among those of it.
+pub fn servers_passed_over(link: &str) -> Result<Vec<(Family, usize)>> {
+    let netlink = NetlinkSocket::for_netfilter()?;
+    let mut out = Vec::new();
+    for (place, set) in nft::PASSED_OVER.into_iter().enumerate() {
+        let question = [text(TABLE_NAME, nft::TABLE), text(LIST_SET, set)].concat();
+        for list in netlink.dump(GET_ELEMENTS, INET, &question)?.unwrap_or_default() {
+            let elements = attributes(find(&list, LIST_ELEMENTS).unwrap_or_default());
+            let keys = elements.filter_map(|(_, element)| find(find(element, ELEMENT_KEY)?, DATA_VALUE));
+            let of_link = keys.filter(|key| word(key.get(..libc::IFNAMSIZ).unwrap_or_default()) == link);
+            let families = of_link.filter_map(|key| match i32::from(*key.get(libc::IFNAMSIZ)?) {
+                libc::NFPROTO_IPV4 => Some(Family::V4),
+                libc::NFPROTO_IPV6 => Some(Family::V6),
+                _ => None,
+            });
+            out.extend(families.map(|family| (family, place)));
+        }
+    }
     Ok(out)
 }
 

@@ -8,7 +8,7 @@ use super::attributes::{address, attribute, find, native, octets};
 use super::netlink_socket::NetlinkSocket;
 use super::packet_socket::{PacketSocket, SeenPacket};
 use super::probe::describe_error;
-use super::probe_sockets::ProbeSockets;
+use super::probe_sockets::{ProbeShape, ProbeSockets};
 use super::tracer::{ProbeSignature, Tracer};
 use super::{netns, nft};
 use crate::error::{Context, Error, Result};
@@ -43,7 +43,7 @@ pub fn trace(name: &Name, link: &str, mark: u32, goal: ProbeTarget) -> Result<Tr
         return Err(Error::new(format!("namespace {name}"), "it is not up").hint(format!("nsnat up {name}")));
     };
     let iif = if_nametoindex(link).what(|| link)?;
-    let sample = match netns::run_inside(&file, move || Ok(ProbeSockets::new(goal)))
+    let sample = match netns::run_inside(&file, move || Ok(ProbeSockets::new(goal, ProbeShape::NEXT_HOP)))
         .what(|| format!("namespace {name}"))?
     {
         Ok(sample) => sample,
@@ -75,6 +75,19 @@ pub fn trace(name: &Name, link: &str, mark: u32, goal: ProbeTarget) -> Result<Tr
         heard,
         by,
     })
+}
+
+/// Sends a probe out of a namespace, and says what was heard of it. Nobody watches it on its way.
+pub fn reach(name: &Name, goal: ProbeTarget, shape: ProbeShape) -> Result<ProbeAnswer> {
+    let netns::NetnsFile::Alive { file, .. } = netns::find(name)? else { return Ok(ProbeAnswer::Nothing) };
+    let sockets = netns::run_inside(&file, move || Ok(ProbeSockets::new(goal, shape)));
+    let Ok(sockets) = sockets.what(|| format!("namespace {name}"))? else { return Ok(ProbeAnswer::Nothing) };
+    match sockets.send() {
+        Ok(()) => Ok(wait_for_answer(&sockets).0),
+        // The kernel knows already that a smaller one is wanted.
+        Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => Ok(ProbeAnswer::Unreachable),
+        Err(_) => Ok(ProbeAnswer::Nothing),
+    }
 }
 
 /// The text of a rule, as nft(8) lists it; none where it is gone, or cannot be listed.

@@ -1,9 +1,11 @@
 //! Plain data: names, numbers and the kernel objects that nsnat knows. No I/O, no decisions.
 
 mod account;
+mod code;
 mod digest;
 pub mod dnsaddr;
 pub mod doh;
+mod finding;
 pub mod gate;
 mod health;
 pub mod ipsec;
@@ -18,12 +20,15 @@ pub mod probe;
 mod proxy;
 pub mod stack;
 pub mod state;
+mod surroundings;
 pub mod tap;
 pub mod trace;
 pub mod tuning;
 
 pub use account::Account;
+pub use code::{Code, Severity, Stage};
 pub use digest::digest;
+pub use finding::{Cure, Finding};
 pub use gate::Pass;
 pub use health::{Check, CheckKind, Checkup, Condition, Health, Prefer};
 pub use ipsec::Policy;
@@ -38,3 +43,4 @@ pub use stack::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction,
 pub use state::{
     ActiveNamespace, Allowed, DnsMode, Egress, ExecRecord, HeldSysctl, Owner, Rewrite, State, UplinkPath,
 };
+pub use surroundings::{Daemon, Surroundings};

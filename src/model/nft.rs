@@ -10,6 +10,9 @@ pub const TABLE: &str = "nsnat";
 /// Sets that the packets fill with host veth . family: what they tell about several servers.
 pub const LEARNED: [&str; 4] = ["dns_asked", "dns_recent", "dns_down1", "dns_down2"];
 
+/// Those of them that have a namespace whose first server, or whose second, too, did not answer.
+pub const PASSED_OVER: [&str; 2] = ["dns_down1", "dns_down2"];
+
 /// What stands at one place of a key or a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

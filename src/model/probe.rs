@@ -1,6 +1,7 @@
 //! Queries that are sent to see which server answers, and their outcomes.
 
 use serde::Serialize;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -21,6 +22,15 @@ impl Transport {
             Self::Udp => 17,
             Self::Tcp => 6,
         }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        })
     }
 }
 

@@ -19,7 +19,7 @@ use super::action::Action;
 use super::addresses::sources;
 use crate::model::ipsec::{Direction, Effect};
 use crate::model::stack::overlap;
-use crate::model::{Egress, Family, Observed, Policy, State, numbers};
+use crate::model::{Code, Cure, Egress, Family, Finding, Observed, Policy, State, numbers};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -143,23 +143,23 @@ pub struct CatchingPolicy {
 
 impl CatchingPolicy {
     /// What is wrong, and what helps.
-    pub fn problem(&self) -> String {
+    pub fn finding(&self) -> Finding {
         let Policy { effect, index, .. } = self.policy;
         let (family, text) = (self.policy.family(), policy_text(&self.policy));
         let does = if effect == Effect::Block { "drops" } else { "takes" };
         let whose = format!("an IPsec policy that is not nsnat's {does} its packets ({family})");
         if self.is_passed_by_plan() {
-            return format!("{whose}: {text}; nsnat up puts nsnat's own before it");
+            let cure = Cure::up("puts nsnat's own before it");
+            return Finding::new(Code::PolicyPrecedes, format!("{whose}: {text}"), cure).shown_by([text]);
         }
-        if self.policy.sub {
-            return format!(
-                "{whose}, and nothing can come before it: {text}; add it without ptype sub (it has index {index})"
-            );
-        }
-        format!(
-            "{whose}, and nothing can come before it: {text}; give it a priority above {} (ip xfrm policy update; it has index {index})",
-            numbers::POLICY_PRIORITY
-        )
+        let cure = if self.policy.sub {
+            format!("add it without ptype sub (it has index {index})")
+        } else {
+            let above = numbers::POLICY_PRIORITY;
+            format!("give it a priority above {above} (ip xfrm policy update; it has index {index})")
+        };
+        let what = format!("{whose}, and nothing can come before it: {text}");
+        Finding::new(Code::PolicyUnpassable, what, Cure::Advice(cure)).shown_by([text])
     }
 
     /// Whether the next plan goes before it.

@@ -60,7 +60,7 @@ pub use resolve::{
 };
 pub use rule_precedence::{PrecedingRule, preceding_rules};
 pub use taps::{certain_findings, possible_findings};
-pub use traced_path::{Fault, Host, Suspect, TracedPath, follow_probe};
+pub use traced_path::{Fault, Host, TraceReport, TracedPath, follow_probe};
 pub use transparent::cut_off;
 pub use verdict::{Verdict, judge_outcome};
 

@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::addresses::inside_addresses;
 use crate::model::gate::{Chain, Closed, Direction, FoundPass, Gate, Hook, Kind, RuleWriter, Split, Stop};
-use crate::model::{ActiveNamespace, Family, Observed, Pass, State, dnsaddr, numbers};
+use crate::model::{ActiveNamespace, Code, Cure, Family, Finding, Observed, Pass, State, dnsaddr, numbers};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -70,7 +70,7 @@ pub(super) fn diff(out: &mut Vec<Action>, state: &State, observed: &Observed) {
 }
 
 /// What on this host stops packets of what is up, each with what helps.
-pub fn reasons_stopped(state: &State, observed: &Observed) -> Vec<String> {
+pub fn reasons_stopped(state: &State, observed: &Observed) -> Vec<Finding> {
     let there: BTreeSet<&Pass> = observed.gates.passes.iter().map(|found| &found.pass).collect();
     let open = |gate: &&Gate| {
         gate.closed.is_none() && passes_of(gate, state, observed).iter().all(|pass| there.contains(pass))
@@ -79,47 +79,66 @@ pub fn reasons_stopped(state: &State, observed: &Observed) -> Vec<String> {
 }
 
 /// What stops namespaces, without what `up` repairs by itself.
-pub fn closed(state: &State, observed: &Observed) -> Vec<String> {
+pub fn closed(state: &State, observed: &Observed) -> Vec<Finding> {
     concerned(state, observed).filter(|gate| gate.closed.is_some()).map(describe_gate).collect()
 }
 
-fn describe_gate(gate: &Gate) -> String {
+fn describe_gate(gate: &Gate) -> Finding {
     let chain = &gate.chain;
     let stop = match &gate.stop {
         Stop::Policy => "policy drop".to_owned(),
         Stop::Rule { chain: inner, handle } if *inner == chain.name => format!("rule {handle}"),
         Stop::Rule { chain: inner, handle } => format!("rule {handle} of chain {inner}"),
     };
-    let cure = match &gate.closed {
-        None => "nsnat up lets them through".to_owned(),
-        Some(closed) => cure_of_gate(chain, closed),
+    let (code, why, cure) = match &gate.closed {
+        None => (Code::FirewallDrops, String::new(), Cure::up("lets them through")),
+        Some(closed) => {
+            let (why, cure) = cure_of_gate(chain, closed);
+            (Code::FirewallClosed, why, cure)
+        }
     };
-    format!("packets are stopped by {chain} ({stop}): {cure}")
+    let what = format!("packets are stopped by {chain} ({stop}){why}");
+    Finding::new(code, what, cure).shown_by([format!("{chain}, {stop}")])
 }
 
-fn cure_of_gate(chain: &Chain, closed: &Closed) -> String {
+/// Why nsnat cannot make an exception, where that is not plain, and what helps.
+fn cure_of_gate(chain: &Chain, closed: &Closed) -> (String, Cure) {
     let firewalld = chain.table.starts_with("firewalld");
-    match closed {
+    let Chain { kind, table, name, .. } = chain;
+    let (why, cure) = match closed {
         Closed::Everything if firewalld => {
-            "firewalld lets nothing through; firewall-cmd --panic-off ends its panic mode".into()
+            (": firewalld lets nothing through (panic mode)", Cure::command("firewall-cmd --panic-off"))
         }
         Closed::Everything => {
-            format!("it stops everything; nft delete chain {} {} {}", chain.kind, chain.table, chain.name)
+            (": it stops everything", Cure::command(format!("nft delete chain {kind} {table} {name}")))
         }
-        Closed::Owned if firewalld => {
-            "only firewalld may change it; NftablesTableOwner=no in /etc/firewalld/firewalld.conf, then: firewall-cmd --reload; nsnat up".into()
-        }
-        Closed::Owned => "only the program that made it may change it; let it accept what is from and to nsn-*".into(),
-        Closed::Without(program) => {
-            format!("{program} is not on this host; install the package iptables, then: nsnat up")
-        }
-        Closed::Answers => format!(
-            "it takes no answers: nft insert rule {} {} {} ct state established accept",
-            chain.kind, chain.table, chain.name
+        Closed::Owned if firewalld => (
+            ": only firewalld may change it",
+            Cure::Commands(vec![
+                "sed -i 's/^NftablesTableOwner=.*/NftablesTableOwner=no/' /etc/firewalld/firewalld.conf"
+                    .into(),
+                "firewall-cmd --reload".into(),
+                "nsnat up".into(),
+            ]),
         ),
-        Closed::Early => "let it accept what is from nsn-*, and the answers".into(),
-        Closed::Unnamable => "nft cannot read its name; let it accept what is from and to nsn-*".into(),
-    }
+        Closed::Owned => (
+            ": only the program that made it may change it",
+            Cure::advice("let that program accept what is from and to nsn-*"),
+        ),
+        Closed::Without(program) => {
+            let why = format!(": {program}, which keeps it, is not on this host");
+            return (why, Cure::advice("install the package iptables, then: nsnat up"));
+        }
+        Closed::Answers => (
+            ": it takes no answers",
+            Cure::command(format!("nft insert rule {kind} {table} {name} ct state established accept")),
+        ),
+        Closed::Early => ("", Cure::advice("let it accept what is from nsn-*, and the answers")),
+        Closed::Unnamable => {
+            (": nft cannot read its name", Cure::advice("let it accept what is from and to nsn-*"))
+        }
+    };
+    (why.to_owned(), cure)
 }
 
 /// The program that keeps a chain.

@@ -31,9 +31,7 @@ pub fn unresolvable(
     let names = Names { path: Some(path.filter(|path| path.up)?), ipv6, observed };
     let own = Some(&dns.nameservers[..]).filter(|own| !own.is_empty());
     let works = own.unwrap_or(names.named()).iter().any(|server| names.leads_somewhere(dns, *server));
-    (!works).then_some(
-        "names do not resolve inside: no server that its resolv.conf names can be asked there; name one: dns = \"ADDR\"",
-    )
+    (!works).then_some("names do not resolve inside: no server that its resolv.conf names can be asked there")
 }
 
 /// What decides which servers a namespace can ask.

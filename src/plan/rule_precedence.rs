@@ -20,7 +20,7 @@ use super::line::rule_text;
 use crate::model::numbers::preference;
 use crate::model::ownership::{OurRules, is_our_table};
 use crate::model::stack::overlap;
-use crate::model::{Egress, Family, Link, Observed, RouteKind, Rule, RuleAction, State};
+use crate::model::{Code, Cure, Egress, Family, Finding, Link, Observed, RouteKind, Rule, RuleAction, State};
 use ipnetwork::IpNetwork;
 use std::net::IpAddr;
 
@@ -35,24 +35,31 @@ pub struct PrecedingRule {
 
 impl PrecedingRule {
     /// What is wrong, and what helps.
-    pub fn problem(&self) -> String {
+    pub fn finding(&self) -> Finding {
         let rule = rule_text(&self.rule);
         let (number, family) = (self.rule.preference, self.rule.family);
-        if self.refuses {
-            return format!(
-                "a rule that is not nsnat's refuses its packets ({family}): {rule}; remove it, or give it a preference above {}",
-                preference::FIRST + preference::SIZE
-            );
+        let (code, does, cure) = if self.refuses {
+            (Code::RuleRefuses, format!("refuses its packets ({family})"), self.move_behind())
+        } else if number > preference::SIZE {
+            let does = format!("comes first and takes its packets ({family})");
+            (Code::RulePrecedes, does, Cure::up("puts nsnat's rules before it"))
+        } else {
+            let does = format!("takes its packets ({family}), and nothing can come before it");
+            (Code::RuleUnpassable, does, self.move_behind())
+        };
+        Finding::new(code, format!("a rule that is not nsnat's {does}: {rule}"), cure).shown_by([rule])
+    }
+
+    /// The rule once more with a preference that lets nsnat's come first, and then not where it is.
+    fn move_behind(&self) -> Cure {
+        let preference = preference::FIRST + preference::SIZE;
+        if self.rule.more.narrow {
+            return Cure::Advice(format!("give it a preference above {preference}"));
         }
-        if number > preference::SIZE {
-            return format!(
-                "a rule that is not nsnat's comes first and takes its packets ({family}): {rule}; nsnat up puts nsnat's rules before it"
-            );
-        }
-        format!(
-            "a rule that is not nsnat's takes its packets ({family}), and nothing can come before it: {rule}; give it a preference above {}",
-            preference::SIZE
-        )
+        let (six, rule) = (if self.rule.family == Family::V6 { " -6" } else { "" }, rule_text(&self.rule));
+        let behind = rule_text(&Rule { preference: preference + 1, ..self.rule.clone() });
+        let (add, del) = (format!("ip{six} rule add {behind}"), format!("ip{six} rule del {rule}"));
+        Cure::Commands(vec![add, del, "nsnat up".into()])
     }
 
     /// Whether the next plan goes before it.

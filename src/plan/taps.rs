@@ -2,30 +2,23 @@
 
 use crate::model::gate::Stop;
 use crate::model::tap::{FilterEffect, Layer, Tap, TapHook};
-use crate::model::{ActiveNamespace, Family, Observed, State, UplinkPath};
-
-/// What a tap does to a namespace, and the cure.
-struct TapFinding {
-    /// The tap stops every packet of the namespace.
-    certain: bool,
-    words: String,
-}
+use crate::model::{ActiveNamespace, Code, Cure, Family, Finding, Observed, State, UplinkPath};
 
 /// What surely stops a namespace.
-pub fn certain_findings(namespace: &ActiveNamespace, state: &State, observed: &Observed) -> Vec<String> {
-    findings(namespace, state, observed).filter(|told| told.certain).map(|told| told.words).collect()
+pub fn certain_findings(namespace: &ActiveNamespace, state: &State, observed: &Observed) -> Vec<Finding> {
+    findings(namespace, state, observed).filter(|finding| finding.code == Code::DeviceDrops).collect()
 }
 
 /// What may stop some of what it sends or gets: a packet alone can tell.
-pub fn possible_findings(namespace: &ActiveNamespace, state: &State, observed: &Observed) -> Vec<String> {
-    findings(namespace, state, observed).filter(|told| !told.certain).map(|told| told.words).collect()
+pub fn possible_findings(namespace: &ActiveNamespace, state: &State, observed: &Observed) -> Vec<Finding> {
+    findings(namespace, state, observed).filter(|finding| finding.code != Code::DeviceDrops).collect()
 }
 
 fn findings<'a>(
     namespace: &'a ActiveNamespace,
     state: &'a State,
     observed: &'a Observed,
-) -> impl Iterator<Item = TapFinding> {
+) -> impl Iterator<Item = Finding> {
     let path = state.path_of(namespace);
     observed.gates.taps.iter().filter_map(move |tap| finding_of(tap, namespace, path, observed))
 }
@@ -35,7 +28,7 @@ fn finding_of(
     namespace: &ActiveNamespace,
     path: Option<&UplinkPath>,
     observed: &Observed,
-) -> Option<TapFinding> {
+) -> Option<Finding> {
     let on = |dev: &String| *dev == namespace.link || path.is_some_and(|path| path.dev == *dev);
     match tap {
         Tap::Chain { layer, table, name, side, devices, stop, all } => {
@@ -45,28 +38,38 @@ fn finding_of(
                 Stop::Policy => "policy drop".to_owned(),
                 Stop::Rule { handle, .. } => format!("rule {handle}"),
             };
-            let words = if *all {
-                format!("packets are stopped by table {family} {table}, chain {name} ({side}{of}, {stop}): nft delete chain {family} {table} {name}")
-            } else {
-                format!("table {family} {table}, chain {name} ({side}{of}, {stop}) drops what it does not know; where a job is stopped, let it accept that")
-            };
+            let place = format!("table {family} {table}, chain {name} ({side}{of}, {stop})");
             // A neighbour may be known already, or need not be.
-            Some(TapFinding { certain: *all && *layer != Layer::Arp, words })
+            let code = if *all && *layer != Layer::Arp { Code::DeviceDrops } else { Code::DeviceMayDrop };
+            let (what, cure) = if *all {
+                let delete = Cure::command(format!("nft delete chain {family} {table} {name}"));
+                (format!("packets are stopped by {place}"), delete)
+            } else {
+                let accept = Cure::advice("where a job is stopped, let it accept that");
+                (format!("{place} drops what it does not know"), accept)
+            };
+            Some(Finding::new(code, what, cure).shown_by([place]))
         }
         Tap::Filter { device, side, preference, kind, deed, all } => on(device).then(|| {
             let (side, device) = (side_name(*side), crate::plan::line::quote(device));
             let deed = if *deed == FilterEffect::Drops { "drops" } else { "redirects" };
-            let what = if *all { "all packets" } else { "what it matches" };
-            let words = format!("a filter of tc on {device} ({side}, pref {preference}, {kind}) {deed} {what}: tc filter del dev {device} {side} pref {preference}");
-            TapFinding { certain: *all, words }
+            let (code, what) = match all {
+                true => (Code::DeviceDrops, "all packets"),
+                false => (Code::DeviceMayDrop, "what it matches"),
+            };
+            let place = format!("a filter of tc on {device} ({side}, pref {preference}, {kind})");
+            let cure = Cure::command(format!("tc filter del dev {device} {side} pref {preference}"));
+            Finding::new(code, format!("{place} {deed} {what}"), cure).shown_by([place])
         }),
-        Tap::Queue { device, kind } => (*device == namespace.link).then(|| TapFinding {
-            certain: false,
-            words: format!("{device} has a queue that is not nsnat's ({kind}), which may drop or delay: tc qdisc del dev {device} root"),
+        Tap::Queue { device, kind } => (*device == namespace.link).then(|| {
+            let what = format!("{device} has a queue that is not nsnat's ({kind}), which may drop or delay");
+            Finding::new(Code::DeviceQueue, what, Cure::command(format!("tc qdisc del dev {device} root")))
         }),
-        Tap::Flowtable { family, table, name, devices } => devices.iter().any(on).then(|| TapFinding {
-            certain: false,
-            words: format!("table {family} {table}, flowtable {name} takes flows past all chains, nsnat's guard among them: let no rule add flows of nsn-* to it (iifgroup 7238510, oifgroup 7238510)"),
+        Tap::Flowtable { family, table, name, devices } => devices.iter().any(on).then(|| {
+            let place = format!("table {family} {table}, flowtable {name}");
+            let what = format!("{place} takes flows past all chains, nsnat's guard among them");
+            let cure = "let no rule add flows of nsn-* to it (iifgroup 7238510, oifgroup 7238510)";
+            Finding::new(Code::FlowsOffloaded, what, Cure::advice(cure)).shown_by([place])
         }),
     }
 }

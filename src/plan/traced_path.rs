@@ -13,7 +13,7 @@ use super::line::rule_text;
 use super::rule_precedence;
 use crate::model::gate::Hook;
 use crate::model::trace::{Done, Event, Header, ProbeAnswer, Trace, TracedChain};
-use crate::model::{Egress, Observed, State, UplinkPath};
+use crate::model::{Code, Cure, Egress, Finding, Name, Observed, State, UplinkPath, numbers};
 use serde::Serialize;
 use std::net::SocketAddr;
 
@@ -29,6 +29,8 @@ pub struct TracedPath {
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
+    /// Which kind of fault it is.
+    pub code: Code,
     /// What happened to the probe.
     pub what: String,
     /// The rule or the chain that did it.
@@ -55,8 +57,67 @@ pub struct Host<'a> {
     pub egress: &'a Egress,
     /// What is.
     pub observed: &'a Observed,
-    /// Problems of the namespace, as `status` tells them.
-    pub known: &'a [String],
+    /// What is wrong with the namespace.
+    pub known: &'a [Finding],
+}
+
+/// A probe, its way, and the text of the rule that stopped it.
+#[derive(Clone, Debug)]
+pub struct TraceReport {
+    /// The namespace.
+    pub name: Name,
+    /// What was seen.
+    pub trace: Trace,
+    /// What it means.
+    pub walk: TracedPath,
+    /// The culprit's text, as nft lists it.
+    pub rule: Option<String>,
+}
+
+impl TraceReport {
+    /// What is wrong; none where nothing is.
+    pub fn finding(&self) -> Option<Finding> {
+        let Fault { code, what, cure, .. } = self.walk.fault.as_ref()?;
+        let culprit = self.culprit();
+        let by = culprit.as_ref().map(|culprit| format!(" by {culprit}")).unwrap_or_default();
+        let what = format!("a packet to {}: {what}{by}", self.trace.goal);
+        let steps = self.walk.steps.iter().map(|(name, text)| format!("{name}: {text}"));
+        let cure = self
+            .exception()
+            .unwrap_or_else(|| Cure::advice(if cure.is_empty() { "nsnat status" } else { cure }));
+        Some(Finding::new(*code, what, cure).shown_by(culprit).shown_by(steps))
+    }
+
+    /// A rule in the chain that drops packets of namespaces, or answers to them, which lets them through.
+    fn exception(&self) -> Option<Cure> {
+        let Fault { code, culprit, .. } = self.walk.fault.as_ref()?;
+        let TracedChain { kind, table, chain, hook, .. } = &culprit.as_ref()?.spot;
+        let key = match (code, hook) {
+            (Code::PacketDropped, _) => "iifgroup",
+            (Code::AnswerDropped, Some(Hook::Forward | Hook::Postrouting)) => "oifgroup",
+            _ => return None,
+        };
+        let group = numbers::LINK_GROUP;
+        let is_iptables = ["ip", "ip6"].contains(kind) && chain.chars().all(|c| c.is_ascii_uppercase());
+        Some(Cure::command(if is_iptables {
+            let program = if *kind == "ip" { "iptables" } else { "ip6tables" };
+            let flag = if key == "iifgroup" { "--src-group" } else { "--dst-group" };
+            format!("{program} -w -t {table} -I {chain} -m devgroup {flag} {group} -j ACCEPT")
+        } else {
+            format!("nft insert rule {kind} {table} {chain} {key} {group} accept")
+        }))
+    }
+
+    /// The rule or the chain that did it, as people read it.
+    pub fn culprit(&self) -> Option<String> {
+        let suspect = self.walk.fault.as_ref()?.culprit.as_ref()?;
+        let spot = &suspect.spot;
+        Some(match (&self.rule, suspect.rule) {
+            (Some(text), _) => format!("{spot}: {text}"),
+            (None, Some(handle)) => format!("{spot}, rule {handle}"),
+            (None, None) => format!("the policy of {spot}"),
+        })
+    }
 }
 
 /// Follows a probe.
@@ -165,13 +226,14 @@ impl SeenProbe<'_> {
     fn find_fault(&self) -> Option<Fault> {
         if let Some(why) = &self.trace.unsent {
             return Some(self.known_fault(
+                Code::PacketUnsent,
                 format!("the namespace cannot send it: {why}"),
                 "has it an address of that family? nsnat status",
             ));
         }
         if let Some(event) = self.own.iter().rfind(|event| matches!(event.done, Done::Dropped | Done::Taken))
         {
-            return Some(self.fault_stopped(event, "the probe"));
+            return Some(self.fault_stopped(Code::PacketDropped, event, "the probe"));
         }
         let reached = |hook| self.own.iter().any(|event| event.spot.hook == Some(hook));
         if reached(Hook::Input) {
@@ -179,6 +241,7 @@ impl SeenProbe<'_> {
         }
         if self.own.is_empty() {
             return Some(self.known_fault(
+                Code::PacketLost,
                 "nothing of it came in by the host's end of the namespace".into(),
                 "look for tc(8) filters and netdev chains on that device",
             ));
@@ -187,10 +250,14 @@ impl SeenProbe<'_> {
             let look = "look for rules that refuse (ip rule), and at rp_filter and log_martians";
             // A packet that somebody gave to a socket (TPROXY) is never forwarded.
             let culprit = self.by_others(Hook::Prerouting);
-            return Some(Fault { culprit, ..self.known_fault("the host did not route it".into(), look) });
+            return Some(Fault {
+                culprit,
+                ..self.known_fault(Code::PacketLost, "the host did not route it".into(), look)
+            });
         }
         if !reached(Hook::Postrouting) {
             return Some(self.known_fault(
+                Code::PacketLost,
                 "it was lost after nsnat's guard let it through".into(),
                 "nft cannot see the rules of iptables-legacy: iptables-legacy -L FORWARD -v",
             ));
@@ -203,14 +270,14 @@ impl SeenProbe<'_> {
         let path = self.host.egress.path.as_ref()?;
         if self.trace.left.is_empty() {
             return Some(self.known_fault(
+                Code::PacketLost,
                 format!("nftables let it through, and it did not leave by {}", path.dev),
                 "look for IPsec policies (ip xfrm policy), tc(8) filters and netdev chains on that device",
             ));
         }
         if let Some(dev) = self.trace.left.iter().find(|dev| **dev != path.dev) {
-            return Some(
-                self.known_fault(format!("it left by {dev}, and its way out is {}", path.dev), "nsnat up"),
-            );
+            let what = format!("it left by {dev}, and its way out is {}", path.dev);
+            return Some(self.known_fault(Code::PacketStrayed, what, "nsnat up"));
         }
         if let Some(fault) = self.foreign_source(path) {
             return Some(fault);
@@ -221,19 +288,21 @@ impl SeenProbe<'_> {
         if let Some(event) =
             self.answers.iter().find(|event| matches!(event.done, Done::Dropped | Done::Taken))
         {
-            return Some(self.fault_stopped(event, "the answer"));
+            return Some(self.fault_stopped(Code::AnswerDropped, event, "the answer"));
         }
         if let Some(fault) = self.fault_untracked() {
             return Some(fault);
         }
         if self.trace.arrived.is_some() || !self.answers.is_empty() {
             return Some(self.known_fault(
+                Code::AnswerLost,
                 "an answer arrived, and it did not reach the namespace".into(),
                 "look at rp_filter, tc(8) filters and netdev chains on the way back",
             ));
         }
         // A router may keep silent about hop limits; one that does not even answer ARP is known.
-        (!self.host.known.is_empty()).then(|| self.known_fault("nobody answered".into(), ""))
+        (!self.host.known.is_empty())
+            .then(|| self.known_fault(Code::NothingBehind, "nobody answered".into(), ""))
     }
 
     /// The host took the answer for one to itself, and a rule of others saw it before connection tracking, which would
@@ -247,6 +316,7 @@ impl SeenProbe<'_> {
         self.answers.iter().find(|event| event.spot.hook == Some(Hook::Input))?;
         let culprit = suspect_of(self.answers.iter().rfind(early)?);
         Some(Fault {
+            code: Code::AnswerUntracked,
             what: "an answer arrived, and connection tracking does not know it (notrack)".into(),
             culprit: Some(culprit),
             cure: "let it leave out what comes in by the device that the probe left by".into(),
@@ -259,6 +329,7 @@ impl SeenProbe<'_> {
         let on_device = |address: &crate::model::Address| address.net.ip() == source;
         let known = path.sources.contains(&source) || self.host.observed.host.addresses.iter().any(on_device);
         (!known).then(|| Fault {
+            code: Code::SourceRewritten,
             what: format!("its source was rewritten to {source}, which is not an address of this host"),
             culprit: self.by_others(Hook::Postrouting),
             cure: "leave what comes from nsn-* devices out of that rule".into(),
@@ -281,6 +352,7 @@ impl SeenProbe<'_> {
             return None;
         }
         Some(Fault {
+            code: Code::PacketCaught,
             what: format!("it was caught by a program on this host, and not sent to {}", self.trace.goal),
             culprit: self.by_others(Hook::Prerouting),
             cure: "leave what comes from nsn-* devices out of that rule".into(),
@@ -299,7 +371,7 @@ impl SeenProbe<'_> {
     }
 
     /// A rule or a policy ended it.
-    fn fault_stopped(&self, event: &Event, whom: &str) -> Fault {
+    fn fault_stopped(&self, code: Code, event: &Event, whom: &str) -> Fault {
         if event.spot.is_ours() {
             return self.fault_refused(event);
         }
@@ -309,10 +381,12 @@ impl SeenProbe<'_> {
             (_, None) => "was dropped by the policy of a chain",
         };
         let cure = match self.host.known.first() {
-            Some(known) => known.clone(),
+            Some(known) => known.to_string(),
             None => "let it accept what comes from, and goes to, devices of group 0x6e736e (nsn-*)".into(),
         };
-        Fault { what: format!("{whom} {how} that is not nsnat's"), culprit: Some(suspect_of(event)), cure }
+        let what = format!("{whom} {how} that is not nsnat's");
+        let code = if event.done == Done::Taken { Code::PacketCaught } else { code };
+        Fault { code, what, culprit: Some(suspect_of(event)), cure }
     }
 
     /// nsnat's own table refused it: which chain says why.
@@ -328,15 +402,17 @@ impl SeenProbe<'_> {
             .by_others(Hook::Prerouting)
             .filter(|_| ["told_mapped", "arrivals", "mark_question"].contains(&chain))
         {
-            Some(culprit) => Fault { what, culprit: Some(culprit), cure: cure.to_owned() },
-            None => self.known_fault(what, cure),
+            Some(culprit) => {
+                Fault { code: Code::PacketCaught, what, culprit: Some(culprit), cure: cure.to_owned() }
+            }
+            None => self.known_fault(Code::PacketRefused, what, cure),
         }
     }
 
     /// What observation says about it, or else where to look.
-    fn known_fault(&self, what: String, look: &str) -> Fault {
-        let cure = self.host.known.first().cloned().unwrap_or_else(|| look.to_owned());
-        Fault { what, culprit: None, cure }
+    fn known_fault(&self, code: Code, what: String, look: &str) -> Fault {
+        let cure = self.host.known.first().map_or_else(|| look.to_owned(), ToString::to_string);
+        Fault { code, what, culprit: None, cure }
     }
 }
 

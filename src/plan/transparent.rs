@@ -7,18 +7,21 @@
 //! is routed, too. So nobody can have it see another one, and all that is left is to say so.
 
 use super::{held_sysctls, line};
-use crate::model::{Egress, Family, Observed, RouteKind, Rule, RuleAction, State};
+use crate::model::{Code, Cure, Egress, Family, Finding, Observed, RouteKind, Rule, RuleAction, State};
 
 /// What is said of the namespaces of an egress on whose account such a proxy hears nothing; nothing is wrong with the
 /// namespaces.
-pub fn cut_off(egress: &Egress, state: &State, observed: &Observed) -> Option<String> {
+pub fn cut_off(egress: &Egress, state: &State, observed: &Observed) -> Option<Finding> {
     let dev = &egress.path.as_ref()?.dev;
     let held = state.sysctls.get(&held_sysctls::valid_mark(dev)).filter(|held| held.before != held.now)?;
     let rule = observed.host.rules.iter().find(|rule| leads_to_the_host(rule, observed))?;
     let (rule, dev, now) = (line::rule_text(rule), line::quote(dev), &held.now);
-    Some(format!(
-        "a transparent proxy may get no answers by IPv4 on {dev}: for the sake of rp_filter, nsnat holds src_valid_mark={now} there, and its mark leads to the host itself ({rule}); sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{dev}.rp_filter=0, then nsnat up, ends both"
-    ))
+    let what = format!(
+        "a transparent proxy may get no answers by IPv4 on {dev}: for the sake of rp_filter, nsnat holds src_valid_mark={now} there, and its mark leads to the host itself ({rule})"
+    );
+    let off = format!("sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{dev}.rp_filter=0");
+    let cure = Cure::Commands(vec![off, "nsnat up".into()]);
+    Some(Finding::new(Code::ProxyCutOff, what, cure).shown_by([rule]))
 }
 
 /// A rule by mark, in whose table every address is the host's own. (Of routes to a device that is `lo`, only local ones

@@ -78,7 +78,7 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
 
     /// Writes down what was observed to be reached.
     fn commit(&mut self, reached: State, observed: &Observed) -> Result<()> {
-        let stopped = plan::reasons_stopped(&reached, observed).into_iter().next();
+        let stopped = plan::reasons_stopped(&reached, observed).first().map(ToString::to_string);
         let all = stopped != reached.stopped;
         let reached = State { stopped, ..reached };
         self.store.commit(&reached, &exec_records(&reached, observed, all))
@@ -259,8 +259,9 @@ fn as_observed(mut state: State, observed: &Observed) -> State {
 /// namespaces are written; otherwise only the records of namespaces that were looked into.
 fn exec_records<'a>(state: &'a State, observed: &Observed, all: bool) -> BTreeMap<&'a Name, ExecRecord> {
     let stopped = &state.stopped;
-    let reason_by_tap =
-        |namespace: &ActiveNamespace| plan::certain_findings(namespace, state, observed).into_iter().next();
+    let reason_by_tap = |namespace: &ActiveNamespace| {
+        plan::certain_findings(namespace, state, observed).first().map(ToString::to_string)
+    };
     let record_of = |namespace: &ActiveNamespace| ExecRecord {
         hide_resolvers: namespace.dns.host.is_none(),
         inode: namespace.inode,

@@ -15,6 +15,7 @@ const SECTIONS: [Section; 5] = [
             ("0", "Done."),
             ("1", "Failed; standard error says what, why, and what to do."),
             ("2", "Bad usage or a bad configuration; nothing was changed. plan: there is something to do."),
+            ("3", "status --check: a namespace is broken."),
             ("125, 126, 127", "exec: nsnat itself failed; the command cannot be run; it was not found."),
             ("other", "exec: the command's own; 128 and its number when a signal ended it."),
         ],

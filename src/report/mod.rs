@@ -1,6 +1,7 @@
 //! What people and programs are shown: text and JSON. View only.
 
 pub mod dns;
+pub mod doctor;
 mod job;
 mod man;
 mod status;

@@ -1,10 +1,10 @@
 //! `nsnat status`.
 
 use super::table;
-use crate::model::{Condition, Name};
+use crate::model::{Condition, Finding, Name};
 use anstyle::{AnsiColor, Style};
 use ipnetwork::IpNetwork;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -59,8 +59,13 @@ pub struct Status {
     pub tx_bytes: u64,
     /// Processes inside.
     pub processes: usize,
-    /// What is wrong, each with what helps.
-    pub problems: Vec<String>,
+    /// What is wrong, each with what helps; for programs as a line each.
+    #[serde(serialize_with = "lines")]
+    pub problems: Vec<Finding>,
+}
+
+fn lines<S: Serializer>(findings: &[Finding], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(findings.iter().map(ToString::to_string))
 }
 
 /// For programs.

@@ -54,6 +54,25 @@ fn install_and_remove() {
     assert_eq!(files(), "");
 }
 
+/// The table of `docs/doctor.md` is that of the program; `BLESS=1` writes it.
+#[test]
+fn every_code_of_the_doctor_is_explained() {
+    const MARK: &str = "BLESS=1 cargo test --test pure documents -->\n";
+    let file = root().join("docs/doctor.md");
+    let before = fs::read_to_string(&file).unwrap();
+    let (text, _) = before.split_once(MARK).unwrap();
+    let mut table = String::from("| code | | what it means |\n|---|---|---|\n");
+    for code in nsnat::model::Code::ALL {
+        let severity = format!("{:?}", code.severity()).to_lowercase();
+        table.push_str(&format!("| `{code}` | {severity} | {} |\n", code.meaning()));
+    }
+    let right = format!("{text}{MARK}\n{table}");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&file, &right).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), right);
+}
+
 /// The names of all commands, as the help lists them.
 fn commands() -> Vec<String> {
     let help = text(&Command::new(NSNAT).arg("--help").output().unwrap());

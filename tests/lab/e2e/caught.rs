@@ -113,7 +113,7 @@ fn a_proxy_that_sends_as_its_clients_is_named() {
         format!("socat -u TCP4:$LAB_SERVICE:80,bind=10.9.0.2,ip-transparent,connect-timeout={limit} -")
     };
     lab.says(&ask(60), "203.0.113.1");
-    let named = "sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0, then nsnat up";
+    let named = "sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0, then: nsnat up";
     for _ in 0..2 {
         let up = lab.sh("nsnat up");
         assert!(up.status == 0 && up.stderr.contains("lookup 100") && up.stderr.contains(named), "{up}");

@@ -28,7 +28,7 @@ fn stops(lab: &Lab, by: &str, named: &str) {
     assert!(job.status != 0 && job.stderr.contains(named), "{job}");
     let third = problems(lab, "third");
     assert!(third.starts_with("up") && !third.contains(named), "it is no other's: {third}");
-    let (_, cure) = named.rsplit_once(": ").unwrap();
+    let (_, cure) = named.rsplit_once("; ").unwrap();
     lab.ok(cure);
     lab.ok("nsnat -q up");
     // The kernel may be about to give up a neighbour that it asked for before the cure.
@@ -62,7 +62,7 @@ fn chains_of_devices_that_drop_everything() {
         let body = chain.split_once('{').unwrap().1.trim_end_matches('}');
         let load = format!("nft -f - <<END\ntable {family} theirs {{\nchain {name} {{\n{body}\n}}\n}}\nEND");
         let named = format!(
-            "packets are stopped by table {family} theirs, chain {name} ({of}): nft delete chain {family} theirs {name}"
+            "packets are stopped by table {family} theirs, chain {name} ({of}); nft delete chain {family} theirs {name}"
         );
         stops(&lab, &load, &named);
         lab.ok(&format!("nft delete table {family} theirs"));
@@ -77,7 +77,7 @@ fn filters_that_take_everything() {
         let by = format!("tc qdisc add dev {dev} clsact
             tc filter add dev {dev} {side} pref 7 protocol all u32 match u32 0 0 action mirred egress redirect dev lo");
         let named = format!(
-            "a filter of tc on {dev} ({side}, pref 7, u32) redirects all packets: tc filter del dev {dev} {side} pref 7"
+            "a filter of tc on {dev} ({side}, pref 7, u32) redirects all packets; tc filter del dev {dev} {side} pref 7"
         );
         stops(&lab, &by, &named);
         lab.ok(&format!("tc qdisc del dev {dev} clsact"));
@@ -100,7 +100,7 @@ END
     assert!(
         told.starts_with("broken\n")
             && told.contains(
-                "table arp theirs, chain in (ingress, policy drop): nft delete chain arp theirs in"
+                "table arp theirs, chain in (ingress, policy drop); nft delete chain arp theirs in"
             ),
         "{told}"
     );
@@ -113,7 +113,7 @@ table bridge theirs {
     }
 }
 END";
-    let named = "packets are stopped by table bridge theirs, chain out (egress, policy drop): nft delete chain bridge theirs out";
+    let named = "packets are stopped by table bridge theirs, chain out (egress, policy drop); nft delete chain bridge theirs out";
     lab.ok(&format!("nsnat -q up; {bridge}"));
     let told = problems(&lab, "slow");
     assert!(!told.contains(named), "no bridge, no business of theirs: {told}");
@@ -152,7 +152,7 @@ END");
         lines.len() == 4
             && lines[0] == "up"
             && lines[1].contains("table netdev theirs, chain in (ingress of eth0, policy drop) drops what it does not know")
-            && lines[2].contains("a filter of tc on eth0 (egress, pref 9, u32) redirects what it matches: tc filter del dev eth0 egress pref 9")
+            && lines[2].contains("a filter of tc on eth0 (egress, pref 9, u32) redirects what it matches; tc filter del dev eth0 egress pref 9")
             && lines[3].contains("nsn-slow has a queue that is not nsnat's"),
         "{told}"
     );

@@ -138,7 +138,7 @@ fn mullvad() {
     );
     let told = problems(&lab);
     assert!(
-        told.contains("table inet mullvad, chain input (policy drop): nsnat up lets them through"),
+        told.contains("table inet mullvad, chain input (policy drop); nsnat up lets them through"),
         "{told}"
     );
     lab.ok("nsnat up");
@@ -246,7 +246,7 @@ table inet mine {
     }
 }
 END");
-    let named = "packets are stopped by table inet mine, chain before (policy drop): it takes no answers: nft insert rule inet mine before ct state established accept";
+    let named = "packets are stopped by table inet mine, chain before (policy drop): it takes no answers; nft insert rule inet mine before ct state established accept";
     let said = lab.sh("nsnat up 2>&1");
     assert!(said.status == 0 && said.stdout.contains(named), "{said}");
     let told = problems(&lab);

@@ -8,6 +8,7 @@ mod changes;
 mod cli;
 mod contracts;
 mod crowd;
+mod doctor;
 mod down;
 mod faults;
 mod gates;

@@ -108,7 +108,7 @@ fn a_rule_that_nothing_can_precede_is_named() {
     for pref in [0, 5] {
         lab.ok(&format!("ip rule add pref {pref} from all lookup 77"));
         let told = lab.ok("nsnat up 2>&1; nsnat status");
-        let named = format!("and nothing can come before it: pref {pref} lookup 77; give it a preference");
+        let named = format!("and nothing can come before it: pref {pref} lookup 77; ip");
         assert_eq!(told.matches(&named).count(), 4, "{told}");
         assert!(told.contains("broken"), "{told}");
         lab.ok(&format!("ip rule del pref {pref} lookup 77"));

@@ -1,0 +1,176 @@
+//! `nsnat doctor`.
+
+use super::follow::{NOBODY, follow_each};
+use super::refusals::{need_root, unknown};
+use super::status::StatusView;
+use super::{config, dns_test, session, up, uplinks};
+use crate::config::Config;
+use crate::doctor::{LargeProbe, NameTests, Patient, Probes, examine, examine_host, unexplained};
+use crate::error::Result;
+use crate::kernel::{self, ProbeShape};
+use crate::model::trace::{ProbeAnswer, ProbeTarget, Protocol};
+use crate::model::{
+    ActiveNamespace, Code, Cure, Family, Finding, Look, Name, Observed, Severity, Stage, State,
+    stack::is_link_local,
+};
+use crate::report::NamespaceState;
+use crate::report::doctor::{Examined, json, text};
+use crate::ui::Ui;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+
+/// At most so many servers are asked for what is behind the next hop.
+const SERVERS: usize = 3;
+
+pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, fix: bool, ask: &str) -> Result<ExitCode> {
+    need_root("doctor")?;
+    let config = config::open(ui)?;
+    let mut found = look(ui, &config, name, ask)?;
+    if fix && apply(ui, &config, &found)? {
+        found = look(ui, &config, name, ask)?;
+    }
+    if ui.json() {
+        ui.print_json(&json(&found))?;
+    } else {
+        ui.print(text(&found, ui.colour).trim_end())?;
+    }
+    let healthy = found.iter().all(|examined| examined.findings.is_empty());
+    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the cures that are nsnat's own. Says whether there were any.
+fn apply(ui: &Ui<'_>, config: &Config, found: &[Examined]) -> Result<bool> {
+    let cures = found.iter().flat_map(|examined| &examined.findings).map(|finding| &finding.cure);
+    let cures: BTreeSet<Option<Name>> = cures
+        .filter_map(|cure| if let Cure::Up(name, _) = cure { Some(name.clone()) } else { None })
+        .collect();
+    for name in &cures {
+        up::run_with(ui, config, name.as_slice(), name.is_none())?;
+    }
+    Ok(!cures.is_empty())
+}
+
+/// Looks at the host, and at the namespaces.
+fn look(ui: &Ui<'_>, config: &Config, name: Option<&Name>, ask: &str) -> Result<Vec<Examined>> {
+    let declared: Vec<&Name> = config.namespaces.keys().collect();
+    let observed = session::look(ui, Look::Everything(&declared))?;
+    let known: BTreeSet<&Name> =
+        declared.iter().copied().chain(observed.state.namespaces.keys()).chain(observed.orphans()).collect();
+    if let Some(name) = name.filter(|name| !known.contains(name)) {
+        return Err(unknown(name, known.into_iter()));
+    }
+    let wanted: Vec<&Name> =
+        known.iter().copied().filter(|known| name.is_none_or(|name| name == *known)).collect();
+    let surroundings = kernel::surroundings(&observed, declared.into_iter().cloned().collect())?;
+    let host = examine_host(&surroundings);
+    let view = StatusView::new(ui, config, &observed, &wanted)?;
+    let mut out = vec![Examined { name: None, findings: Vec::new() }];
+    for one in wanted {
+        ui.progress(format_args!("{one}: test packets and questions are sent"));
+        let findings = of_namespace(&view, config, one, &observed, ask, name.is_some())?;
+        out.push(Examined { name: Some(one.clone()), findings: unexplained(findings, &host) });
+    }
+    if let Some(first) = out.first_mut() {
+        first.findings = host;
+    }
+    Ok(out)
+}
+
+/// All that is wrong with one. One that is declared and down is nothing wrong, unless it was asked for.
+fn of_namespace(
+    view: &StatusView<'_>,
+    config: &Config,
+    name: &Name,
+    observed: &Observed,
+    ask: &str,
+    named: bool,
+) -> Result<Vec<Finding>> {
+    let Some(namespace) = observed.state.namespaces.get(name) else {
+        let status = view.status(name);
+        let not_up =
+            || Finding::new(Code::NotUp, "declared, and not up", Cure::command(format!("nsnat up {name}")));
+        let is_down = status.state == NamespaceState::Down && status.problems.is_empty();
+        return Ok(status.problems.into_iter().chain((named && is_down).then(not_up)).collect());
+    };
+    let uplinks = config.namespaces.get(name).map(|declared| uplinks::uplinks(declared, observed));
+    let patient = view.patient(name, namespace, &uplinks.unwrap_or_default());
+    let still = examine(&patient);
+    let is_taken_apart = |finding: &Finding| {
+        let is_part = finding.code.stage() == Stage::Objects || finding.code == Code::NameTaken;
+        finding.code.severity() == Severity::Fault && is_part
+    };
+    // Without its own parts no packet gets anywhere, and each would only be one more finding.
+    if still.iter().any(is_taken_apart) {
+        return Ok(still);
+    }
+    let mut names = dns_test::ask(name, namespace, ask)?;
+    // A server that keeps silent is left for the next one, which only later questions show.
+    if namespace.dns.servers.len() > 1 && !names.is_answered_beyond(observed) {
+        names.tried.extend(dns_test::ask(name, namespace, ask)?.tried);
+    }
+    let probes = probes(name, namespace, &view.state, observed, &names, &patient)?;
+    Ok(examine(&Patient { probes: Some(&probes), names: Some(&names), ..patient }))
+}
+
+/// Sends test packets.
+fn probes(
+    name: &Name,
+    namespace: &ActiveNamespace,
+    state: &State,
+    observed: &Observed,
+    names: &NameTests,
+    patient: &Patient<'_>,
+) -> Result<Probes> {
+    let followed = follow_each(name, namespace, (state, observed))?;
+    let passed_over = passed_over(namespace)?;
+    let is_named = names.is_answered_beyond(observed);
+    if patient.path().is_none_or(|path| !path.up) {
+        return Ok(Probes { followed, passed_over, ..Probes::default() });
+    }
+    let mut beyond = Vec::new();
+    let mut large = Vec::new();
+    for to in servers(namespace, names, observed) {
+        let heard = echo(name, to, ProbeShape::FAR)?;
+        beyond.push((ProbeTarget { address: to, protocol: Protocol::Icmp }, heard));
+        if heard == ProbeAnswer::Answer && large.is_empty() {
+            large.extend(large_probe(name, to, observed)?);
+        }
+    }
+    if is_named {
+        beyond.clear();
+    }
+    Ok(Probes { followed, beyond, large, passed_over })
+}
+
+/// DNS servers that are passed over at this moment.
+fn passed_over(namespace: &ActiveNamespace) -> Result<Vec<SocketAddr>> {
+    let places = kernel::servers_passed_over(&namespace.link)?;
+    let server = |(family, place): (Family, usize)| namespace.dns.servers_of(family).nth(place).copied();
+    Ok(places.into_iter().filter_map(server).collect())
+}
+
+/// A packet as large as the namespace may send.
+fn large_probe(name: &Name, to: IpAddr, observed: &Observed) -> Result<Option<LargeProbe>> {
+    let Some(link) = observed.stack(name).and_then(|stack| stack.link("eth0")) else { return Ok(None) };
+    let size = link.mtu;
+    let large = echo(name, to, ProbeShape::of_size(to, size))?;
+    Ok(Some(LargeProbe { to, size, small: ProbeAnswer::Answer, large }))
+}
+
+fn echo(name: &Name, address: IpAddr, shape: ProbeShape) -> Result<ProbeAnswer> {
+    kernel::reach(name, ProbeTarget { address, protocol: Protocol::Icmp }, shape)
+}
+
+/// Who may answer from behind the next hop: the DNS servers, and an address that nobody has, about which routers complain.
+fn servers(namespace: &ActiveNamespace, names: &NameTests, observed: &Observed) -> Vec<IpAddr> {
+    let configured = namespace.dns.servers.iter().map(SocketAddr::ip);
+    let named = names.tried.iter().map(|tried| tried.probe.server.ip());
+    let own = |address: &IpAddr| observed.host.addresses.iter().any(|own| own.net.ip() == *address);
+    let served = |address: &IpAddr| address.is_ipv4() || namespace.ipv6;
+    let is_outside = |address: &IpAddr| !address.is_loopback() && !is_link_local(*address) && !own(address);
+    let mut seen = BTreeSet::new();
+    let asked = configured.chain(named).filter(|address| is_outside(address) && served(address));
+    let asked = asked.filter(|address| seen.insert(*address)).take(SERVERS).collect::<Vec<_>>();
+    asked.into_iter().chain(NOBODY.into_iter().filter(served)).collect()
+}

@@ -1,0 +1,73 @@
+//! The checks, in the order of a packet's way.
+
+use super::patient::Patient;
+use super::{declaration, host, names, objects, others, packets, uplink};
+use crate::model::{Finding, Surroundings};
+
+/// The checks of a namespace.
+const CHECKS: [fn(&Patient<'_>) -> Vec<Finding>; 17] = [
+    uplink::usable,
+    uplink::device,
+    uplink::addresses,
+    declaration::name,
+    others::preceding,
+    others::firewalls,
+    others::devices_that_drop,
+    declaration::refused,
+    objects::missing,
+    names::family,
+    uplink::next_hops,
+    declaration::forgotten,
+    names::resolv_conf,
+    uplink::several,
+    others::devices_that_may_drop,
+    others::proxies,
+    packets::subnet_taken,
+];
+
+/// The checks of test packets, where some were sent.
+const PROBES: [fn(&Patient<'_>) -> Vec<Finding>; 4] =
+    [packets::followed, packets::beyond, packets::large, names::asked];
+
+/// The checks of the host.
+const HOST: [fn(&Surroundings) -> Vec<Finding>; 6] =
+    [host::daemon, host::nft, host::tables, host::versions, host::units, host::managed_links];
+
+/// All that is wrong with a namespace. What something else explains is among it.
+pub fn examine(patient: &Patient<'_>) -> Vec<Finding> {
+    CHECKS.iter().chain(&PROBES).flat_map(|check| check(patient)).collect()
+}
+
+/// All that is wrong with the host.
+pub fn examine_host(surroundings: &Surroundings) -> Vec<Finding> {
+    HOST.iter().flat_map(|check| check(surroundings)).collect()
+}
+
+/// Without the findings that another one explains: of the same namespace, or of the host.
+pub fn unexplained(findings: Vec<Finding>, host: &[Finding]) -> Vec<Finding> {
+    let codes: Vec<_> = findings.iter().chain(host).map(|finding| finding.code).collect();
+    let mut out = findings;
+    out.retain(|finding| !codes.iter().any(|code| finding.code.is_explained_by(*code)));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Code, Cure};
+
+    #[test]
+    fn what_follows_from_something_else_is_not_told() {
+        let found = |codes: &[Code]| -> Vec<Finding> {
+            codes.iter().map(|code| Finding::new(*code, "", Cure::advice(""))).collect()
+        };
+        let told = |codes: &[Code], host: &[Code]| -> Vec<Code> {
+            unexplained(found(codes), &found(host)).iter().map(|finding| finding.code).collect()
+        };
+        assert_eq!(told(&[Code::UplinkDown, Code::GatewaySilent, Code::DnsSilent], &[]), [Code::UplinkDown]);
+        assert_eq!(told(&[Code::DnsSilent], &[Code::ConntrackFull]), []);
+        // A warning explains nothing.
+        let codes = [Code::DeviceMayDrop, Code::PacketDropped];
+        assert_eq!(told(&codes, &[]), codes);
+    }
+}

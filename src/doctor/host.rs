@@ -1,0 +1,120 @@
+//! The host: what has to do with every namespace.
+
+use crate::model::{Code, Cure, Family, Finding, Surroundings};
+
+/// The oldest nft whose text and JSON nsnat knows.
+const OLDEST_NFT: (u32, u32, u32) = (1, 0, 6);
+/// A table that is fuller than this is full: the kernel throws entries out of it, or refuses new ones.
+const FULL_PERCENT: u64 = 95;
+
+/// Whether `nsnat watch` runs where it is wanted, and what it complains of.
+pub(super) fn daemon(host: &Surroundings) -> Vec<Finding> {
+    let daemon = &host.daemon;
+    if daemon.enabled && !daemon.runs {
+        let what = "nsnat.service is enabled, and nsnat watch does not run";
+        let cure = Cure::Commands(vec!["systemctl restart nsnat".into()]);
+        let shown = ["systemctl status nsnat; journalctl -u nsnat".to_owned()];
+        return vec![Finding::new(Code::DaemonStopped, what, cure).shown_by(shown)];
+    }
+    let complaint = |line: &String| {
+        let cure = Cure::advice("see: journalctl -u nsnat");
+        Finding::new(Code::DaemonComplains, format!("nsnat watch: {line}"), cure).shown_by([line.clone()])
+    };
+    daemon.says.iter().map(complaint).collect()
+}
+
+/// Whether nft can do what nsnat needs.
+pub(super) fn nft(host: &Surroundings) -> Vec<Finding> {
+    let (code, what) = match &host.nft {
+        None => (Code::NftMissing, "the program nft is not on this host".to_owned()),
+        Some(version) if version_of(version).is_some_and(|version| version < OLDEST_NFT) => {
+            let (major, minor, patch) = OLDEST_NFT;
+            let what = format!("nft is of version {version}, and nsnat needs {major}.{minor}.{patch}");
+            (Code::NftTooOld, what)
+        }
+        Some(_) => return Vec::new(),
+    };
+    vec![Finding::new(code, what, Cure::advice("install the package nftables of a newer release"))]
+}
+
+/// The number in "nftables v1.0.6 (Lester Gooch #5)".
+fn version_of(text: &str) -> Option<(u32, u32, u32)> {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
+    Some((numbers.next()?, numbers.next()?, numbers.next().unwrap_or_default()))
+}
+
+/// Tables of the kernel that are full.
+pub(super) fn tables(host: &Surroundings) -> Vec<Finding> {
+    let is_full = |count: u64, most: u64| most > 0 && count * 100 >= most * FULL_PERCENT;
+    let flows = host.flows.filter(|(count, most)| is_full(*count, *most)).map(|(count, most)| {
+        let what = format!("connection tracking is full: {count} flows of {most}");
+        let more = format!("sysctl -w net.netfilter.nf_conntrack_max={}", most * 4);
+        Finding::new(Code::ConntrackFull, what, Cure::command(more))
+            .shown_by([format!("nf_conntrack_count {count}, nf_conntrack_max {most}")])
+    });
+    let full = host.neighbours.iter().filter(|(_, count, most)| is_full(*count, *most));
+    let neighbours = full.map(|(family, count, most)| {
+        let what = format!("the table of neighbours is full: {count} of {most} ({family})");
+        let of = if *family == Family::V4 { "ipv4" } else { "ipv6" };
+        let key = format!("net.{of}.neigh.default.gc_thresh3");
+        Finding::new(Code::NeighboursFull, what, Cure::command(format!("sysctl -w {key}={}", most * 4)))
+            .shown_by([format!("{key} = {most}")])
+    });
+    flows.into_iter().chain(neighbours).collect()
+}
+
+/// Programs of nsnat of another version than this one.
+pub(super) fn versions(host: &Surroundings) -> Vec<Finding> {
+    let Some((_, first)) = host.programs.first() else { return Vec::new() };
+    if host.programs.iter().all(|(_, version)| version == first) {
+        return Vec::new();
+    }
+    let shown = host.programs.iter().map(|(path, version)| format!("{}: {version}", path.display()));
+    let cure = Cure::advice("keep one of them, and remove the others");
+    vec![Finding::new(Code::TwoVersions, "nsnat is installed in several versions", cure).shown_by(shown)]
+}
+
+/// Units that are bound to a namespace that nobody declares.
+pub(super) fn units(host: &Surroundings) -> Vec<Finding> {
+    let lost = host.bound.iter().filter(|(_, name)| !host.declared.contains(name));
+    let one = |(unit, name): &(String, _)| {
+        let what = format!("the unit {unit} is bound to namespace {name}, which is not declared");
+        let cure = Cure::command(format!("nsnat systemd unbind {unit}"));
+        Finding::new(Code::UnitWithoutNamespace, what, cure)
+            .shown_by([format!("/etc/systemd/system/{unit}.d/50-nsnat.conf")])
+    };
+    lost.map(one).collect()
+}
+
+/// Links of nsnat's under the care of a network manager.
+pub(super) fn managed_links(host: &Surroundings) -> Vec<Finding> {
+    let one = |(link, manager): &(String, &str)| {
+        let what = format!("{manager} has taken {link} under its care, and may change it");
+        let cure = Cure::advice("scripts/install installs the files that keep it away from nsn-*");
+        Finding::new(Code::LinkManaged, what, cure).shown_by([format!("{manager}: {link}")])
+    };
+    host.managed.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_nft_are_read() {
+        assert_eq!(version_of("nftables v1.0.6 (Lester Gooch #5)"), Some((1, 0, 6)));
+        assert_eq!(version_of("nftables v0.9"), Some((0, 9, 0)));
+        assert_eq!(version_of(""), None);
+    }
+
+    #[test]
+    fn a_table_is_full_shortly_before_its_end() {
+        let codes = |flows, neighbours| -> Vec<Code> {
+            let host = Surroundings { flows, neighbours, ..Surroundings::default() };
+            tables(&host).iter().map(|finding| finding.code).collect()
+        };
+        assert_eq!(codes(Some((94, 100)), vec![(Family::V6, 10, 100)]), []);
+        let full = (Family::V4, 100, 100);
+        assert_eq!(codes(Some((95, 100)), vec![full]), [Code::ConntrackFull, Code::NeighboursFull]);
+    }
+}

@@ -1,0 +1,72 @@
+//! What of nsnat's is not there, or is not as nsnat made it.
+
+use super::patient::Patient;
+use crate::model::{Code, Cure, Finding};
+use crate::plan::Action;
+use std::collections::BTreeMap;
+
+/// How many commands are shown of what is missing: the rest is like them.
+const SHOWN: usize = 5;
+/// Characters of a command that are shown: nsnat's whole table is hundreds of lines.
+const ROOM: usize = 200;
+
+/// What `nsnat up` would do for the namespace, a finding for each kind of thing.
+pub(super) fn missing(patient: &Patient<'_>) -> Vec<Finding> {
+    let mut kinds: BTreeMap<Code, Vec<&Action>> = BTreeMap::new();
+    for action in &patient.missing {
+        kinds.entry(kind(action)).or_default().push(action);
+    }
+    // A chain of another program that stops packets is told by its own check.
+    kinds.remove(&Code::FirewallDrops);
+    kinds.into_iter().map(|(code, actions)| of_kind(code, &actions)).collect()
+}
+
+fn of_kind(code: Code, actions: &[&Action]) -> Finding {
+    let first = actions.first().map(|action| shown(action)).unwrap_or_default();
+    let more = match actions.len() {
+        0 | 1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    };
+    let lines = actions.iter().take(SHOWN).map(|action| shown(action));
+    let what = if code == Code::Leftover { "left over" } else { "missing" };
+    Finding::new(code, format!("{what}: {first}{more}"), Cure::up("repairs it")).shown_by(lines)
+}
+
+/// The command that does it: its first line, as far as it says which thing it is about.
+fn shown(action: &Action) -> String {
+    let whole = action.to_string();
+    let mut line: String = whole.lines().next().unwrap_or_default().chars().take(ROOM).collect();
+    if line.len() < whole.len() {
+        line.push('…');
+    }
+    line
+}
+
+/// What kind of thing an action is about.
+fn kind(action: &Action) -> Code {
+    match action {
+        Action::MakeNetns { .. } => Code::NetnsMissing,
+        Action::AttachNetns { .. } => Code::NetnsFileMissing,
+        Action::AddVeth { .. } => Code::LinkMissing,
+        Action::SetLink { .. } => Code::LinkChanged,
+        Action::AddAddress { .. } => Code::AddressMissing,
+        Action::AddRoute { .. } => Code::RouteMissing,
+        Action::AddRule { .. } => Code::RuleMissing,
+        Action::LoadSkeleton { .. } => Code::TableMissing,
+        Action::Elements { add, .. } if !add.is_empty() => Code::ElementsMissing,
+        Action::Sysctl { .. } | Action::Tune { .. } => Code::SettingChanged,
+        Action::AddPolicy { .. } => Code::PolicyMissing,
+        Action::AddPass { .. } => Code::FirewallDrops,
+        Action::RemoveNetns { .. }
+        | Action::RemoveTable
+        | Action::Elements { .. }
+        | Action::RemoveLink { .. }
+        | Action::RemoveAddress { .. }
+        | Action::RemoveRoute { .. }
+        | Action::RemoveRule { .. }
+        | Action::RemovePass { .. }
+        | Action::RemovePolicy { .. }
+        | Action::ForgetFlows { .. }
+        | Action::ForgetServers { .. } => Code::Leftover,
+    }
+}

@@ -1,0 +1,98 @@
+//! What became of test packets, and what is beside their way.
+
+use super::patient::Patient;
+use crate::model::trace::{ProbeAnswer, ProbeTarget};
+use crate::model::{Code, Cure, Finding, RouteKind, stack::overlap};
+use crate::plan::TraceReport;
+use ipnetwork::IpNetwork;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+/// What became of test packets of a namespace.
+#[derive(Clone, Debug, Default)]
+pub struct Probes {
+    /// Packets that were followed as far as the next hop.
+    pub followed: Vec<TraceReport>,
+    /// Packets that were sent further than the next hop, and what was heard of each.
+    pub beyond: Vec<(ProbeTarget, ProbeAnswer)>,
+    /// A small and a large packet to the same target.
+    pub large: Vec<LargeProbe>,
+    /// DNS servers that are passed over, because they did not answer.
+    pub passed_over: Vec<SocketAddr>,
+}
+
+/// A small and a large packet to the same target.
+#[derive(Clone, Copy, Debug)]
+pub struct LargeProbe {
+    /// The target.
+    pub to: IpAddr,
+    /// Bytes of the large one, as an IP packet.
+    pub size: u32,
+    /// What was heard of the small one.
+    pub small: ProbeAnswer,
+    /// What was heard of the large one.
+    pub large: ProbeAnswer,
+}
+
+/// Packets that did not get to the next hop, or whose answers did not come back; each kind of fault once.
+pub(super) fn followed(patient: &Patient<'_>) -> Vec<Finding> {
+    let mut told = BTreeSet::new();
+    let probes = patient.probes.into_iter().flat_map(|probes| &probes.followed);
+    let mut found: Vec<Finding> = probes.filter_map(TraceReport::finding).collect();
+    found.retain(|finding| told.insert(finding.code));
+    found
+}
+
+/// Nothing behind the next hop answers.
+pub(super) fn beyond(patient: &Patient<'_>) -> Vec<Finding> {
+    let Some(probes) = patient.probes.filter(|probes| !probes.beyond.is_empty()) else { return Vec::new() };
+    if probes.beyond.iter().any(|(_, heard)| *heard != ProbeAnswer::Nothing) {
+        return Vec::new();
+    }
+    let shown = probes.beyond.iter().map(|(target, _)| format!("{target}: no answer, and no error"));
+    let what = "the next hop answers, and nothing behind it does";
+    let cure = Cure::advice("has that router a connection itself?");
+    vec![Finding::new(Code::NothingBehind, what, cure).shown_by(shown)]
+}
+
+/// Small packets get answers, and large ones do not.
+pub(super) fn large(patient: &Patient<'_>) -> Vec<Finding> {
+    let probes = patient.probes.into_iter().flat_map(|probes| &probes.large);
+    let is_hole =
+        |probe: &&LargeProbe| probe.small == ProbeAnswer::Answer && probe.large == ProbeAnswer::Nothing;
+    let told = |LargeProbe { to, size, .. }: &LargeProbe| {
+        let what = format!("{to} answers a small packet, and not one of {size} bytes; no router says why");
+        let cure = "declare a smaller MTU: mtu = 1400, or less, in the namespace; then: nsnat up";
+        Finding::new(Code::MtuHole, what, Cure::advice(cure))
+            .shown_by([format!("ping -M do -s {} {to}", size.saturating_sub(28))])
+    };
+    probes.filter(is_hole).map(told).take(1).collect()
+}
+
+/// Another device has a part of the namespace's block.
+pub(super) fn subnet_taken(patient: &Patient<'_>) -> Vec<Finding> {
+    let block = IpNetwork::V4(patient.namespace.subnet);
+    let host = &patient.observed.host;
+    let foreign = |dev: &str| host.link(dev).is_some_and(|link| !link.is_ours());
+    let routes = host.routes.iter().filter(|route| {
+        let is_wide = route.to.prefix() < 8 || route.kind != RouteKind::Unicast;
+        !is_wide && overlap(route.to, block) && route.dev.as_deref().is_some_and(foreign)
+    });
+    let narrower = routes.filter(|route| route.to.prefix() >= block.prefix());
+    let routed = narrower.map(|route| {
+        let dev = route.dev.as_deref().unwrap_or_default();
+        (dev.to_owned(), format!("table {}: {} dev {dev}", route.table, route.to))
+    });
+    let addresses = host
+        .addresses
+        .iter()
+        .filter(|address| foreign(&address.dev) && address.net.prefix() >= 8 && overlap(address.net, block));
+    let addressed =
+        addresses.map(|address| (address.dev.clone(), format!("{} dev {}", address.net, address.dev)));
+    let taken: BTreeSet<(String, String)> = routed.chain(addressed).collect();
+    let Some((dev, _)) = taken.first() else { return Vec::new() };
+    let what = format!("{dev} has addresses of the namespace's block {block}, too: answers may go there");
+    let name = patient.name;
+    let cure = Cure::Commands(vec![format!("nsnat down {name}"), format!("nsnat up {name}")]);
+    vec![Finding::new(Code::SubnetTaken, what, cure).shown_by(taken.iter().map(|(_, shown)| shown.clone()))]
+}

@@ -1,0 +1,80 @@
+//! One namespace, and all that is known of it.
+
+use super::names::NameTests;
+use super::packets::Probes;
+use crate::model::{ActiveNamespace, Egress, Finding, Name, Neighbour, Observed, State, UplinkPath};
+use crate::plan::{self, Action, CatchingPolicy, PrecedingRule};
+use std::collections::BTreeMap;
+
+/// What is found once for all namespaces, and what for all of an egress.
+#[derive(Clone, Debug, Default)]
+pub struct Shared {
+    /// Chains that stop what they do not know.
+    pub firewalls: Vec<Finding>,
+    /// By egress: rules and IPsec policies before nsnat's.
+    pub preceding: BTreeMap<String, Vec<Finding>>,
+    /// By egress: proxies that hear nothing.
+    pub proxies: BTreeMap<String, Finding>,
+}
+
+impl Shared {
+    /// What can be found without root.
+    pub fn from_outside(state: &State, observed: &Observed) -> Self {
+        let cut_off =
+            |(key, egress): (&String, &Egress)| Some((key.clone(), plan::cut_off(egress, state, observed)?));
+        Self { proxies: state.egresses.iter().filter_map(cut_off).collect(), ..Self::default() }
+    }
+
+    /// All of it.
+    pub fn new(state: &State, observed: &Observed) -> Self {
+        let preceding = |(key, egress): (&String, &Egress)| (key.clone(), preceding(state, egress, observed));
+        Self {
+            firewalls: plan::reasons_stopped(state, observed),
+            preceding: state.egresses.iter().map(preceding).collect(),
+            ..Self::from_outside(state, observed)
+        }
+    }
+}
+
+fn preceding(state: &State, egress: &Egress, observed: &Observed) -> Vec<Finding> {
+    let rules = plan::preceding_rules(state, egress, observed);
+    let policies = plan::catching_policies(state, egress, observed);
+    rules.iter().map(PrecedingRule::finding).chain(policies.iter().map(CatchingPolicy::finding)).collect()
+}
+
+/// A namespace that is up, and what is known of it.
+pub struct Patient<'a> {
+    /// Its name.
+    pub name: &'a Name,
+    /// What is recorded of it.
+    pub namespace: &'a ActiveNamespace,
+    /// What is up, as it would be recorded now: a device may have gone down since.
+    pub state: &'a State,
+    /// What is.
+    pub observed: &'a Observed,
+    /// It is declared.
+    pub declared: bool,
+    /// A resolv.conf was written for it by hand.
+    pub own_resolv_conf: bool,
+    /// What it shares with others.
+    pub shared: &'a Shared,
+    /// What `up` would do for it.
+    pub missing: Vec<&'a Action>,
+    /// Why `up` would refuse it.
+    pub refused: &'a [String],
+    /// Next hops of its path that do not answer.
+    pub silent: Vec<Neighbour>,
+    /// Uplinks of its that are not well.
+    pub uplinks: Vec<Finding>,
+    /// What became of test packets, where some were sent.
+    pub probes: Option<&'a Probes>,
+    /// What became of questions for a name, where some were asked.
+    pub names: Option<&'a NameTests>,
+}
+
+impl<'a> Patient<'a> {
+    /// By what it leaves at the moment; none: nothing gets out.
+    pub fn path(&self) -> Option<&'a UplinkPath> {
+        self.state.namespaces.get(self.name).and_then(|namespace| self.state.path_of(namespace))
+    }
+}

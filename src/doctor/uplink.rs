@@ -1,0 +1,73 @@
+//! The uplink: its device, its addresses, its next hops, and the others that could be used.
+
+use super::patient::Patient;
+use crate::model::{Code, Cure, Family, Finding, Link, Neighbour, UplinkPath};
+
+/// Whether one can be used at all.
+pub(super) fn usable(patient: &Patient<'_>) -> Vec<Finding> {
+    let (code, what) = match patient.path() {
+        None => (Code::NoUplink, "no uplink can be used at the moment: nothing gets out"),
+        Some(path) if path.dead => (Code::UplinksDead, "none of its uplinks answers: nothing gets out"),
+        Some(_) => return Vec::new(),
+    };
+    let cure = Cure::advice("see: nsnat plan, and the devices (ip -br addr)");
+    vec![Finding::new(code, what, cure)]
+}
+
+/// Its device.
+pub(super) fn device(patient: &Patient<'_>) -> Vec<Finding> {
+    let path = patient.path().filter(|path| !path.dead);
+    path.and_then(|path| of_device(path, patient.observed.host.link(&path.dev))).into_iter().collect()
+}
+
+fn of_device(path: &UplinkPath, link: Option<&Link>) -> Option<Finding> {
+    let dev = &path.dev;
+    match link {
+        None => {
+            let cure = Cure::advice("plug it in, or start what makes it");
+            Some(Finding::new(Code::UplinkGone, format!("the device {dev} is gone: nothing gets out"), cure))
+        }
+        Some(link) if !link.up => {
+            let cure = Cure::Commands(vec![format!("ip link set {dev} up"), "nsnat up".into()]);
+            Some(Finding::new(Code::UplinkDown, format!("{dev} is down: nothing gets out"), cure))
+        }
+        Some(link) if !link.carrier => {
+            let cure = Cure::advice("look at its cable, and at the other end");
+            Some(Finding::new(Code::UplinkCarrier, format!("{dev} has no carrier: nothing gets out"), cure))
+        }
+        Some(_) => None,
+    }
+}
+
+/// Families whose next hop is out of reach, because the device has no address of theirs.
+pub(super) fn addresses(patient: &Patient<'_>) -> Vec<Finding> {
+    let Some(path) = patient.path().filter(|path| path.up) else { return Vec::new() };
+    let dev = &path.dev;
+    let one = |family: &Family| {
+        let what = format!("{dev} has no {family} address: nothing gets out by {family}");
+        Finding::new(Code::UplinkAddress, what, Cure::advice("once it has one: nsnat up"))
+    };
+    path.waiting.iter().map(one).collect()
+}
+
+/// Next hops that do not answer.
+pub(super) fn next_hops(patient: &Patient<'_>) -> Vec<Finding> {
+    patient.silent.iter().map(silence).collect()
+}
+
+/// What is said of a next hop that does not answer.
+pub fn silence(Neighbour { dev, address, .. }: &Neighbour) -> Finding {
+    let (family, how) = match Family::of(*address) {
+        Family::V4 => (Family::V4, "ARP"),
+        Family::V6 => (Family::V6, "neighbour discovery"),
+    };
+    let what =
+        format!("the gateway {address} does not answer on {dev} ({how}): nothing gets out by {family}");
+    Finding::new(Code::GatewaySilent, what, Cure::advice("is the address right, and is that router on?"))
+        .shown_by([format!("ip neigh show {address} dev {dev}")])
+}
+
+/// The others that could be used.
+pub(super) fn several(patient: &Patient<'_>) -> Vec<Finding> {
+    patient.uplinks.clone()
+}

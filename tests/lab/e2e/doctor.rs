@@ -1,0 +1,298 @@
+//! `nsnat doctor`: each planted fault is named by its code, with what shows it, and what it says helps.
+
+use crate::lab::Lab;
+
+/// How a fault goes.
+enum Healed<'a> {
+    /// By the commands that doctor prints.
+    ByCure,
+    /// By a person: nothing that can be typed on this host helps, or it is for the person to decide.
+    By(&'a str),
+}
+use Healed::{By, ByCure};
+
+/// What codes doctor says, what does it, what ends it.
+type Fault<'a> = (&'a str, &'a str, Healed<'a>);
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.declare(DECLARED);
+    lab.ok("nsnat -q up");
+    healthy(&lab, "nothing was done");
+    lab
+}
+
+const DECLARED: &str =
+    "[namespace.slow]\ngateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]\ndns = [\"$LAB_NEW\", \"$LAB_SECOND\"]";
+
+/// Nothing is wrong; a neighbour may have to be learnt first.
+#[track_caller]
+fn healthy(lab: &Lab, when: &str) {
+    let told = lab.sh("for try in {1..20}; do nsnat doctor >/tmp/told && break; done; cat /tmp/told");
+    assert!(told.stdout == "nothing is wrong\n", "{when}: {told}");
+}
+
+#[track_caller]
+fn all(lab: &Lab, faults: &[Fault<'_>]) {
+    for (codes, plant, heal) in faults {
+        lab.ok(plant);
+        let told =
+            lab.sh("nsnat doctor -o json >/tmp/told || [[ $? == 1 ]]; jq -r '.findings[] | .code' /tmp/told");
+        assert!(
+            told.stdout.split_whitespace().eq(codes.split(' ')),
+            "{codes} by {plant}: {told}\n{}",
+            report(lab)
+        );
+        let shown = lab.ok("jq -r '.findings[] | select(.evidence == []) | .code' /tmp/told");
+        assert!(shown.is_empty() || WITHOUT_EVIDENCE.contains(&shown.as_str()), "{shown} shows nothing");
+        match heal {
+            ByCure => {
+                let cured = lab.sh("jq -r '.findings[].cure.commands[]' /tmp/told >/tmp/cure; [[ -s /tmp/cure ]]; bash -eux /tmp/cure");
+                assert!(cured.status == 0, "the cure of {codes}: {cured}");
+            }
+            By(script) => drop(lab.ok(script)),
+        }
+        healthy(lab, codes);
+    }
+    lab.says("nsnat exec slow whoami4; nsnat exec slow whoami6", "203.0.113.254\n2001:db8:f::fe");
+}
+
+/// What is said of these is all there is.
+const WITHOUT_EVIDENCE: [&str; 8] = [
+    "no-uplink",
+    "uplink-down",
+    "uplink-carrier",
+    "uplink-address",
+    "device-queue",
+    "not-declared",
+    "not-up",
+    "nft-missing",
+];
+
+fn report(lab: &Lab) -> String {
+    lab.sh("cat /tmp/told; nsnat status").stdout
+}
+
+#[test]
+fn what_of_nsnats_is_gone() {
+    let lab = lab();
+    all(
+        &lab,
+        &[
+            ("rule-missing", "ip rule del pref 4210", ByCure),
+            ("route-missing", "ip route flush table 213001", ByCure),
+            ("table-missing", "nft flush ruleset", ByCure),
+            ("elements-missing", "nft flush set inet nsnat ways4", ByCure),
+            ("link-missing", "ip link del nsn-slow", ByCure),
+            ("link-changed", "ip link set nsn-slow mtu 1300", ByCure),
+            ("address-missing", "ip -4 addr flush dev nsn-slow", ByCure),
+            ("setting-changed", "sysctl -qw net.ipv4.conf.nsn-slow.forwarding=0", ByCure),
+            ("netns-missing", "ip netns del slow", ByCure),
+            (
+                "netns-file-missing",
+                "nsnat exec slow -- sleep 1000 >/dev/null 2>&1 & await 'nsnat ps slow | grep -q sleep'; ip netns del slow",
+                ByCure,
+            ),
+            ("name-taken", "umount /run/netns/slow; rm /run/netns/slow; ip netns add slow", ByCure),
+            ("state-lost", "rm /run/nsnat/state.json", ByCure),
+        ],
+    );
+}
+
+#[test]
+fn what_is_declared_and_cannot_be() {
+    let lab = lab();
+    let declare = |toml: &str| format!("printf '{toml}' >>/etc/nsnat/nsnat.toml");
+    let undo = "sed -i '/^# more/,$d' /etc/nsnat/nsnat.toml";
+    let foreign = format!(
+        "ip netns add theirs; {}",
+        declare("# more\\n[namespace.theirs]\\ngateway = \"192.168.1.1\"\\n")
+    );
+    let renamed = "sed -i 's/slow[]]/fast]/; /^# more/,$d' /etc/nsnat/nsnat.toml";
+    let back = "sed -i 's/fast[]]/slow]/' /etc/nsnat/nsnat.toml";
+    all(
+        &lab,
+        &[
+            ("name-foreign", &foreign, By(&format!("ip netns del theirs; {undo}"))),
+            ("not-declared", renamed, By(back)),
+            (
+                "declaration-refused",
+                "sed -i 's/^gateway.*/&\\nsubnet = \"192.168.1.64\\/30\"/' /etc/nsnat/nsnat.toml",
+                By("sed -i '/^subnet/d' /etc/nsnat/nsnat.toml"),
+            ),
+            ("subnet-taken", "ip route add 10.213.0.2 dev eth1", By("ip route del 10.213.0.2 dev eth1")),
+        ],
+    );
+    lab.ok("nsnat -q down slow");
+    healthy(&lab, "what was taken down is no fault");
+    lab.says("nsnat doctor slow -o json | jq -r '.findings[].code' || :", "not-up");
+}
+
+#[test]
+fn the_uplink() {
+    let lab = lab();
+    let addresses = "ip addr add $LAB_HOST/24 dev eth0 2>/dev/null || :; ip -6 addr add $LAB_HOST6/64 dev eth0 2>/dev/null || :; nsnat -q up";
+    let silent = |node: &str| {
+        format!(
+            "at {node} nft 'table netdev off {{ chain in {{ type filter hook ingress device lan0 priority 0; drop; }}; }}'; ip neigh flush dev eth0"
+        )
+    };
+    let dead = |what: &str| {
+        format!(
+            "at inet nft 'table inet off {{ chain in {{ type filter hook input priority 0; {what} drop; }}; }}'"
+        )
+    };
+    // A server that did not answer is passed over for a minute.
+    let answers = "at inet nft delete table inet off; for set in asked recent down1 down2; do nft flush set inet nsnat dns_$set; done";
+    let forward = |what: &str| {
+        format!(
+            "at slow nft 'table inet off {{ chain in {{ type filter hook forward priority 0; {what} drop; }}; }}'"
+        )
+    };
+    all(
+        &lab,
+        &[
+            ("uplink-down", "ip link set eth0 down", By(&format!("ip link set eth0 up; {addresses}"))),
+            (
+                "uplink-carrier",
+                "at lan ip link set host down",
+                By("at lan ip link set host up; await 'nsnat -q up'"),
+            ),
+            ("gateway-silent gateway-silent", &silent("slow"), By("at slow nft delete table netdev off")),
+            ("nothing-behind", &forward(""), By("at slow nft delete table inet off")),
+            ("mtu-hole", &forward("meta length > 1400"), By("at slow nft delete table inet off")),
+            ("dns-server-dead", &dead("ip daddr $LAB_NEW th dport 53").replace('\'', "\""), By(answers)),
+            ("dns-silent", &dead("meta l4proto { tcp, udp } th dport 53").replace('\'', "\""), By(answers)),
+        ],
+    );
+}
+
+#[test]
+fn what_others_put_in_the_way() {
+    let lab = lab();
+    let table = |text: &str| format!("nft 'table {text}'");
+    let theirs = By("nft delete table inet theirs");
+    all(
+        &lab,
+        &[
+            (
+                "rule-precedes",
+                "ip route add default via $LAB_THIRD dev eth1 table 77; ip rule add pref 100 lookup 77",
+                ByCure,
+            ),
+            ("rule-unpassable", "ip rule del pref 100; ip rule add pref 1 lookup 77", ByCure),
+            (
+                "rule-refuses",
+                "ip rule flush table 77; ip rule add pref 100 from 10.213.0.0/16 unreachable",
+                ByCure,
+            ),
+            (
+                "policy-precedes",
+                "ip rule del pref 4300 || :; ip xfrm policy add dir out src 0.0.0.0/0 dst 0.0.0.0/0 action block priority 100",
+                ByCure,
+            ),
+            (
+                "firewall-drops",
+                &table(
+                    "inet theirs { chain forward { type filter hook forward priority 0; policy drop; }; }",
+                ),
+                ByCure,
+            ),
+            (
+                "firewall-closed",
+                "nft delete table inet theirs; nft 'table inet theirs { chain a { type filter hook prerouting priority -250; policy drop; tcp dport 22 accept; }; }'",
+                ByCure,
+            ),
+            (
+                "device-drops",
+                "nft delete table inet theirs; nft 'table netdev theirs { chain in { type filter hook ingress device eth0 priority 0; policy drop; }; }'",
+                ByCure,
+            ),
+            (
+                "device-drops",
+                "tc qdisc add dev nsn-slow clsact; tc filter add dev nsn-slow ingress matchall action drop",
+                ByCure,
+            ),
+            (
+                "device-queue",
+                "tc qdisc del dev nsn-slow clsact; tc qdisc add dev nsn-slow root tbf rate 1mbit burst 10k latency 50ms",
+                ByCure,
+            ),
+            (
+                "packet-dropped",
+                &table(
+                    "inet theirs { chain a { type filter hook forward priority 5; udp dport 53 drop; tcp dport 443 drop; }; }",
+                ),
+                ByCure,
+            ),
+            (
+                "answer-dropped",
+                "nft delete table inet theirs; nft 'table inet theirs { chain a { type filter hook forward priority 5; icmp type time-exceeded drop; icmpv6 type time-exceeded drop; }; }'",
+                ByCure,
+            ),
+            (
+                "packet-caught",
+                "nft delete table inet theirs; nft 'table inet theirs { chain a { type nat hook prerouting priority -199; tcp dport 80 redirect to :8080; }; }'",
+                theirs,
+            ),
+            (
+                "source-rewritten",
+                &table(
+                    "inet theirs { chain a { type nat hook postrouting priority -199; oifname eth0 ip saddr 10.213.0.0/16 snat ip to 192.168.1.99; }; }",
+                ),
+                By("nft delete table inet theirs; conntrack -F 2>/dev/null || :"),
+            ),
+            (
+                "answer-untracked",
+                &table(
+                    "inet theirs { chain a { type filter hook prerouting priority raw; iifname eth0 notrack; }; }",
+                ),
+                By("nft delete table inet theirs"),
+            ),
+            (
+                "packet-unsent",
+                "ip -n slow route add unreachable 192.0.2.0/24",
+                By("ip -n slow route del unreachable 192.0.2.0/24"),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn the_host() {
+    let lab = lab();
+    all(
+        &lab,
+        &[
+            (
+                "unit-without-namespace",
+                "mkdir -p /etc/systemd/system/job.service.d; printf '[Service]\\nNetworkNamespacePath=/run/netns/gone\\n' >/etc/systemd/system/job.service.d/50-nsnat.conf",
+                ByCure,
+            ),
+            (
+                "daemon-stopped",
+                "mkdir -p /etc/systemd/system/multi-user.target.wants; ln -s /lib/systemd/system/nsnat.service /etc/systemd/system/multi-user.target.wants/",
+                By("rm /etc/systemd/system/multi-user.target.wants/nsnat.service"),
+            ),
+            (
+                "two-versions",
+                "mount -t tmpfs none /usr/local/bin; printf '#!/bin/sh\\necho nsnat 0.0.1\\n' >/usr/local/bin/nsnat; chmod +x /usr/local/bin/nsnat",
+                By("umount /usr/local/bin"),
+            ),
+            ("nft-missing", "mount --bind /dev/null $(type -P nft)", By("umount $(type -P nft)")),
+        ],
+    );
+}
+
+/// A fault of every kind at once is no reason to end otherwise than with what is wrong; and --fix does what nsnat can.
+#[test]
+fn what_is_nsnats_own_is_mended() {
+    let lab = lab();
+    lab.ok("ip rule del pref 4210; ip link set nsn-slow mtu 1300");
+    lab.says("nsnat doctor -o json | jq -r '.findings[].code' || :", "link-changed\nrule-missing");
+    lab.ok("nsnat doctor --fix");
+    healthy(&lab, "after --fix");
+    lab.ok("tc qdisc add dev nsn-slow root tbf rate 1mbit burst 10k latency 50ms; ip rule del pref 4210");
+    lab.fails(1, "nsnat doctor --fix >/tmp/told");
+    lab.says("grep -o '\\[[a-z-]*\\]' /tmp/told", "[device-queue]");
+}
