@@ -119,6 +119,17 @@ pub enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Print what happened to namespaces: moves to another uplink, repairs, ups and downs, each in a line
+    ///
+    /// With `-o json`, each line is a JSON object. What happened is recorded from the time on when the first namespace came
+    /// up, and forgotten when the last one goes down; the latest few thousand events are kept.
+    Events {
+        /// Print only what concerns this namespace
+        name: Option<Name>,
+        /// Go on, and print what happens from now on
+        #[arg(short, long)]
+        follow: bool,
+    },
     /// List the names of the declared namespaces, one on each line
     List,
     /// Print the commands that equal what `up` would do, and change nothing

@@ -7,6 +7,7 @@ mod dns_test;
 mod doctor;
 mod down;
 mod ephemeral;
+mod events;
 mod exec;
 mod follow;
 mod info;
@@ -43,6 +44,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Exec(exec) => exec::run(ui, exec),
         Command::Shell { name } => exec::shell(ui, name),
         Command::Status { name, check } => status::run(ui, name.as_ref(), *check),
+        Command::Events { name, follow } => events::run(ui, name.as_ref(), *follow).map(done),
         Command::List => list::run(ui).map(done),
         Command::Plan { names } => plan::run(ui, names),
         Command::Ps { name } => processes::ps(ui, name).map(done),

@@ -3,10 +3,11 @@
 use super::refusals::need_root;
 use crate::error::{Error, Result};
 use crate::kernel::{Files, Kernel, declarations, files, interrupt};
-use crate::model::{Look, Name, Observed, State};
+use crate::model::{Event, Look, Name, Observed, State};
 use crate::plan::Action;
 use crate::reconcile::{Host, Outcome, Policy, Progress, Reconciler, Store, prepare};
 use crate::ui::Ui;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is, without a lock and without a trace of the look. Where another nsnat changed something meanwhile, it is
 /// looked at again.
@@ -53,8 +54,29 @@ impl<'a> Session<'a> {
         self.files.read()
     }
 
-    /// Makes true what `goal` makes of what is; see [`Reconciler::run`].
+    /// Makes true what `goal` makes of what is, and records what happened by that.
     pub(super) fn reconcile(
+        &mut self,
+        policy: Policy,
+        names: &[&Name],
+        goal: impl Fn(&Observed) -> Result<State>,
+    ) -> Result<Outcome> {
+        let outcome = self.reconcile_unrecorded(policy, names, goal)?;
+        self.record(&outcome, outcome.events(seconds()));
+        Ok(outcome)
+    }
+
+    /// Records what happened; but not what happened to an ephemeral namespace, which nobody asks for when it is gone.
+    /// Everything holds all the same where that cannot be written.
+    pub(super) fn record(&self, outcome: &Outcome, mut events: Vec<Event>) {
+        events.retain(|event| !event.namespace.as_ref().is_some_and(|name| is_ephemeral(name, outcome)));
+        if let Err(why) = self.files.record_events(&events) {
+            self.ui.note(format_args!("what happened is not recorded: {}", why.reason()));
+        }
+    }
+
+    /// Makes true what `goal` makes of what is; see [`Reconciler::run`].
+    pub(super) fn reconcile_unrecorded(
         &mut self,
         policy: Policy,
         names: &[&Name],
@@ -64,6 +86,16 @@ impl<'a> Session<'a> {
         let mut reconciler = Reconciler { host: &mut self.kernel, store: &mut self.files, policy, progress };
         Ok(reconciler.run(names, goal)?)
     }
+}
+
+fn is_ephemeral(name: &Name, outcome: &Outcome) -> bool {
+    let namespaces = [&outcome.goal, &outcome.before.state].map(|state| state.namespaces.get(name));
+    namespaces.into_iter().flatten().any(|namespace| namespace.owner.is_some())
+}
+
+/// The time, in seconds after 1970.
+pub(super) fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl Drop for Session<'_> {

@@ -1,13 +1,15 @@
 //! `nsnat up`.
 
+use super::config;
 use super::neighbours::SilentNextHops;
-use super::{config, session::Session};
+use super::session::{Session, seconds};
 use crate::config::Config;
 use crate::doctor::silence;
 use crate::error::Result;
-use crate::model::{ActiveNamespace, Finding, Name, Observed, State};
+use crate::model::{ActiveNamespace, Event, EventKind, Finding, Name, Observed, State};
 use crate::plan;
 use crate::reconcile::{Outcome, Policy};
+use crate::report;
 use crate::ui::Ui;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -111,37 +113,20 @@ pub(super) fn report(ui: &Ui<'_>, outcome: &Outcome) {
     if done == 0 {
         return ui.say("nothing to do");
     }
-    let changes = changes(outcome);
-    for (name, change) in &changes {
-        ui.say(format_args!("{name}: {change}"));
-        let namespace = after.namespaces.get(*name);
-        let why = namespace.and_then(|namespace| {
-            super::status::unresolvable(name, namespace, after.path_of(namespace), observed)
+    let events = outcome.events(seconds());
+    let changes: Vec<&Event> = events.iter().filter(|event| event.kind != EventKind::Repaired).collect();
+    for event in &changes {
+        ui.say(report::event::describe(event));
+        let why = event.namespace.as_ref().and_then(|name| {
+            let namespace = after.namespaces.get(name)?;
+            let why = super::status::unresolvable(name, namespace, after.path_of(namespace), observed)?;
+            Some(format!("{name}: {why}"))
         });
         if let Some(why) = why {
-            ui.note(format!("{name}: {why}"));
+            ui.note(why);
         }
     }
     if changes.is_empty() {
         ui.say(format_args!("repaired ({done} {})", if done == 1 { "action" } else { "actions" }));
     }
-}
-
-/// What became of each namespace that is not as it was.
-pub(super) fn changes(outcome: &Outcome) -> Vec<(&Name, String)> {
-    let (observed, after) = (&outcome.before, &outcome.goal);
-    let before = &observed.state;
-    let mut out = Vec::new();
-    for (name, namespace) in &after.namespaces {
-        let verb = match before.namespaces.get(name) {
-            None => "up",
-            Some(old) if old == namespace && before.path_of(old) == after.path_of(namespace) => continue,
-            Some(_) => "changed",
-        };
-        out.push((name, format!("{verb}, {}", crate::report::describe_path(after.path_of(namespace)))));
-    }
-    let gone: BTreeSet<&Name> = before.namespaces.keys().chain(observed.orphans()).collect();
-    let gone = gone.into_iter().filter(|name| !after.namespaces.contains_key(*name));
-    out.extend(gone.map(|name| (name, "down".to_owned())));
-    out
 }

@@ -1,21 +1,23 @@
 //! `nsnat watch`.
 
+use super::config;
 use super::refusals::need_root;
-use super::{config, session::Session, up};
+use super::session::{Session, seconds};
 use crate::config::{Config, locate, report};
 use crate::error::{Error, Result};
 use crate::health::{Moment, Monitor};
 use crate::kernel::{Scope, Signal, files};
-use crate::model::{Checkup, Condition, Name, stack::device_of};
-use crate::plan::{self, Action, Owners};
+use crate::model::{Checkup, Condition, Event, Name, State, stack::device_of};
+use crate::plan;
 use crate::reconcile::{Outcome, Policy};
+use crate::report::event;
 use crate::ui::{self, Ui};
 use crate::watch::{self, Causes, Keeper, Sources};
 use sd_notify::NotifyState;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tracing::{error, info, warn};
 
 /// SIGHUP reads the configuration again, the others end the daemon.
@@ -41,6 +43,7 @@ pub(super) fn run(ui: &Ui<'_>) -> Result<()> {
         settings: Vec::new(),
         monitor: Monitor::new(&files::last_health()),
         checkups: BTreeMap::new(),
+        heard: Vec::new(),
         failure: None,
         fights: false,
         ready: false,
@@ -86,6 +89,8 @@ struct Kept<'a> {
     monitor: Monitor,
     /// Those, and what is asked.
     checkups: BTreeMap<Name, Checkup>,
+    /// What became of uplinks since the last look: to be recorded for each namespace that has them.
+    heard: Vec<Event>,
     /// Why the last run failed, as it was told.
     failure: Option<String>,
     /// Another program undoes each repair.
@@ -109,7 +114,7 @@ impl Keeper for Kept<'_> {
         };
         let names: Vec<&Name> = config.namespaces.keys().filter(is_asked).collect();
         let problems = RefCell::default();
-        let outcome = session.reconcile(policy, &names, |observed| {
+        let outcome = session.reconcile_unrecorded(policy, &names, |observed| {
             let (goal, found) = config::goal_of_watch(config, observed)?;
             problems.replace(found);
             Ok(goal)
@@ -118,7 +123,10 @@ impl Keeper for Kept<'_> {
         self.settings = settings(&outcome);
         self.checkups = plan::checkups(config, &outcome.goal, &outcome.before);
         self.monitor.follow(&self.checkups, now());
-        tell(&outcome, causes);
+        let changes = changes(&outcome, causes);
+        changes.iter().for_each(tell);
+        let heard = self.heard.drain(..).flat_map(|event| for_each_namespace(event, config, &outcome.goal));
+        session.record(&outcome, heard.chain(changes).collect());
         let told = |problem| report(std::slice::from_ref(problem), &config.sources, false).to_string();
         let problems = problems.borrow().iter().map(told).collect();
         self.tell_problems(problems);
@@ -156,17 +164,21 @@ impl Keeper for Kept<'_> {
         let asked = self.checkups.get(uplink).into_iter().flat_map(|checkup| &checkup.gateways);
         let asked: Vec<String> = asked.map(|one| format!("{} on {}", one.address, one.dev)).collect();
         let (asked, name) = (asked.join(" and "), uplink.as_str());
+        let mut event = Event::new(seconds(), None, condition.into());
+        event.uplink = Some(uplink.clone());
+        event.reason = Some(match condition {
+            Condition::Dead => format!("no answer from {asked}"),
+            Condition::Unsteady => format!("{asked}; one that is well is better"),
+            Condition::Well => asked,
+        });
+        let told = event::describe(&event);
         match condition {
-            Condition::Dead => {
-                warn!(uplink = name, "uplink {name} is dead: no answer from {asked}");
-            }
-            Condition::Unsteady => {
-                info!(uplink = name, "uplink {name} answers again ({asked}); one that is well is better");
-            }
-            Condition::Well => {
-                info!(uplink = name, "uplink {name} is well again ({asked})");
+            Condition::Dead => warn!(uplink = name, event = event.kind.name(), "{told}"),
+            Condition::Unsteady | Condition::Well => {
+                info!(uplink = name, event = event.kind.name(), "{told}");
             }
         }
+        self.heard.push(event);
         self.note_health();
         true
     }
@@ -242,8 +254,7 @@ impl Kept<'_> {
 }
 
 fn now() -> Moment {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Moment { instant: Instant::now(), seconds }
+    Moment { instant: Instant::now(), seconds: seconds() }
 }
 
 /// The settings of the host that were looked at.
@@ -258,53 +269,35 @@ fn settings(outcome: &Outcome) -> Vec<(String, Scope)> {
     keys.map(|key| (key.clone(), scope(key))).collect()
 }
 
-/// One line for each namespace: what became of it, or what was put back; and what had changed, and by which program.
-fn tell(outcome: &Outcome, causes: &Causes) {
-    if outcome.done.is_empty() {
-        return;
-    }
-    let why = why(causes);
-    let changes = up::changes(outcome);
-    for (name, change) in &changes {
-        info!(namespace = name.as_str(), "{name}: {change}{why}");
-    }
-    let owners = Owners::new(&outcome.goal);
-    let mut repairs: BTreeMap<Option<&Name>, Vec<&Action>> = BTreeMap::new();
-    for action in &outcome.done {
-        repairs.entry(owners.of(action)).or_default().push(action);
-    }
-    repairs.retain(|owner, _| owner.is_none_or(|owner| changes.iter().all(|(name, _)| *name != owner)));
-    // What namespaces share is told by itself only where nothing else tells of it.
-    if !changes.is_empty() {
-        repairs.remove(&None);
-    }
-    for (owner, actions) in repairs {
-        let done = listed(&actions);
-        if let Some(name) = owner {
-            info!(namespace = name.as_str(), "{name}: repaired: {done}{why}");
-        } else {
-            info!("repaired: {done}{why}");
-        }
-    }
+/// What became of namespaces, or was put back; and what had changed before, and by which programs.
+fn changes(outcome: &Outcome, causes: &Causes) -> Vec<Event> {
+    let reason = reason(causes);
+    let events = outcome.events(seconds()).into_iter();
+    events.map(|event| Event { reason: reason.clone(), ..event }).collect()
 }
 
-/// The first action, and how many more there are.
-fn listed(actions: &[&Action]) -> String {
-    /// Room for the first, in characters: the whole table is hundreds of lines.
-    const ROOM: usize = 100;
-    let first = actions.first().map(ToString::to_string).unwrap_or_default();
-    let mut line: String = first.lines().next().unwrap_or_default().chars().take(ROOM).collect();
-    if line.len() < first.len() {
-        line.push('…');
-    }
-    match actions.len() {
-        0 | 1 => line,
-        n => format!("{line}, and {} more", n - 1),
-    }
+fn tell(event: &Event) {
+    let [namespace, uplink, previous_uplink] =
+        [&event.namespace, &event.uplink, &event.previous_uplink].map(|name| name.as_ref().map(Name::as_str));
+    let (kind, told) = (event.kind.name(), event::describe(event));
+    info!(namespace, event = kind, uplink, previous_uplink, "{told}");
+}
+
+/// What happened to an uplink, for each namespace that is up and names it.
+fn for_each_namespace<'a>(
+    event: Event,
+    config: &'a Config,
+    state: &'a State,
+) -> impl Iterator<Item = Event> + use<'a> {
+    let uplink = event.uplink.clone();
+    let namespaces = config.namespaces.iter().filter(move |(name, namespace)| {
+        state.namespaces.contains_key(*name) && namespace.uplinks.iter().any(|one| one.name == uplink)
+    });
+    namespaces.map(move |(name, _)| Event { namespace: Some(name.clone()), ..event.clone() })
 }
 
 /// What had changed, and by which programs, as far as that is known.
-fn why(causes: &Causes) -> String {
+fn reason(causes: &Causes) -> Option<String> {
     let known = |what: &str| causes.changes.iter().any(|change| change.what == what && change.by.is_some());
     let told = causes.changes.iter().filter(|change| change.by.is_some() || !known(change.what));
     let mut reasons: Vec<String> = told
@@ -316,5 +309,5 @@ fn why(causes: &Causes) -> String {
     reasons.dedup();
     reasons.extend(causes.declared.then(|| "the declarations".to_owned()));
     reasons.extend(causes.health.then(|| "the health of an uplink".to_owned()));
-    if reasons.is_empty() { String::new() } else { format!("; changed before: {}", reasons.join(", ")) }
+    (!reasons.is_empty()).then(|| reasons.join(", "))
 }

@@ -27,6 +27,10 @@ const STATE: &str = "/run/nsnat/state.json";
 const EARLIER_STATE: &str = "/run/nsnat/journal.json";
 /// What `nsnat watch` found out about uplinks.
 const HEALTH: &str = "/run/nsnat/health.json";
+/// What happened, an event a line ([`event_log`](super::event_log)).
+pub(super) const EVENTS: &str = "/run/nsnat/events.jsonl";
+/// The same of an earlier time.
+pub(super) const EARLIER_EVENTS: &str = "/run/nsnat/events-earlier.jsonl";
 
 /// What the names of files that are being written begin with.
 pub(super) const UNFINISHED: &str = ".nsnat-";
@@ -35,6 +39,13 @@ pub(super) const UNFINISHED: &str = ".nsnat-";
 /// it ends with nft, which inherits the descriptor: or a killed nsnat's nft could load the table after the next
 /// nsnat looked for it.
 pub struct Lock(Flock<File>);
+
+impl Lock {
+    /// Whether all is as it was when the lock was taken; otherwise its files were cleared.
+    pub(super) fn is_in_place(&self) -> bool {
+        same_file(&self.0, LOCK)
+    }
+}
 
 /// Waits for the lock; `waiting` is called once when that takes longer than a second. An interrupt ends the wait.
 pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
@@ -178,7 +189,7 @@ pub(super) fn try_lock_declarations() -> Option<Lock> {
     Flock::lock(File::open("/run").ok()?, FlockArg::LockExclusiveNonblock).map(Lock).ok()
 }
 
-fn same_file(file: &File, path: &str) -> bool {
+pub(super) fn same_file(file: &File, path: &str) -> bool {
     let (Ok(a), Ok(b)) = (file.metadata(), std::fs::metadata(path)) else { return false };
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
@@ -246,17 +257,16 @@ pub fn check_room(text: &str, Size { namespaces, changed }: Size) -> Result<()> 
 /// Takes away all of ours below `/run` that an empty state leaves; the lock last. Temporary declarations stay.
 pub fn clear(held: &Lock) -> Result<()> {
     // Once it was cleared, what is there now is another nsnat's.
-    if !same_file(&held.0, LOCK) {
+    if !held.is_in_place() {
         return Ok(());
     }
     sweep_unfinished(held)?;
     // Nothing is up, so whatever is recorded there is out of date.
     sweep_dir(TARGETS, "")?;
     remove_dir(TARGETS)?;
-    remove_file(Path::new(EARLIER_STATE))?;
-    remove_file(Path::new(STATE))?;
-    remove_file(Path::new(HEALTH))?;
-    remove_file(Path::new(LOCK))?;
+    for path in [EARLIER_STATE, STATE, HEALTH, EARLIER_EVENTS, EVENTS, LOCK] {
+        remove_file(Path::new(path))?;
+    }
     remove_dir(RUN)
 }
 

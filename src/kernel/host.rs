@@ -3,9 +3,9 @@
 use super::files::{self, Lock};
 use super::handle::Kernel;
 use super::route_socket::Netlink;
-use super::{netns, record};
+use super::{event_log, netns, record};
 use crate::error::Result;
-use crate::model::{ExecRecord, Look, Name, Observed, State};
+use crate::model::{Event, ExecRecord, Look, Name, Observed, State};
 use crate::plan::Action;
 use crate::reconcile::{Host, Step, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +61,11 @@ impl Files {
             self.state = Some(state);
         }
         Ok(())
+    }
+
+    /// Records what happened, unless nothing is up any more and all was cleared.
+    pub fn record_events(&self, events: &[Event]) -> Result<()> {
+        event_log::append(&self.lock, events)
     }
 
     /// Takes everything of ours below `/run` away, the lock at last, unless something is up.

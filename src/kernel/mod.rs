@@ -18,6 +18,7 @@ mod decode;
 mod devconf;
 mod dump;
 mod encode;
+pub mod event_log;
 mod events;
 mod expression;
 pub mod files;

@@ -28,6 +28,7 @@
 //! union of old and new ([`intent`]), and the next run completes it.
 
 mod circle;
+mod events;
 mod intent;
 mod outcome;
 mod policy;

@@ -3,7 +3,7 @@
 use crate::lab::Lab;
 
 /// Two uplinks for one namespace, and one of them for another, which has no choice.
-const DECLARED: &str = "[uplink.a]
+pub(super) const DECLARED: &str = "[uplink.a]
     dev = \"eth1\"
     gateway = [\"$LAB_THIRD\", \"$LAB_THIRD6\"]
     check = { interval = \"200ms\", fail = 2, recover = 2 }
@@ -16,23 +16,23 @@ const DECLARED: &str = "[uplink.a]
     [namespace.only]
     uplink = \"a\"";
 
-const START: &str = "rm -f /run/lab/watch.log; nsnat watch >/run/lab/watch.log 2>&1 & echo $! >/run/lab/watch; await 'grep -q ready /run/lab/watch.log'";
+pub(super) const START: &str = "rm -f /run/lab/watch.log; nsnat watch >/run/lab/watch.log 2>&1 & echo $! >/run/lab/watch; await 'grep -q ready /run/lab/watch.log'";
 
 /// The ways of the namespace by each of them, in both families.
-const BY_A: &str = "[[ $(timeout 1 nsnat exec job whoami4) = 203.0.113.3 && $(timeout 1 nsnat exec job whoami6) = 2001:db8:f::3 ]]";
-const BY_B: &str = "[[ $(timeout 1 nsnat exec job whoami4) = 203.0.113.254 && $(timeout 1 nsnat exec job whoami6) = 2001:db8:f::fe ]]";
+pub(super) const BY_A: &str = "[[ $(timeout 1 nsnat exec job whoami4) = 203.0.113.3 && $(timeout 1 nsnat exec job whoami6) = 2001:db8:f::3 ]]";
+pub(super) const BY_B: &str = "[[ $(timeout 1 nsnat exec job whoami4) = 203.0.113.254 && $(timeout 1 nsnat exec job whoami6) = 2001:db8:f::fe ]]";
 
 impl Lab {
     /// A router hears nothing any more from its LAN, with its link up.
     #[track_caller]
-    fn mute(&self, router: &str) {
+    pub(super) fn mute(&self, router: &str) {
         self.ok(&format!(
             "at {router} nft 'add table netdev mute; add chain netdev mute inwards {{ type filter hook ingress device lan0 priority 0; policy drop; }}'"
         ));
     }
 
     #[track_caller]
-    fn unmute(&self, router: &str) {
+    pub(super) fn unmute(&self, router: &str) {
         self.ok(&format!("at {router} nft delete table netdev mute"));
     }
 }

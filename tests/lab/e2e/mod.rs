@@ -10,6 +10,7 @@ mod contracts;
 mod crowd;
 mod doctor;
 mod down;
+mod events;
 mod faults;
 mod gates;
 mod health;

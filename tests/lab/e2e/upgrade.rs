@@ -43,7 +43,7 @@ fn is_taken_over(release: &str) {
     lab.says("nsnat up", "nothing to do");
     lab.says(
         "jq .version /run/nsnat/state.json; nsnat ps slow -o json | jq -r '.processes[].comm'; ls /run/nsnat",
-        "2\nsleep\nlock\nns\nstate.json",
+        "2\nsleep\nevents.jsonl\nlock\nns\nstate.json",
     );
     lab.says("nsnat exec slow whoami4; nsnat exec slow whoami6", "203.0.113.254\n2001:db8:f::fe");
     lab.says(

@@ -28,7 +28,7 @@ section "net.* sysctls"
 	 grep -v '^net/netfilter/nf_conntrack_count:' | LC_ALL=C sort
 
 # /run/lab is the lab itself; its upper layer of /etc is every change in /etc. The machine's own
-# namespaces have no place here: the lab's /run is its own.
+# namespaces have no place here: the lab's /run is its own. What is recorded of what happened is not undone.
 section "files"
 {
 	find /run -path /run/lab -prune -o -printf '%y %m %U:%G %p -> %l\n'
@@ -37,7 +37,7 @@ section "files"
 section "what is in them"
 {
 	# Namespaces are no files that can be read; the mounts below tell which they are.
-	find /run \( -path /run/lab -o -path '/run/netns/*' \) -prune -o -type f -size -1000k -print0
+	find /run \( -path /run/lab -o -path '/run/netns/*' -o -path '/run/nsnat/events*' \) -prune -o -type f -size -1000k -print0
 	find /run/lab/etc/upper -type f -size -1000k -print0
 } | LC_ALL=C sort -z | xargs -0r md5sum
 
