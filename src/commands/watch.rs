@@ -6,7 +6,7 @@ use super::session::{Session, seconds};
 use crate::config::{Config, locate, report};
 use crate::error::{Error, Result};
 use crate::health::{Moment, Monitor};
-use crate::kernel::{Scope, Signal, files};
+use crate::kernel::{Hooks, Scope, Signal, files};
 use crate::model::{Checkup, Condition, Event, Name, State, stack::device_of};
 use crate::plan;
 use crate::reconcile::{Outcome, Policy};
@@ -44,6 +44,7 @@ pub(super) fn run(ui: &Ui<'_>) -> Result<()> {
         monitor: Monitor::new(&files::last_health()),
         checkups: BTreeMap::new(),
         heard: Vec::new(),
+        hooks: Hooks::default(),
         failure: None,
         fights: false,
         ready: false,
@@ -91,6 +92,8 @@ struct Kept<'a> {
     checkups: BTreeMap<Name, Checkup>,
     /// What became of uplinks since the last look: to be recorded for each namespace that has them.
     heard: Vec<Event>,
+    /// The programs that are run when something happened.
+    hooks: Hooks,
     /// Why the last run failed, as it was told.
     failure: Option<String>,
     /// Another program undoes each repair.
@@ -181,6 +184,19 @@ impl Keeper for Kept<'_> {
         self.heard.push(event);
         self.note_health();
         true
+    }
+
+    fn happened(&mut self, event: Event) {
+        let Some(name) = event.namespace.clone() else { return };
+        let declared = self.config.as_ref().and_then(|config| config.namespaces.get(&name));
+        let words: Vec<String> = declared
+            .into_iter()
+            .flat_map(|declared| &declared.on_change)
+            .map(|word| word.value.clone())
+            .collect();
+        if !words.is_empty() {
+            self.hooks.run(words, &name, event);
+        }
     }
 
     fn failed(&mut self, why: Error) {

@@ -56,6 +56,8 @@ pub struct Namespace {
     pub allow: Vec<Located<Account>>,
     /// What becomes of proxies that a job's environment names.
     pub proxy: Option<Proxy>,
+    /// The program that is run when something happened to the namespace, and its arguments; none where empty.
+    pub on_change: Vec<Located<String>>,
     /// Declared below /run.
     pub temporary: bool,
 }

@@ -5,7 +5,7 @@ use super::reader::{Key, Reader, Value};
 use super::settings::CollectedSettings;
 use super::trust::Trust;
 use super::{Config, Namespace, Problem, Source, Span, Uplink};
-use super::{check as across, read, report, schema};
+use super::{check as across, hook, read, report, schema};
 use crate::error::Error;
 use crate::model::Name;
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ pub fn open(path: Option<&Path>, trust: &Trust, colour: bool) -> Result<Config, 
     let (sources, mut problems) = read::locate(path).read(trust);
     let (config, found) = check(sources);
     problems.extend(found);
+    problems.extend(hook::problems(&config, trust));
     if problems.is_empty() { Ok(config) } else { Err(report(&problems, &config.sources, colour)) }
 }
 

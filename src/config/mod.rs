@@ -12,6 +12,7 @@ mod check;
 mod checked;
 mod dns;
 mod health;
+mod hook;
 mod namespace;
 mod net;
 mod problem;

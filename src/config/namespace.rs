@@ -2,7 +2,7 @@
 
 use super::reader::{Key, Reader, Section, Value, parse_word, quoted};
 use super::{Dns, Ipv6, Located, Namespace, Problem, Uplink};
-use super::{dns, health, net, schema, uplink};
+use super::{dns, health, hook, net, schema, uplink};
 use crate::model::{Account, Name, Proxy};
 
 /// What the kernel takes as an IPv4 MTU: RFC 791's minimum for a datagram's reassembly up to its length field.
@@ -71,6 +71,7 @@ pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_
         dns: section.value_of("dns").map_or(Dns::Auto, |value| dns::read(reader, value, ipv6)),
         allow: section.value_of("allow").map_or_else(Vec::new, |value| allow(reader, value)),
         proxy: section.value_of("proxy").and_then(|value| proxy(reader, value)),
+        on_change: section.value_of("on-change").map_or_else(Vec::new, |value| hook::read(reader, value)),
         temporary: false,
     };
     Some(DraftNamespace { namespace, wanted })

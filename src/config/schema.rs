@@ -14,7 +14,20 @@ pub(super) const FILE: Table = Table { header: "the top level", keys: &["namespa
 /// A namespace.
 pub(super) const NAMESPACE: Table = Table {
     header: "[namespace.NAME]",
-    keys: &["gateway", "dev", "uplink", "dns", "lan", "mtu", "subnet", "ipv6", "allow", "proxy", "prefer"],
+    keys: &[
+        "gateway",
+        "dev",
+        "uplink",
+        "dns",
+        "lan",
+        "mtu",
+        "subnet",
+        "ipv6",
+        "allow",
+        "proxy",
+        "prefer",
+        "on-change",
+    ],
 };
 
 /// A way out that has a name.

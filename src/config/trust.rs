@@ -35,6 +35,11 @@ impl Trust {
         Self(Some([0].into_iter().chain(caller).chain(unmapped()).collect()))
     }
 
+    /// Whether somebody is not trusted.
+    pub(super) fn is_limited(&self) -> bool {
+        self.0.is_some()
+    }
+
     fn includes(&self, owner: u32) -> bool {
         self.0.as_ref().is_none_or(|trusted| trusted.contains(&owner))
     }

@@ -24,6 +24,7 @@ mod expression;
 pub mod files;
 mod foreign;
 mod handle;
+mod hooks;
 mod host;
 mod inside;
 pub mod interrupt;
@@ -59,6 +60,7 @@ mod traffic;
 
 pub use events::{Change, Events, Scope};
 pub use handle::Kernel;
+pub use hooks::Hooks;
 pub use host::Files;
 pub use neighbour::find_silent;
 pub use nix::sys::signal::Signal;

@@ -27,7 +27,7 @@ pub use sources::{Sources, Woken};
 
 use crate::error::{Error, Result};
 use crate::kernel::{Change, Scope, Signal};
-use crate::model::{Checkup, Name};
+use crate::model::{Checkup, Event, Name};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -82,6 +82,9 @@ pub trait Keeper {
     /// An uplink was asked, and answers or not. Says whether it has become better or worse by that.
     fn heard(&mut self, uplink: &Name, answers: bool) -> bool;
 
+    /// Something happened to a namespace, by the daemon or by a command.
+    fn happened(&mut self, event: Event);
+
     /// The last look failed. It is tried again later.
     fn failed(&mut self, error: Error);
 
@@ -125,9 +128,12 @@ struct Daemon<'a> {
 }
 
 impl Daemon<'_> {
-    fn hear(&mut self, woken: Woken) {
+    fn hear(&mut self, mut woken: Woken) {
         if woken.signals.contains(&Signal::SIGHUP) {
             self.keeper.reloading();
+        }
+        for event in woken.happened.drain(..) {
+            self.keeper.happened(event);
         }
         let mut is_cause = false;
         for (uplink, answers) in &woken.answers {

@@ -2,8 +2,9 @@
 
 use super::settings::Settings;
 use crate::error::{Context, Error, Result};
+use crate::kernel::event_log::Reader;
 use crate::kernel::{Change, Events, Prober, Scope, interrupt};
-use crate::model::{Checkup, Name};
+use crate::model::{Checkup, Event, Name};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -25,6 +26,8 @@ pub struct Woken {
     pub declared: bool,
     /// Uplinks that were asked, and whether each answers.
     pub answers: Vec<(Name, bool)>,
+    /// What was recorded to have happened to namespaces, whoever did it.
+    pub happened: Vec<Event>,
     /// Signals.
     pub signals: Vec<Signal>,
 }
@@ -36,6 +39,7 @@ pub struct Sources {
     declarations: Inotify,
     directories: Vec<PathBuf>,
     prober: Prober,
+    record: Reader,
     signals: SignalFd,
 }
 
@@ -52,6 +56,7 @@ impl Sources {
             declarations: Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).what(|| "inotify")?,
             directories,
             prober: Prober::new()?,
+            record: Reader::from_now()?,
             signals: SignalFd::with_flags(&set, flags).what(|| "signals")?,
         };
         sources.watch_directories();
@@ -73,7 +78,8 @@ impl Sources {
     pub fn wait(&mut self, until: Option<Instant>) -> Result<Woken> {
         let [routing, nftables] = self.events.descriptors();
         let (settings, answers) = (self.settings.descriptor(), self.prober.descriptor());
-        let files = [routing, nftables, settings, answers, self.declarations.as_fd(), self.signals.as_fd()];
+        let (declarations, record) = (self.declarations.as_fd(), self.record.descriptor());
+        let files = [routing, nftables, settings, answers, declarations, record, self.signals.as_fd()];
         let mut files = files.map(|file| PollFd::new(file, PollFlags::POLLIN));
         match poll(&mut files, timeout(until)) {
             Ok(_) | Err(Errno::EINTR) => self.take(),
@@ -91,8 +97,8 @@ impl Sources {
         // While nsnat waits for its turn, signals are noted instead.
         signals.extend(interrupt::caught_signal().and_then(known));
         interrupt::forget();
-        let (declared, answers) = (self.declared()?, self.prober.take());
-        Ok(Woken { changes: heard.changes, lost: heard.lost, declared, answers, signals })
+        let (declared, answers, happened) = (self.declared()?, self.prober.take(), self.record.take()?);
+        Ok(Woken { changes: heard.changes, lost: heard.lost, declared, answers, happened, signals })
     }
 
     /// Whether a declaration changed since this was asked last. A directory that is new is watched from now on.

@@ -88,6 +88,12 @@ RemainAfterExit=yes
 ExecStart=/usr/local/bin/nsnat up
 ExecStop=/usr/local/bin/nsnat down";
 
+/// What the daemon may not do itself, a unit does that its `on-change` starts.
+const TELL: &str = r#"cat >>/etc/nsnat/nsnat.toml <<'END'
+on-change = ["/usr/bin/systemd-run", "--no-block", "--collect", "--quiet", "--setenv=NSNAT_NAMESPACE", "--setenv=NSNAT_EVENT", "/bin/sh", "-c", "echo $NSNAT_NAMESPACE $NSNAT_EVENT >>/run/told"]
+END
+systemctl reload nsnat; ip link set nsn-slow down; until grep repaired /run/told 2>/dev/null; do sleep 0.1; done"#;
+
 /// What the scripts print, boot after boot.
 fn boots(scripts: &[&str]) -> (String, String) {
     let base = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("systemd");
@@ -124,7 +130,8 @@ fn a_unit_is_bound_survives_a_reboot_and_is_unbound() {
         cp /root/new /etc/systemd/system/nsnat.service; systemctl daemon-reload; systemctl restart nsnat; pgrep -x nsnat > /run/daemon; systemctl reload nsnat
         systemctl kill -s KILL nsnat; until systemctl is-active nsnat && ! pgrep -x nsnat -F /run/daemon; do sleep 0.1; done >/dev/null
         systemctl show -P MainPID long | diff - /run/long && ps -o comm= -p $(cat /run/long)
-        systemd-analyze security --threshold=40 nsnat.service >/dev/null && echo hardened"),
+        systemd-analyze security --threshold=40 nsnat.service >/dev/null && echo hardened
+        {TELL}"),
         // A stop leaves all as it is.
         "systemctl start job; systemctl disable -q nsnat; systemctl stop nsnat; ls /run/netns
         nsnat systemd bind slow job >/dev/null; nsnat remove slow 2>&1",
@@ -136,7 +143,7 @@ fn a_unit_is_bound_survives_a_reboot_and_is_unbound() {
         nosuch.service: in slow from its next start on (systemctl restart nosuch.service)\n";
     let left = "slow: down\nnsnat: job.service is bound to slow and cannot start without it; nsnat systemd unbind job.service\n";
     let expected = format!(
-        "{fast}{bound}{slow}active\nslow\n1\n2\n{unknown}-- off\nslow\nclosed\nslow\nactive\nslow\n{slow}{slow}{unbound}1\n{fast}-- off\nsleep\nhardened\n-- off\n{fast}slow\n{left}-- off\n"
+        "{fast}{bound}{slow}active\nslow\n1\n2\n{unknown}-- off\nslow\nclosed\nslow\nactive\nslow\n{slow}{slow}{unbound}1\n{fast}-- off\nsleep\nhardened\nslow repaired\n-- off\n{fast}slow\n{left}-- off\n"
     );
     assert_eq!(said, expected, "{log}");
 }

@@ -81,15 +81,17 @@ fn show(config: &Config) -> String {
 }
 
 fn say(namespace: &Namespace) -> String {
-    let Namespace { uplinks, lan, mtu, subnet, ipv6, dns, temporary, allow, .. } = namespace;
+    let Namespace { uplinks, lan, mtu, subnet, ipv6, dns, temporary, allow, on_change, .. } = namespace;
     let paths: Vec<String> = uplinks.iter().map(path).collect();
     let subnet = subnet.as_ref().map(|subnet| subnet.value.to_string());
     let (paths, dns) = (paths.join(" else "), resolve(dns));
     let allow: Vec<String> = allow.iter().map(|who| format!(" allow {}", who.value)).collect();
     let allow = allow.concat();
     let prefer = if namespace.prefer == Prefer::First { "" } else { " sticky" };
+    let words: Vec<&str> = on_change.iter().map(|word| word.value.as_str()).collect();
+    let on_change = if words.is_empty() { String::new() } else { format!(" on-change {words:?}") };
     format!(
-        "{paths}; lan {lan} mtu {mtu:?} subnet {subnet:?} ipv6 {ipv6:?} {dns} temporary {temporary}{allow}{prefer}"
+        "{paths}; lan {lan} mtu {mtu:?} subnet {subnet:?} ipv6 {ipv6:?} {dns} temporary {temporary}{allow}{prefer}{on_change}"
     )
 }
 

@@ -24,6 +24,7 @@ mod killswitch;
 mod leaks;
 mod looking;
 mod neighbours;
+mod on_change;
 mod plan_lines;
 mod proxy;
 mod scale;
