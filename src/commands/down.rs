@@ -34,7 +34,8 @@ fn state_after_down(ui: &Ui<'_>, names: &[Name], kill: bool, observed: &Observed
     let mut goal = plan::state_without(observed, gone);
     // Otherwise `nsnat watch` would bring them up again. With the last namespace it forgets that, unless it runs.
     if files::is_watched() {
-        goal.down.extend(observed.state.namespaces.keys().filter(|name| gone(name)).cloned());
+        let namespaces = observed.state.namespaces.iter().filter(|(_, namespace)| namespace.checks.is_none());
+        goal.down.extend(namespaces.map(|(name, _)| name).filter(|name| gone(name)).cloned());
     } else if names.is_empty() {
         goal.down.clear();
     }

@@ -15,7 +15,7 @@ const SOMETHING: u8 = 2;
 pub(super) fn run(ui: &Ui<'_>, names: &[Name]) -> Result<ExitCode> {
     let config = config::open(ui)?;
     need_root("plan")?;
-    let observed = session::look(ui, Look::Everything(&config.namespaces.keys().collect::<Vec<_>>()))?;
+    let observed = session::look(ui, Look::Everything(&config.names().collect::<Vec<_>>()))?;
     let goal = config::state_with(ui, &config, names, &observed)?;
     let actions = plan::actions(&goal, &observed);
     for problem in super::status::not_preceded(&goal, &observed) {

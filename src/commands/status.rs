@@ -30,10 +30,12 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<ExitC
     }
     let config = config::open(ui)?;
     let root = nix::unistd::geteuid().is_root();
-    let declared: Vec<&Name> = config.namespaces.keys().collect();
+    let declared: Vec<&Name> = config.names().collect();
     let look = if root { Look::Everything(&declared) } else { Look::Outside(&declared) };
     let observed = session::look(ui, look)?;
-    let up = observed.state.namespaces.keys().chain(observed.orphans());
+    let is_for_jobs = |(_, namespace): &(_, &ActiveNamespace)| namespace.checks.is_none();
+    let up = observed.state.namespaces.iter().filter(is_for_jobs).map(|(name, _)| name);
+    let up = up.chain(observed.orphans());
     let known: BTreeSet<&Name> = config.namespaces.keys().chain(up).collect();
     if let Some(name) = name.filter(|name| !known.contains(name)) {
         return Err(unknown(name, known.into_iter()));

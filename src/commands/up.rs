@@ -99,8 +99,7 @@ pub(super) fn make(
     policy: Policy,
 ) -> Result<Outcome> {
     let goal = if repair { config::goal_of_repair } else { config::state_with };
-    let asked: Vec<&Name> =
-        if names.is_empty() { config.namespaces.keys().collect() } else { names.iter().collect() };
+    let asked: Vec<&Name> = if names.is_empty() { config.names().collect() } else { names.iter().collect() };
     session.reconcile(policy, &asked, |observed| goal(ui, config, names, observed))
 }
 

@@ -7,7 +7,7 @@ use crate::config::{Config, locate, report};
 use crate::error::{Error, Result};
 use crate::health::{Moment, Monitor};
 use crate::kernel::{Hooks, Scope, Signal, files};
-use crate::model::{Checkup, Condition, Event, Name, State, stack::device_of};
+use crate::model::{Asked, CheckKind, Checkup, Condition, Event, Name, State, stack::device_of};
 use crate::plan;
 use crate::reconcile::{Outcome, Policy};
 use crate::report::event;
@@ -115,7 +115,7 @@ impl Keeper for Kept<'_> {
         let is_asked = |name: &&Name| {
             concerned.as_ref().is_none_or(|concerned| concerned.contains(name)) || !up.contains_key(*name)
         };
-        let names: Vec<&Name> = config.namespaces.keys().filter(is_asked).collect();
+        let names: Vec<&Name> = config.names().filter(is_asked).collect();
         let problems = RefCell::default();
         let outcome = session.reconcile_unrecorded(policy, &names, |observed| {
             let (goal, found) = config::goal_of_watch(config, observed)?;
@@ -135,7 +135,7 @@ impl Keeper for Kept<'_> {
         self.tell_problems(problems);
         self.say();
         self.note_health();
-        let up = outcome.goal.namespaces.len();
+        let up = outcome.goal.namespaces.values().filter(|namespace| namespace.checks.is_none()).count();
         let status = format!("{up} {} up", if up == 1 { "namespace is" } else { "namespaces are" });
         if !std::mem::replace(&mut self.ready, true) {
             info!("ready; {status}");
@@ -164,9 +164,7 @@ impl Keeper for Kept<'_> {
 
     fn heard(&mut self, uplink: &Name, answers: bool) -> bool {
         let Some(condition) = self.monitor.observe(uplink, answers, now()) else { return false };
-        let asked = self.checkups.get(uplink).into_iter().flat_map(|checkup| &checkup.gateways);
-        let asked: Vec<String> = asked.map(|one| format!("{} on {}", one.address, one.dev)).collect();
-        let (asked, name) = (asked.join(" and "), uplink.as_str());
+        let (asked, name) = (self.checkups.get(uplink).map(asked).unwrap_or_default(), uplink.as_str());
         let mut event = Event::new(seconds(), None, condition.into());
         event.uplink = Some(uplink.clone());
         event.reason = Some(match condition {
@@ -297,6 +295,19 @@ fn tell(event: &Event) {
         [&event.namespace, &event.uplink, &event.previous_uplink].map(|name| name.as_ref().map(Name::as_str));
     let (kind, told) = (event.kind.name(), event::describe(event));
     info!(namespace, event = kind, uplink, previous_uplink, "{told}");
+}
+
+/// What was asked about an uplink.
+fn asked(checkup: &Checkup) -> String {
+    let asked: Vec<String> = match &checkup.asked {
+        Asked::NextHops(hops) => hops.iter().map(|one| format!("{} on {}", one.address, one.dev)).collect(),
+        Asked::HostsFrom(_) if checkup.check.kind == CheckKind::Tcp => {
+            checkup.check.targets.iter().map(ToString::to_string).collect()
+        }
+        Asked::HostsFrom(_) => checkup.check.targets.iter().map(|target| target.ip().to_string()).collect(),
+        Asked::Nothing => Vec::new(),
+    };
+    asked.join(" and ")
 }
 
 /// What happened to an uplink, for each namespace that is up and names it.

@@ -15,6 +15,9 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// Namespaces.
     pub namespaces: BTreeMap<Name, Namespace>,
+    /// Namespaces that nobody declares: from each of these the targets of an uplink's check are asked, of an uplink that some
+    /// namespace has among others.
+    pub checks: BTreeMap<Name, Namespace>,
     /// Pools and numbers.
     pub settings: Settings,
 }
@@ -24,6 +27,11 @@ impl Config {
     pub fn declared_in(&self, name: &Name) -> Option<&Path> {
         let place = self.namespaces.get(name)?.place.as_ref()?;
         Some(&self.sources.get(place.file)?.path)
+    }
+
+    /// The names of all namespaces that there are to be.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.namespaces.keys().chain(self.checks.keys())
     }
 
     /// The declared names, and of those the one that `name` may have meant.
@@ -58,6 +66,8 @@ pub struct Namespace {
     pub proxy: Option<Proxy>,
     /// The program that is run when something happened to the namespace, and its arguments; none where empty.
     pub on_change: Vec<Located<String>>,
+    /// The uplink whose targets are asked from here; none: it is declared, for jobs.
+    pub checks: Option<Name>,
     /// Declared below /run.
     pub temporary: bool,
 }

@@ -2,13 +2,21 @@
 
 use super::reader::{InvalidValue, Key, Reader, Section, Value, parse_word, quoted};
 use super::{Problem, schema};
-use crate::model::{Check, CheckKind, Prefer};
+use crate::model::stack::is_link_local;
+use crate::model::{Check, CheckKind, Prefer, dnsaddr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use toml::de::DeValue;
 
 /// The words of `kind`.
-const KINDS: [(&str, CheckKind); 2] = [("gateway", CheckKind::Gateway), ("none", CheckKind::None)];
+const KINDS: [(&str, CheckKind); 5] = [
+    ("gateway", CheckKind::Gateway),
+    ("ping", CheckKind::Ping),
+    ("tcp", CheckKind::Tcp),
+    ("dns", CheckKind::Dns),
+    ("none", CheckKind::None),
+];
 
 /// The words of `prefer`.
 const PREFER: [(&str, Prefer); 2] = [("first", Prefer::First), ("sticky", Prefer::Sticky)];
@@ -25,7 +33,11 @@ const COUNTS: RangeInclusive<i128> = 1..=1000;
 /// Reads `check`: a kind alone, or a table.
 pub(super) fn check(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) -> Check {
     if let DeValue::String(_) = value.get_ref() {
-        return Check { kind: kind(reader, value), ..Check::default() };
+        let kind = kind(reader, value);
+        if kind.asks_host() {
+            no_target(reader, value, kind);
+        }
+        return Check { kind, ..Check::default() };
     }
     if !value.get_ref().is_table() {
         reader.mistyped("`check`", value, "a word or a table", "{ kind = \"gateway\", interval = \"1s\" }");
@@ -40,12 +52,13 @@ pub(super) fn check(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) -
     };
     let (fail, recover) = (count("fail", usual.fail), count("recover", usual.recover));
     let kind = section.value_of("kind").map_or(usual.kind, |value| kind(reader, value));
+    let targets = targets(reader, &section, kind);
     let interval = time(reader, &section, "interval").unwrap_or(usual.interval);
     let timeout = time(reader, &section, "timeout");
     if timeout.is_some_and(|timeout| timeout > interval) {
         too_patient(reader, &section);
     }
-    Check { kind, interval, timeout: timeout.unwrap_or(usual.timeout.min(interval)), fail, recover }
+    Check { kind, targets, interval, timeout: timeout.unwrap_or(usual.timeout.min(interval)), fail, recover }
 }
 
 /// Reads `prefer`.
@@ -56,6 +69,60 @@ pub(super) fn prefer(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Prefe
 fn kind(reader: &mut Reader<'_>, value: &Value<'_>) -> CheckKind {
     let kind = reader.parsed("`check`", value, |text| parse_word(text, &KINDS));
     kind.map(|located| located.value).unwrap_or_default()
+}
+
+/// Reads `target`: an address, or several, as its kind needs it.
+fn targets(reader: &mut Reader<'_>, section: &Section<'_, '_>, kind: CheckKind) -> Vec<SocketAddr> {
+    match (section.value_of("target"), section.value_of("kind")) {
+        (Some(value), _) if kind.asks_host() => {
+            let values = reader.list("`target`", value);
+            let read = |value| reader.parsed("`target`", value, |text| target(text, kind));
+            values.into_iter().filter_map(read).map(|located| located.value).collect()
+        }
+        (None, Some(value)) if kind.asks_host() => {
+            no_target(reader, value, kind);
+            Vec::new()
+        }
+        (Some(value), _) => {
+            let problem = Problem::at(reader.span_of(value), "this kind of check asks no host");
+            reader.report(problem.help("leave `target` out, or choose a kind: `ping`, `tcp`, `dns`"));
+            Vec::new()
+        }
+        (None, _) => Vec::new(),
+    }
+}
+
+fn no_target(reader: &mut Reader<'_>, value: &Value<'_>, kind: CheckKind) {
+    let problem = Problem::at(reader.span_of(value), "this check has no target").label("asks whom?");
+    let word = KINDS.iter().find(|(_, known)| *known == kind).map_or("", |(word, _)| word);
+    reader.report(problem.help(format!("check = {{ kind = \"{word}\", target = \"{}\" }}", form_of(kind))));
+}
+
+/// How a target is written.
+fn form_of(kind: CheckKind) -> &'static str {
+    match kind {
+        CheckKind::Tcp => "ADDR:PORT",
+        _ => "ADDR",
+    }
+}
+
+/// An address of a host that can be behind an uplink.
+fn target(text: &str, kind: CheckKind) -> Result<SocketAddr, InvalidValue> {
+    let parsed = match kind {
+        CheckKind::Dns => dnsaddr::parse(text).ok(),
+        CheckKind::Tcp => text.parse().ok().filter(|target: &SocketAddr| target.port() != 0),
+        _ => text.parse().ok().map(|address: IpAddr| SocketAddr::new(address, 0)),
+    };
+    let Some(target) = parsed else {
+        let help = format!("`{}`; IPv6 with a port: `[ADDR]:PORT`", form_of(kind));
+        return Err((format!("{} is not the address of a target", quoted(text)), Some(help)));
+    };
+    let address = target.ip();
+    if address.is_loopback() || address.is_unspecified() || address.is_multicast() || is_link_local(address) {
+        let help = "name a host behind the uplink, of which you know that it answers".to_owned();
+        return Err((format!("{} is behind no uplink", quoted(text)), Some(help)));
+    }
+    Ok(target)
 }
 
 fn count(reader: &mut Reader<'_>, what: &str, value: &Value<'_>) -> Option<u32> {

@@ -5,7 +5,7 @@ use super::reader::{Key, Reader, Value};
 use super::settings::CollectedSettings;
 use super::trust::Trust;
 use super::{Config, Namespace, Problem, Source, Span, Uplink};
-use super::{check as across, hook, read, report, schema};
+use super::{check as across, checks, hook, read, report, schema};
 use crate::error::Error;
 use crate::model::Name;
 use std::collections::BTreeMap;
@@ -112,7 +112,8 @@ impl Files {
         let namespaces: BTreeMap<Name, Namespace> =
             namespaces.into_iter().map(|(name, draft)| (name, resolved(draft))).collect();
         across::overlaps(&namespaces, &mut problems);
-        (Config { namespaces, settings: settings.settings, ..Config::default() }, problems)
+        let checks = checks::of(&namespaces, &mut problems);
+        (Config { namespaces, checks, settings: settings.settings, ..Config::default() }, problems)
     }
 }
 

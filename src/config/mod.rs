@@ -10,6 +10,7 @@ pub mod report;
 
 mod check;
 mod checked;
+mod checks;
 mod dns;
 mod health;
 mod hook;

@@ -72,6 +72,7 @@ pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_
         allow: section.value_of("allow").map_or_else(Vec::new, |value| allow(reader, value)),
         proxy: section.value_of("proxy").and_then(|value| proxy(reader, value)),
         on_change: section.value_of("on-change").map_or_else(Vec::new, |value| hook::read(reader, value)),
+        checks: None,
         temporary: false,
     };
     Some(DraftNamespace { namespace, wanted })

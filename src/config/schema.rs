@@ -34,8 +34,10 @@ pub(super) const NAMESPACE: Table = Table {
 pub(super) const UPLINK: Table = Table { header: "[uplink.NAME]", keys: &["dev", "gateway", "check"] };
 
 /// How it is found out whether an uplink lives.
-pub(super) const CHECK: Table =
-    Table { header: "[uplink.NAME.check]", keys: &["kind", "interval", "timeout", "fail", "recover"] };
+pub(super) const CHECK: Table = Table {
+    header: "[uplink.NAME.check]",
+    keys: &["kind", "target", "interval", "timeout", "fail", "recover"],
+};
 
 /// The long form of a namespace's `dns`.
 pub(super) const DNS: Table =

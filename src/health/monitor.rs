@@ -1,7 +1,7 @@
 //! All uplinks that are checked.
 
 use super::Score;
-use crate::model::{Check, Checkup, Condition, Health, Name};
+use crate::model::{Asked, Check, Checkup, Condition, Health, Name};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -41,11 +41,11 @@ impl Monitor {
     pub fn follow(&mut self, uplinks: &BTreeMap<Name, Checkup>, now: Moment) {
         self.0.retain(|name, _| uplinks.contains_key(name));
         for (name, checkup) in uplinks {
-            let check = checkup.check;
-            let new = || Monitored { check, score: Score::new(Condition::Well), since: now.seconds };
+            let check = || checkup.check.clone();
+            let new = || Monitored { check: check(), score: Score::new(Condition::Well), since: now.seconds };
             let one = self.0.entry(name.clone()).or_insert_with(new);
-            one.check = check;
-            if checkup.gateways.is_empty() && one.score.cut(now.instant).is_some() {
+            one.check = check();
+            if checkup.asked == Asked::Nothing && one.score.cut(now.instant).is_some() {
                 one.since = now.seconds;
             }
         }
@@ -75,8 +75,8 @@ mod tests {
     fn uplinks(reachable: &[(&str, bool)]) -> BTreeMap<Name, Checkup> {
         let gateway = Neighbour { dev: "eth0".into(), index: 2, address: [192, 0, 2, 1].into() };
         let one = |(name, is_up): &(&str, bool)| {
-            let gateways = if *is_up { vec![gateway.clone()] } else { Vec::new() };
-            (name.parse().unwrap(), Checkup { check: Check { fail: 1, ..Check::default() }, gateways })
+            let asked = if *is_up { Asked::NextHops(vec![gateway.clone()]) } else { Asked::Nothing };
+            (name.parse().unwrap(), Checkup { check: Check { fail: 1, ..Check::default() }, asked })
         };
         reachable.iter().map(one).collect()
     }

@@ -157,6 +157,8 @@ pub fn watch() -> Result<Option<Watch>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(Error::new(format!("open {WATCH}"), error)),
         };
+        // Everybody may read what it says, whatever the umask.
+        file.set_permissions(std::fs::Permissions::from_mode(0o644)).what(|| WATCH)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             // The one before may have taken the file away meanwhile.
             Ok(flock) if same_file(&flock, WATCH) => return Ok(Some(Watch(flock))),

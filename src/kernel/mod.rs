@@ -53,6 +53,7 @@ mod sysctl;
 pub mod systemd;
 mod table;
 mod taps;
+mod target;
 mod tc;
 mod trace;
 mod tracer;

@@ -37,10 +37,10 @@ impl ProbeShape {
 
 /// A question as programs send it, where the probe goes to port 53: servers answer nothing else. It asks for the root's
 /// own servers (RFC 1035, section 4.1).
-const DNS_QUESTION: [u8; 17] = [0x6e, 0x73, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
+pub(super) const DNS_QUESTION: [u8; 17] = [0x6e, 0x73, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
 
 /// ICMP_ECHO and ICMPV6_ECHO_REQUEST, and their answers.
-const ECHO: [(u8, u8); 2] = [(8, 0), (128, 129)];
+pub(super) const ECHO: [(u8, u8); 2] = [(8, 0), (128, 129)];
 
 /// The sockets of a probe. Made inside; a socket stays in the namespace that it was made in.
 pub(super) struct ProbeSockets {
@@ -159,11 +159,11 @@ fn port(protocol: Protocol) -> Option<u16> {
     }
 }
 
-fn flags() -> SockFlag {
+pub(super) fn flags() -> SockFlag {
     SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK
 }
 
-fn family(to: SocketAddr) -> AddressFamily {
+pub(super) fn family(to: SocketAddr) -> AddressFamily {
     if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
@@ -182,7 +182,7 @@ fn limit(probe: &OwnedFd, to: SocketAddr, hops: i32) -> io::Result<()> {
 }
 
 /// An echo request; its identifier is the port that was found. The checksum of IPv6's is the kernel's to fill in.
-fn echo(source: SocketAddr, padding: usize) -> Vec<u8> {
+pub(super) fn echo(source: SocketAddr, padding: usize) -> Vec<u8> {
     let [(four, _), (six, _)] = ECHO;
     let kind = if source.is_ipv4() { four } else { six };
     let [high, low] = source.port().to_be_bytes();

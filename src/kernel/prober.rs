@@ -1,9 +1,9 @@
 //! Asking uplinks whether they live, each by a thread of its own. Each answer is a message on a socket, which is waited
 //! for beside everything else.
 
-use super::neighbour;
+use super::{neighbour, target};
 use crate::error::{Context, Result};
-use crate::model::{Checkup, Name};
+use crate::model::{Asked, Checkup, Name};
 use nix::sys::signal::SigSet;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -17,12 +17,12 @@ use std::time::Instant;
 pub struct Prober {
     answers: UnixDatagram,
     sender: UnixDatagram,
-    asked: BTreeMap<Name, Asked>,
+    asked: BTreeMap<Name, AskedUplink>,
     /// Number of the latest thread.
     latest: u64,
 }
 
-struct Asked {
+struct AskedUplink {
     checkup: Checkup,
     /// Its thread: what an earlier one says is about something else.
     number: u64,
@@ -48,7 +48,7 @@ impl Prober {
     pub fn ask(&mut self, uplinks: BTreeMap<Name, Checkup>) -> Result<()> {
         self.asked.retain(|name, asked| uplinks.get(name) == Some(&asked.checkup));
         for (name, checkup) in uplinks {
-            if !checkup.gateways.is_empty() && !self.asked.contains_key(&name) {
+            if checkup.asked != Asked::Nothing && !self.asked.contains_key(&name) {
                 let asked = self.start(checkup)?;
                 self.asked.insert(name, asked);
             }
@@ -56,14 +56,14 @@ impl Prober {
         Ok(())
     }
 
-    fn start(&mut self, checkup: Checkup) -> Result<Asked> {
+    fn start(&mut self, checkup: Checkup) -> Result<AskedUplink> {
         let what = || "start a thread";
         self.latest += 1;
         let number = self.latest;
         let (stop, stopped) = mpsc::channel();
         let (to, asked) = (self.sender.try_clone().what(what)?, checkup.clone());
         thread::Builder::new().spawn(move || ask(&asked, number, &to, &stopped)).what(what)?;
-        Ok(Asked { checkup, number, _stop: stop })
+        Ok(AskedUplink { checkup, number, _stop: stop })
     }
 
     /// The uplinks that were asked since the last call, and whether each answered.
@@ -98,7 +98,7 @@ fn ask(checkup: &Checkup, number: u64, to: &UnixDatagram, stopped: &Receiver<Inf
     let mut silences = 0;
     loop {
         let began = Instant::now();
-        let answers = neighbour::answers(&checkup.gateways, checkup.check.timeout, silences).unwrap_or(true);
+        let answers = answers(checkup, silences).unwrap_or(true);
         silences = if answers { 0 } else { silences.saturating_add(1) };
         if to.send(&message(number, answers)).is_err() {
             return;
@@ -107,5 +107,14 @@ fn ask(checkup: &Checkup, number: u64, to: &UnixDatagram, stopped: &Receiver<Inf
         if !matches!(stopped.recv_timeout(rest), Err(RecvTimeoutError::Timeout)) {
             return;
         }
+    }
+}
+
+/// Whether an uplink answers in time. `silences`: how many questions in a row were not answered.
+fn answers(checkup: &Checkup, silences: u32) -> Result<bool> {
+    match &checkup.asked {
+        Asked::NextHops(gateways) => neighbour::answers(gateways, checkup.check.timeout, silences),
+        Asked::HostsFrom(namespace) => target::answers(namespace, &checkup.check),
+        Asked::Nothing => Ok(true),
     }
 }

@@ -1,14 +1,18 @@
 //! Whether an uplink lives: how that is found out, and what is known of it.
 
+use super::Name;
 use super::Neighbour;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How an uplink is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// What is asked.
     pub kind: CheckKind,
+    /// Hosts behind the uplink, of which one has to answer; none for kinds that ask no host. The port of `ping` is 0.
+    pub targets: Vec<SocketAddr>,
     /// From one question to the next.
     pub interval: Duration,
     /// How long an answer may take; at most the interval.
@@ -23,6 +27,7 @@ impl Default for Check {
     fn default() -> Self {
         Self {
             kind: CheckKind::default(),
+            targets: Vec::new(),
             interval: Duration::from_secs(1),
             timeout: Duration::from_millis(200),
             fail: 3,
@@ -37,8 +42,21 @@ pub enum CheckKind {
     /// The next hops are asked by ARP and neighbour discovery.
     #[default]
     Gateway,
+    /// A host is sent an ICMP echo request.
+    Ping,
+    /// A connection to a host is begun.
+    Tcp,
+    /// A host is sent a query.
+    Dns,
     /// Nothing: its link alone counts.
     None,
+}
+
+impl CheckKind {
+    /// Whether a host behind the uplink is asked.
+    pub fn asks_host(self) -> bool {
+        matches!(self, Self::Ping | Self::Tcp | Self::Dns)
+    }
 }
 
 /// Which of several uplinks is taken.
@@ -77,6 +95,17 @@ pub enum Condition {
 pub struct Checkup {
     /// How.
     pub check: Check,
-    /// Next hops, of which one has to answer. Without any, the link is down, and the uplink cannot be asked.
-    pub gateways: Vec<Neighbour>,
+    /// What is asked.
+    pub asked: Asked,
+}
+
+/// What is asked of an uplink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Next hops, of which one has to answer.
+    NextHops(Vec<Neighbour>),
+    /// The targets of its check, from this namespace, which leaves by that uplink alone.
+    HostsFrom(Name),
+    /// Nothing: its link is down.
+    Nothing,
 }

@@ -302,6 +302,9 @@ pub struct ActiveNamespace {
     /// What becomes of proxies that a job's environment names; none: they stay, and it is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
+    /// The uplink whose targets are asked from here: it exists for the sake of a check, and not for jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<Name>,
     /// The process for whose sake it exists (ephemeral namespaces).
     #[serde(default)]
     pub owner: Option<Owner>,

@@ -21,6 +21,9 @@ const COUNTS: [Option<(Set, Set)>; 3] =
 
 /// What happens to a namespace's queries, as declared and as the host is.
 pub(super) fn resolve(name: &Name, namespace: &Namespace, names: Names<'_>) -> Result<DnsMode, Vec<Problem>> {
+    if namespace.checks.is_some() {
+        return Ok(DnsMode::default());
+    }
     let dns = match &namespace.dns {
         config::Dns::Auto => auto(names),
         config::Dns::Host => host(name, namespace, names)?,

@@ -14,6 +14,12 @@ pub(super) fn egress_key(namespace: &Namespace, observed: &Observed) -> String {
     format!("{}{lan}{prefer}", paths.join(", "))
 }
 
+/// Whether an uplink is one of several that an egress has.
+pub(super) fn is_choice_of(key: &str, uplink: &Name) -> bool {
+    let name = format!("[{uplink}]");
+    key.contains(", ") && key.split(", ").any(|part| part.starts_with(&name))
+}
+
 /// Whatever a device is called, it is one.
 fn uplink_key(uplink: &config::Uplink, observed: &Observed) -> String {
     if let Some(name) = &uplink.name {

@@ -3,7 +3,7 @@
 use super::reach;
 use super::uplink_path;
 use crate::config::{Config, Uplink};
-use crate::model::{CheckKind, Checkup, Name, Observed, State};
+use crate::model::{Asked, CheckKind, Checkup, Name, Observed, State};
 use std::collections::BTreeMap;
 
 /// These uplinks, and what is to be asked of each. An uplink without a next hop is left out while its link is up.
@@ -13,20 +13,31 @@ pub fn checkups(config: &Config, state: &State, observed: &Observed) -> BTreeMap
     let uplinks = several.flat_map(|(_, namespace)| &namespace.uplinks);
     let named: BTreeMap<&Name, &Uplink> =
         uplinks.filter_map(|uplink| Some((uplink.name.as_ref()?, uplink))).collect();
-    let one = |(name, uplink): (&Name, &Uplink)| Some((name.clone(), checkup(uplink, observed)?));
+    let one =
+        |(name, uplink): (&Name, &Uplink)| Some((name.clone(), checkup(name, uplink, state, observed)?));
     named.into_iter().filter_map(one).collect()
 }
 
-fn checkup(uplink: &Uplink, observed: &Observed) -> Option<Checkup> {
-    let check = uplink.check;
+fn checkup(name: &Name, uplink: &Uplink, state: &State, observed: &Observed) -> Option<Checkup> {
+    let check = uplink.check.clone();
     if check.kind == CheckKind::None {
         return None;
     }
-    match uplink_path::resolve_uplink(uplink, observed) {
+    let asked = match uplink_path::resolve_uplink(uplink, observed) {
+        Ok(path) if uplink_path::is_usable(&path, observed) && check.kind.asks_host() => {
+            Asked::HostsFrom(namespace_that_checks(name, state)?)
+        }
         Ok(path) if uplink_path::is_usable(&path, observed) => {
             let gateways = reach::neighbours(&path, observed);
-            (!gateways.is_empty()).then_some(Checkup { check, gateways })
+            (!gateways.is_empty()).then_some(Asked::NextHops(gateways))?
         }
-        _ => Some(Checkup { check, gateways: Vec::new() }),
-    }
+        _ => Asked::Nothing,
+    };
+    Some(Checkup { check, asked })
+}
+
+/// The namespace from which the targets of an uplink's check are asked, once it is up.
+fn namespace_that_checks(uplink: &Name, state: &State) -> Option<Name> {
+    let mut all = state.namespaces.iter();
+    all.find(|(_, namespace)| namespace.checks.as_ref() == Some(uplink)).map(|(name, _)| name.clone())
 }

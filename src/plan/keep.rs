@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 /// The state in which this holds, and what stands in the way of the rest.
 pub fn keep(config: &Config, observed: &Observed) -> (State, Vec<Problem>) {
     let is_meant = |name: &&Name| !observed.state.down.contains(*name);
-    let mut names: BTreeSet<Name> = config.namespaces.keys().filter(is_meant).cloned().collect();
+    let mut names: BTreeSet<Name> = config.names().filter(is_meant).cloned().collect();
     let mut problems = Vec::new();
     loop {
         let (mut state, found) = resolve_each(config, Selection::Kept(&names), observed);

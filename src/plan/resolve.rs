@@ -1,6 +1,6 @@
 //! Configuration → state: every namespace with its device, gateways, numbers and subnet found.
 
-use super::egress_key::{carry_over, egress_key};
+use super::egress_key::{carry_over, egress_key, is_choice_of};
 use super::reachable_servers::{self, Names};
 use super::{alloc, dns, held_sysctls, other_firewalls, rule_precedence, uplink_path};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
@@ -72,14 +72,19 @@ pub(super) fn resolve_each(
     let mut paths = BTreeMap::new();
     for (name, namespace) in selected(config, selection) {
         let owner = selection.owner_of(name);
-        let kept = matches!(selection, Selection::Kept(_));
+        // For the sake of a check alone, nothing is refused: what is wrong with its uplink, the namespaces say that have it.
+        let is_check = namespace.checks.is_some();
+        let kept = is_check || matches!(selection, Selection::Kept(_));
         let resolver =
             NamespaceResolver { config, name, namespace, observed, taken: &taken, moving, owner, kept };
-        if let Err(found) = resolver.resolve(&mut state, &mut paths) {
+        if let Err(found) = resolver.resolve(&mut state, &mut paths)
+            && !is_check
+        {
             problems.insert(Some(name.clone()), found);
         }
         state.down.remove(name);
     }
+    state.namespaces.retain(|name, namespace| namespace.checks.is_none() || config.checks.contains_key(name));
     tidy_state(&mut state, observed);
     (state, problems)
 }
@@ -174,11 +179,20 @@ pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> State {
 /// After a change of namespaces: egresses without namespaces go, and so do sysctls that are not needed any more, and
 /// the identities of namespaces that do not exist.
 pub fn tidy_state(state: &mut State, observed: &Observed) {
+    prune_checks(state);
     prune_egresses(state);
     forget_identities(state, observed);
     held_sysctls::record_held(state, observed);
     rule_precedence::place_rules(state, observed);
     other_firewalls::record_passes(state, observed);
+}
+
+/// Where no namespace has a choice of that uplink any more, it is not checked either.
+fn prune_checks(state: &mut State) {
+    let jobs = state.namespaces.values().filter(|namespace| namespace.checks.is_none());
+    let keys: BTreeSet<String> = jobs.map(|namespace| namespace.egress.clone()).collect();
+    let is_needed = |uplink: &Name| keys.iter().any(|key| is_choice_of(key, uplink));
+    state.namespaces.retain(|_, namespace| namespace.checks.as_ref().is_none_or(is_needed));
 }
 
 /// Egresses without namespaces go.
@@ -202,7 +216,7 @@ fn selected<'a>(
     config: &'a Config,
     selection: Selection<'a>,
 ) -> impl Iterator<Item = (&'a Name, &'a Namespace)> {
-    config.namespaces.iter().filter(move |(name, _)| selection.contains(name))
+    config.namespaces.iter().chain(&config.checks).filter(move |(name, _)| selection.contains(name))
 }
 
 /// Resolves one namespace of the configuration.
@@ -258,6 +272,7 @@ impl NamespaceResolver<'_> {
             tuned: old.and_then(|old| old.tuned.clone()),
             allowed: self.allowed()?,
             proxy: self.namespace.proxy,
+            checks: self.namespace.checks.clone(),
             owner: self.owner.or(old.and_then(|old| old.owner)),
         };
         state.namespaces.insert(self.name.clone(), namespace);

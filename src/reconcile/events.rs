@@ -14,7 +14,7 @@ impl Outcome {
         events
     }
 
-    /// What became of each namespace that is not as it was.
+    /// What became of each namespace that is not as it was. Those for checks concern nobody.
     fn changes(&self, time: u64) -> Vec<Event> {
         let (before, after) = (&self.before.state, &self.goal);
         let of_kept = |(name, namespace): (&Name, &ActiveNamespace)| {
@@ -30,9 +30,11 @@ impl Outcome {
                 ..Event::new(time, Some(name.clone()), kind)
             })
         };
-        let mut events: Vec<Event> = after.namespaces.iter().filter_map(of_kept).collect();
+        let mut events: Vec<Event> =
+            after.namespaces.iter().filter(|(_, new)| new.checks.is_none()).filter_map(of_kept).collect();
         let known: BTreeSet<&Name> = before.namespaces.keys().chain(self.before.orphans()).collect();
-        let gone = known.into_iter().filter(|name| !after.namespaces.contains_key(*name));
+        let is_check = |name: &Name| before.namespaces.get(name).is_some_and(|old| old.checks.is_some());
+        let gone = known.into_iter().filter(|name| !after.namespaces.contains_key(*name) && !is_check(name));
         events.extend(gone.map(|name| Event::new(time, Some(name.clone()), EventKind::Down)));
         events
     }
@@ -44,8 +46,11 @@ impl Outcome {
         for action in &self.done {
             repairs.entry(owners.of(action)).or_default().push(action);
         }
-        let is_told = |owner: Option<&Name>| changes.iter().any(|event| event.namespace.as_ref() == owner);
-        repairs.retain(|owner, _| if owner.is_some() { !is_told(*owner) } else { changes.is_empty() });
+        let is_told = |owner: &Name| changes.iter().any(|event| event.namespace.as_ref() == Some(owner));
+        // To make a namespace for a check is no repair.
+        let is_kept = |owner: &Name| self.before.state.namespaces.contains_key(owner);
+        repairs
+            .retain(|owner, _| owner.map_or(changes.is_empty(), |owner| is_kept(owner) && !is_told(owner)));
         let event = |(owner, actions): (Option<&Name>, Vec<&Action>)| Event {
             done: Some(listed(&actions)),
             ..Event::new(time, owner.cloned(), EventKind::Repaired)

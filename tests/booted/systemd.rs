@@ -94,6 +94,17 @@ on-change = ["/usr/bin/systemd-run", "--no-block", "--collect", "--quiet", "--se
 END
 systemctl reload nsnat; ip link set nsn-slow down; until grep repaired /run/told 2>/dev/null; do sleep 0.1; done"#;
 
+/// The daemon may ask hosts behind uplinks: no move while one answers, and one when it does not.
+const ASK: &str = r#"mkdir -p /etc/nsnat/conf.d; cat >/etc/nsnat/conf.d/choice.toml <<'END'
+uplink.a = { gateway = "192.168.1.254", check = { kind = "ping", target = "203.0.113.9" } }
+uplink.b = { gateway = "192.168.1.1" }
+namespace.choice = { uplink = ["a", "b"] }
+END
+until nsnat events choice | grep -q up; do sleep 0.1; done; sleep 5; nsnat events choice | grep -c moved
+nsenter --net=/run/world/slow ip address del 203.0.113.9/32 dev lo
+until nsnat events choice | grep -o 'moved from a'; do sleep 0.1; done
+rm -r /etc/nsnat/conf.d; nsnat down choice >/dev/null"#;
+
 /// What the scripts print, boot after boot.
 fn boots(scripts: &[&str]) -> (String, String) {
     let base = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("systemd");
@@ -131,7 +142,8 @@ fn a_unit_is_bound_survives_a_reboot_and_is_unbound() {
         systemctl kill -s KILL nsnat; until systemctl is-active nsnat && ! pgrep -x nsnat -F /run/daemon; do sleep 0.1; done >/dev/null
         systemctl show -P MainPID long | diff - /run/long && ps -o comm= -p $(cat /run/long)
         systemd-analyze security --threshold=40 nsnat.service >/dev/null && echo hardened
-        {TELL}"),
+        {TELL}
+        {ASK}"),
         // A stop leaves all as it is.
         "systemctl start job; systemctl disable -q nsnat; systemctl stop nsnat; ls /run/netns
         nsnat systemd bind slow job >/dev/null; nsnat remove slow 2>&1",
@@ -143,7 +155,7 @@ fn a_unit_is_bound_survives_a_reboot_and_is_unbound() {
         nosuch.service: in slow from its next start on (systemctl restart nosuch.service)\n";
     let left = "slow: down\nnsnat: job.service is bound to slow and cannot start without it; nsnat systemd unbind job.service\n";
     let expected = format!(
-        "{fast}{bound}{slow}active\nslow\n1\n2\n{unknown}-- off\nslow\nclosed\nslow\nactive\nslow\n{slow}{slow}{unbound}1\n{fast}-- off\nsleep\nhardened\nslow repaired\n-- off\n{fast}slow\n{left}-- off\n"
+        "{fast}{bound}{slow}active\nslow\n1\n2\n{unknown}-- off\nslow\nclosed\nslow\nactive\nslow\n{slow}{slow}{unbound}1\n{fast}-- off\nsleep\nhardened\nslow repaired\n0\nmoved from a\n-- off\n{fast}slow\n{left}-- off\n"
     );
     assert_eq!(said, expected, "{log}");
 }

@@ -77,6 +77,9 @@ fn show(config: &Config) -> String {
         let file = config.declared_in(name).unwrap().display();
         let _ = writeln!(text, "{name} ({file}): {}", say(namespace));
     }
+    for (name, namespace) in &config.checks {
+        let _ = writeln!(text, "{name}: {}", say(namespace));
+    }
     text
 }
 

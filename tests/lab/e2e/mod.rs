@@ -30,6 +30,7 @@ mod proxy;
 mod scale;
 mod signals;
 mod strangers;
+mod targets;
 mod trace;
 mod trust;
 mod tuned;
