@@ -54,9 +54,10 @@ fn apply(ui: &Ui<'_>, config: &Config, found: &[Examined]) -> Result<bool> {
 /// Looks at the host, and at the namespaces.
 fn look(ui: &Ui<'_>, config: &Config, name: Option<&Name>, ask: &str) -> Result<Vec<Examined>> {
     let declared: Vec<&Name> = config.namespaces.keys().collect();
-    let observed = session::look(ui, Look::Everything(&declared))?;
-    let known: BTreeSet<&Name> =
-        declared.iter().copied().chain(observed.state.namespaces.keys()).chain(observed.orphans()).collect();
+    let observed = session::look(ui, Look::Everything(&config.names().collect::<Vec<_>>()))?;
+    let is_for_jobs = |(_, namespace): &(_, &ActiveNamespace)| namespace.checks.is_none();
+    let up = observed.state.namespaces.iter().filter(is_for_jobs).map(|(name, _)| name);
+    let known: BTreeSet<&Name> = declared.iter().copied().chain(up).chain(observed.orphans()).collect();
     if let Some(name) = name.filter(|name| !known.contains(name)) {
         return Err(unknown(name, known.into_iter()));
     }

@@ -67,6 +67,7 @@ fn kind(action: &Action) -> Code {
         | Action::RemovePass { .. }
         | Action::RemovePolicy { .. }
         | Action::ForgetFlows { .. }
+        | Action::ResetConnections { .. }
         | Action::ForgetServers { .. } => Code::Leftover,
     }
 }

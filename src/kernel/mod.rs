@@ -55,6 +55,7 @@ mod table;
 mod taps;
 mod target;
 mod tc;
+mod tcp;
 mod trace;
 mod tracer;
 mod traffic;

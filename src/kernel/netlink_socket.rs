@@ -5,7 +5,7 @@
 
 use super::dump;
 use crate::error::{Context, Error, Result};
-use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_XFRM};
+use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_SOCK_DIAG, NETLINK_XFRM};
 use netlink_sys::{Socket, SocketAddr};
 
 const REQUEST: u16 = 1;
@@ -33,6 +33,11 @@ impl NetlinkSocket {
     /// For messages of rtnetlink that no crate knows: their headers begin with the family and three bytes, too.
     pub(super) fn for_routing() -> Result<Self> {
         Self::of(NETLINK_ROUTE)
+    }
+
+    /// For sockets of this thread's namespace, whose messages have headers of their own.
+    pub(super) fn for_sockets() -> Result<Self> {
+        Self::of(NETLINK_SOCK_DIAG)
     }
 
     /// For dumps of rtnetlink; the kernel refuses what it does not understand of a question. It gets an address by its

@@ -3,7 +3,7 @@
 use super::handle::{Kernel, OpenNamespace};
 use super::route_socket::{Netlink, NetlinkError};
 use super::sysctl::{self, Sysctls};
-use super::{conntrack, encode, ipsec, netns, nft, other_firewalls};
+use super::{conntrack, encode, ipsec, netns, nft, other_firewalls, tcp};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, Route, numbers};
 use crate::plan::{Action, LinkChange, Side};
@@ -72,6 +72,7 @@ impl Kernel {
             Action::RemoveTable => nft::remove(),
             Action::Elements { remove, add } => nft::change(remove, add),
             Action::ForgetFlows { source, which } => conntrack::forget(*source, *which),
+            Action::ResetConnections { name, spared } => tcp::reset(name, spared),
             Action::ForgetServers { link } => nft::forget_servers(link),
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value),
             Action::AddPass { pass } => other_firewalls::add(pass),

@@ -2,6 +2,7 @@
 
 use crate::model::{Address, Element, Name, Pass, Policy, Route, Rule};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Which network stack.
@@ -91,6 +92,13 @@ pub enum Action {
         source: IpAddr,
         /// Which of them.
         which: Flows,
+    },
+    /// Ends the TCP connections of a namespace: they have another address from now on, which their peers do not know.
+    ResetConnections {
+        /// The namespace.
+        name: Name,
+        /// Addresses of the host: connections to these go on.
+        spared: BTreeSet<IpAddr>,
     },
     /// Forgets which of a namespace's servers did not answer: others are in their places now.
     ForgetServers {

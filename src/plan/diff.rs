@@ -10,7 +10,7 @@
 use super::action::{Action, Flows, LinkChange, Side};
 use super::addresses::inside_addresses;
 use super::desired::Desired;
-use super::{held_sysctls, ipsec, other_firewalls, source};
+use super::{held_sysctls, ipsec, moved, other_firewalls, source};
 use crate::model::ownership::OurRules;
 use crate::model::stack::{device_of, is_link_local, overlap};
 use crate::model::{
@@ -34,6 +34,7 @@ pub fn diff(state: &State, desired: &Desired, observed: &Observed) -> Vec<Action
     forget_flows_of_changed_dns(&mut out, state, observed);
     forget_flows_of_released_addresses(&mut out, state, observed);
     out.extend(source::stale_flows(state, observed));
+    out.extend(moved::lost_connections(state, observed));
     stale_servers(&mut out, observed);
     other_firewalls::diff(&mut out, state, observed);
     ipsec::diff(&mut out, state, observed);
@@ -86,6 +87,8 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::Elements { .. } => 27,
         Action::RemoveTable => 28,
         Action::ForgetFlows { .. } | Action::ForgetServers { .. } => 31,
+        // Programs begin anew at once, and that has to go by the new way.
+        Action::ResetConnections { .. } => 32,
     }
 }
 

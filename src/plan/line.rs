@@ -36,6 +36,11 @@ fn line(action: &Action) -> String {
         Action::ForgetFlows { source, which: Flows::LeavingWith(address) } => {
             format!("conntrack -D -s {source} -q {address} || true")
         }
+        Action::ResetConnections { name, spared } => {
+            let not: Vec<String> = spared.iter().map(|address| format!(" and not dst {address}")).collect();
+            let filter = format!("not dst 127.0.0.0/8{}", not.concat());
+            format!("ip netns exec {name} ss -K -t state synchronized {} || true", quote(&filter))
+        }
         Action::ForgetServers { link } => format!("nft {}", quote(&forget_text(link))),
         Action::AddVeth { name, link, mtu } => veth(name, link, *mtu),
         Action::RemoveLink { link } => format!("ip link del dev {}", quote(link)),

@@ -27,6 +27,7 @@ mod held_sysctls;
 mod ipsec;
 mod keep;
 mod line;
+mod moved;
 mod namespace_of_action;
 mod other_firewalls;
 mod others;

@@ -20,6 +20,7 @@ impl<'a> Owners<'a> {
             | Action::AttachNetns { name, .. }
             | Action::RemoveNetns { name }
             | Action::Tune { name, .. }
+            | Action::ResetConnections { name, .. }
             | Action::AddVeth { name, .. } => Some(name),
             Action::RemoveLink { link } | Action::ForgetServers { link } => self.of_link(link),
             Action::SetLink { place, dev, .. } => self.of_device(place, dev),

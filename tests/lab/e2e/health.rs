@@ -123,3 +123,30 @@ fn without_a_choice_nobody_is_asked() {
     lab.ok("ip link set eth1 down");
     lab.until(BY_B);
 }
+
+#[test]
+fn connections_that_cannot_go_on_end_at_once() {
+    let lab = Lab::new();
+    lab.declare(DECLARED);
+    lab.ok(START);
+    lab.until(BY_A);
+    // The host's own service is no further away than before.
+    lab.serve("host", "TCP4-LISTEN:7777,fork,reuseaddr", "EXEC:'/run/lab/serve 9997'");
+    let beside = lab.job("job", "socat -u TCP4:$LAB_HOST:7777 -");
+    // Downloads over several connections, which begin anew with what is left.
+    let download = |to: &str| {
+        lab.job("job", &format!("bash -c 'while :; do socat -u {to}:9997 - 2>/dev/null; echo again; done'"))
+    };
+    let downloads = ["TCP4:$LAB_SERVICE", "TCP4:$LAB_SERVICE", "TCP6:[$LAB_SERVICE6]"].map(download);
+    beside.goes_on();
+    downloads.iter().for_each(crate::lab::Job::goes_on);
+    // Nothing more comes in, so there is nothing that would have to be acknowledged.
+    lab.ok("at third ip link set lan0 down");
+    for download in &downloads {
+        download.says("again");
+        download.goes_on();
+    }
+    lab.ok(BY_B);
+    beside.goes_on();
+    lab.says("nsnat up", "nothing to do");
+}

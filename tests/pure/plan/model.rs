@@ -41,11 +41,8 @@ fn no(why: impl Into<String>) -> Result {
 impl Model {
     pub(crate) fn new(mut observed: Observed) -> Self {
         for link in observed.host.links.clone() {
-            sysctls_of(
-                &mut observed.host.sysctls,
-                &link.name,
-                &host_sysctls(observed.features.force_forwarding),
-            );
+            let settings = host_sysctls(observed.features.force_forwarding);
+            sysctls_of(&mut observed.host.sysctls, &link.name, &settings);
         }
         for (key, value) in [(ALL_FORWARDING, "0"), (DEFAULT_FORWARDING, "0"), (DEFAULT_ACCEPT_RA, "1")] {
             observed.host.sysctls.entry(key.into()).or_insert_with(|| value.into());
@@ -65,7 +62,9 @@ impl Model {
                 Ok(())
             }
             Action::Elements { remove, add } => self.elements(remove, add),
-            Action::ForgetFlows { .. } | Action::ForgetServers { .. } => Ok(()),
+            Action::ForgetFlows { .. } | Action::ForgetServers { .. } | Action::ResetConnections { .. } => {
+                Ok(())
+            }
             Action::AddVeth { name, link, mtu } => self.add_veth(name, link, *mtu),
             Action::RemoveLink { link } => {
                 self.remove_link(link);

@@ -1,0 +1,60 @@
+//! Ending TCP connections inside a namespace, as `ss -K` does it (sock_diag(7), `SOCK_DESTROY`).
+
+use super::netlink_socket::NetlinkSocket;
+use super::netns;
+use crate::error::Result;
+use crate::model::Name;
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+
+// include/uapi/linux/sock_diag.h
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const SOCK_DESTROY: u16 = 21;
+
+/// Connections that were accepted and are not over (include/net/tcp_states.h): all states but SYN_SENT (2), TIME_WAIT (6),
+/// CLOSE (7), LISTEN (10) and what is beyond. A connection that only begins does so anew by itself.
+const STATES: u32 = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
+
+/// `struct inet_diag_sockid`, which names a socket: ports, addresses (16 bytes each), device, cookie. It begins after the
+/// first four bytes of `struct inet_diag_msg`.
+const ID: std::ops::Range<usize> = 4..52;
+const DESTINATION: std::ops::Range<usize> = 20..36;
+
+/// Ends the connections in a namespace, but for those to these addresses. Its programs hear of it at once. What a kernel
+/// cannot end ends by itself, later.
+pub(super) fn reset(name: &Name, spared: &BTreeSet<IpAddr>) -> Result<()> {
+    let netns::NetnsFile::Alive { file, .. } = netns::find(name)? else { return Ok(()) };
+    let opened = || NetlinkSocket::for_sockets().map_err(io::Error::other);
+    let Ok(netlink) = netns::run_inside(&file, opened) else { return Ok(()) };
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        let family = u8::try_from(family).unwrap_or_default();
+        let rows = netlink.dump_whole(SOCK_DIAG_BY_FAMILY, &request(family, &[0; 48]));
+        for row in rows.ok().flatten().iter().flatten() {
+            let peer = peer(family, row);
+            if let Some(id) = row.get(ID).filter(|_| peer.is_some_and(|peer| !is_spared(peer, spared))) {
+                let _ = netlink.ask_whole(SOCK_DESTROY, 0, &request(family, id));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_spared(peer: IpAddr, spared: &BTreeSet<IpAddr>) -> bool {
+    peer.is_loopback() || spared.contains(&peer)
+}
+
+/// `struct inet_diag_req_v2`.
+fn request(family: u8, id: &[u8]) -> Vec<u8> {
+    const TCP: u8 = 6;
+    [&[family, TCP, 0, 0], &STATES.to_ne_bytes()[..], id].concat()
+}
+
+/// The address at the other end. IPv4 in a socket of IPv6 is told as what it is.
+fn peer(family: u8, row: &[u8]) -> Option<IpAddr> {
+    let bytes = row.get(ID)?.get(DESTINATION)?;
+    if i32::from(family) == libc::AF_INET {
+        return Some(IpAddr::from(*bytes.first_chunk::<4>()?));
+    }
+    Some(Ipv6Addr::from(*bytes.first_chunk::<16>()?).to_canonical())
+}

@@ -1,0 +1,31 @@
+//! Connections that cannot go on: those of a namespace that leaves by another device from now on, where its packets have
+//! another address. Their peers know the old one, and a program that only waits for more would wait for as long as TCP does.
+
+use super::action::Action;
+use crate::model::{ActiveNamespace, Link, Name, Observed, State, UplinkPath};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// The connections of namespaces that move to another device end, but for those to the host itself.
+pub(super) fn lost_connections(state: &State, observed: &Observed) -> Vec<Action> {
+    let reset = |(name, before): (&Name, &ActiveNamespace)| {
+        let after = state.namespaces.get(name)?;
+        let moves = moves(observed.state.path_of(before)?, state.path_of(after)?);
+        let spared = addresses_beside(&after.link, observed);
+        moves.then(|| Action::ResetConnections { name: name.clone(), spared })
+    };
+    observed.state.namespaces.iter().filter_map(reset).collect()
+}
+
+/// While a namespace is closed, its connections may still go on by the way that it had. An uplink whose device has got
+/// another name is the same one.
+fn moves(from: &UplinkPath, to: &UplinkPath) -> bool {
+    from.uplink != to.uplink && from.dev != to.dev && to.up && !to.dead
+}
+
+/// The host's own addresses, and of those of host veths the one that is the namespace's.
+fn addresses_beside(link: &str, observed: &Observed) -> BTreeSet<IpAddr> {
+    let is_others = |dev: &str| dev != link && observed.host.link(dev).is_some_and(Link::is_ours);
+    let addresses = observed.host.addresses.iter().filter(|address| !is_others(&address.dev));
+    addresses.map(|address| address.net.ip()).filter(|address| !address.is_loopback()).collect()
+}
