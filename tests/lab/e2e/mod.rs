@@ -36,4 +36,5 @@ mod trust;
 mod tuned;
 mod upgrade;
 mod watch;
+mod watch_events;
 mod weather;

@@ -3,7 +3,7 @@
 use crate::lab::Lab;
 
 /// Starts the daemon; `$WATCH` in later scripts is its process.
-const START: &str = "rm -f /run/lab/watch.log; nsnat watch >/run/lab/watch.log 2>&1 & echo $! >/run/lab/watch; await 'grep -q ready /run/lab/watch.log'";
+pub(super) const START: &str = "rm -f /run/lab/watch.log; nsnat watch >/run/lab/watch.log 2>&1 & echo $! >/run/lab/watch; await 'grep -q ready /run/lab/watch.log'";
 
 /// A namespace by another router of the LAN, one by another device; and the daemon.
 fn watched() -> Lab {
