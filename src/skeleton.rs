@@ -4,6 +4,7 @@
 //! compared with the text: the table holds an empty set whose name is the digest of the text it was loaded from.
 
 use crate::model;
+use std::collections::BTreeMap;
 
 /// The skeleton, as a person would write it.
 const TEXT: &str = include_str!("../nft/host.nft");
@@ -20,6 +21,27 @@ pub fn text(mask: u32) -> String {
 /// The digest that the marker set of [`text`] carries.
 pub fn digest(mask: u32) -> String {
     model::digest(text_with_mask(mask))
+}
+
+/// How many rules each chain has. In the text each is a line.
+pub fn rules() -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    let mut chain = None;
+    for line in TEXT.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix("chain ").and_then(|rest| rest.strip_suffix(" {")) {
+            counts.insert(name, 0);
+            chain = Some(name);
+        } else if line == "}" {
+            chain = None;
+        } else if is_rule(line) {
+            chain.and_then(|name| counts.get_mut(name)).into_iter().for_each(|count| *count += 1);
+        }
+    }
+    counts
+}
+
+fn is_rule(line: &str) -> bool {
+    !line.is_empty() && !line.starts_with('#') && !line.starts_with("type ")
 }
 
 fn text_with_mask(mask: u32) -> String {

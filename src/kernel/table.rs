@@ -1,16 +1,22 @@
 //! Our nft table as it reads back, by dumps of nf_tables (include/uapi/linux/netfilter/nf_tables.h).
 //!
-//! Rules are not understood, only recognised: a digest of their bytes is compared with the one after loading.
+//! Rules are not understood, only recognised: a digest of their bytes is compared with the one after loading. Where a chain
+//! has more or fewer rules than were loaded there is no digest: another program may have taken some away before the
+//! first look.
 //! Elements are: a key or a value is its data one after the other, each padded to four bytes, as they lie in the
 //! registers of the kernel's virtual machine (net/netfilter/nft_set_pipapo.c, `nft_data` of concatenations).
 
 use super::attributes::{address, attributes, find, text, word};
 use super::netlink_socket::NetlinkSocket;
-use super::nf_tables::{DATA_VALUE, GET_CHAIN, GET_ELEMENTS, GET_RULE, GET_SET, GET_TABLE, INET, TABLE_NAME};
+use super::nf_tables::{
+    CHAIN_NAME, DATA_VALUE, GET_CHAIN, GET_ELEMENTS, GET_RULE, GET_SET, GET_TABLE, INET, RULE_CHAIN,
+    TABLE_NAME,
+};
 use crate::error::Result;
 use crate::model::{Datum, Element, Family, OtherNamespaces, Set, Table, nft};
 use crate::skeleton;
 use ipnetwork::IpNetwork;
+use std::collections::BTreeMap;
 
 /// NFTA_SET_NAME, and what lists of elements are made of.
 const SET_NAME: u16 = 2;
@@ -45,17 +51,27 @@ pub(super) fn observe(others: &OtherNamespaces<'_>) -> Result<Table> {
             }
         }
     }
-    let mut bytes = Vec::new();
-    for (kind, wanted) in [(GET_CHAIN, &CHAIN_PARTS[..]), (GET_RULE, &RULE_PARTS)] {
-        // The kernel gives the chains of all tables, whatever it is asked for (nf_tables_dump_chains).
-        let is_ours = |row: &&Vec<u8>| find(row, TABLE_NAME).map(word).as_deref() == Some(nft::TABLE);
-        dump(kind, &ours)?
-            .iter()
-            .filter(is_ours)
-            .for_each(|row| bytes.extend_from_slice(&values(row, wanted)));
+    // The kernel gives the chains of all tables, whatever it is asked for (nf_tables_dump_chains).
+    let is_ours = |row: &Vec<u8>| find(row, TABLE_NAME).map(word).as_deref() == Some(nft::TABLE);
+    let chains: Vec<_> = dump(GET_CHAIN, &ours)?.into_iter().filter(is_ours).collect();
+    let rules: Vec<_> = dump(GET_RULE, &ours)?.into_iter().filter(is_ours).collect();
+    if has_all(&chains, &rules) {
+        let chains = chains.iter().map(|row| values(row, &CHAIN_PARTS));
+        let rules = rules.iter().map(|row| values(row, &RULE_PARTS));
+        out.rules = Some(crate::model::digest(chains.chain(rules).collect::<Vec<_>>().concat()));
     }
-    out.rules = Some(crate::model::digest(&bytes));
     Ok(out)
+}
+
+/// Whether each chain of the skeleton is there, with as many rules as it was loaded with, and no other.
+fn has_all(chains: &[Vec<u8>], rules: &[Vec<u8>]) -> bool {
+    let name = |row: &Vec<u8>, kind| find(row, kind).map(word).unwrap_or_default();
+    let mut counts: BTreeMap<String, usize> = chains.iter().map(|row| (name(row, CHAIN_NAME), 0)).collect();
+    for row in rules {
+        *counts.entry(name(row, RULE_CHAIN)).or_default() += 1;
+    }
+    let counts = counts.iter().map(|(chain, count)| (chain.as_str(), *count));
+    counts.eq(skeleton::rules())
 }
 
 /// The DNS servers of a namespace that are passed over at this moment, because they did not answer: by family, and by their

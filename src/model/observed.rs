@@ -112,7 +112,7 @@ pub struct Table {
     pub exists: bool,
     /// Digest of the text that it was loaded from, as its marker set names it.
     pub text: Option<String>,
-    /// Digest of its rules as they read back.
+    /// Digest of its rules as they read back; none, if these are not as many as were loaded.
     pub rules: Option<String>,
     /// Elements of our sets and maps.
     pub elements: BTreeSet<Element>,

@@ -298,7 +298,8 @@ fn diff_table(out: &mut Vec<Action>, state: &State, desired: &Desired, observed:
 /// Whether the table is there, as it was loaded, and loaded from the text of today.
 pub(super) fn is_whole(state: &State, observed: &Observed) -> bool {
     let have = &observed.table;
-    let same_rules = observed.state.skeleton.is_none() || have.rules == observed.state.skeleton;
+    let is_known = observed.state.skeleton.is_some();
+    let same_rules = have.rules.is_some() && (!is_known || have.rules == observed.state.skeleton);
     have.exists && have.text.as_deref() == Some(&crate::skeleton::digest(state.mask)) && same_rules
 }
 

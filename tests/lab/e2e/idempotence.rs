@@ -85,6 +85,26 @@ fn up_repairs_what_others_took_away() {
     }
 }
 
+/// A run that was killed has not seen how its table reads back. What another program leaves of that is not taken for whole.
+#[test]
+fn a_table_that_was_never_seen_whole_is_not_taken_for_it() {
+    let lab = Lab::new();
+    lab.declare(TWO);
+    lab.ok("nsnat up");
+    let forget =
+        "state=$(jq -c .skeleton=null /run/nsnat/state.json); echo \"$state\" >/run/nsnat/state.json";
+    for damage in [
+        "nft flush table inet nsnat",
+        "nft flush chain inet nsnat dns",
+        "nft insert rule inet nsnat guard accept",
+        "nft add chain inet nsnat another",
+    ] {
+        lab.ok(&format!("{forget}; nsnat plan; {damage}"));
+        lab.fails(2, "nsnat plan >/dev/null");
+        lab.says("nsnat -q up; nsnat plan; nsnat exec slow whoami4", "203.0.113.254");
+    }
+}
+
 /// Rules, routes and nft: what does not carry numbers that the kernel gives anew.
 fn kernel_state(lab: &Lab) -> Snapshot {
     Snapshot::new(lab.ok("for in in '' '-n slow'; do
