@@ -4,8 +4,8 @@ use super::down::EVERYTHING;
 use crate::lab::{Lab, Snapshot};
 
 /// The kernel's state, on the host and in each namespace, without what the kernel makes up anew: indexes, link-layer
-/// addresses, and link-local ones made of them.
-const STATE: &str = r#"
+/// addresses, and link-local ones made of them. Elements of a set are in no order.
+pub(super) const STATE: &str = r#"
     while [[ -n $(ip -6 addr show tentative) ]]; do sleep 0.02; done
     state() {
         ip $1 -d link; ip $1 addr; ip $1 rule; ip $1 -6 rule; ip $1 route show table all; ip $1 -6 route show table all
@@ -13,7 +13,7 @@ const STATE: &str = r#"
     settings() { cd /proc/sys/net; grep -rs '' ipv4/conf ipv6/conf || true; }
     {
         echo '== host'; state ''; settings | sort
-        nft list ruleset
+        nft list ruleset | settled
         for file in /run/netns/*; do
             name=${file##*/}
             while [[ -n $(ip -n $name -6 addr show tentative) ]]; do sleep 0.02; done
@@ -21,7 +21,8 @@ const STATE: &str = r#"
         done
         echo '== mounts'
     } | sed -E '/fe80::/d; /valid_lft/d; s/^[0-9]+: //; s/@[a-z0-9-]+:/:/; s/link-netns(id)? [^ ]+//; /stable_secret/d
-        s/(link\/ether) .*/\1/; s/veth .*/veth/'
+        s/(link\/ether) .*/\1/; s/veth .*/veth/
+        s/^\s*(elements = \{)?\s*//; s/( \}|,)$//'
 "#;
 
 #[test]

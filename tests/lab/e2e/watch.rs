@@ -3,7 +3,7 @@
 use crate::lab::Lab;
 
 /// Starts the daemon; `$WATCH` in later scripts is its process.
-pub(super) const START: &str = "rm -f /run/lab/watch.log; nsnat watch >/run/lab/watch.log 2>&1 & echo $! >/run/lab/watch; await 'grep -q ready /run/lab/watch.log'";
+pub(super) const START: &str = "rm -f /run/lab/watch.log; nsnat watch >/run/lab/watch.log 2>&1 & echo $! >/run/lab/watch; await 'grep -q ready /run/lab/watch.log' || { cat /run/lab/watch.log >&2; false; }";
 
 /// A namespace by another router of the LAN, one by another device; and the daemon.
 fn watched() -> Lab {
@@ -40,9 +40,9 @@ impl Lab {
         self.ok("kill -CONT $(cat /run/lab/watch)");
     }
 
-    /// The daemon's end by SIGTERM, after which nothing is down.
+    /// The daemon's end by a signal, after which nothing is down.
     #[track_caller]
-    fn end_watch(&self, signal: &str) {
+    pub(super) fn end_watch(&self, signal: &str) {
         self.ok(&format!("kill -{signal} $(cat /run/lab/watch); await '! kill -0 $(cat /run/lab/watch)'"));
     }
 }

@@ -1,13 +1,16 @@
 //! Thousands of random events beside `nsnat watch`: what other programs do to links, addresses, routes, rules, rulesets,
-//! settings and declarations, commands of nsnat, and the end of the daemon itself.
+//! settings and declarations, commands of nsnat, and the end of the daemon itself. At the end the host is as after a fresh
+//! `up`; no packet left elsewhere, and the daemon has not grown.
 //!
-//! `NSNAT_EVENTS` is how many events there are, `NSNAT_SEED` chooses others. A failure names both.
+//! `NSNAT_EVENTS` is how many events there are, `NSNAT_SEED` repeats those of a run.
 //!
-//! Jobs send all the time. No event takes away both the rule that refuses a namespace's addresses (4213) and the table of
-//! nft: either of them alone keeps packets in, and both at once is more than is promised.
+//! No event takes away both the rule that refuses a namespace's addresses (4213) and the table of nft: either of them alone
+//! keeps packets in, and both at once is more than is promised.
 
+use super::kill::{Random, number};
+use super::plan_lines::STATE;
 use super::watch::START;
-use crate::lab::Lab;
+use crate::lab::{Capture, Lab, Snapshot};
 use std::fmt::Write;
 
 const DECLARED: &str = "[namespace.slow]
@@ -18,12 +21,24 @@ const DECLARED: &str = "[namespace.slow]
     dev = \"eth1\"
     gateway = [\"$LAB_THIRD\", \"$LAB_THIRD6\"]
     subnet = \"10.5.0.4/30\"
+    [namespace.late]
+    dev = \"eth7\"
+    gateway = \"198.18.0.1\"
+    subnet = \"10.5.0.8/30\"
     [namespace.quiet]
     gateway = \"$LAB_SLOW\"
-    subnet = \"10.5.0.8/30\"";
+    subnet = \"10.5.0.12/30\"";
+
+/// Words of the events.
+const WORDS: &str = "conf=/etc/nsnat/conf.d
+    declare_more() { printf '[namespace.more]\\ngateway = \"%s\"\\nsubnet = \"10.5.0.16/30\"\\n' $1 >$conf/more.toml; }
+    late_comes() { ip link add eth7 type veth peer name far7 && ip address add 198.18.0.2/24 dev eth7 && ip link set eth7 up && ip link set far7 up; }
+    lease() { ip address del $2/24 dev eth0; ip address add $1/24 dev eth0; ip route replace default via $LAB_FAST; }
+    flap() { ip link set eth0 down; ip link set eth0 up; ip address add $LAB_HOST6/64 dev eth0 nodad; ip route replace default via $LAB_FAST; }
+    ";
 
 /// Events, each with how often it comes. `#` is a number from 1 to 9.
-const EVENTS: [(u32, &str); 40] = [
+const EVENTS: &[(u64, &str)] = &[
     (9, "ip rule del pref 4210"),
     (9, "ip -6 rule del pref 4210"),
     (5, "ip rule del pref 4207"),
@@ -38,7 +53,7 @@ const EVENTS: [(u32, &str); 40] = [
     (5, "ip route replace 198.51.#.0/24 via $LAB_FAST"),
     (3, "nft flush ruleset"),
     (3, "nft delete table inet nsnat"),
-    (3, "nft flush chain inet nsnat dns"),
+    (3, "nft flush table inet nsnat"),
     (3, "nft flush map inet nsnat mark_of"),
     (3, "nft add table ip other#"),
     (3, "nft delete table ip other#"),
@@ -48,121 +63,161 @@ const EVENTS: [(u32, &str); 40] = [
     (3, "ip -n slow address flush dev eth0"),
     (3, "ip -n third route del default"),
     (2, "ip link set eth1 down"),
-    (4, "ip link set eth1 up"),
-    (2, "ip address del $LAB_HOST/24 dev eth0"),
-    (4, "ip address add $LAB_HOST/24 dev eth0"),
+    (4, "ip link set eth1 up; ip address add $LAB_HOST_THIRD6/64 dev eth1 nodad"),
+    (2, "ip link set eth1 name wan1"),
+    (4, "ip link set wan1 name eth1"),
+    (3, "late_comes"),
+    (3, "ip link del eth7"),
+    (3, "flap"),
+    (2, "lease 192.168.1.77 $LAB_HOST"),
+    (4, "lease $LAB_HOST 192.168.1.77"),
     (2, "ip link set eth0 mtu 140#"),
     (2, "ip link set eth0 mtu 1500"),
     (3, "sysctl -wq net.ipv4.conf.eth0.forwarding=0"),
     (3, "sysctl -wq net.ipv4.conf.eth0.src_valid_mark=0"),
     (2, "kill -HUP $(cat /run/lab/watch)"),
-    (
-        2,
-        "printf '[namespace.more]\\ngateway = \"%s\"\\nsubnet = \"10.5.0.12/30\"\\n' $LAB_SLOW >$conf/more.toml",
-    ),
+    (2, "declare_more $LAB_SLOW"),
+    (1, "declare_more $LAB_THIRD"),
     (2, "rm -f $conf/more.toml"),
     (1, "echo nonsense >$conf/bad.toml"),
     (3, "rm -f $conf/bad.toml"),
     (1, "nsnat -q up"),
     (1, "nsnat -q down quiet"),
-    (1, "nsnat -q exec --gateway $LAB_SLOW -- true"),
-    (1, "nsnat -q status"),
+    (1, "nsnat -q up quiet"),
+    (1, "nsnat -q dns quiet set $LAB_SECOND"),
+    (1, "nsnat -q exec --gateway $LAB_THIRD -- true"),
+    (1, "nsnat -q status slow"),
+    // The daemon works undisturbed for a moment.
+    (4, "sleep 0.0#"),
 ];
 
-/// Numbers that look random and are the same for the same seed (xorshift, G. Marsaglia).
-struct Random(u64);
+/// The daemon's end, once in so many events.
+const KILLED: u64 = 50;
 
-impl Random {
-    fn below(&mut self, limit: u32) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        u32::try_from(self.0 >> 33).unwrap() % limit
-    }
+/// Of one script.
+const BATCH: u64 = 100;
 
-    fn event(&mut self) -> String {
-        let mut at = self.below(EVENTS.iter().map(|(often, _)| often).sum());
-        let (_, event) = EVENTS
-            .iter()
-            .find(|(often, _)| {
-                at < *often || {
-                    at -= often;
-                    false
-                }
-            })
-            .unwrap();
-        event.replace('#', &(1 + self.below(9)).to_string())
-    }
-}
+/// The administrator puts right what is the host's own. The daemon does the rest, but for namespaces that a command or a
+/// file took down or added, and until it finds nothing more to do.
+const PUT_RIGHT: &str = "set +e
+    rm -f $conf/*
+    ip link del eth7; late_comes
+    ip link set wan1 name eth1; ip link set eth1 up; ip address add $LAB_HOST_THIRD6/64 dev eth1 nodad
+    ip link set eth0 mtu 1500; lease $LAB_HOST 192.168.1.77
+    while ip rule del lookup 77; do :; done
+    for n in {1..9}; do ip route del 198.51.$n.0/24; nft delete table ip other$n; done
+    true";
 
-fn variable(name: &str, usual: u64) -> u64 {
-    std::env::var(name).map_or(usual, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
-}
-
-/// What the daemon holds: open files, and pages of memory that are its own.
-const HOLDS: &str =
-    "pid=$(cat /run/lab/watch); ls /proc/$pid/fd | wc -l; awk '/RssAnon/ { print $2 }' /proc/$pid/status";
-
-/// The host as nsnat made it, without the numbers that the kernel counts up.
-const MADE: &str = "settled; ip rule; ip -6 rule; ip route show table all; ip -6 route show table 213001; ip -6 route show table 213002
-    for name in slow third quiet; do ip -n $name -br address show dev eth0 | sed 's/@[^ ]*//; s/fe80[^ ]*//'; ip -n $name route; ip -n $name -6 route | grep -v fe80; done
-    sysctl -a 2>/dev/null | grep -E '(forwarding|src_valid_mark) ='";
+const IS_WELL: &str =
+    "[[ $(timeout 1 nsnat exec slow whoami4) = 203.0.113.254 && $(timeout 1 nsnat exec third whoami4) = 203.0.113.3 ]] &&
+    nsnat plan slow third late && ! nsnat status quiet 2>&1 | grep -q '^nsnat: nsnat watch:'";
 
 #[test]
 fn of_all_kinds() {
-    let (events, seed) = (variable("NSNAT_EVENTS", 2000), variable("NSNAT_SEED", 1));
+    let events = number("NSNAT_EVENTS", 2000);
+    let mut random = Random::seeded();
     let lab = Lab::new();
     lab.declare(DECLARED);
-    lab.ok("mkdir -p /etc/nsnat/conf.d; nsnat -q up; nsnat down -q");
-    lab.ok(START);
-    lab.until(
-        "[[ $(nsnat exec slow whoami4) = 203.0.113.254 && $(nsnat exec third whoami4) = 203.0.113.3 ]]",
-    );
-    // A job that sends a datagram every few milliseconds, whatever becomes of it.
-    lab.ok("for name in slow third; do
-        nsnat exec $name -- bash -c 'while sleep 0.005; do echo >/dev/udp/198.51.100.80/4444; done' </dev/null >/dev/null 2>&1 &
-        done");
-    let [fast, slow] = ["fast", "slow"].map(|node| lab.capture(node, "udp port 4444"));
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let told = format!("NSNAT_EVENTS={events} NSNAT_SEED={seed}");
-    let mut held = Vec::new();
-    for half in 0..2 {
-        // The daemon is killed in the first half only: in the second one it must not grow.
-        for _ in 0..(events / 2).div_ceil(100) {
-            let mut script = String::from("conf=/etc/nsnat/conf.d; exec 2>/dev/null\n");
-            (0..100).for_each(|_| writeln!(script, "{{ {}; }} || :", random.event()).unwrap());
-            lab.ok(&script);
-            if half == 0 {
-                lab.ok(&format!(
-                    "kill -KILL $(cat /run/lab/watch); rm -f /etc/nsnat/conf.d/bad.toml\n{START}"
-                ));
-            }
-        }
-        // What is the host's own is put right by its administrator.
-        lab.ok("rm -f /etc/nsnat/conf.d/*; ip link set eth1 up; ip link set eth0 mtu 1500
-            ip address replace $LAB_HOST/24 dev eth0; ip route replace default via $LAB_FAST
-            while ip rule del lookup 77 2>/dev/null; do :; done
-            for n in {1..9}; do ip route del 198.51.$n.0/24 2>/dev/null || :; nft delete table ip other$n 2>/dev/null || :; done
-            ip -6 address replace $LAB_HOST_THIRD6/64 dev eth1 nodad 2>/dev/null || :
-            nsnat -q up");
-        lab.until("nsnat plan >/dev/null && ! nsnat status 2>&1 | grep -q 'nsnat watch:'");
-        held.push(lab.ok(HOLDS));
+    lab.ok(&format!("mkdir -p /etc/nsnat/conf.d; {WORDS} late_comes; {START}"));
+    lab.until(IS_WELL);
+    let packets = packets_all_the_time(&lab);
+    // In the second half the daemon is not killed, and must not grow.
+    let held = [KILLED, u64::MAX].map(|killed| {
+        happen(&lab, &mut random, events / 2, killed);
+        held_by_the_daemon(&lab)
+    });
+    assert_no_packet_elsewhere(packets);
+    assert_no_growth(held);
+    let kept = state(&lab);
+    lab.end_watch("TERM");
+    lab.ok("nsnat down --kill -q; nsnat up -q");
+    if let Err(difference) = kept.same_lines(&state(&lab)) {
+        panic!("(- kept by nsnat watch, + of a fresh up)\n{difference}");
     }
-    lab.until(
-        "[[ $(nsnat exec slow whoami4) = 203.0.113.254 && $(nsnat exec third whoami4) = 203.0.113.3 ]]",
-    );
-    assert_eq!(fast.seen(), "", "{told}");
-    assert!(!slow.seen().is_empty(), "the control: nothing was sent; {told}");
-    assert_growth(&held, &told);
-    let after = lab.ok(MADE);
-    lab.ok("kill -TERM $(cat /run/lab/watch); await '! kill -0 $(cat /run/lab/watch)'; nsnat down --kill -q; nsnat up -q");
-    assert_eq!(after, lab.ok(MADE), "the state after {told} is not the one of a fresh up");
+}
+
+/// Lets so many events happen, and waits until what is declared is true again.
+fn happen(lab: &Lab, random: &mut Random, events: u64, killed: u64) {
+    for _ in 0..events / BATCH {
+        let mut script = format!("{WORDS} exec 2>/dev/null\n");
+        for _ in 0..BATCH {
+            let event = if random.next() % killed == 0 { kill_and_start() } else { event(random) };
+            writeln!(script, "{{ {event}; }} || :").unwrap();
+        }
+        lab.ok(&script);
+    }
+    lab.ok(&format!("{WORDS} exec 2>/dev/null; {PUT_RIGHT}"));
+    lab.until(IS_WELL);
+    // The numbers of egresses are given again from the lowest on.
+    lab.ok("nsnat -q down more 2>/dev/null || :; nsnat -q down quiet 2>/dev/null || :; nsnat up -q quiet");
+    lab.until(IS_WELL);
+}
+
+fn event(random: &mut Random) -> String {
+    let mut at = random.next() % EVENTS.iter().map(|(often, _)| often).sum::<u64>();
+    let is_chosen = |(often, _): &&(u64, _)| {
+        let is_here = at < *often;
+        at = at.saturating_sub(*often);
+        is_here
+    };
+    let (_, event) = EVENTS.iter().find(is_chosen).unwrap();
+    event.replace('#', &(1 + random.next() % 9).to_string())
+}
+
+/// A daemon that is started with a mistake in the declarations waits until that is gone.
+fn kill_and_start() -> String {
+    format!(
+        "kill -KILL $(cat /run/lab/watch); await '! kill -0 $(cat /run/lab/watch)'; rm -f $conf/bad.toml; {START}"
+    )
+}
+
+/// The kernel's state in what nsnat makes.
+fn state(lab: &Lab) -> Snapshot {
+    Snapshot::new(lab.ok(STATE))
+}
+
+/// Open files, and KiB of memory that is the daemon's own.
+fn held_by_the_daemon(lab: &Lab) -> [u64; 2] {
+    let held =
+        "pid=$(cat /run/lab/watch); ls /proc/$pid/fd | wc -l; awk '/RssAnon/ { print $2 }' /proc/$pid/status";
+    let numbers: Vec<u64> = lab.ok(held).lines().map(|line| line.parse().unwrap()).collect();
+    numbers.try_into().unwrap()
 }
 
 /// Not one open file more; of memory what an allocator keeps back.
-fn assert_growth(held: &[String], told: &str) {
-    let numbers = |text: &String| text.lines().map(|line| line.trim().parse().unwrap()).collect::<Vec<u64>>();
-    let [before, after] = [&held[0], &held[1]].map(numbers);
-    assert_eq!(before[0], after[0], "open files: {told}");
-    assert!(after[1] <= before[1] + 2048, "KiB of memory: {before:?}, {after:?}; {told}");
+fn assert_no_growth([before, after]: [[u64; 2]; 2]) {
+    println!("open files, KiB of memory: {before:?}, {after:?}");
+    assert_eq!(before[0], after[0], "open files");
+    assert!(after[1] <= before[1] + 1024, "KiB of memory: {before:?}, {after:?}");
+}
+
+/// What namespaces send all the time: `slow` to port 4401 and questions to a server that is not its own, `third` to 4402.
+const SEND: &str = "for job in 'slow 4401' 'third 4402'; do
+        set -- $job
+        nsnat exec $1 -- bash -c 'while sleep 0.01; do echo >/dev/udp/'$LAB_SERVICE'/'$2'; echo >/dev/udp/'$LAB_OLD'/53; done' </dev/null >/dev/null 2>&1 &
+    done";
+
+/// Who may be seen where: on each router what has to cross it, and what must not.
+const SEEN: [(&str, &[&str], &[&str]); 3] = [
+    ("fast", &[], &[" > "]),
+    ("slow", &["198.51.100.80.4401:", "198.51.100.53.53"], &[".4402:", "8.8.8.8", " 10.5."]),
+    ("third", &["198.51.100.80.4402:"], &[".4401:", " 10.5."]),
+];
+
+/// Has something running that sends all the time; says what crosses each router from now on.
+fn packets_all_the_time(lab: &Lab) -> [Capture<'_>; 3] {
+    lab.ok(SEND);
+    SEEN.map(|(router, ..)| lab.capture(router, "udp and (port 53 or portrange 4401-4402)"))
+}
+
+fn assert_no_packet_elsewhere(captures: [Capture<'_>; 3]) {
+    for (capture, (router, must, must_not)) in captures.into_iter().zip(SEEN) {
+        let seen = capture.seen();
+        for text in must {
+            assert!(seen.contains(text), "the control: {text} has to cross {router}");
+        }
+        let wrong: Vec<&str> =
+            seen.lines().filter(|line| must_not.iter().any(|text| line.contains(text))).collect();
+        assert!(wrong.is_empty(), "crossed {router}:\n{}", wrong.join("\n"));
+    }
 }

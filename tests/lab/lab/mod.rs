@@ -8,6 +8,7 @@ mod capture;
 mod job;
 mod snapshot;
 
+pub(crate) use capture::Capture;
 pub(crate) use job::Job;
 pub(crate) use snapshot::Snapshot;
 
