@@ -37,4 +37,5 @@ mod tuned;
 mod upgrade;
 mod watch;
 mod watch_events;
+mod watch_kills;
 mod weather;
