@@ -10,7 +10,7 @@ use crate::lab::Lab;
 use std::collections::BTreeMap;
 
 /// Calls that change something, or ask the kernel to; nft is started by one.
-const CALLS: &str = "sendto,sendmsg,write,rename,unlink,mkdir,mount,clone3";
+const CALLS: &str = "sendto,sendmsg,write,rename,mount,clone3";
 
 /// What is repaired: nothing of nft is left, a link, a rule and a route are gone.
 const DAMAGE: &str =
