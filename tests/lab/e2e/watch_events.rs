@@ -141,7 +141,7 @@ fn happen(lab: &Lab, random: &mut Random, events: u64, killed: u64) {
     for _ in 0..events / BATCH {
         let mut script = format!("{WORDS} exec 2>/dev/null\n");
         for _ in 0..BATCH {
-            let event = if random.next() % killed == 0 { kill_and_start() } else { event(random) };
+            let event = if random.next().is_multiple_of(killed) { kill_and_start() } else { event(random) };
             writeln!(script, "{{ {event}; }} || :").unwrap();
         }
         lab.ok(&script);
