@@ -78,6 +78,11 @@ fn ufw() {
 }
 
 #[test]
+fn watch() {
+    run("watch");
+}
+
+#[test]
 fn wg_quick() {
     run("wg-quick");
 }
