@@ -1,6 +1,6 @@
 //! `nsnat doctor`.
 
-use super::follow::{NOBODY, follow_each};
+use super::follow::{NOBODY, follow_each_family};
 use super::refusals::{need_root, unknown};
 use super::status::StatusView;
 use super::{config, dns_test, session, up, uplinks};
@@ -10,8 +10,7 @@ use crate::error::Result;
 use crate::kernel::{self, ProbeShape};
 use crate::model::trace::{ProbeAnswer, ProbeTarget, Protocol};
 use crate::model::{
-    ActiveNamespace, Code, Cure, Family, Finding, Look, Name, Observed, Severity, Stage, State,
-    stack::is_link_local,
+    ActiveNamespace, Code, Cure, Family, Finding, Look, Name, Observed, Severity, Stage, stack::is_link_local,
 };
 use crate::report::NamespaceState;
 use crate::report::doctor::{Examined, json, text};
@@ -85,14 +84,14 @@ fn of_namespace(
     name: &Name,
     observed: &Observed,
     ask: &str,
-    named: bool,
+    asked_for: bool,
 ) -> Result<Vec<Finding>> {
     let Some(namespace) = observed.state.namespaces.get(name) else {
         let status = view.status(name);
         let not_up =
             || Finding::new(Code::NotUp, "declared, and not up", Cure::command(format!("nsnat up {name}")));
         let is_down = status.state == NamespaceState::Down && status.problems.is_empty();
-        return Ok(status.problems.into_iter().chain((named && is_down).then(not_up)).collect());
+        return Ok(status.problems.into_iter().chain((asked_for && is_down).then(not_up)).collect());
     };
     let uplinks = config.namespaces.get(name).map(|declared| uplinks::uplinks(declared, observed));
     let patient = view.patient(name, namespace, &uplinks.unwrap_or_default());
@@ -105,32 +104,44 @@ fn of_namespace(
     if still.iter().any(is_taken_apart) {
         return Ok(still);
     }
+    let followed = follow_each_family(name, namespace, (&view.state, observed))?;
+    let is_lost = |family: &Family| {
+        let mut of_family = followed.iter().filter(|told| Family::of(told.trace.goal.address) == *family);
+        of_family.any(|told| told.walk.fault.is_some())
+    };
+    // Where no packet gets out, no question does, and each would only be waited for.
+    if is_lost(&Family::V4) && (is_lost(&Family::V6) || !namespace.ipv6) {
+        let probes = Probes { followed, ..Probes::default() };
+        return Ok(examine(&Patient { probes: Some(&probes), ..patient }));
+    }
+    let names = ask_names(name, namespace, observed, ask)?;
+    let probes = Probes { followed, ..probes(name, namespace, observed, &names, &patient)? };
+    Ok(examine(&Patient { probes: Some(&probes), names: Some(&names), ..patient }))
+}
+
+/// Asks for a name by every path.
+fn ask_names(name: &Name, namespace: &ActiveNamespace, observed: &Observed, ask: &str) -> Result<NameTests> {
     let mut names = dns_test::ask(name, namespace, ask)?;
     // A server that keeps silent is left for the next one, which only later questions show.
     if namespace.dns.servers.len() > 1 && !names.is_answered_beyond(observed) {
         names.tried.extend(dns_test::ask(name, namespace, ask)?.tried);
     }
-    let probes = probes(name, namespace, &view.state, observed, &names, &patient)?;
-    Ok(examine(&Patient { probes: Some(&probes), names: Some(&names), ..patient }))
+    Ok(names)
 }
 
-/// Sends test packets.
+/// Sends test packets further than the next hop.
 fn probes(
     name: &Name,
     namespace: &ActiveNamespace,
-    state: &State,
     observed: &Observed,
     names: &NameTests,
     patient: &Patient<'_>,
 ) -> Result<Probes> {
-    let followed = follow_each(name, namespace, (state, observed))?;
     let passed_over = passed_over(namespace)?;
-    let is_named = names.is_answered_beyond(observed);
     if patient.path().is_none_or(|path| !path.up) {
-        return Ok(Probes { followed, passed_over, ..Probes::default() });
+        return Ok(Probes { passed_over, ..Probes::default() });
     }
-    let mut beyond = Vec::new();
-    let mut large = Vec::new();
+    let (mut beyond, mut large) = (Vec::new(), Vec::new());
     for to in servers(namespace, names, observed) {
         let heard = echo(name, to, ProbeShape::FAR)?;
         beyond.push((ProbeTarget { address: to, protocol: Protocol::Icmp }, heard));
@@ -138,10 +149,10 @@ fn probes(
             large.extend(large_probe(name, to, observed)?);
         }
     }
-    if is_named {
+    if names.is_answered_beyond(observed) {
         beyond.clear();
     }
-    Ok(Probes { followed, beyond, large, passed_over })
+    Ok(Probes { beyond, large, passed_over, ..Probes::default() })
 }
 
 /// DNS servers that are passed over at this moment.
@@ -166,12 +177,12 @@ fn echo(name: &Name, address: IpAddr, shape: ProbeShape) -> Result<ProbeAnswer> 
 /// Who may answer from behind the next hop: the DNS servers, and an address that nobody has, about which routers complain.
 fn servers(namespace: &ActiveNamespace, names: &NameTests, observed: &Observed) -> Vec<IpAddr> {
     let configured = namespace.dns.servers.iter().map(SocketAddr::ip);
-    let named = names.tried.iter().map(|tried| tried.probe.server.ip());
+    let tried = names.tried.iter().map(|tried| tried.probe.server.ip());
     let own = |address: &IpAddr| observed.host.addresses.iter().any(|own| own.net.ip() == *address);
     let served = |address: &IpAddr| address.is_ipv4() || namespace.ipv6;
     let is_outside = |address: &IpAddr| !address.is_loopback() && !is_link_local(*address) && !own(address);
     let mut seen = BTreeSet::new();
-    let asked = configured.chain(named).filter(|address| is_outside(address) && served(address));
+    let asked = configured.chain(tried).filter(|address| is_outside(address) && served(address));
     let asked = asked.filter(|address| seen.insert(*address)).take(SERVERS).collect::<Vec<_>>();
     asked.into_iter().chain(NOBODY.into_iter().filter(served)).collect()
 }

@@ -54,15 +54,22 @@ pub(super) fn follow(
     first.ok_or_else(|| Error::new("trace", "nothing to send"))
 }
 
-/// Sends a probe to each goal.
-pub(super) fn follow_each(
+/// Sends probes to the usual goals, in each family up to the first that does not go where it should: what is wrong with that
+/// one is most often wrong with the others.
+pub(super) fn follow_each_family(
     name: &Name,
     namespace: &ActiveNamespace,
     (state, observed): (&State, &Observed),
 ) -> Result<Vec<TraceReport>> {
     let Some(egress) = state.egresses.get(&namespace.egress) else { return Ok(Vec::new()) };
-    let one = |goal| follow_one(name, namespace, goal, egress, (state, observed), &[]);
-    probe_targets(namespace, None).into_iter().map(one).collect()
+    let mut out: Vec<TraceReport> = Vec::new();
+    for goal in probe_targets(namespace, None) {
+        let is_same = |told: &TraceReport| Family::of(told.trace.goal.address) == Family::of(goal.address);
+        if !out.iter().any(|told| is_same(told) && told.walk.fault.is_some()) {
+            out.push(follow_one(name, namespace, goal, egress, (state, observed), &[])?);
+        }
+    }
+    Ok(out)
 }
 
 fn follow_one(

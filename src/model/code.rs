@@ -201,7 +201,7 @@ codes! {
         PacketCaught Fault "A program on this host catches the packet."
             after [] [];
         PacketLost Fault "The packet is lost inside of this host."
-            after [Objects Uplink Others] [ConntrackFull NeighboursFull];
+            after [Objects Uplink Others] [ConntrackFull NeighboursFull SubnetTaken];
         PacketStrayed Fault "The packet leaves by another device than its uplink's."
             after [Objects Others] [];
         SourceRewritten Fault "Another program rewrites the source of the packet to an address that this host does not have."

@@ -131,7 +131,10 @@ fn cure_of_gate(chain: &Chain, closed: &Closed) -> (String, Cure) {
         }
         Closed::Answers => (
             ": it takes no answers",
-            Cure::command(format!("nft insert rule {kind} {table} {name} ct state established accept")),
+            Cure::Commands(vec![
+                format!("nft insert rule {kind} {table} {name} ct state established accept"),
+                "nsnat up".into(),
+            ]),
         ),
         Closed::Early => ("", Cure::advice("let it accept what is from nsn-*, and the answers")),
         Closed::Unnamable => {

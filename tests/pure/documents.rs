@@ -61,11 +61,12 @@ fn every_code_of_the_doctor_is_explained() {
     let file = root().join("docs/doctor.md");
     let before = fs::read_to_string(&file).unwrap();
     let (text, _) = before.split_once(MARK).unwrap();
-    let mut table = String::from("| code | | what it means |\n|---|---|---|\n");
-    for code in nsnat::model::Code::ALL {
+    let row = |code: &nsnat::model::Code| {
         let severity = format!("{:?}", code.severity()).to_lowercase();
-        table.push_str(&format!("| `{code}` | {severity} | {} |\n", code.meaning()));
-    }
+        format!("| `{code}` | {severity} | {} |\n", code.meaning())
+    };
+    let rows: String = nsnat::model::Code::ALL.iter().map(row).collect();
+    let table = format!("| code | | what it means |\n|---|---|---|\n{rows}");
     let right = format!("{text}{MARK}\n{table}");
     if std::env::var_os("BLESS").is_some() {
         fs::write(&file, &right).unwrap();

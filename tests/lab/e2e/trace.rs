@@ -134,6 +134,23 @@ fn rules_that_drop_answers() {
     }
 }
 
+/// A probe that no server can answer says nothing about a server: jobs go on to ask the first one.
+#[test]
+fn no_server_is_passed_over_for_it() {
+    let lab = Lab::new();
+    lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"\ndns = [\"$LAB_NEW\", \"$LAB_SECOND\"]");
+    lab.ok("nsnat -q up");
+    let asked = "nft list set inet nsnat dns_asked | grep -c elements || :";
+    is_right(&lab, "8.8.8.8/udp");
+    lab.says(asked, "0");
+    // A question of a job is noted while nobody answers it.
+    lab.ok(
+        "at inet nft 'table inet off { chain in { type filter hook input priority 0; th dport 53 drop; }; }'",
+    );
+    lab.fails(9, "nsnat exec slow dig +tries=1 +timeout=1 @8.8.8.8 a.example.test >/dev/null");
+    lab.says(asked, "1");
+}
+
 #[test]
 fn nat_of_others() {
     let lab = lab();
