@@ -137,10 +137,10 @@ pub enum Command {
         /// The namespaces to plan for. When none is named, all declared namespaces
         names: Vec<Name>,
     },
-    /// List the processes inside a namespace
+    /// List the processes inside a namespace, or inside all
     Ps {
-        /// The namespace
-        name: Name,
+        /// The namespace. When it is not named, all namespaces in which there are processes
+        name: Option<Name>,
     },
     /// Print the namespace that a process is in
     Which {
@@ -195,6 +195,11 @@ pub enum Command {
     },
     /// Print the man page
     Man,
+    /// Print the help of nsnat, or of one command
+    Help {
+        /// The command, and the command below it where there is one
+        command: Vec<String>,
+    },
 }
 
 /// The commands of `nsnat systemd`.

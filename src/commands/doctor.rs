@@ -2,6 +2,7 @@
 
 use super::follow::{NOBODY, follow_each_family};
 use super::refusals::{need_root, unknown};
+use super::session::Session;
 use super::status::StatusView;
 use super::{config, dns_test, session, up, uplinks};
 use crate::config::Config;
@@ -12,6 +13,7 @@ use crate::model::trace::{ProbeAnswer, ProbeTarget, Protocol};
 use crate::model::{
     ActiveNamespace, Code, Cure, Family, Finding, Look, Name, Observed, Severity, Stage, stack::is_link_local,
 };
+use crate::reconcile::Policy;
 use crate::report::NamespaceState;
 use crate::report::doctor::{Examined, json, text};
 use crate::ui::Ui;
@@ -45,7 +47,12 @@ fn apply(ui: &Ui<'_>, config: &Config, found: &[Examined]) -> Result<bool> {
         .filter_map(|cure| if let Cure::Up(name, _) = cure { Some(name.clone()) } else { None })
         .collect();
     for name in &cures {
-        up::run_with(ui, config, name.as_slice(), name.is_none())?;
+        let session = Session::begin(ui, "doctor --fix")?;
+        let policy = Policy { narrow: name.is_some(), ..Policy::default() };
+        let outcome = up::make(session, ui, config, name.as_slice(), name.is_none(), policy)?;
+        if !ui.json() {
+            up::report(ui, &outcome)?;
+        }
     }
     Ok(!cures.is_empty())
 }

@@ -17,8 +17,7 @@ pub(super) fn run(ui: &Ui<'_>, names: &[Name], kill: bool) -> Result<()> {
     let asked: Vec<&Name> = names.iter().collect();
     let outcome = session
         .reconcile(Policy::default(), &asked, |observed| state_after_down(ui, names, kill, observed))?;
-    up::report(ui, &outcome);
-    Ok(())
+    up::report(ui, &outcome)
 }
 
 /// The state without these namespaces (all, when none is named), in which nobody is any more.

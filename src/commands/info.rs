@@ -1,7 +1,7 @@
 //! What nsnat says about itself: `skeleton`, `completions`, `man`.
 
 use crate::cli::Cli;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::kernel::files;
 use crate::model::numbers;
 use crate::skeleton;
@@ -20,6 +20,18 @@ pub(super) fn completions(ui: &Ui<'_>, shell: clap_complete::Shell) -> Result<()
     let mut out = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "nsnat", &mut out);
     ui.print(String::from_utf8_lossy(&out).trim_end())
+}
+
+/// What `--help` prints.
+pub(super) fn help(ui: &Ui<'_>, names: &[String]) -> Result<()> {
+    let mut whole = Cli::command();
+    whole.build();
+    let found = names.iter().try_fold(&whole, |above, name| above.find_subcommand(name).ok_or(name));
+    let command = found.map_err(|name| {
+        Error::usage(format!("help {}", names.join(" ")), format!("{name} is not a command"))
+            .hint("nsnat help lists the commands")
+    })?;
+    ui.print(command.clone().render_long_help().to_string().trim_end())
 }
 
 pub(super) fn man(ui: &Ui<'_>) -> Result<()> {

@@ -47,7 +47,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Events { name, follow } => events::run(ui, name.as_ref(), *follow).map(done),
         Command::List => list::run(ui).map(done),
         Command::Plan { names } => plan::run(ui, names),
-        Command::Ps { name } => processes::ps(ui, name).map(done),
+        Command::Ps { name } => processes::ps(ui, name.as_ref()).map(done),
         Command::Which { pid } => processes::which(ui, *pid),
         Command::Dns { name, command } => dns::run(ui, name, command),
         Command::Trace { name, goal } => trace::run(ui, name, *goal),
@@ -56,5 +56,6 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Skeleton => info::skeleton(ui).map(done),
         Command::Completions { shell } => info::completions(ui, *shell).map(done),
         Command::Man => info::man(ui).map(done),
+        Command::Help { command } => info::help(ui, command).map(done),
     }
 }

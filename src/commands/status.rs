@@ -300,6 +300,7 @@ pub(super) fn unresolvable(
     namespace: &ActiveNamespace,
     path: Option<&UplinkPath>,
     observed: &Observed,
-) -> Option<&'static str> {
-    plan::unresolvable(&namespace.dns, namespace.ipv6, path, observed).filter(|_| !has_own_resolv_conf(name))
+) -> Option<String> {
+    let why = plan::unresolvable(&namespace.dns, namespace.ipv6, path, observed)?;
+    (!has_own_resolv_conf(name)).then(|| format!("{why}; name one: dns = \"ADDR\""))
 }

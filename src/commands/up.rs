@@ -11,18 +11,15 @@ use crate::plan;
 use crate::reconcile::{Outcome, Policy};
 use crate::report;
 use crate::ui::Ui;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn run(ui: &Ui<'_>, names: &[Name], repair: bool) -> Result<()> {
-    run_with(ui, &config::open(ui)?, names, repair)
-}
-
-/// The same with a configuration that was read.
-pub(super) fn run_with(ui: &Ui<'_>, config: &Config, names: &[Name], repair: bool) -> Result<()> {
+    let config = config::open(ui)?;
     let session = Session::begin(ui, "up")?;
     let policy = Policy { narrow: !names.is_empty(), ..Policy::default() };
-    let outcome = make(session, ui, config, names, repair, policy)?;
-    tell_all(ui, config, &outcome);
+    let outcome = make(session, ui, &config, names, repair, policy)?;
+    tell_all(ui, &config, &outcome)?;
     let forgotten = outcome.before.state.namespaces.iter().filter(|(name, namespace)| {
         namespace.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
     });
@@ -64,14 +61,13 @@ pub(super) fn add(ui: &Ui<'_>, name: &Name) -> Result<()> {
     let session = Session::begin(ui, "add")?;
     let policy = Policy { narrow: true, all_or_nothing: true, ..Policy::default() };
     let outcome = make(session, ui, &config, std::slice::from_ref(name), false, policy)?;
-    tell_all(ui, &config, &outcome);
-    Ok(())
+    tell_all(ui, &config, &outcome)
 }
 
 /// Says what changed, and what about the host may keep a job from getting out.
-fn tell_all(ui: &Ui<'_>, config: &Config, outcome: &Outcome) {
+fn tell_all(ui: &Ui<'_>, config: &Config, outcome: &Outcome) -> Result<()> {
     let (observed, goal) = (&outcome.before, &outcome.goal);
-    report(ui, outcome);
+    report(ui, outcome)?;
     tell_silent(ui, observed, goal);
     let unusual = plan::unusual_blocks(&observed.state, goal, config, observed);
     let tapped: BTreeSet<_> = goal
@@ -87,6 +83,7 @@ fn tell_all(ui: &Ui<'_>, config: &Config, outcome: &Outcome) {
     if let Some(note) = unusual {
         ui.note(note);
     }
+    Ok(())
 }
 
 /// Makes it so.
@@ -104,15 +101,20 @@ pub(super) fn make(
 }
 
 /// Says what changed, and where that is not enough to resolve names.
-pub(super) fn report(ui: &Ui<'_>, outcome: &Outcome) {
+pub(super) fn report(ui: &Ui<'_>, outcome: &Outcome) -> Result<()> {
     let (observed, after, done) = (&outcome.before, &outcome.goal, outcome.done.len());
     for problem in super::status::not_preceded(after, observed) {
         ui.note(problem);
     }
-    if done == 0 {
-        return ui.say("nothing to do");
-    }
     let events = outcome.events(seconds());
+    if ui.json() {
+        let events: Vec<_> = events.iter().map(report::event::json).collect();
+        ui.print_json(&json!({ "version": 1, "actions": done, "events": events }))?;
+    }
+    if done == 0 {
+        ui.say("nothing to do");
+        return Ok(());
+    }
     let changes: Vec<&Event> = events.iter().filter(|event| event.kind != EventKind::Repaired).collect();
     for event in &changes {
         ui.say(report::event::describe(event));
@@ -128,4 +130,5 @@ pub(super) fn report(ui: &Ui<'_>, outcome: &Outcome) {
     if changes.is_empty() {
         ui.say(format_args!("repaired ({done} {})", if done == 1 { "action" } else { "actions" }));
     }
+    Ok(())
 }

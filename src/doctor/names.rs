@@ -68,7 +68,7 @@ impl NameTests {
         if !self.tried.iter().any(answered) {
             let cure = Cure::Advice(format!("is the way out there? nsnat status {}", self.name));
             let asked = self.tried.iter().filter(|tried| tried.path == RESOLV_CONF).map(shown);
-            return Some(Finding::new(Code::DnsSilent, "no DNS server answers at all", cure).shown_by(asked));
+            return Some(Finding::new(Code::DnsSilent, "no server answers at all", cure).shown_by(asked));
         }
         if self.tried.iter().any(resolves) {
             return None;
@@ -149,5 +149,8 @@ pub(super) fn asked(patient: &Patient<'_>) -> Vec<Finding> {
     let Some(tests) = patient.names else { return Vec::new() };
     let passed_over = patient.probes.into_iter().flat_map(|probes| &probes.passed_over);
     let dead = passed_over.map(|server| dead_server(*server)).filter(|_| tests.tried.iter().any(answered));
-    tests.findings().into_iter().chain(dead).collect()
+    // What was known without asking is not told twice.
+    let is_known =
+        |finding: &Finding| finding.code == Code::DnsUnresolvable && !resolv_conf(patient).is_empty();
+    tests.findings().into_iter().filter(|finding| !is_known(finding)).chain(dead).collect()
 }

@@ -83,6 +83,17 @@ fn commands() -> Vec<String> {
 }
 
 #[test]
+fn help_is_a_command_too() {
+    let said = |words: &[&str]| text(&Command::new(NSNAT).args(words).output().unwrap());
+    for (command, option) in
+        [(&["help"][..], &["--help"][..]), (&["help", "dns", "set"], &["dns", "set", "--help"])]
+    {
+        assert!(said(command).contains("Usage: nsnat"));
+        assert_eq!(said(command), said(option));
+    }
+}
+
+#[test]
 fn man_and_completions_know_every_command() {
     let commands = commands();
     assert!(commands.len() > 10, "{commands:?}");

@@ -35,7 +35,7 @@ fn a_rewrite_that_somebody_took_away_is_a_leak() {
     lab.ok("for set in dns_first4 dns_only; do nft delete element inet nsnat $set '{ nsn-slow }'; done");
     let output = lab.sh("nsnat dns slow test leak.example.test");
     assert_eq!(output.status, 1, "{output}");
-    let said = "! a query to 8.8.8.8 (udp) went to 8.8.8.8, which is not configured: nsnat up slow";
+    let said = "! a query to 8.8.8.8 (udp) went to 8.8.8.8, which is not configured; nsnat up slow";
     assert!(output.stdout.contains(said), "{output}");
     assert_ne!(lab.queries("old", "leak.example.test from 203.0.113.254"), 0);
     lab.ok("nsnat up");

@@ -126,6 +126,8 @@ fn bad_usage_changes_nothing() {
         "add slow --gateway $LAB_SLOW --subnet 10.0.0.0/33",
         "-o xml status",
         "completions nonsense",
+        "help nonsense",
+        "help dns nonsense",
     ] {
         let output = lab.sh(&format!("nsnat {words}"));
         assert!(output.status == 2 && !output.stderr.is_empty(), "`nsnat {words}`:\n{output}");

@@ -206,7 +206,7 @@ fn what_others_put_in_the_way() {
             ),
             (
                 "firewall-closed",
-                "nft delete table inet theirs; nft 'table inet theirs { chain a { type filter hook prerouting priority -250; policy drop; tcp dport 22 accept; }; }'",
+                "nft delete table inet theirs; nft 'table inet theirs { chain a { type filter hook prerouting priority -250; policy drop; tcp dport 22 accept; meta l4proto { icmp, icmpv6 } accept; }; }'",
                 ByCure,
             ),
             (

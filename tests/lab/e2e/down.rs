@@ -137,6 +137,8 @@ fn not_while_processes_are_inside() {
     lab.ok("nsnat up");
     let job = lab.job("slow", "sleep 1000");
     lab.until("nsnat ps slow | grep sleep");
+    lab.says("nsnat ps | sed 's/ \\+[0-9]\\+ / N /' | sed -n 2p | cut -d ' ' -f 1,2", "slow N");
+    lab.says("nsnat ps -o json | jq -r '.namespaces[] | .namespace, (.processes | length)'", "slow\n1");
     let whole = lab.snapshot();
     for command in ["nsnat down slow", "nsnat down"] {
         let words = lab.fails(1, command);

@@ -29,6 +29,16 @@ fn commands_say_what_they_did() {
     lab.ok("ip link set eth0 up; nsnat exec --gateway $LAB_THIRD -- true");
     lab.says("nsnat events | grep -c ': down'", "1");
     lab.ok("nsnat down; ! test -e /run/nsnat");
+    // Each command says it of itself.
+    let told = "jq -c '.version, (.actions > 0), [.events[] | .namespace, .event]'";
+    for (command, events) in [
+        ("up job", "[\"job\",\"up\"]"),
+        ("down job", "[\"job\",\"down\"]"),
+        ("add more --gateway $LAB_SLOW", "[\"more\",\"up\"]"),
+        ("remove more", "[\"more\",\"down\"]"),
+    ] {
+        lab.says(&format!("nsnat {command} -o json | {told}"), &format!("1\ntrue\n{events}"));
+    }
 }
 
 #[test]
