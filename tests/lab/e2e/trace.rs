@@ -243,7 +243,7 @@ fn tproxy() {
 fn rules_of_routing() {
     let lab = lab();
     lab.ok("ip route add default via $LAB_FAST dev eth0 table 77; ip rule add pref 3 iif nsn-slow lookup 77");
-    names(&lab, "192.0.2.1:80", &["guard refused it", "lookup 77; give it"]);
+    names(&lab, "192.0.2.1:80", &["guard refused it", "lookup 77; ip rule add pref"]);
     lab.ok("ip rule del pref 3; ip rule add pref 3 iif nsn-slow prohibit");
     names(&lab, "192.0.2.1:80", &["prohibit"]);
     lab.ok("ip rule del pref 3");
