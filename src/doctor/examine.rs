@@ -3,6 +3,7 @@
 use super::patient::Patient;
 use super::{declaration, host, names, objects, others, packets, uplink};
 use crate::model::{Finding, Surroundings};
+use std::collections::BTreeSet;
 
 /// The checks of a namespace.
 const CHECKS: [fn(&Patient<'_>) -> Vec<Finding>; 17] = [
@@ -43,11 +44,15 @@ pub fn examine_host(surroundings: &Surroundings) -> Vec<Finding> {
     HOST.iter().flat_map(|check| check(surroundings)).collect()
 }
 
-/// Without the findings that another one explains: of the same namespace, or of the host.
+/// Without the findings that another one explains, of the same namespace or of the host; and each once.
 pub fn unexplained(findings: Vec<Finding>, host: &[Finding]) -> Vec<Finding> {
     let codes: Vec<_> = findings.iter().chain(host).map(|finding| finding.code).collect();
+    let mut told = BTreeSet::new();
     let mut out = findings;
-    out.retain(|finding| !codes.iter().any(|code| finding.code.is_explained_by(*code)));
+    out.retain(|finding| {
+        let is_explained = codes.iter().any(|code| finding.code.is_explained_by(*code));
+        !is_explained && told.insert(finding.clone())
+    });
     out
 }
 

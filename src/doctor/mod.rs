@@ -12,15 +12,17 @@
 mod declaration;
 mod examine;
 mod host;
+mod name_tests;
 mod names;
 mod objects;
 mod others;
 mod packets;
 mod patient;
+mod probes;
 mod uplink;
 
 pub use examine::{examine, examine_host, unexplained};
-pub use names::{NameTests, ProbedServer, RESOLV_CONF, Socket};
-pub use packets::{LargeProbe, Probes};
+pub use name_tests::{NameTests, ProbedServer, RESOLV_CONF, Socket};
 pub use patient::{Patient, Shared};
+pub use probes::{LargeProbe, Probes};
 pub use uplink::silence;

@@ -1,125 +1,10 @@
 //! Names: which servers a namespace asks, and which of them answer.
 
+use super::name_tests::answered;
 use super::patient::Patient;
-use crate::model::{Code, Cure, Finding, Name, Observed, Outcome, Probe, dnsaddr};
-use crate::plan::{self, Verdict};
+use crate::model::{Code, Cure, Finding, dnsaddr};
+use crate::plan;
 use std::net::SocketAddr;
-
-/// The path that most programs take: the servers that resolv.conf(5) names.
-pub const RESOLV_CONF: &str = "resolv.conf";
-
-/// What came of one path.
-#[derive(Clone, Debug)]
-pub struct ProbedServer {
-    /// What kind of path: "resolv.conf", "loopback stub", ….
-    pub path: &'static str,
-    /// The query.
-    pub probe: Probe,
-    /// What came of it.
-    pub outcome: Outcome,
-    /// What is to be thought of it.
-    pub verdict: Verdict,
-}
-
-/// A socket of a resolver on the host.
-#[derive(Clone, Debug)]
-pub struct Socket {
-    /// Where it is.
-    pub path: &'static str,
-    /// Whether a command of `exec` sees it.
-    pub visible: bool,
-    /// The socket is meant to be seen (`dns = "host"`).
-    pub wanted: bool,
-}
-
-/// What became of questions for a name, by every path.
-#[derive(Clone, Debug)]
-pub struct NameTests {
-    /// The namespace.
-    pub name: Name,
-    /// The name that was asked for.
-    pub host: String,
-    /// Every path.
-    pub tried: Vec<ProbedServer>,
-    /// Every socket that is there.
-    pub sockets: Vec<Socket>,
-}
-
-impl NameTests {
-    /// What is wrong, each with what helps.
-    pub fn findings(&self) -> Vec<Finding> {
-        let of = |verdict| self.tried.iter().filter(move |tried| tried.verdict == verdict);
-        let leaks = of(Verdict::Leaks).map(|tried| leak(&self.name, tried));
-        let unseen = of(Verdict::Unseen).map(unseen_query);
-        let seen = self.sockets.iter().filter(|socket| socket.visible && !socket.wanted).map(visible);
-        leaks.chain(unseen).chain(seen).chain(self.unanswered()).collect()
-    }
-
-    /// Whether a server answered that is not on this host itself.
-    pub fn is_answered_beyond(&self, observed: &Observed) -> bool {
-        let own = |server: SocketAddr| observed.host.addresses.iter().any(|own| own.net.ip() == server.ip());
-        let outside = |server: SocketAddr| !server.ip().is_loopback() && !own(server);
-        self.tried.iter().any(|tried| answered(tried) && tried.outcome.by.is_some_and(outside))
-    }
-
-    /// Nobody answers at all, or nobody whom programs ask.
-    fn unanswered(&self) -> Option<Finding> {
-        let resolves = |tried: &ProbedServer| tried.path == RESOLV_CONF && answered(tried);
-        if !self.tried.iter().any(answered) {
-            let cure = Cure::Advice(format!("is the way out there? nsnat status {}", self.name));
-            let asked = self.tried.iter().filter(|tried| tried.path == RESOLV_CONF).map(shown);
-            return Some(Finding::new(Code::DnsSilent, "no server answers at all", cure).shown_by(asked));
-        }
-        if self.tried.iter().any(resolves) {
-            return None;
-        }
-        let what = "no server that resolv.conf names answers: names do not resolve inside";
-        let cure = Cure::Advice(format!("nsnat dns {} set ADDR", self.name));
-        Some(Finding::new(Code::DnsUnresolvable, what, cure))
-    }
-}
-
-/// Whether names can be resolved this way.
-fn answered(tried: &ProbedServer) -> bool {
-    tried.probe.server.port() == dnsaddr::PORT
-        && [Verdict::Configured, Verdict::Direct].contains(&tried.verdict)
-}
-
-/// A query and what came of it, in a line.
-fn shown(tried: &ProbedServer) -> String {
-    let Probe { server, transport } = tried.probe;
-    let went = tried.outcome.by.map(|by| format!(", went to {}", dnsaddr::show(by))).unwrap_or_default();
-    let error = tried.outcome.error.as_deref().unwrap_or("answered");
-    format!("{} ({transport}){went}: {error}", dnsaddr::show(server))
-}
-
-fn unseen_query(tried: &ProbedServer) -> Finding {
-    let (asked, how) = (dnsaddr::show(tried.probe.server), tried.probe.transport);
-    let what = format!("where a query to {asked} ({how}) went cannot be seen");
-    Finding::new(Code::DnsUnseen, what, Cure::advice("does a firewall of this host drop it?"))
-        .shown_by([shown(tried)])
-}
-
-fn dead_server(server: SocketAddr) -> Finding {
-    let shown = dnsaddr::show(server);
-    let what = format!("the DNS server {shown} does not answer, and another one does");
-    Finding::new(Code::DnsServerDead, what, Cure::advice("is the address right, and does it run?"))
-        .shown_by([format!("queries that went to {shown} had no answer in time, so it is passed over")])
-}
-
-fn leak(name: &Name, tried: &ProbedServer) -> Finding {
-    let by = tried.outcome.by.map_or_else(|| "another server".into(), dnsaddr::show);
-    let (asked, how) = (dnsaddr::show(tried.probe.server), tried.probe.transport);
-    let what = format!("a query to {asked} ({how}) went to {by}, which is not configured");
-    Finding::new(Code::DnsLeaks, what, Cure::Up(Some(name.clone()), "repairs it")).shown_by([shown(tried)])
-}
-
-fn visible(socket: &Socket) -> Finding {
-    let what = format!("{} can be opened inside: names leak through it", socket.path);
-    let cure =
-        Cure::advice("remove what makes exec show it: dns = \"host\", or a file of yours in /etc/netns");
-    Finding::new(Code::SocketVisible, what, cure).shown_by([socket.path.to_owned()])
-}
 
 /// The servers are of a family that the namespace does not have.
 pub(super) fn family(patient: &Patient<'_>) -> Vec<Finding> {
@@ -153,4 +38,11 @@ pub(super) fn asked(patient: &Patient<'_>) -> Vec<Finding> {
     let is_known =
         |finding: &Finding| finding.code == Code::DnsUnresolvable && !resolv_conf(patient).is_empty();
     tests.findings().into_iter().filter(|finding| !is_known(finding)).chain(dead).collect()
+}
+
+fn dead_server(server: SocketAddr) -> Finding {
+    let shown = dnsaddr::show(server);
+    let what = format!("the DNS server {shown} does not answer, and another one does");
+    Finding::new(Code::DnsServerDead, what, Cure::advice("is the address right, and does it run?"))
+        .shown_by([format!("queries that went to {shown} had no answer in time, so it is passed over")])
 }

@@ -1,7 +1,7 @@
 //! One namespace, and all that is known of it.
 
-use super::names::NameTests;
-use super::packets::Probes;
+use super::name_tests::NameTests;
+use super::probes::Probes;
 use crate::model::{ActiveNamespace, Egress, Finding, Name, Neighbour, Observed, State, UplinkPath};
 use crate::plan::{self, Action, CatchingPolicy, PrecedingRule};
 use std::collections::BTreeMap;

@@ -27,7 +27,10 @@ fn passes_of(gate: &Gate, state: &State, observed: &Observed) -> Vec<Pass> {
     let discovery = if discovery { &[Direction::Neighbours][..] } else { &[] };
     let names = if asks_here(state, observed) { &Direction::NAMES[..] } else { &[] };
     let directions = match gate.hook {
-        Hook::Prerouting => [&[Direction::Onward][..], discovery, names].concat(),
+        Hook::Prerouting => {
+            let names = if is_rewritten(state) { &Direction::NAMES[..] } else { names };
+            [&[Direction::Onward][..], discovery, names].concat()
+        }
         Hook::Input => [discovery, names].concat(),
         Hook::Forward if is_split(gate, state) => Vec::new(),
         Hook::Forward | Hook::Postrouting => Direction::BOTH.to_vec(),
@@ -43,6 +46,15 @@ fn is_split(gate: &Gate, state: &State) -> bool {
         !state.namespaces.values().filter_map(egress).any(|egress| egress.is_in_tunnel_of(split))
     };
     gate.split.as_ref().is_some_and(marked)
+}
+
+/// Whether questions of a namespace are rewritten. Most programs ask a stub on loopback, and until its address is rewritten
+/// such a question is one to the host.
+fn is_rewritten(state: &State) -> bool {
+    state
+        .namespaces
+        .values()
+        .any(|namespace| !namespace.dns.servers.is_empty() || !namespace.dns.rewrites.is_empty())
 }
 
 /// Whether a namespace asks a resolver on the host itself.
@@ -98,7 +110,10 @@ fn describe_gate(gate: &Gate) -> Finding {
         }
     };
     let what = format!("packets are stopped by {chain} ({stop}){why}");
-    Finding::new(code, what, cure).shown_by([format!("{chain}, {stop}")])
+    // NF_IP_PRI_CONNTRACK: before it no rule can tell an answer from a question.
+    let early = "a chain with a priority below -200 cannot tell answers: it needs a later one, too";
+    let early = (gate.closed == Some(Closed::Answers)).then(|| early.to_owned());
+    Finding::new(code, what, cure).shown_by([format!("{chain}, {stop}")]).shown_by(early)
 }
 
 /// Why nsnat cannot make an exception, where that is not plain, and what helps.
