@@ -14,8 +14,8 @@ use crate::model::{
     ActiveNamespace, Code, Cure, Family, Finding, Look, Name, Observed, Severity, Stage, stack::is_link_local,
 };
 use crate::reconcile::Policy;
-use crate::report::NamespaceState;
 use crate::report::doctor::{Examined, json, text};
+use crate::report::{NamespaceState, Status};
 use crate::ui::Ui;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -94,11 +94,15 @@ fn of_namespace(
     asked_for: bool,
 ) -> Result<Vec<Finding>> {
     let Some(namespace) = observed.state.namespaces.get(name) else {
-        let status = view.status(name);
-        let not_up =
-            || Finding::new(Code::NotUp, "declared, and not up", Cure::command(format!("nsnat up {name}")));
-        let is_down = status.state == NamespaceState::Down && status.problems.is_empty();
-        return Ok(status.problems.into_iter().chain((asked_for && is_down).then(not_up)).collect());
+        let Status { state, problems, .. } = view.status(name);
+        return Ok(match (state, problems.is_empty()) {
+            (NamespaceState::Down, _) if !asked_for => Vec::new(),
+            (NamespaceState::Down, true) => {
+                let cure = Cure::command(format!("nsnat up {name}"));
+                vec![Finding::new(Code::NotUp, "declared, and not up", cure)]
+            }
+            _ => problems,
+        });
     };
     let uplinks = config.namespaces.get(name).map(|declared| uplinks::uplinks(declared, observed));
     let patient = view.patient(name, namespace, &uplinks.unwrap_or_default());

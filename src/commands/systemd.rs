@@ -40,7 +40,7 @@ fn unbind(ui: &Ui<'_>, unit: &str) -> Result<()> {
 
 /// Tells of units that are bound to a namespace which is not declared any more: they cannot start.
 pub(super) fn tell_bound(ui: &Ui<'_>, name: &Name) {
-    for unit in systemd::bound_units(&namespace_setting(name)) {
+    for (unit, _) in systemd::bindings().iter().filter(|(_, bound)| bound == name) {
         ui.note(format!(
             "{unit} is bound to {name} and cannot start without it; nsnat systemd unbind {unit}"
         ));

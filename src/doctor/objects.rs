@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 
 /// How many commands are shown of what is missing: the rest is like them.
 const SHOWN: usize = 5;
-/// Characters of a command that are shown: nsnat's whole table is hundreds of lines.
-const ROOM: usize = 200;
 
 /// What `nsnat up` would do for the namespace, a finding for each kind of thing.
 pub(super) fn missing(patient: &Patient<'_>) -> Vec<Finding> {
@@ -22,24 +20,14 @@ pub(super) fn missing(patient: &Patient<'_>) -> Vec<Finding> {
 }
 
 fn of_kind(code: Code, actions: &[&Action]) -> Finding {
-    let first = actions.first().map(|action| shown(action)).unwrap_or_default();
+    let first = actions.first().map(|action| action.short_line()).unwrap_or_default();
     let more = match actions.len() {
         0 | 1 => String::new(),
         n => format!(" (and {} more)", n - 1),
     };
-    let lines = actions.iter().take(SHOWN).map(|action| shown(action));
+    let lines = actions.iter().take(SHOWN).map(|action| action.short_line());
     let what = if code == Code::Leftover { "left over" } else { "missing" };
     Finding::new(code, format!("{what}: {first}{more}"), Cure::up("repairs it")).shown_by(lines)
-}
-
-/// The command that does it: its first line, as far as it says which thing it is about.
-fn shown(action: &Action) -> String {
-    let whole = action.to_string();
-    let mut line: String = whole.lines().next().unwrap_or_default().chars().take(ROOM).collect();
-    if line.len() < whole.len() {
-        line.push('…');
-    }
-    line
 }
 
 /// What kind of thing an action is about.

@@ -42,18 +42,8 @@ pub fn is_missing(unit: &str) -> bool {
     is_running() && known().is_ok_and(|output| !output.status.success())
 }
 
-/// The units with a drop-in of ours that says this.
-pub fn bound_units(line: &str) -> Vec<String> {
-    let dirs = std::fs::read_dir(UNITS).into_iter().flatten().flatten();
-    let says = |dir: &Path| {
-        std::fs::read_to_string(dir.join(FILE)).is_ok_and(|text| text.lines().any(|one| one == line))
-    };
-    let unit = |dir: PathBuf| Some(dir.file_name()?.to_str()?.strip_suffix(".d")?.to_owned());
-    dirs.map(|dir| dir.path()).filter(|dir| says(dir)).filter_map(unit).collect()
-}
-
 /// The units with a drop-in of ours, each with the namespace that it is bound to.
-pub(super) fn bindings() -> Vec<(String, Name)> {
+pub fn bindings() -> Vec<(String, Name)> {
     let dirs = std::fs::read_dir(UNITS).into_iter().flatten().flatten().map(|dir| dir.path());
     let bound = |dir: PathBuf| {
         let text = std::fs::read_to_string(dir.join(FILE)).ok()?;

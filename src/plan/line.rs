@@ -11,6 +11,20 @@ impl fmt::Display for Action {
     }
 }
 
+impl Action {
+    /// The beginning of the command, as far as it says which thing it is about.
+    pub fn short_line(&self) -> String {
+        /// In characters: nsnat's whole table is hundreds of lines.
+        const ROOM: usize = 150;
+        let whole = line(self);
+        let mut short: String = whole.lines().next().unwrap_or_default().chars().take(ROOM).collect();
+        if short.len() < whole.len() {
+            short.push('…');
+        }
+        short
+    }
+}
+
 fn line(action: &Action) -> String {
     match action {
         Action::MakeNetns { name, stale: false } => format!("ip netns add {name}"),

@@ -89,13 +89,7 @@ fn is_move(from: Option<&UplinkPath>, to: Option<&UplinkPath>) -> bool {
 
 /// The first action, and how many more there are.
 fn listed(actions: &[&Action]) -> String {
-    /// Room for the first, in characters: the whole table is hundreds of lines.
-    const ROOM: usize = 100;
-    let first = actions.first().map(ToString::to_string).unwrap_or_default();
-    let mut line: String = first.lines().next().unwrap_or_default().chars().take(ROOM).collect();
-    if line.len() < first.len() {
-        line.push('…');
-    }
+    let line = actions.first().map(|action| action.short_line()).unwrap_or_default();
     match actions.len() {
         0 | 1 => line,
         n => format!("{line}, and {} more", n - 1),
