@@ -40,13 +40,10 @@ const BUS: [&str; 2] = ["/run/dbus", "/var/run/dbus"];
 const CONF: &str = "/etc/resolv.conf";
 const RESOLVED: &str = "/run/systemd/resolve";
 
-/// The sockets in these directories that answer names.
-pub(super) const SOCKETS: [&str; 4] = [
-    "/run/nscd/socket",
-    "/run/systemd/resolve/io.systemd.Resolve",
-    "/run/avahi-daemon/socket",
-    "/run/dbus/system_bus_socket",
-];
+/// The sockets in these directories that answer names; on the bus somebody may.
+const SOCKETS: [&str; 3] =
+    ["/run/nscd/socket", "/run/systemd/resolve/io.systemd.Resolve", "/run/avahi-daemon/socket"];
+const BUS_SOCKET: &str = "/run/dbus/system_bus_socket";
 
 /// The files in [`RESOLVED`] that `/etc/resolv.conf` may lead to.
 const RESOLV_CONFS: [&str; 2] = ["resolv.conf", "stub-resolv.conf"];
@@ -54,7 +51,7 @@ const RESOLV_CONFS: [&str; 2] = ["resolv.conf", "stub-resolv.conf"];
 /// Hides the sockets that exist. `own_conf`: the namespace's own resolv.conf will be bound over `/etc/resolv.conf`.
 pub(super) fn hide_resolvers(own_conf: bool) -> Result<()> {
     let resolved = is_directory(RESOLVED);
-    let on_bus = resolved || AVAHI.into_iter().any(is_directory);
+    let on_bus = resolves_on_bus();
     let bus = BUS.into_iter().filter(|_| on_bus);
     let mut empty = None;
     for dir in NSCD.into_iter().chain(AVAHI).chain(bus).filter(|dir| is_directory(dir)) {
@@ -64,6 +61,17 @@ pub(super) fn hide_resolvers(own_conf: bool) -> Result<()> {
         hide_resolved(own_conf).what(|| format!("hide the sockets in {RESOLVED}"))?;
     }
     Ok(())
+}
+
+/// The sockets of this host by which names are resolved.
+pub(super) fn sockets() -> Vec<&'static str> {
+    let bus = resolves_on_bus().then_some(BUS_SOCKET);
+    SOCKETS.into_iter().chain(bus).filter(|socket| Path::new(socket).exists()).collect()
+}
+
+/// Whether a daemon that resolves names is on the bus.
+fn resolves_on_bus() -> bool {
+    is_directory(RESOLVED) || AVAHI.into_iter().any(is_directory)
 }
 
 fn is_directory(path: &str) -> bool {

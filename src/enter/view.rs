@@ -21,8 +21,7 @@ pub fn view(name: &Name) -> Result<View> {
     let what = || format!("namespace {name}");
     let inside =
         namespace::open_checked_namespace(name)?.ok_or_else(|| Error::new(what(), "it is not up"))?;
-    let present: Vec<&'static str> =
-        resolvers::SOCKETS.into_iter().filter(|socket| Path::new(socket).exists()).collect();
+    let present = resolvers::sockets();
     let thread = std::thread::scope(|scope| {
         let look = || -> Result<View> {
             setns(&inside.netns, CloneFlags::CLONE_NEWNET).what(what)?;
