@@ -1,6 +1,8 @@
 //! The command line, as types only. Help, man page and completions are made from these types and their comments, so
 //! each comment here is a text that users read.
 
+mod examples;
+
 use crate::model::trace::{ProbeTarget, Protocol};
 use crate::model::{Name, dnsaddr};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -11,7 +13,7 @@ use std::path::PathBuf;
 
 /// Give chosen programs their own way out of this host
 #[derive(Debug, Parser)]
-#[command(version, about, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(version, about, disable_help_subcommand = true, arg_required_else_help = true, after_help = examples::NSNAT)]
 pub struct Cli {
     /// Options that every command has.
     #[command(flatten)]
@@ -23,6 +25,7 @@ pub struct Cli {
 
 /// Options that every command has.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct GlobalOptions {
     /// Read the configuration from this file, or from this directory, laid out like /etc/nsnat. The environment
     /// variable NSNAT_CONFIG does the same
@@ -68,6 +71,7 @@ pub enum Color {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Bring up the declared namespaces, and repair the ones that are up
+    #[command(after_help = examples::UP)]
     Up {
         /// The namespaces to bring up. When none is named, all declared namespaces. When some are named, nsnat looks
         /// only at these, unless they share something with others that has to change; `nsnat status` looks at all
@@ -81,8 +85,10 @@ pub enum Command {
     ///
     /// nsnat.service runs this. Namespaces follow their uplinks, and what other programs take away is put back. Ending it
     /// takes no namespace down.
+    #[command(after_help = examples::WATCH)]
     Watch,
     /// Take namespaces down, and remove exactly what nsnat made for them
+    #[command(after_help = examples::DOWN)]
     Down {
         /// The namespaces to take down. When none is named, everything that nsnat made is removed
         names: Vec<Name>,
@@ -91,8 +97,10 @@ pub enum Command {
         kill: bool,
     },
     /// Declare a namespace in the configuration, and bring it up
+    #[command(after_help = examples::ADD)]
     Add(Add),
     /// Take a namespace down, and delete its declaration
+    #[command(after_help = examples::REMOVE)]
     Remove {
         /// The namespace
         name: Name,
@@ -102,15 +110,17 @@ pub enum Command {
     },
     /// Run a command inside a namespace. With --gateway or --dev, the namespace is an ephemeral one, made for this
     /// command only
-    #[command(override_usage = "nsnat exec [OPTIONS] NAME [--] CMD [ARG]...
+    #[command(after_help = examples::EXEC, override_usage = "nsnat exec [OPTIONS] NAME [--] CMD [ARG]...
        nsnat exec [OPTIONS] --gateway ADDR [--] CMD [ARG]...")]
     Exec(Exec),
     /// Start your shell inside a namespace
+    #[command(after_help = examples::SHELL)]
     Shell {
         /// The namespace
         name: Name,
     },
     /// Show which namespaces are up, and what is wrong with them
+    #[command(after_help = examples::STATUS)]
     Status {
         /// The namespace to show. When it is not named, all namespaces are shown
         name: Option<Name>,
@@ -123,6 +133,7 @@ pub enum Command {
     ///
     /// With `-o json`, each line is a JSON object. What happened is recorded from the time on when the first namespace came
     /// up, and forgotten when the last one goes down; the latest few thousand events are kept.
+    #[command(after_help = examples::EVENTS)]
     Events {
         /// Print only what concerns this namespace
         name: Option<Name>,
@@ -131,23 +142,28 @@ pub enum Command {
         follow: bool,
     },
     /// List the names of the declared namespaces, one on each line
+    #[command(after_help = examples::LIST)]
     List,
     /// Print the commands that equal what `up` would do, and change nothing
+    #[command(after_help = examples::PLAN)]
     Plan {
         /// The namespaces to plan for. When none is named, all declared namespaces
         names: Vec<Name>,
     },
     /// List the processes inside a namespace, or inside all
+    #[command(after_help = examples::PS)]
     Ps {
         /// The namespace. When it is not named, all namespaces in which there are processes
         name: Option<Name>,
     },
     /// Print the namespace that a process is in
+    #[command(after_help = examples::WHICH)]
     Which {
         /// The number of the process. When it is not given, the calling process
         pid: Option<i32>,
     },
     /// Change or test where the DNS queries of a namespace go, while it is up
+    #[command(after_help = examples::DNS_TEST)]
     Dns {
         /// The namespace
         name: Name,
@@ -156,6 +172,7 @@ pub enum Command {
         command: DnsCommand,
     },
     /// Follow one packet of a namespace through this host, and name the rule that stops it or leads it elsewhere
+    #[command(after_help = examples::TRACE)]
     Trace {
         /// The namespace
         name: Name,
@@ -169,6 +186,7 @@ pub enum Command {
     ///
     /// Test packets and questions for a name are sent by the way of the namespace, and what becomes of each is looked at.
     /// The exit status is 0 when nothing is wrong, and 1 when something is.
+    #[command(after_help = examples::DOCTOR)]
     Doctor {
         /// The namespace. When it is not named, all namespaces that are declared or up
         name: Option<Name>,
@@ -180,32 +198,68 @@ pub enum Command {
         ask: String,
     },
     /// Make a systemd unit run inside a namespace, or undo that
+    #[command(after_help = examples::BIND)]
     Systemd {
         /// The command to run
         #[command(subcommand)]
         command: SystemdCommand,
     },
     /// Print the text of the nft table that `up` loads
+    #[command(after_help = examples::SKELETON)]
     Skeleton,
     /// Print the script that completes nsnat's commands in a shell
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// The shell that the script is for
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// Print the man page
-    Man,
+    /// Print a man page
+    #[command(after_help = examples::MAN)]
+    Man {
+        /// The page: of the commands, of the configuration, of the helper for users, or the overview
+        #[arg(value_enum, default_value_t)]
+        page: Page,
+    },
     /// Print the help of nsnat, or of one command
+    #[command(after_help = examples::HELP)]
     Help {
         /// The command, and the command below it where there is one
-        command: Vec<String>,
+        #[arg(value_name = "COMMAND")]
+        words: Vec<String>,
     },
+    /// Print what can stand in the place of the last of these words; the completion scripts of shells call this
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// The words after `nsnat`, up to the cursor
+        #[arg(last = true)]
+        words: Vec<String>,
+    },
+}
+
+/// The man pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    /// The commands
+    #[default]
+    #[value(name = "nsnat.1", alias = "nsnat")]
+    Commands,
+    /// The configuration
+    #[value(name = "nsnat.toml.5", alias = "nsnat.toml")]
+    Configuration,
+    /// The helper for users without sudo
+    #[value(name = "nsnat-exec.1", alias = "nsnat-exec")]
+    Exec,
+    /// The overview
+    #[value(name = "nsnat.7")]
+    Overview,
 }
 
 /// The commands of `nsnat systemd`.
 #[derive(Debug, Subcommand)]
 pub enum SystemdCommand {
     /// Make UNIT run inside NAME, from its next start on
+    #[command(after_help = examples::BIND)]
     Bind {
         /// The namespace
         name: Name,
@@ -214,6 +268,7 @@ pub enum SystemdCommand {
         unit: String,
     },
     /// Make UNIT run outside of the namespace again, from its next start on
+    #[command(after_help = examples::UNBIND)]
     Unbind {
         /// The unit
         #[arg(value_parser = unit)]
@@ -225,6 +280,7 @@ pub enum SystemdCommand {
 #[derive(Debug, Subcommand)]
 pub enum DnsCommand {
     /// Send every query to the servers that are named here, or only the queries to OLD to NEW
+    #[command(after_help = examples::DNS_SET)]
     Set {
         /// The servers, up to three, in the order in which they are tried
         #[arg(value_name = "ADDR", value_parser = dnsaddr::parse, num_args = 0..=3)]
@@ -234,8 +290,10 @@ pub enum DnsCommand {
         rewrite: Vec<(SocketAddr, SocketAddr)>,
     },
     /// Stop rewriting DNS queries
+    #[command(after_help = examples::DNS_CLEAR)]
     Clear,
     /// Send a real query over every path, and print which server answers
+    #[command(after_help = examples::DNS_TEST)]
     Test {
         /// The host name to ask for
         #[arg(default_value = "example.com")]
@@ -388,6 +446,22 @@ mod tests {
         }
         for text in ["", "example.com:80", "192.0.2.1:99999", "192.0.2.1:80/tcp", ":80"] {
             assert!(parse_probe_target(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_that_it_reads() {
+        let root = <Cli as clap::CommandFactory>::command();
+        let mut commands = vec![&root];
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands().filter(|command| !command.is_hide_set()));
+            let shown = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<_> = shown.lines().skip(1).collect();
+            assert!(!lines.is_empty(), "{} has no example", command.get_name());
+            for line in lines {
+                let (line, _) = line.trim().split_once("  ").expect(line);
+                assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+            }
         }
     }
 

@@ -27,8 +27,9 @@
 //! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::interrupt`, `kernel::netns`, `kernel::processes`, `kernel::record` | on its own process |
 //! | [`watch`] | the daemon: when the host is looked at again, and what wakes it | `kernel`, `model` | |
 //! | [`report`] | text and JSON, view only | `doctor`, `plan`, `model` | |
-//! | [`commands`] | one file a verb, glue only | `cli`, `config`, `doctor`, `enter`, `health`, `kernel`, `model`, `plan`, `reconcile`, `report`, `skeleton`, `ui`, `watch` | |
+//! | [`commands`] | one file a verb, glue only | `cli`, `complete`, `config`, `doctor`, `enter`, `health`, `kernel`, `model`, `plan`, `reconcile`, `report`, `skeleton`, `ui`, `watch` | |
 //! | [`cli`] | the types of the command line | `model` | |
+//! | [`complete`] | pure: what can come next on a command line | | |
 //! | [`ui`] | all that is printed | `cli` | on standard output and error |
 //! | [`error`] | errors with what, why, hint | | |
 //! | `main` | `nsnat` | `cli`, `commands`, `enter::run`, `ui` | |
@@ -45,6 +46,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod complete;
 pub mod config;
 pub mod doctor;
 pub mod enter;

@@ -1,12 +1,14 @@
 //! What nsnat says about itself: `skeleton`, `completions`, `man`.
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Page};
 use crate::error::{Context, Error, Result};
 use crate::kernel::files;
 use crate::model::numbers;
+use crate::report;
 use crate::skeleton;
 use crate::ui::Ui;
 use clap::CommandFactory;
+use clap_complete::Shell;
 
 /// Prints the skeleton as `up` loads it: with the mask of what is up, else of the configuration.
 pub(super) fn skeleton(ui: &Ui<'_>) -> Result<()> {
@@ -16,7 +18,19 @@ pub(super) fn skeleton(ui: &Ui<'_>) -> Result<()> {
     ui.print(skeleton::text(mask).trim_end())
 }
 
-pub(super) fn completions(ui: &Ui<'_>, shell: clap_complete::Shell) -> Result<()> {
+pub(super) fn completions(ui: &Ui<'_>, shell: Shell) -> Result<()> {
+    // These ask nsnat itself (`complete`), so that they know names, too.
+    let script = match shell {
+        Shell::Bash => include_str!("complete.bash"),
+        Shell::Zsh => include_str!("complete.zsh"),
+        Shell::Fish => include_str!("complete.fish"),
+        _ => return generated(ui, shell),
+    };
+    ui.print(script.trim_end())
+}
+
+/// Out of the definition of the command line alone.
+fn generated(ui: &Ui<'_>, shell: Shell) -> Result<()> {
     let mut out = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "nsnat", &mut out);
     ui.print(String::from_utf8_lossy(&out).trim_end())
@@ -34,7 +48,17 @@ pub(super) fn help(ui: &Ui<'_>, names: &[String]) -> Result<()> {
     ui.print(command.clone().render_long_help().to_string().trim_end())
 }
 
-pub(super) fn man(ui: &Ui<'_>) -> Result<()> {
-    let out = crate::report::man(&Cli::command()).what(|| "man page")?;
-    ui.print(String::from_utf8_lossy(&out).trim_end())
+pub(super) fn man(ui: &Ui<'_>, page: Page) -> Result<()> {
+    let text = match page {
+        Page::Commands => commands_page()?,
+        Page::Configuration => report::document(&report::CONFIGURATION),
+        Page::Exec => report::document(&report::NSNAT_EXEC),
+        Page::Overview => report::document(&report::OVERVIEW),
+    };
+    ui.print(text.trim_end())
+}
+
+fn commands_page() -> Result<String> {
+    let page = report::man(&Cli::command()).what(|| "man page")?;
+    Ok(String::from_utf8_lossy(&page).into_owned())
 }

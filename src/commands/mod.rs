@@ -1,5 +1,6 @@
 //! Each command has a file here, which only connects the other rooms.
 
+mod complete;
 mod config;
 mod declare;
 mod dns;
@@ -55,7 +56,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Systemd { command } => systemd::run(ui, command).map(done),
         Command::Skeleton => info::skeleton(ui).map(done),
         Command::Completions { shell } => info::completions(ui, *shell).map(done),
-        Command::Man => info::man(ui).map(done),
-        Command::Help { command } => info::help(ui, command).map(done),
+        Command::Man { page } => info::man(ui, *page).map(done),
+        Command::Help { words } => info::help(ui, words).map(done),
+        Command::Complete { words } => complete::run(ui, words).map(done),
     }
 }

@@ -48,3 +48,18 @@ pub(super) const SETTINGS: Table = Table { header: "[settings]", keys: &["pool",
 
 /// All of them: where a key that is unknown in one table may belong.
 pub(super) const ALL: [&Table; 6] = [&FILE, &NAMESPACE, &UPLINK, &CHECK, &DNS, &SETTINGS];
+
+#[cfg(test)]
+mod tests {
+    /// Which is nsnat.toml(5), too.
+    #[test]
+    fn the_page_of_the_configuration_has_every_key() {
+        let page = include_str!("../../docs/configuration.md");
+        for table in super::ALL {
+            for key in table.keys {
+                let is_there = page.contains(&format!("`{key}`")) || page.contains(&format!("`[{key}"));
+                assert!(is_there, "docs/configuration.md lacks {key} of {}", table.header);
+            }
+        }
+    }
+}

@@ -115,9 +115,8 @@ pub(super) fn hand_over(request: &Request, target: &ExecRecord) -> Error {
     let allowed = caller().is_ok_and(|caller| is_allowed(&caller, target));
     match program() {
         _ if !allowed => not_allowed(name, target),
-        None => Error::new(format!("namespace {name}"), "you are allowed, but nsnat-exec is not there").hint(
-            "root installs it, owned by root and set-user-id: scripts/install --users, or docs/security.md",
-        ),
+        None => Error::new(format!("namespace {name}"), "you are allowed, but nsnat-exec is not there")
+            .hint("root gives it the set-user-id bit; nsnat-exec(1) says how"),
         Some(_) if privileges::are_frozen() => set_user_id_without_effect(name),
         Some(program) => become_program(&program, request),
     }

@@ -30,6 +30,7 @@ mod inside;
 pub mod interrupt;
 mod ipsec;
 mod limits;
+pub mod names;
 mod neighbour;
 mod netlink_socket;
 pub mod netns;

@@ -1,70 +1,80 @@
-//! The man page: everything from the one definition of the command line, and what that does not say.
+//! The man pages: nsnat(1) from the one definition of the command line, and pages of `docs/`.
 
+use super::markdown::{at_start, escaped, section, section_to_man, to_man};
 use clap::Command;
 use clap_mangen::Man;
 use std::io;
 
-/// A section's title, and its terms with what each means.
-type Section = (&'static str, &'static [(&'static str, &'static str)]);
+/// A page that is a page of `docs/`, too.
+pub struct ManPage {
+    name: &'static str,
+    section: u8,
+    /// What it is about, in a few words.
+    about: &'static str,
+    text: &'static str,
+}
 
-/// What the command line's definition does not say.
-const SECTIONS: [Section; 5] = [
-    (
-        "EXIT STATUS",
-        &[
-            ("0", "Done."),
-            ("1", "Failed; standard error says what, why, and what to do."),
-            ("2", "Bad usage or a bad configuration; nothing was changed. plan: there is something to do."),
-            ("3", "status --check: a namespace is broken."),
-            ("125, 126, 127", "exec: nsnat itself failed; the command cannot be run; it was not found."),
-            ("other", "exec: the command's own; 128 and its number when a signal ended it."),
-        ],
-    ),
-    (
-        "FILES",
-        &[
-            ("/etc/nsnat/nsnat.toml, /etc/nsnat/conf.d/*.toml", "The configuration; add writes into conf.d."),
-            ("/run/nsnat", "What is up; temporary declarations. Gone at reboot."),
-            ("/run/netns/NAME", "The namespaces, as ip-netns(8) has them."),
-            ("/etc/netns/NAME/FILE", "Appears as /etc/FILE for the commands of exec."),
-        ],
-    ),
-    (
-        "ENVIRONMENT",
-        &[
-            ("NSNAT_CONFIG", "As --config; empty means unset."),
-            ("NSNAT_NAMESPACE", "Set for the command of exec: the namespace."),
-            ("NO_COLOR", "When set, nothing is coloured."),
-        ],
-    ),
-    (
-        "WHAT EXEC IS NOT",
-        &[(
-            "No sandbox.",
-            "A root command can leave the namespace; any command reaches whatever a socket in the file system leads \
-                 to. --pid, --mount and --tmpfs change what it sees and fence nothing in. A sandbox is bwrap(1), or a unit \
-                 with NetworkNamespacePath= and the Protect and Private options of systemd.exec(5).",
-        )],
-    ),
-    (
-        "EXAMPLES",
-        &[
-            (
-                "nsnat add slow --gateway 192.168.1.254 --dns 198.51.100.53",
-                "Declares a way out by the slow router.",
-            ),
-            ("nsnat exec slow -- apt-get upgrade", "Runs one job by it."),
-            ("nsnat exec --gateway 192.168.1.254 -- apt-get upgrade", "The same without declaring anything."),
-        ],
-    ),
+/// nsnat.toml(5).
+pub const CONFIGURATION: ManPage = ManPage {
+    name: "nsnat.toml",
+    section: 5,
+    about: "the configuration of nsnat",
+    text: include_str!("../../docs/configuration.md"),
+};
+
+/// nsnat-exec(1).
+pub const NSNAT_EXEC: ManPage = ManPage {
+    name: "nsnat-exec",
+    section: 1,
+    about: "run a command in a namespace of nsnat, for users whom it allows",
+    text: include_str!("../../docs/nsnat-exec.md"),
+};
+
+/// nsnat(7).
+pub const OVERVIEW: ManPage = ManPage {
+    name: "nsnat",
+    section: 7,
+    about: "ways out of this host for chosen programs: an overview",
+    text: include_str!("../../docs/overview.md"),
+};
+
+/// The sections of nsnat(7) that nsnat(1) has as well.
+const SHARED: [&str; 4] = ["Exit status", "Files", "Environment", "What exec is not"];
+
+/// The commands that most people need.
+const EXAMPLES: [(&str, &str); 3] = [
+    ("nsnat add slow --gateway 192.168.1.254 --dns 198.51.100.53", "Declares a way out by the slow router."),
+    ("nsnat exec slow -- apt-get upgrade", "Runs one job by it."),
+    ("nsnat exec --gateway 192.168.1.254 -- apt-get upgrade", "The same without declaring anything."),
 ];
+
+const SEE_ALSO: &str = "\
+.SH SEE ALSO
+nsnat(1), nsnat(7), nsnat.toml(5), nsnat\\-exec(1), ip\\-netns(8), ip\\-rule(8), nft(8), systemd.exec(5)
+.PP
+The pages that are named here as files are in /usr/share/doc/nsnat/docs, or in docs of the source.
+";
+
+/// When the pages were last looked through, which man(7) wants to know.
+const DATE: &str = "2026-11-27";
+
+/// The title of a page, and its first section.
+fn head(name: &str, section: u8, about: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let name = escaped(name);
+    format!(".TH {name} {section} \"{DATE}\" \"nsnat {version}\"\n.SH NAME\n{name} \\- {}\n", escaped(about))
+}
+
+/// A page of `docs/` in troff's language.
+pub fn document(page: &ManPage) -> String {
+    format!("{}{}{SEE_ALSO}", head(page.name, page.section, page.about), to_man(page.text))
+}
 
 /// The page in troff's language.
 pub fn man(command: &Command) -> io::Result<Vec<u8>> {
-    let mut out = Vec::new();
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let mut out = head("nsnat", 1, &about).into_bytes();
     let page = Man::new(command.clone());
-    page.render_title(&mut out)?;
-    page.render_name_section(&mut out)?;
     page.render_synopsis_section(&mut out)?;
     page.render_description_section(&mut out)?;
     page.render_options_section(&mut out)?;
@@ -74,14 +84,23 @@ pub fn man(command: &Command) -> io::Result<Vec<u8>> {
     for sub in command.get_subcommands() {
         describe(&mut out, &whole, &[sub])?;
     }
-    for (title, terms) in SECTIONS {
-        out.extend(format!(".SH {title}\n").bytes());
-        for (term, meaning) in terms {
-            out.extend(format!(".TP\n{}\n{}\n", escaped(term), escaped(meaning)).bytes());
-        }
+    for title in SHARED {
+        let text = section(OVERVIEW.text, title).unwrap_or_default();
+        out.extend(format!(".SH {}\n{}", title.to_uppercase(), section_to_man(text)).bytes());
     }
-    out.extend(b".SH SEE ALSO\nip-netns(8), ip-rule(8), nft(8), nsenter(1), systemd.exec(5)\n");
-    Ok(out)
+    out.extend(b".SH EXAMPLES\n");
+    for (line, meaning) in EXAMPLES {
+        out.extend(format!(".TP\n{}\n{}\n", escaped(line), escaped(meaning)).bytes());
+    }
+    out.extend(SEE_ALSO.bytes());
+    Ok(without_idle_breaks(&out))
+}
+
+/// Without the breaks beside a space, which say nothing.
+fn without_idle_breaks(page: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(page);
+    let kept = text.lines().filter(|line| *line != ".br").map(str::trim_end);
+    kept.flat_map(|line| [line, "\n"].concat().into_bytes()).collect()
 }
 
 /// A command, or its subcommands: synopsis, description, options.
@@ -97,7 +116,7 @@ fn describe(out: &mut Vec<u8>, whole: &Command, path: &[&Command]) -> io::Result
         out.extend(format!(".SS {}\n", escaped(line.trim())).bytes());
     }
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    out.extend(format!("{}\n", escaped(&about)).bytes());
+    out.extend(format!("{}\n", at_start(&escaped(&about))).bytes());
     let mut options = Vec::new();
     Man::new((*command).clone().disable_help_flag(true)).render_options_section(&mut options)?;
     let options = String::from_utf8_lossy(&options).into_owned();
@@ -107,11 +126,10 @@ fn describe(out: &mut Vec<u8>, whole: &Command, path: &[&Command]) -> io::Result
             .filter(|line| *line != ".SH OPTIONS")
             .flat_map(|line| [line, "\n"].concat().into_bytes()),
     );
+    if let Some(examples) = command.get_after_help() {
+        out.extend(b".PP\n.EX\n");
+        out.extend(examples.to_string().lines().flat_map(|line| format!("{}\n", escaped(line)).into_bytes()));
+        out.extend(b".EE\n");
+    }
     Ok(())
-}
-
-/// Text as it is to be read: hyphens stay hyphens, and no line begins with what troff takes for a request.
-fn escaped(text: &str) -> String {
-    let text = text.replace('\\', "\\e").replace('-', "\\-");
-    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }

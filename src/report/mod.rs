@@ -5,10 +5,11 @@ pub mod doctor;
 pub mod event;
 mod job;
 mod man;
+mod markdown;
 mod status;
 pub mod table;
 pub mod trace;
 
 pub use job::{Job, Scope};
-pub use man::man;
+pub use man::{CONFIGURATION, ManPage, NSNAT_EXEC, OVERVIEW, document, man};
 pub use status::{NamespaceState, Status, Uplink, json, text};

@@ -9,6 +9,7 @@
     reason = "a test ends so"
 )]
 
+mod completions;
 mod config;
 mod documents;
 mod plan;

@@ -1,0 +1,68 @@
+//! `nsnat __complete`, which the completion scripts of shells call: a line that says what comes next, and then the words,
+//! each with its meaning. The scripts beside this file read it.
+
+use super::config;
+use crate::cli::Cli;
+use crate::complete::{Kind, Next, next};
+use crate::config::Config;
+use crate::error::Result;
+use crate::kernel::{files, names};
+use crate::model::Name;
+use crate::ui::Ui;
+use clap::CommandFactory;
+use std::collections::BTreeSet;
+
+pub(super) fn run(ui: &Ui<'_>, words: &[String]) -> Result<()> {
+    let mut root = Cli::command();
+    root.build();
+    let found = match next(&root, words) {
+        Next::CommandLine(begun) => return ui.print(format_args!("command {begun}")),
+        Next::File => return ui.print("files"),
+        Next::Words(words) => words,
+        Next::Name(kind) => known(ui, kind).into_iter().map(|name| (name, String::new())).collect(),
+        Next::Unknown => Vec::new(),
+    };
+    ui.print("words")?;
+    let word = words.last().map(String::as_str).unwrap_or_default();
+    let (before, begun) = parted(word);
+    for (name, meaning) in found.iter().filter(|(name, _)| name.starts_with(begun)) {
+        ui.print(format_args!("{before}{name}\t{meaning}"))?;
+    }
+    Ok(())
+}
+
+/// What stays of a word, and what is replaced: of `--option=value` the value.
+fn parted(word: &str) -> (&str, &str) {
+    match word.split_once('=') {
+        Some((option, value)) if option.is_empty() => ("", value),
+        Some((option, value)) if word.starts_with("--") => (word.split_at(option.len() + 1).0, value),
+        _ => ("", word),
+    }
+}
+
+/// The names that there are. What cannot be read has none.
+fn known(ui: &Ui<'_>, kind: Kind) -> Vec<String> {
+    let config = || config::open(ui).ok();
+    match kind {
+        Kind::Namespace => {
+            let declared = config().into_iter().flat_map(|config| config.namespaces.into_keys());
+            let up = files::read_state().unwrap_or_default().namespaces.into_keys();
+            sorted(declared.chain(up))
+        }
+        Kind::Uplink => sorted(config().into_iter().flat_map(|config| uplinks(&config))),
+        Kind::Device => names::devices(),
+        Kind::User => names::users(),
+        Kind::Unit => names::units(),
+    }
+}
+
+fn uplinks(config: &Config) -> Vec<Name> {
+    let uplinks = config.namespaces.values().flat_map(|namespace| &namespace.uplinks);
+    uplinks.filter_map(|uplink| uplink.name.clone()).collect()
+}
+
+/// Each once.
+fn sorted(names: impl Iterator<Item = Name>) -> Vec<String> {
+    let names: BTreeSet<Name> = names.collect();
+    names.into_iter().map(|name| name.to_string()).collect()
+}
