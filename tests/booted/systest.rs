@@ -51,6 +51,11 @@ fn nftables() {
 }
 
 #[test]
+fn package() {
+    run("package");
+}
+
+#[test]
 fn proxies() {
     run("proxies");
 }

@@ -17,6 +17,7 @@ mod health;
 mod hooks;
 mod hosts;
 mod idempotence;
+mod install;
 mod ipsec;
 mod job;
 mod kill;
