@@ -34,7 +34,7 @@ pub(super) fn run(ui: &Ui<'_>, words: &[String]) -> Result<()> {
 /// What stays of a word, and what is replaced: of `--option=value` the value.
 fn parted(word: &str) -> (&str, &str) {
     match word.split_once('=') {
-        Some((option, value)) if option.is_empty() => ("", value),
+        Some(("", value)) => ("", value),
         Some((option, value)) if word.starts_with("--") => (word.split_at(option.len() + 1).0, value),
         _ => ("", word),
     }

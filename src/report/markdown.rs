@@ -51,34 +51,39 @@ impl Page {
         if line.starts_with('|') {
             return self.table(line, lines);
         }
-        match item(line) {
-            Some((mark, text)) => self.out.push_str(&format!(".IP {mark}\n{}\n", paragraph(text, lines))),
-            None => {
-                self.part();
-                self.out.push_str(&format!("{}\n", paragraph(line, lines)));
-            }
+        if let Some((mark, text)) = item(line) {
+            self.line(&format!(".IP {mark}"));
+            self.line(&paragraph(text, lines));
+        } else {
+            self.part();
+            self.line(&paragraph(line, lines));
         }
         self.between = true;
     }
 
+    fn line(&mut self, line: &str) {
+        self.out.push_str(line);
+        self.out.push('\n');
+    }
+
     fn heading(&mut self, kind: &str, title: &str) {
-        self.out.push_str(&format!(".{kind} {title}\n"));
+        self.line(&format!(".{kind} {title}"));
         self.between = false;
     }
 
     fn part(&mut self) {
         if self.between {
-            self.out.push_str(".PP\n");
+            self.line(".PP");
         }
     }
 
     fn code(&mut self, lines: &mut Peekable<Lines<'_>>) {
         self.part();
-        self.out.push_str(".RS 4\n.EX\n");
+        self.line(".RS 4\n.EX");
         for line in lines.take_while(|line| !line.starts_with("```")) {
-            self.out.push_str(&format!("{}\n", at_start(&escaped(line))));
+            self.line(&at_start(&escaped(line)));
         }
-        self.out.push_str(".EE\n.RE\n");
+        self.line(".EE\n.RE");
         self.between = true;
     }
 
@@ -91,11 +96,12 @@ impl Page {
             else {
                 continue;
             };
-            self.out.push_str(&format!(".TP\n{}\n", inline(term)));
+            self.line(".TP");
+            self.line(&inline(term));
             for (title, cell) in titles.iter().skip(1).zip(meanings).filter(|(_, cell)| !cell.is_empty()) {
                 let further = *title != titles.get(1).copied().unwrap_or_default();
                 let said = if further { format!("{title}: {cell}") } else { (*cell).to_owned() };
-                self.out.push_str(&format!("{}\n", inline(&sentence(&said))));
+                self.line(&inline(&sentence(&said)));
             }
         }
         self.between = true;
