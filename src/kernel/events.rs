@@ -79,6 +79,16 @@ pub struct Change {
     pub by: Option<(String, u32)>,
 }
 
+/// Changes of the host that come in bursts: a link that comes up brings addresses and routes.
+const IN_BURSTS: [&str; 3] = ["a link", "an address", "a route"];
+
+impl Change {
+    /// Whether no other change belongs to it.
+    pub fn comes_alone(&self) -> bool {
+        self.scope != Scope::Host || !IN_BURSTS.contains(&self.what)
+    }
+}
+
 /// What was heard since the last call.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Heard {

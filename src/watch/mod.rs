@@ -97,7 +97,7 @@ pub trait Keeper {
 pub fn run(sources: &mut Sources, keeper: &mut dyn Keeper, beat: Option<Duration>) -> Result<()> {
     let causes = Causes { unknown: true, ..Causes::default() };
     let mut daemon = Daemon { sources, keeper, schedule: Schedule::default(), causes, fights: false };
-    daemon.schedule.note(Instant::now());
+    daemon.schedule.note(Instant::now(), true);
     let mut next_beat = beat.map(|beat| Instant::now() + beat);
     loop {
         let next = [daemon.schedule.next(), next_beat].into_iter().flatten().min();
@@ -140,9 +140,10 @@ impl Daemon<'_> {
             is_cause |= self.keeper.heard(uplink, *answers);
         }
         self.causes.health |= is_cause;
+        let alone = woken.is_alone();
         is_cause |= self.causes.add(woken);
         if is_cause {
-            self.schedule.note(Instant::now());
+            self.schedule.note(Instant::now(), alone);
         }
     }
 
@@ -166,7 +167,7 @@ impl Daemon<'_> {
         }
         if self.sources.watch_settings(self.keeper.settings().into_iter()) {
             self.causes.unknown = true;
-            self.schedule.note(Instant::now());
+            self.schedule.note(Instant::now(), false);
         }
     }
 

@@ -3,7 +3,8 @@
 //! # Theory of operation
 //!
 //! One cause of change is many events: a link that comes up brings addresses, routes and rules. So a look waits until
-//! nothing more has come for [`QUIET`], yet never longer than [`LATEST`] after the first event.
+//! nothing more has come for [`QUIET`], yet never longer than [`LATEST`] after the first event. What comes alone, as a rule
+//! that somebody deletes, has nothing to wait for: after a time without a look it is looked at once.
 //!
 //! Another program may undo each repair at once. So that two programs that fight do not burn a processor, repairs are paid
 //! for: each costs [`PRICE`] of time or [`TIMES`] its own, and [`CREDIT`] is given. (This is the generic cell rate
@@ -30,10 +31,12 @@ const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// The next moment at which something has to be done.
 #[derive(Debug, Default)]
 pub struct Schedule {
-    /// The first and the last event since the last look.
-    pending: Option<(Instant, Instant)>,
+    /// The events since the last look.
+    pending: Option<Pending>,
     /// When the last look began.
     began: Option<Instant>,
+    /// When it ended.
+    ended: Option<Instant>,
     /// When everything is paid.
     paid: Option<Instant>,
     /// When to try again, and how long that was put off.
@@ -42,11 +45,27 @@ pub struct Schedule {
     fights: bool,
 }
 
+/// Events that are waited with.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    first: Instant,
+    last: Instant,
+    /// Nothing else belongs to them.
+    alone: bool,
+}
+
+impl Pending {
+    fn settled(self) -> Instant {
+        if self.alone { self.first } else { (self.last + QUIET).min(self.first + LATEST) }
+    }
+}
+
 impl Schedule {
-    /// Something changed.
-    pub fn note(&mut self, now: Instant) {
-        let first = self.pending.map_or(now, |(first, _)| first);
-        self.pending = Some((first, now));
+    /// Something changed. `alone`: it is no part of a burst.
+    pub fn note(&mut self, now: Instant, alone: bool) {
+        let after_quiet = self.ended.is_none_or(|ended| now >= ended + LATEST);
+        let before = self.pending.unwrap_or(Pending { first: now, last: now, alone: after_quiet });
+        self.pending = Some(Pending { last: now, alone: before.alone && alone, ..before });
     }
 
     /// When there is something to do next; none: when something changes.
@@ -56,7 +75,7 @@ impl Schedule {
     }
 
     fn next_look(&self) -> Option<Instant> {
-        let settled = self.pending.map(|(first, last)| (last + QUIET).min(first + LATEST));
+        let settled = self.pending.map(Pending::settled);
         let wanted = [settled, self.again.map(|(at, _)| at)].into_iter().flatten().min()?;
         Some(self.affordable().map_or(wanted, |from| wanted.max(from)))
     }
@@ -74,6 +93,7 @@ impl Schedule {
     /// A look is done; it found something to repair, or nothing.
     pub fn done(&mut self, now: Instant, repaired: bool) {
         self.again = None;
+        self.ended = Some(now);
         if repaired {
             self.pay(now);
         }
@@ -83,6 +103,7 @@ impl Schedule {
     pub fn failed(&mut self, now: Instant) {
         let wait = self.again.map_or(AGAIN.0, |(_, before)| (before * 2).min(AGAIN.1));
         self.again = Some((now + wait, wait));
+        self.ended = Some(now);
         self.pay(now);
     }
 
@@ -118,14 +139,32 @@ mod tests {
         let start = Instant::now();
         let mut schedule = Schedule::default();
         assert_eq!(schedule.next(), None);
-        schedule.note(start);
+        schedule.note(start, false);
         assert_eq!(schedule.next(), Some(start + QUIET));
         for millis in 1..=30 {
-            schedule.note(at(start, millis));
+            schedule.note(at(start, millis), false);
         }
         assert_eq!(schedule.next(), Some(start + LATEST));
         assert!(!schedule.take(at(start, 19)));
         assert!(schedule.take(at(start, 20)) && !schedule.take(at(start, 21)));
+    }
+
+    #[test]
+    fn what_comes_alone_after_a_quiet_time_is_not_waited_with() {
+        let (start, mut schedule) = (Instant::now(), Schedule::default());
+        schedule.note(start, true);
+        assert!(schedule.take(start));
+        schedule.done(at(start, 8), true);
+        // What the repair itself changes is heard: a burst.
+        schedule.note(at(start, 9), true);
+        assert_eq!(schedule.next(), Some(at(start, 9) + QUIET));
+        assert!(schedule.take(at(start, 11)));
+        schedule.done(at(start, 15), false);
+        // Neither is the second event alone, nor the first any more.
+        schedule.note(at(start, 50), true);
+        assert_eq!(schedule.next(), Some(at(start, 50)));
+        schedule.note(at(start, 50), false);
+        assert_eq!(schedule.next(), Some(at(start, 50) + QUIET));
     }
 
     #[test]
@@ -134,7 +173,7 @@ mod tests {
         let mut done = 0;
         // Each repair is undone at once, for ten seconds.
         for millis in 0..10_000 {
-            schedule.note(at(start, millis));
+            schedule.note(at(start, millis), false);
             if schedule.take(at(start, millis)) {
                 schedule.done(at(start, millis), true);
                 done += 1;
@@ -149,7 +188,7 @@ mod tests {
         assert!(over > at(start, 13_000) && schedule.is_fighting(at(start, 13_000)));
         assert!(!schedule.take(over) && !schedule.is_fighting(over));
         assert_eq!(schedule.next(), None);
-        schedule.note(at(start, 60_000));
+        schedule.note(at(start, 60_000), false);
         assert_eq!(schedule.next(), Some(at(start, 60_000) + QUIET));
     }
 
@@ -158,7 +197,7 @@ mod tests {
         let (start, mut schedule) = (Instant::now(), Schedule::default());
         let mut tried = 0;
         for millis in 0..10_000 {
-            schedule.note(at(start, millis));
+            schedule.note(at(start, millis), false);
             if schedule.take(at(start, millis)) {
                 schedule.failed(at(start, millis));
                 tried += 1;
@@ -172,7 +211,7 @@ mod tests {
         let (start, mut schedule) = (Instant::now(), Schedule::default());
         let (mut now, mut busy) = (start, Duration::ZERO);
         while now < at(start, 100_000) {
-            schedule.note(now);
+            schedule.note(now, false);
             now = schedule.next_look().unwrap();
             assert!(schedule.take(now));
             now += Duration::from_millis(400);
@@ -186,7 +225,7 @@ mod tests {
     fn looks_that_find_nothing_cost_nothing() {
         let (start, mut schedule) = (Instant::now(), Schedule::default());
         for millis in (0..10_000).step_by(3) {
-            schedule.note(at(start, millis));
+            schedule.note(at(start, millis), false);
             assert!(schedule.take(at(start, millis + 2)));
             schedule.done(at(start, millis + 2), false);
         }

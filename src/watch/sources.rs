@@ -6,14 +6,15 @@ use crate::kernel::event_log::Reader;
 use crate::kernel::{Change, Events, Prober, Scope, interrupt};
 use crate::model::{Checkup, Event, Name};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeSpec;
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What was heard during a wait.
 #[derive(Debug, Default)]
@@ -30,6 +31,13 @@ pub struct Woken {
     pub happened: Vec<Event>,
     /// Signals.
     pub signals: Vec<Signal>,
+}
+
+impl Woken {
+    /// Whether nothing else belongs to what was heard. A file is written in several steps, and what was lost is several events.
+    pub(super) fn is_alone(&self) -> bool {
+        !self.declared && !self.lost && self.changes.iter().all(Change::comes_alone)
+    }
 }
 
 /// Everything that is listened to.
@@ -81,7 +89,7 @@ impl Sources {
         let (declarations, record) = (self.declarations.as_fd(), self.record.descriptor());
         let files = [routing, nftables, settings, answers, declarations, record, self.signals.as_fd()];
         let mut files = files.map(|file| PollFd::new(file, PollFlags::POLLIN));
-        match poll(&mut files, timeout(until)) {
+        match ppoll(&mut files, until.map(time_left), None) {
             Ok(_) | Err(Errno::EINTR) => self.take(),
             Err(errno) => Err(Error::new("wait", errno)),
         }
@@ -144,9 +152,6 @@ fn known(number: i32) -> Option<Signal> {
     Signal::try_from(number).ok()
 }
 
-/// Rounded up: a wait that ends too early would be gone through again.
-fn timeout(until: Option<Instant>) -> PollTimeout {
-    let Some(until) = until else { return PollTimeout::NONE };
-    let left = until.saturating_duration_since(Instant::now());
-    PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+fn time_left(until: Instant) -> TimeSpec {
+    TimeSpec::from_duration(until.saturating_duration_since(Instant::now()))
 }
