@@ -1,13 +1,13 @@
-//! Of a namespace with several uplinks: which are not well, as `status` tells it.
+//! Of a namespace that has a choice of uplinks: which are not well, as `status` tells it.
 
 use crate::config::Namespace;
 use crate::model::{Code, Condition, Cure, Finding, Name, Observed};
 use crate::report::Uplink;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// All uplinks of a namespace in their order; none where there is only one.
+/// All uplinks of a namespace in their order; none where there is no choice.
 pub(super) fn uplinks(namespace: &Namespace, observed: &Observed) -> Vec<Uplink> {
-    if namespace.uplinks.len() < 2 {
+    if !namespace.has_choice() {
         return Vec::new();
     }
     let one = |name: &Name| {

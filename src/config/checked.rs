@@ -2,7 +2,7 @@
 
 use super::problem::{Located, Source, Span};
 use super::reader;
-use crate::model::{Account, Check, Name, Prefer, Proxy, numbers};
+use crate::model::{Account, Check, LastResort, Name, Prefer, Proxy, numbers};
 use ipnetwork::{Ipv4Network, Ipv6Network};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -50,6 +50,8 @@ pub struct Namespace {
     pub uplinks: Vec<Uplink>,
     /// Which of them is used.
     pub prefer: Prefer,
+    /// What becomes of it while none of them can be used.
+    pub last_resort: LastResort,
     /// The uplink device's own subnets stay directly reachable.
     pub lan: bool,
     /// Bytes; none: the uplink's.
@@ -70,6 +72,13 @@ pub struct Namespace {
     pub checks: Option<Name>,
     /// Declared below /run.
     pub temporary: bool,
+}
+
+impl Namespace {
+    /// Whether there is something else to take where an uplink cannot be used.
+    pub fn has_choice(&self) -> bool {
+        self.uplinks.len() > 1 || self.last_resort == LastResort::Main
+    }
 }
 
 /// A way out: `[uplink.NAME]`, or the `dev`/`gateway` of a namespace itself (then it has no name).

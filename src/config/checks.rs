@@ -6,7 +6,7 @@
 //! uplink alone.
 
 use super::{Dns, Ipv6, Namespace, Problem, Uplink};
-use crate::model::{Name, Prefer, digest, name};
+use crate::model::{LastResort, Name, Prefer, digest, name};
 use std::collections::BTreeMap;
 
 /// What their names begin with.
@@ -17,7 +17,7 @@ pub(super) fn of(
     namespaces: &BTreeMap<Name, Namespace>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<Name, Namespace> {
-    let several = namespaces.values().filter(|namespace| namespace.uplinks.len() > 1);
+    let several = namespaces.values().filter(|namespace| namespace.has_choice());
     let asked = several.flat_map(|namespace| &namespace.uplinks).filter(|one| one.check.kind.asks_host());
     let of_uplink = |uplink: &Uplink| {
         let checked = uplink.name.clone()?;
@@ -48,6 +48,7 @@ fn namespace_for(uplink: &Uplink, checked: Name) -> Namespace {
         place: uplink.place.clone(),
         uplinks: vec![uplink.clone()],
         prefer: Prefer::First,
+        last_resort: LastResort::Unreachable,
         lan: true,
         mtu: None,
         subnet: None,

@@ -1,9 +1,9 @@
-//! `check` and `prefer`: whether an uplink lives, and which of several is taken.
+//! `check`, `prefer` and `last-resort`: whether an uplink lives, which of several is taken, and what else if there is none.
 
 use super::reader::{InvalidValue, Key, Reader, Section, Value, parse_word, quoted};
 use super::{Problem, schema};
 use crate::model::stack::is_link_local;
-use crate::model::{Check, CheckKind, Prefer, dnsaddr};
+use crate::model::{Check, CheckKind, LastResort, Prefer, dnsaddr};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -20,6 +20,10 @@ const KINDS: [(&str, CheckKind); 5] = [
 
 /// The words of `prefer`.
 const PREFER: [(&str, Prefer); 2] = [("first", Prefer::First), ("sticky", Prefer::Sticky)];
+
+/// The words of `last-resort`.
+const LAST_RESORT: [(&str, LastResort); 2] =
+    [("unreachable", LastResort::Unreachable), ("main", LastResort::Main)];
 
 /// Units of time, in milliseconds.
 const UNITS: [(&str, u64); 3] = [("ms", 1), ("s", 1000), ("m", 60_000)];
@@ -64,6 +68,11 @@ pub(super) fn check(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) -
 /// Reads `prefer`.
 pub(super) fn prefer(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Prefer> {
     reader.parsed("`prefer`", value, |text| parse_word(text, &PREFER)).map(|located| located.value)
+}
+
+/// Reads `last-resort`.
+pub(super) fn last_resort(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<LastResort> {
+    reader.parsed("`last-resort`", value, |text| parse_word(text, &LAST_RESORT)).map(|located| located.value)
 }
 
 fn kind(reader: &mut Reader<'_>, value: &Value<'_>) -> CheckKind {

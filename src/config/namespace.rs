@@ -64,6 +64,10 @@ pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_
             .value_of("prefer")
             .and_then(|value| health::prefer(reader, value))
             .unwrap_or_default(),
+        last_resort: section
+            .value_of("last-resort")
+            .and_then(|value| health::last_resort(reader, value))
+            .unwrap_or_default(),
         lan: section.value_of("lan").and_then(|value| reader.boolean("`lan`", value)).unwrap_or(true),
         mtu: section.value_of("mtu").and_then(|value| mtu(reader, value, ipv6)),
         subnet: section.value_of("subnet").and_then(|value| reader.parsed("`subnet`", value, net::subnet)),

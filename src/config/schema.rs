@@ -26,6 +26,7 @@ pub(super) const NAMESPACE: Table = Table {
         "allow",
         "proxy",
         "prefer",
+        "last-resort",
         "on-change",
     ],
 };

@@ -7,6 +7,9 @@ use crate::model::{Code, Cure, Family, Finding, Link, Neighbour, UplinkPath};
 pub(super) fn usable(patient: &Patient<'_>) -> Vec<Finding> {
     let (code, what) = match patient.path() {
         None => (Code::NoUplink, "no uplink can be used at the moment: nothing gets out"),
+        Some(path) if path.last_resort => {
+            (Code::LastResort, "none of its uplinks can be used: it leaves by the host's main table")
+        }
         Some(path) if path.dead => (Code::UplinksDead, "none of its uplinks answers: nothing gets out"),
         Some(_) => return Vec::new(),
     };

@@ -160,6 +160,8 @@ codes! {
             after [] [UplinkGone UplinkDown];
         GatewaySilent Fault "The next hop does not answer by ARP or neighbour discovery."
             after [] [UplinkGone UplinkDown UplinkCarrier NeighboursFull];
+        LastResort Warning "No uplink of the namespace can be used, and it leaves by the host's main table, as it is declared (`last-resort`)."
+            after [] [];
         UplinkSilent Warning "One of several uplinks does not answer; another one is used."
             after [] [];
         UplinkUnsteady Warning "One of several uplinks has failed a short time ago, and is used again when it has been well for a while."

@@ -19,6 +19,9 @@ pub struct Event {
     pub uplink: Option<Name>,
     /// The uplink by which the namespace left before, where that was another one.
     pub previous_uplink: Option<Name>,
+    /// It leaves by the host's main table, because none of its uplinks can be used.
+    #[serde(default)]
+    pub last_resort: bool,
     /// The device by which the namespace leaves now.
     pub device: Option<String>,
     /// The next hops to which the namespace sends now.
@@ -38,6 +41,7 @@ impl Event {
             kind,
             uplink: None,
             previous_uplink: None,
+            last_resort: false,
             device: None,
             gateway: Vec::new(),
             done: None,

@@ -69,6 +69,16 @@ pub enum Prefer {
     Sticky,
 }
 
+/// What becomes of a namespace while none of its uplinks can be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LastResort {
+    /// Nothing gets out.
+    #[default]
+    Unreachable,
+    /// It leaves as the host does, by the main table.
+    Main,
+}
+
 /// The health of an uplink that is checked and is not well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {

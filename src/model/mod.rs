@@ -32,7 +32,7 @@ pub use digest::digest;
 pub use event::{Event, EventKind};
 pub use finding::{Cure, Finding};
 pub use gate::Pass;
-pub use health::{Asked, Check, CheckKind, Checkup, Condition, Health, Prefer};
+pub use health::{Asked, Check, CheckKind, Checkup, Condition, Health, LastResort, Prefer};
 pub use ipsec::Policy;
 pub use look::{Look, OtherNamespaces};
 pub use name::Name;

@@ -226,6 +226,9 @@ pub struct UplinkPath {
     /// None of the uplinks lives: the path takes no routes, though its device is up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dead: bool,
+    /// It is no uplink of the namespaces, but the default route of the host's main table.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last_resort: bool,
     /// MTU of the device, in bytes.
     pub mtu: u32,
     /// Next hop of each family that it serves; a family that has none is unreachable, unless `direct`.

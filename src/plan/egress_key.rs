@@ -2,8 +2,11 @@
 
 use super::reach;
 use crate::config::{self, Namespace};
-use crate::model::{Egress, Name, Observed, Prefer, State};
+use crate::model::{Egress, LastResort, Name, Observed, Prefer, State};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What ends the key of an egress that leaves as the host does while none of its uplinks can be used.
+const OR_MAIN: &str = " or main";
 
 /// What namespaces that share an egress have in common, as declared: what a device is or which gateway it has at
 /// the moment may change without the egress becoming another.
@@ -11,13 +14,14 @@ pub(super) fn egress_key(namespace: &Namespace, observed: &Observed) -> String {
     let paths: Vec<_> = namespace.uplinks.iter().map(|uplink| uplink_key(uplink, observed)).collect();
     let lan = if namespace.lan { "" } else { " without lan" };
     let prefer = if namespace.prefer == Prefer::Sticky && paths.len() > 1 { " sticky" } else { "" };
-    format!("{}{lan}{prefer}", paths.join(", "))
+    let main = if namespace.last_resort == LastResort::Main { OR_MAIN } else { "" };
+    format!("{}{lan}{prefer}{main}", paths.join(", "))
 }
 
-/// Whether an uplink is one of several that an egress has.
+/// Whether an uplink is one of those among which an egress has a choice.
 pub(super) fn is_choice_of(key: &str, uplink: &Name) -> bool {
     let name = format!("[{uplink}]");
-    key.contains(", ") && key.split(", ").any(|part| part.starts_with(&name))
+    (key.contains(", ") || key.ends_with(OR_MAIN)) && key.split(", ").any(|part| part.starts_with(&name))
 }
 
 /// Whatever a device is called, it is one.

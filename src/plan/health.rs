@@ -1,4 +1,4 @@
-//! Which uplinks are to be asked whether they live: the uplinks of namespaces that are up and have several.
+//! Which uplinks are to be asked whether they live: the uplinks of namespaces that are up and have something else to take.
 
 use super::reach;
 use super::uplink_path;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// These uplinks, and what is to be asked of each. An uplink without a next hop is left out while its link is up.
 pub fn checkups(config: &Config, state: &State, observed: &Observed) -> BTreeMap<Name, Checkup> {
     let is_up = |name: &Name| state.namespaces.contains_key(name);
-    let several = config.namespaces.iter().filter(|(name, ns)| is_up(name) && ns.uplinks.len() > 1);
+    let several = config.namespaces.iter().filter(|(name, ns)| is_up(name) && ns.has_choice());
     let uplinks = several.flat_map(|(_, namespace)| &namespace.uplinks);
     let named: BTreeMap<&Name, &Uplink> =
         uplinks.filter_map(|uplink| Some((uplink.name.as_ref()?, uplink))).collect();

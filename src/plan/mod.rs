@@ -18,6 +18,7 @@
 mod action;
 mod addresses;
 mod alloc;
+mod choice;
 pub mod desired;
 mod diff;
 mod dns;
@@ -26,6 +27,7 @@ mod health;
 mod held_sysctls;
 mod ipsec;
 mod keep;
+mod last_resort;
 mod line;
 mod moved;
 mod namespace_of_action;

@@ -2,7 +2,7 @@
 
 use super::egress_key::{carry_over, egress_key, is_choice_of};
 use super::reachable_servers::{self, Names};
-use super::{alloc, dns, held_sysctls, other_firewalls, rule_precedence, uplink_path};
+use super::{alloc, choice, dns, held_sysctls, other_firewalls, rule_precedence, uplink_path};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::stack::overlap;
 use crate::model::{
@@ -242,7 +242,7 @@ impl NamespaceResolver<'_> {
         let key = egress_key(self.namespace, self.observed);
         if !paths.contains_key(&key) {
             let last = state.egresses.get(&key).and_then(|egress| egress.path.as_ref());
-            let path = uplink_path::choose_path(self.namespace, last, self.observed, self.kept)?;
+            let path = choice::choose_path(self.namespace, last, self.observed, self.kept)?;
             paths.insert(key.clone(), path);
         }
         let path = paths.get(&key).cloned().flatten();

@@ -2,73 +2,12 @@
 
 use super::reach::{addressed, candidates, devices, is_beside, subnets};
 use super::source;
-use crate::config::{Located, Namespace, Problem, Uplink};
+use crate::config::{Located, Problem, Uplink};
 use crate::model::stack::is_link_local;
-use crate::model::{Condition, Family, Link, Observed, Prefer, Route, RouteKind, UplinkPath};
+use crate::model::{Family, Link, Observed, Route, RouteKind, UplinkPath};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-
-/// Resolves the uplink of a namespace that is taken. All of them are looked at: a problem is reported even where another
-/// uplink would do, but a device that is merely absent is one only where it is the only way.
-///
-/// `last`: the way that these very uplinks led to when they were looked at last. It stays, closed, while none of
-/// them is there: a link that flaps is no mistake of the configuration.
-///
-/// `later`: a device that is absent may still come, as while the host boots.
-pub(super) fn choose_path(
-    namespace: &Namespace,
-    last: Option<&UplinkPath>,
-    observed: &Observed,
-    later: bool,
-) -> Result<Option<UplinkPath>, Vec<Problem>> {
-    let (mut paths, mut absent, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
-    for uplink in &namespace.uplinks {
-        match resolve_uplink(uplink, observed) {
-            Ok(path) => paths.push(path),
-            Err(UplinkError::Absent(problem)) => absent.push(*problem),
-            Err(UplinkError::Wrong(problem)) => wrong.push(*problem),
-        }
-    }
-    if !wrong.is_empty() {
-        return Err(wrong);
-    }
-    let best = best_of(&paths, namespace, last, observed);
-    match (paths.into_iter().nth(best.unwrap_or(0)), last) {
-        (Some(path), _) if best.is_none() && is_usable(&path, observed) => {
-            Ok(Some(UplinkPath { up: false, dead: true, ..path }))
-        }
-        (Some(path), _) => Ok(Some(path)),
-        (None, Some(last)) => Ok(Some(UplinkPath { up: false, ..last.clone() })),
-        (None, None) if namespace.uplinks.len() == 1 && !later => Err(absent),
-        (None, None) => Ok(None),
-    }
-}
-
-/// Which of the ways is taken: one that is well, else one that answers at least; of several the first, or the present one.
-/// None: none of them can be used.
-fn best_of(
-    paths: &[UplinkPath],
-    namespace: &Namespace,
-    last: Option<&UplinkPath>,
-    observed: &Observed,
-) -> Option<usize> {
-    let stays = |path: &UplinkPath| {
-        namespace.prefer == Prefer::Sticky && last.is_some_and(|last| last.uplink == path.uplink)
-    };
-    // Where there is no other, nothing is gained by leaving it.
-    let condition = |path: &UplinkPath| match &path.uplink {
-        Some(name) if namespace.uplinks.len() > 1 => {
-            observed.health.get(name).map_or(Condition::Well, |health| health.condition)
-        }
-        _ => Condition::Well,
-    };
-    [Condition::Well, Condition::Unsteady].into_iter().find_map(|wanted| {
-        let fits = |path: &UplinkPath| is_usable(path, observed) && condition(path) == wanted;
-        let present = paths.iter().position(|path| fits(path) && stays(path));
-        present.or_else(|| paths.iter().position(fits))
-    })
-}
 
 /// Whether anything can be sent by a way: up, with a carrier, and some family served.
 pub(super) fn is_usable(path: &UplinkPath, observed: &Observed) -> bool {
@@ -109,6 +48,7 @@ pub(super) fn resolve_uplink(uplink: &Uplink, observed: &Observed) -> Result<Upl
         dev: link.name.clone(),
         up: link.up,
         dead: false,
+        last_resort: false,
         mtu: link.mtu,
         direct,
         gateways,

@@ -25,6 +25,7 @@ impl Outcome {
             Some(Event {
                 previous_uplink: previous.filter(|previous| uplink.as_ref() != Some(previous)),
                 uplink,
+                last_resort: path.is_some_and(|path| path.last_resort),
                 device: path.map(|path| path.dev.clone()),
                 gateway: path.map(|path| path.gateways.clone()).unwrap_or_default(),
                 ..Event::new(time, Some(name.clone()), kind)
@@ -81,10 +82,11 @@ fn is_open(path: Option<&UplinkPath>) -> bool {
     path.is_some_and(|path| path.up && !path.dead)
 }
 
-/// Only an uplink that has a name is one of several.
+/// Only an uplink that has a name, and the last resort, are one of several.
 fn is_move(from: Option<&UplinkPath>, to: Option<&UplinkPath>) -> bool {
-    let uplink = |path: Option<&UplinkPath>| path?.uplink.clone();
-    uplink(from).zip(uplink(to)).is_some_and(|(from, to)| from != to)
+    let is_choice = |path: &&UplinkPath| path.uplink.is_some() || path.last_resort;
+    let choices = from.filter(is_choice).zip(to.filter(is_choice));
+    choices.is_some_and(|(from, to)| from.uplink != to.uplink)
 }
 
 /// The first action, and how many more there are.

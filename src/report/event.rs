@@ -42,6 +42,7 @@ fn what_happened(event: &Event) -> String {
 fn describe_path(event: &Event) -> String {
     let Some(device) = &event.device else { return "no way out at the moment".into() };
     let by = match &event.uplink {
+        None if event.last_resort => format!("by the host's main table ({device})"),
         Some(name) => format!("by {name} ({device})"),
         None => format!("by {device}"),
     };
@@ -92,6 +93,8 @@ mod tests {
         };
         let moved = Event { previous_uplink: name("a"), ..event(EventKind::Moved) };
         assert_eq!(describe(&moved), "job: moved from a, by b (eth0) via 192.168.1.254");
+        let main = Event { uplink: None, last_resort: true, ..moved.clone() };
+        assert_eq!(describe(&main), "job: moved from a, by the host's main table (eth0) via 192.168.1.254");
         let reason = Some("a link".to_owned());
         let closed = Event { reason: reason.clone(), ..event(EventKind::Closed) };
         assert_eq!(describe(&closed), "job: closed: nothing gets out; changed before: a link");

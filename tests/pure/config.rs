@@ -2,7 +2,7 @@
 //! the report of their problems, or what they say when there are none. `BLESS=1` writes what comes out.
 
 use nsnat::config::{Config, Dns, Located, Namespace, Source, Uplink, load};
-use nsnat::model::{Check, Prefer};
+use nsnat::model::{Check, LastResort, Prefer};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -91,10 +91,11 @@ fn say(namespace: &Namespace) -> String {
     let allow: Vec<String> = allow.iter().map(|who| format!(" allow {}", who.value)).collect();
     let allow = allow.concat();
     let prefer = if namespace.prefer == Prefer::First { "" } else { " sticky" };
+    let last_resort = if namespace.last_resort == LastResort::Main { " or main" } else { "" };
     let words: Vec<&str> = on_change.iter().map(|word| word.value.as_str()).collect();
     let on_change = if words.is_empty() { String::new() } else { format!(" on-change {words:?}") };
     format!(
-        "{paths}; lan {lan} mtu {mtu:?} subnet {subnet:?} ipv6 {ipv6:?} {dns} temporary {temporary}{allow}{prefer}{on_change}"
+        "{paths}; lan {lan} mtu {mtu:?} subnet {subnet:?} ipv6 {ipv6:?} {dns} temporary {temporary}{allow}{prefer}{last_resort}{on_change}"
     )
 }
 

@@ -84,6 +84,45 @@ fn none_that_answers_is_nothing_that_gets_out() {
 }
 
 #[test]
+fn the_main_table_is_the_last_resort_where_that_is_declared() {
+    const BY_MAIN: &str = "[[ $(timeout 1 nsnat exec job whoami4) = 203.0.113.1 && $(timeout 1 nsnat exec job whoami6) = 2001:db8:f::1 ]]";
+    let lab = Lab::new();
+    let choice = "uplink = [\"a\", \"b\"]";
+    let declared = DECLARED.replace(choice, &format!("{choice}\nlast-resort = \"main\""));
+    lab.declare(&format!("{declared}\n[namespace.closed]\n{choice}"));
+    lab.ok(START);
+    lab.until(BY_A);
+    let main = lab.capture("fast", "host $LAB_SERVICE or host $LAB_SERVICE6");
+    lab.mute("third");
+    lab.until(BY_B);
+    assert_eq!(main.seen(), "", "an uplink lives");
+    lab.mute("slow");
+    lab.until(BY_MAIN);
+    lab.ok("nsnat status job | grep -q 'it leaves by the host.s main table'");
+    lab.until("nsnat events job | grep -q \"moved from b, by the host's main table (eth0) via $LAB_FAST\"");
+    lab.says("nsnat up", "nothing to do");
+    // Nobody said so of the other one.
+    let main = lab.capture("fast", "udp dst port 7788");
+    let send = |name| lab.sh(&format!("nsnat exec {name} -- bash -c 'echo >/dev/udp/$LAB_SERVICE/7788'"));
+    send("closed");
+    assert_eq!(main.seen(), "");
+    let main = lab.capture("fast", "udp dst port 7788");
+    send("job");
+    assert_ne!(main.seen(), "", "the capture sees what does leave by the main table");
+    // It is left as soon as an uplink answers, and what cannot go on ends.
+    let download = lab
+        .job("job", "bash -c 'while :; do socat -u TCP4:$LAB_SERVICE:9997 - 2>/dev/null; echo again; done'");
+    download.goes_on();
+    lab.unmute("third");
+    lab.until(BY_A);
+    download.says("again");
+    download.goes_on();
+    let main = lab.capture("fast", "dst host $LAB_SERVICE or dst host $LAB_SERVICE6");
+    lab.ok(BY_A);
+    assert_eq!(main.seen(), "");
+}
+
+#[test]
 fn what_is_known_is_known_while_somebody_asks() {
     let lab = Lab::new();
     let before = lab.snapshot();
