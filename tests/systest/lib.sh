@@ -11,6 +11,7 @@
 #   all_well WHEN              every job gets out by its way, names resolve by its servers, the host is as ever
 #   watch_jobs, unwatch_jobs   senders inside and a capture on the fast router; no packet of theirs was there
 #   state FILE, same A B       what others have configured; compared
+#   after WHAT SCRIPT          the script changes the network; nsnat.service puts it right, and nothing leaves elsewhere
 
 declare -i checks=0 failures=0
 lab='' leader='' nspawn=''
@@ -252,6 +253,69 @@ unwatch_jobs() {
 	leaks=$(grep -vE "$host_resets" <<<"$leaks" || true)
 	[[ -z $leaks ]] || fail "packets of a job by the fast router ($(wc -l <<<"$leaks"))" "$(head -n 5 <<<"$leaks")"
 	[[ -z $resets ]] || echo "note: $(wc -l <<<"$resets") resets by the host itself: $(head -n 1 <<<"$resets")"
+}
+
+# ---- nsnat.service alone, while the network changes
+
+# The job that is looked at: by which router it leaves, in which families; which routers are never to see it; and what of the
+# lines of `ip monitor` are changes of its uplink.
+job=slow by=slow families='4 6' never='fast third' uplink=' eth[01]'
+declare -A captures=()
+
+# In the job, all the time: a datagram every few milliseconds.
+send() {
+	host "nsnat exec $job -- bash -c 'while sleep 0.005; do echo >/dev/udp/\$LAB_SERVICE/443; done' >/dev/null 2>&1 &
+		echo \$! >/run/sender; disown"
+}
+
+stop_sending() {
+	host 'kill $(cat /run/sender)'
+}
+
+capture_all() {
+	local router
+	for router in fast slow third; do
+		captures[$router]=$(lab_capture $router "port 443 or net 10.213.0.0/16")
+	done
+}
+
+captured() {
+	"$project/scripts/lab" enter "$lab" captured "$1"
+}
+
+# after WHAT SCRIPT: the script is what happens. The time from the last event of the network to the first packet of the job is
+# told.
+after() {
+	local router last first expected
+	local -A seen=()
+	capture_all
+	host 'ip -o -tshort monitor link address route >/run/events 2>&1 & echo $! >/run/monitor; disown; sleep 0.2'
+	host "$2" >"$work/said" 2>&1 || fail "$1" "$(tail -n 3 "$work/said")"
+	expected=$(for family in $families; do echo "$job $family $by"; done)
+	check "$1" "$expected" host "probe $job | grep '^$job [$families] '"
+	host 'kill $(cat /run/monitor)'
+	# What nsnat does itself is no event of the network.
+	last=$(host "grep '$uplink' /run/events | grep -v 'table 213\|nsn-' | tail -n 1 | sed 's/^\[[^T]*T\([^]]*\)\].*/\1/'")
+	for router in "${!captures[@]}"; do
+		seen[$router]=$(captured "${captures[$router]}")
+	done
+	checks+=2
+	first=$(awk -v last="$last" '/\.443: UDP/ && $1 > last { print $1; exit }' <<<"${seen[$by]}")
+	[[ -n $last && -n $first ]] || fail "$1: no event ('$last') or no packet ('$first') was seen"
+	echo "$1: the first packet came $(milliseconds "$last" "$first") ms after the last event"
+	for router in $never; do
+		nothing_by "$router" "$1" "$(grep '\.443: UDP\|10\.213\.' <<<"${seen[$router]}" || true)"
+	done
+}
+
+nothing_by() {
+	[[ -z $3 ]] || fail "$2: packets of the job by the $1 router" "$(head -n 5 <<<"$3")"
+}
+
+# milliseconds FROM TO, each HH:MM:SS.FRACTION
+milliseconds() {
+	awk -v from="$1" -v to="$2" 'function ms(t, p) { split(t, p, ":"); return ((p[1] * 60 + p[2]) * 60 + p[3]) * 1000 }
+		BEGIN { printf "%.1f\n", ms(to) - ms(from) }'
 }
 
 # ---- others' state

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154,SC2016,SC2015 # variables of scripts/systest; scripts for the host
+# shellcheck shell=bash disable=SC2154,SC2016,SC2015,SC2034 # variables of scripts/systest; scripts for the host
 # NetworkManager with a lease from the router on eth0, and what it does to devices.
 
 prepare() {
@@ -33,8 +33,14 @@ prepare() {
 		managed=1
 	END2
 	"$project/scripts/lab" enter "$lab" at fast dnsmasq --conf-file=/dev/null --port=0 --bind-interfaces --interface=lan0 \
-		--dhcp-range="$LAB_HOST,$LAB_HOST,255.255.255.0,1h" --dhcp-option="option:router,$LAB_FAST" \
-		--dhcp-option="option:dns-server,$LAB_OLD" --dhcp-leasefile=/run/lab/leases --pid-file= --user=root
+		--dhcp-range="$LAB_HOST,$LAB_HOST,255.255.255.0,1h" --dhcp-optsfile=/run/lab/router \
+		--dhcp-option="option:dns-server,$LAB_OLD" --dhcp-leasefile=/run/lab/leases --pid-file=/run/lab/dhcp.pid --user=root
+	lease_names "$LAB_FAST"
+}
+
+# lease_names ROUTER: from now on.
+lease_names() {
+	"$project/scripts/lab" enter "$lab" sh -c "echo option:router,$1 >/run/lab/router; kill -HUP \$(cat /run/lab/dhcp.pid)"
 }
 
 own() {
@@ -62,3 +68,33 @@ for change in 'connection down second; nmcli -w 20 connection up second' 'connec
 done
 unwatch_jobs
 check "nsnat down" '' host 'nsnat -q down'
+
+# nsnat.service alone, and namespaces that follow what a device has: the router that a lease names, and a tunnel to the third
+# router, which is gone with its process and comes back as another device.
+host 'systemctl stop "nsnat-*"; rm -f /etc/systemd/system/*.wants/nsnat* /etc/NetworkManager/dispatcher.d/90-nsnat; systemctl daemon-reload' 2>/dev/null
+printf '[namespace.lease]\ndev = "eth0"\nipv6 = "off"\n[namespace.tunnel]\ndev = "tun0"\n' | host 'mkdir -p /etc/nsnat/conf.d; cat >/etc/nsnat/conf.d/more.toml'
+at third socat TUN:10.98.0.1/24,up "UDP4-DATAGRAM:$LAB_HOST_THIRD:5000,bind=:5000" </dev/null >/dev/null 2>&1 &
+host 'systemctl start nsnat'
+send
+after "nmcli connection down and up" 'nmcli -w 20 connection down lan; nmcli -w 20 connection up lan'
+stop_sending
+
+job=lease by=fast families=4 never='slow third'
+send
+after "a lease" 'nmcli -w 20 connection up lan'
+lease_names "$LAB_SLOW"
+by=slow never=third
+after "a lease that names another router" 'nmcli -w 20 connection up lan'
+stop_sending
+
+tunnel() {
+	echo "socat TUN:10.98.0.2/24,tun-name=tun0,iff-pointopoint,up UDP4-DATAGRAM:$LAB_THIRD:5000,bind=:5000 </dev/null >/dev/null 2>&1 & echo \$! >/run/tunnel; disown"
+}
+job=tunnel by=third never='fast slow' uplink=' tun0'
+send
+after "a tunnel comes" "$(tunnel)"
+first=$(host 'cat /sys/class/net/tun0/ifindex')
+after "a tunnel goes and comes" "kill \$(cat /run/tunnel); until ! test -e /sys/class/net/tun0; do sleep 0.1; done; sleep 0.5; $(tunnel)"
+check "it is another device" other host "[[ \$(cat /sys/class/net/tun0/ifindex) = $first ]] || echo other"
+stop_sending
+check "nsnat down" '' host 'nsnat -q down --kill 2>/dev/null'

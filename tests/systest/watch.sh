@@ -22,64 +22,23 @@ prepare() {
 		IPv6AcceptRA=no
 	END2
 	printf 'nameserver %s\n' "$LAB_OLD" | put /etc/resolv.conf
-	# Nobody else repairs; and the network is not there yet when the machine boots.
 	rm -f "$disk"/etc/systemd/system/*.wants/nsnat*
 	ln -s ../nsnat.service "$disk/etc/systemd/system/multi-user.target.wants/nsnat.service"
+	# The network is not there yet when the machine boots.
 	"$project/scripts/lab" enter "$lab" sh -c 'ip link set eth0 down; ip link set eth1 down; ip address flush dev eth0; ip address flush dev eth1'
-}
-
-# In `slow`, all the time: a datagram every few milliseconds.
-send() {
-	host 'nsnat exec slow -- bash -c "while sleep 0.005; do echo >/dev/udp/$LAB_SERVICE/443; done" >/dev/null 2>&1 & disown'
-}
-
-capture_both() {
-	by_fast=$(lab_capture fast "port 443 or net 10.213.0.0/16")
-	by_slow=$(lab_capture slow "port 443 or net 10.213.0.0/16")
-}
-
-captured() {
-	"$project/scripts/lab" enter "$lab" captured "$1"
-}
-
-# after WHAT SCRIPT: the script is what happens.
-after() {
-	local seen last first
-	capture_both
-	host 'ip -o -tshort monitor link address route >/run/events 2>&1 & echo $! >/run/monitor; disown; sleep 0.2'
-	host "$2" >"$work/said" 2>&1 || fail "$1" "$(tail -n 3 "$work/said")"
-	check "$1" $'slow 4 slow\nslow 6 slow' on_host probe slow
-	host 'kill $(cat /run/monitor)'
-	# What nsnat does itself is no event of the network.
-	last=$(host "grep ' eth[01]' /run/events | grep -v 'table 213\|nsn-' | tail -n 1 | sed 's/^\[[^T]*T\([^]]*\)\].*/\1/'")
-	seen=$(captured "$by_slow")
-	first=$(awk -v last="$last" '/\.443: UDP/ && $1 > last { print $1; exit }' <<<"$seen")
-	checks+=2
-	[[ -n $last && -n $first ]] || fail "$1: no event ('$last') or no packet ('$first') was seen"
-	echo "$1: the first packet came $(milliseconds "$last" "$first") ms after the last event"
-	seen=$(captured "$by_fast")
-	seen=$(grep '\.443: UDP\|10\.213\.' <<<"$seen" || true)
-	[[ -z $seen ]] || fail "$1: packets of the job by the fast router" "$(head -n 5 <<<"$seen")"
-}
-
-# milliseconds FROM TO, each HH:MM:SS.FRACTION
-milliseconds() {
-	awk -v from="$1" -v to="$2" 'function ms(t, p) { split(t, p, ":"); return ((p[1] * 60 + p[2]) * 60 + p[3]) * 1000 }
-		BEGIN { printf "%.1f\n", ms(to) - ms(from) }'
 }
 
 boot
 check "the daemon runs" active host 'systemctl is-active nsnat'
 send
-capture_both
+capture_all
 sleep 20
 at printer bash -c "echo control >/dev/udp/$LAB_SLOW/443; echo control >/dev/udp/$LAB_FAST/443"
 check "nobody gets out before the network is there" 'slow 4 nothing
 slow 6 nothing' host 'probe slow | sed "s/ (.*//"'
-for router in "fast $by_fast" "slow $by_slow"; do
-	read -r router id <<<"$router"
+for router in fast slow; do
 	checks+=1
-	seen=$(captured "$id")
+	seen=$(captured "${captures[$router]}")
 	grep -q "$LAB_PRINTER\." <<<"$seen" || fail "the capture on $router has not seen the printer's packet"
 	seen=$(grep -v "$LAB_PRINTER\." <<<"$seen" || true)
 	[[ -z $seen ]] || fail "packets on $router before the network was there" "$(head -n 5 <<<"$seen")"
