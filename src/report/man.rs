@@ -41,13 +41,6 @@ pub const OVERVIEW: ManPage = ManPage {
 /// The sections of nsnat(7) that nsnat(1) has as well.
 const SHARED: [&str; 4] = ["Exit status", "Files", "Environment", "What exec is not"];
 
-/// The commands that most people need.
-const EXAMPLES: [(&str, &str); 3] = [
-    ("nsnat add slow --gateway 192.168.1.254 --dns 198.51.100.53", "Declares a way out by the slow router."),
-    ("nsnat exec slow -- apt-get upgrade", "Runs one job by it."),
-    ("nsnat exec --gateway 192.168.1.254 -- apt-get upgrade", "The same without declaring anything."),
-];
-
 const SEE_ALSO: &str = "\
 .SH SEE ALSO
 nsnat(1), nsnat(7), nsnat.toml(5), nsnat\\-exec(1), ip\\-netns(8), ip\\-rule(8), nft(8), systemd.exec(5)
@@ -81,17 +74,14 @@ pub fn man(command: &Command) -> io::Result<Vec<u8>> {
     out.extend(b".SH COMMANDS\n");
     let mut whole = command.clone();
     whole.build();
-    for sub in command.get_subcommands() {
+    for sub in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         describe(&mut out, &whole, &[sub])?;
     }
     for title in SHARED {
         let text = section(OVERVIEW.text, title).unwrap_or_default();
         out.extend(format!(".SH {}\n{}", title.to_uppercase(), section_to_man(text)).bytes());
     }
-    out.extend(b".SH EXAMPLES\n");
-    for (line, meaning) in EXAMPLES {
-        out.extend(format!(".TP\n{}\n{}\n", escaped(line), escaped(meaning)).bytes());
-    }
+    out.extend(format!(".SH EXAMPLES\n{}", examples(command).trim_start_matches(".PP\n")).bytes());
     out.extend(SEE_ALSO.bytes());
     Ok(without_idle_breaks(&out))
 }
@@ -126,10 +116,13 @@ fn describe(out: &mut Vec<u8>, whole: &Command, path: &[&Command]) -> io::Result
             .filter(|line| *line != ".SH OPTIONS")
             .flat_map(|line| [line, "\n"].concat().into_bytes()),
     );
-    if let Some(examples) = command.get_after_help() {
-        out.extend(b".PP\n.EX\n");
-        out.extend(examples.to_string().lines().flat_map(|line| format!("{}\n", escaped(line)).into_bytes()));
-        out.extend(b".EE\n");
-    }
+    out.extend(format!(".PP\nExamples:\n{}", examples(command)).bytes());
     Ok(())
+}
+
+/// What the help shows at its end, without its title.
+fn examples(command: &Command) -> String {
+    let shown = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let lines: Vec<_> = shown.lines().skip(1).map(|line| escaped(line.trim_start())).collect();
+    if lines.is_empty() { String::new() } else { format!(".PP\n.EX\n{}\n.EE\n", lines.join("\n")) }
 }

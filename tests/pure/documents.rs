@@ -103,6 +103,11 @@ fn the_man_page_knows_every_command() {
     assert!(commands.len() > 10, "{commands:?}");
     let man = text(&Command::new(NSNAT).arg("man").output().unwrap());
     let changes = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    for title in ["EXIT STATUS", "FILES", "ENVIRONMENT", "WHAT EXEC IS NOT", "EXAMPLES"] {
+        let (_, section) = man.split_once(&format!(".SH {title}\n")).unwrap();
+        assert!(!section.starts_with(".SH"), "the man page has nothing about {title}");
+    }
+    assert!(!man.contains("__complete"));
     for name in &commands {
         let documented = man.contains(&format!("nsnat\\-{name}")) || man.contains(&format!("nsnat {name}"));
         assert!(documented, "the man page lacks {name}");
