@@ -1,6 +1,6 @@
 //! Uplinks that stop to answer while their links are up: `nsnat watch` asks them, and namespaces move.
 
-use crate::lab::Lab;
+use crate::lab::{Job, Lab};
 
 /// Two uplinks for one namespace, and one of them for another, which has no choice.
 pub(super) const DECLARED: &str = "[uplink.a]
@@ -29,6 +29,25 @@ impl Lab {
         self.ok(&format!(
             "at {router} nft 'add table netdev mute; add chain netdev mute inwards {{ type filter hook ingress device lan0 priority 0; policy drop; }}'"
         ));
+    }
+
+    /// Files that a web server sends, each by a connection of its own, all under way.
+    fn downloads(&self) -> [Job<'_>; 3] {
+        self.ok("mkdir /run/lab/www; truncate -s 24M /run/lab/www/file
+            at inet python3 -m http.server --bind :: --directory /run/lab/www 8000 </dev/null >/dev/null 2>&1 &
+            await \"at inet ss -Hlnt 'sport = :8000' | grep -q .\"");
+        let get = |(number, to)| {
+            let how = "--limit-rate 6M --retry 9 --retry-all-errors --retry-delay 1";
+            self.job(
+                "job",
+                &format!(
+                    "curl -sS {how} -w 'got %{{http_code}}' -o /run/lab/got.{number} http://{to}:8000/file"
+                ),
+            )
+        };
+        let jobs = [(1, "$LAB_SERVICE"), (2, "$LAB_SERVICE"), (3, "[$LAB_SERVICE6]")].map(get);
+        self.until("(($(nsnat exec job ss -Hnt state established 'dport = :8000' | wc -l) == 3))");
+        jobs
     }
 
     #[track_caller]
@@ -178,13 +197,20 @@ fn connections_that_cannot_go_on_end_at_once() {
     };
     let downloads = ["TCP4:$LAB_SERVICE", "TCP4:$LAB_SERVICE", "TCP6:[$LAB_SERVICE6]"].map(download);
     beside.goes_on();
-    downloads.iter().for_each(crate::lab::Job::goes_on);
+    downloads.iter().for_each(Job::goes_on);
+    let files = lab.downloads();
     // Nothing more comes in, so there is nothing that would have to be acknowledged.
     lab.ok("at third ip link set lan0 down");
     for download in &downloads {
         download.says("again");
         download.goes_on();
     }
+    // Whoever asks again gets the whole file.
+    for file in &files {
+        let said = file.ends();
+        assert!(said.contains("curl: (56)") && said.contains("got 200"), "{said}");
+    }
+    lab.ok("for file in /run/lab/got.*; do cmp $file /run/lab/www/file; done");
     lab.ok(BY_B);
     beside.goes_on();
     lab.says("nsnat up", "nothing to do");
