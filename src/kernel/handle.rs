@@ -1,6 +1,8 @@
 //! The handle on the network stacks of the host and of our namespaces, by which all is observed and changed.
 
+use super::foreign::Foreign;
 use super::route_socket::Netlink;
+use super::table::LastTable;
 use super::{limits, netns, nft, sysctl};
 use crate::error::{Context, Result};
 use crate::model::Name;
@@ -20,6 +22,10 @@ pub struct Kernel {
     pub(super) sysctls: sysctl::Sysctls,
     /// What the host is tuned to. Many files, so they are read once: a run looks at the host several times.
     pub(super) tuning: Option<BTreeMap<String, String>>,
+    /// Our table, which a second look often finds as it was.
+    pub(super) table: LastTable,
+    /// Chains of others. Its socket stays open as that of our table does.
+    pub(super) foreign: Option<Foreign>,
     _descriptors: limits::Descriptors,
 }
 
@@ -54,6 +60,8 @@ impl Kernel {
             refused: BTreeMap::new(),
             sysctls: sysctl::Sysctls::default(),
             tuning: None,
+            table: LastTable::default(),
+            foreign: None,
             _descriptors: descriptors,
         })
     }

@@ -13,6 +13,7 @@ pub(super) const GET_RULE: u16 = NFT | 0x07;
 pub(super) const GET_SET: u16 = NFT | 0x0a;
 pub(super) const GET_ELEMENTS: u16 = NFT | 0x0d;
 pub(super) const NEW_GENERATION: u16 = NFT | 0x0f;
+pub(super) const GET_GENERATION: u16 = NFT | 0x10;
 pub(super) const TRACE: u16 = NFT | 0x11;
 pub(super) const GET_FLOWTABLE: u16 = NFT | 0x17;
 

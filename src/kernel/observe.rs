@@ -1,12 +1,13 @@
 //! What is.
 
+use super::foreign::Foreign;
 use super::handle::Kernel;
 use super::inside::{self, KnownTuning};
 use super::netlink_socket::NetlinkSocket;
 use super::processes::is_alive;
 use super::stack::{self, StackExtent};
 use super::sysctl::{self, Sysctls};
-use super::{files, ipsec, netns, other_firewalls, resolver, table};
+use super::{files, ipsec, netns, other_firewalls, resolver};
 use crate::error::{Context, Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{
@@ -40,13 +41,15 @@ impl Kernel {
         let abandoned = find_abandoned(state)?;
         let others = look.others(state, &abandoned);
         let is_inside = !matches!(look, Look::Outside(_));
+        let mut last_table = std::mem::take(&mut self.table);
         let nft = || {
-            let table = || table::observe(&others);
+            let mut table = || last_table.observe(&others);
             if is_inside { Ok((table()?, ipsec::observe()?)) } else { Ok(Default::default()) }
         };
         let stacks = || self.stacks(state, look, &others);
         let ((table, policies), HostView { host, devices, features, namespaces, gates }) =
             side_by_side(nft, stacks)?;
+        self.table = last_table;
         let mut out = Observed {
             host,
             gates,
@@ -76,12 +79,17 @@ impl Kernel {
         let all_tuning = || sysctls.read_all(tuning::KEYS.map(|(key, _)| key));
         let tuned = tuned(state, self.tuning.get_or_insert_with(all_tuning));
         let settled = KnownTuning::of(state, &tuned);
-        let gates = || match look {
-            Look::Outside(_) => Ok(Gates::default()),
-            Look::Everything(_) | Look::These(_) => other_firewalls::observe(state, &devices),
+        let foreign = match look {
+            Look::Outside(_) => None,
+            Look::Everything(_) | Look::These(_) => Some(self.foreign.take().map_or_else(Foreign::open, Ok)?),
+        };
+        let gates = || match &foreign {
+            Some(foreign) => other_firewalls::observe(foreign, state, &devices),
+            None => Ok(Gates::default()),
         };
         let inside = || namespaces(state, look, others, &host, &settled);
         let (gates, namespaces) = side_by_side(gates, inside)?;
+        self.foreign = foreign;
         host.sysctls.extend(tuned);
         Ok(HostView { host, devices, features, namespaces, gates })
     }

@@ -23,15 +23,14 @@ const PANIC: &str = "firewalld_policy_drop";
 const SPLIT: &str = "mullvad";
 
 /// The gates of this host, and our rules in them. `names`: its devices, by number.
-pub(super) fn observe(state: &State, names: &DeviceNames) -> Result<Gates> {
-    let foreign = Foreign::open()?;
+pub(super) fn observe(foreign: &Foreign, state: &State, names: &DeviceNames) -> Result<Gates> {
     let mut out = Gates::default();
     let mut looked = BTreeSet::new();
     let chains = foreign.chains()?;
-    out.taps = taps::observe(&foreign, chains.iter().filter_map(foreign::device_chain), state, names)?;
+    out.taps = taps::observe(foreign, chains.iter().filter_map(foreign::device_chain), state, names)?;
     for base in chains.iter().filter_map(foreign::base) {
         let Some(kind) = kind(base.family) else { continue };
-        look(&foreign, kind, &base, names, &mut out, &mut looked)?;
+        look(foreign, kind, &base, names, &mut out, &mut looked)?;
     }
     // Where there was a gate once, there may be a rule of ours still.
     let noted = state.passes.iter().map(|pass| &pass.chain);

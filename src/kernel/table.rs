@@ -6,16 +6,16 @@
 //! Elements are: a key or a value is its data one after the other, each padded to four bytes, as they lie in the
 //! registers of the kernel's virtual machine (net/netfilter/nft_set_pipapo.c, `nft_data` of concatenations).
 
-use super::attributes::{address, attributes, find, text, word};
+use super::attributes::{address, attributes, big_endian, find, text, word};
 use super::netlink_socket::NetlinkSocket;
 use super::nf_tables::{
-    CHAIN_NAME, DATA_VALUE, GET_CHAIN, GET_ELEMENTS, GET_RULE, GET_SET, GET_TABLE, INET, RULE_CHAIN,
-    TABLE_NAME,
+    CHAIN_NAME, DATA_VALUE, GET_CHAIN, GET_ELEMENTS, GET_GENERATION, GET_RULE, GET_SET, GET_TABLE, INET,
+    RULE_CHAIN, TABLE_NAME,
 };
 use crate::error::Result;
 use crate::model::{Datum, Element, Family, OtherNamespaces, Set, Table, nft};
 use crate::skeleton;
-use ipnetwork::IpNetwork;
+use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::BTreeMap;
 
 /// NFTA_SET_NAME, and what lists of elements are made of.
@@ -30,9 +30,53 @@ const CHAIN_PARTS: [u16; 4] = [3, 4, 5, 7];
 /// NFTA_RULE_CHAIN, _EXPRESSIONS.
 const RULE_PARTS: [u16; 2] = [2, 4];
 
-/// Our table, without the elements that are about `others`.
-pub(super) fn observe(others: &OtherNamespaces<'_>) -> Result<Table> {
-    let netlink = NetlinkSocket::for_netfilter()?;
+/// NFTA_GEN_ID.
+const GENERATION: u16 = 1;
+
+/// Our table as it was read last. It takes the kernel milliseconds to say all of it, and a moment to say that no transaction
+/// was made since: then all is as it was, but for what packets add to sets, and of these none is read.
+///
+/// The socket stays open: to close one waits until the kernel has freed what the last transaction took away, tens of
+/// milliseconds (`nft_rcv_nl_event` in net/netfilter/nf_tables_api.c).
+#[derive(Default)]
+pub(super) struct LastTable {
+    /// None after an error: what is left of an answer is for nobody.
+    netlink: Option<NetlinkSocket>,
+    /// The number of the latest transaction of nf_tables when the table was read.
+    generation: Option<u32>,
+    /// What was passed by.
+    others: Others,
+    table: Table,
+}
+
+/// Host veths and subnets of namespaces that are passed by.
+type Others = Vec<(String, Ipv4Network)>;
+
+impl LastTable {
+    /// Our table, without the elements that are about `others`.
+    pub(super) fn observe(&mut self, others: &OtherNamespaces<'_>) -> Result<Table> {
+        let netlink = self.netlink.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
+        let passed_by = others.namespaces.values();
+        let passed_by: Others = passed_by.map(|other| (other.link.clone(), other.subnet)).collect();
+        let before = generation(&netlink)?;
+        if before.is_none() || before != self.generation || passed_by != self.others {
+            let table = observe(&netlink, others)?;
+            // What changes meanwhile may have been read by half.
+            let generation = before.filter(|before| generation(&netlink).ok() == Some(Some(*before)));
+            (self.generation, self.others, self.table) = (generation, passed_by, table);
+        }
+        self.netlink = Some(netlink);
+        Ok(self.table.clone())
+    }
+}
+
+/// The number of the latest transaction of nf_tables.
+fn generation(netlink: &NetlinkSocket) -> Result<Option<u32>> {
+    let answer = netlink.get(GET_GENERATION, 0, &[])?;
+    Ok(answer.and_then(|row| big_endian(find(&row, GENERATION)?)))
+}
+
+fn observe(netlink: &NetlinkSocket, others: &OtherNamespaces<'_>) -> Result<Table> {
     let ours = text(TABLE_NAME, nft::TABLE);
     if netlink.ask(GET_TABLE, INET, &ours)? == libc::ENOENT {
         return Ok(Table::default());
