@@ -1,7 +1,7 @@
 //! The checks, in the order of a packet's way.
 
 use super::patient::Patient;
-use super::{declaration, host, names, objects, others, packets, uplink};
+use super::{addresses, declaration, host, names, objects, others, packets, uplink};
 use crate::model::{Finding, Surroundings};
 use std::collections::BTreeSet;
 
@@ -31,8 +31,17 @@ const PROBES: [fn(&Patient<'_>) -> Vec<Finding>; 4] =
     [packets::followed, packets::beyond, packets::large, names::asked];
 
 /// The checks of the host.
-const HOST: [fn(&Surroundings) -> Vec<Finding>; 6] =
-    [host::daemon, host::nft, host::tables, host::versions, host::units, host::managed_links];
+const HOST: [fn(&Surroundings) -> Vec<Finding>; 9] = [
+    host::daemon,
+    host::nft,
+    host::tables,
+    host::versions,
+    host::state,
+    host::units,
+    host::managed_links,
+    addresses::claimed,
+    addresses::leased,
+];
 
 /// All that is wrong with a namespace. What something else explains is among it.
 pub fn examine(patient: &Patient<'_>) -> Vec<Finding> {

@@ -1,6 +1,6 @@
 //! The host: what has to do with every namespace.
 
-use crate::model::{Code, Cure, Family, Finding, Surroundings};
+use crate::model::{Code, Cure, Family, Finding, Surroundings, state};
 
 /// The oldest nft whose text and JSON nsnat knows.
 const OLDEST_NFT: (u32, u32, u32) = (1, 0, 6);
@@ -72,6 +72,21 @@ pub(super) fn versions(host: &Surroundings) -> Vec<Finding> {
     let shown = host.programs.iter().map(|(path, version)| format!("{}: {version}", path.display()));
     let cure = Cure::advice("keep one of them, and remove the others");
     vec![Finding::new(Code::TwoVersions, "nsnat is installed in several versions", cure).shown_by(shown)]
+}
+
+/// A state that a newer release has written.
+pub(super) fn state(host: &Surroundings) -> Vec<Finding> {
+    let Some(version) = host.state_version.filter(|version| *version > state::VERSION) else {
+        return Vec::new();
+    };
+    let what = "a newer release of nsnat has recorded what is up, and this one may not know all of it";
+    let cure = Cure::advice("use that release, or take everything down by it first");
+    let shown = format!(
+        "{}/state.json is of version {version}, and this nsnat writes {}",
+        state::RUN,
+        state::VERSION
+    );
+    vec![Finding::new(Code::StateNewer, what, cure).shown_by([shown])]
 }
 
 /// Units that are bound to a namespace that nobody declares.

@@ -9,6 +9,7 @@
 //!
 //! `status` runs the checks that need no packet, and `doctor` runs all: there is one list.
 
+mod addresses;
 mod declaration;
 mod examine;
 mod host;

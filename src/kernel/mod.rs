@@ -12,6 +12,7 @@
 
 mod accepts;
 mod attributes;
+mod claims;
 mod conntrack;
 pub mod declarations;
 mod decode;
@@ -29,6 +30,7 @@ mod host;
 mod inside;
 pub mod interrupt;
 mod ipsec;
+mod leases;
 mod limits;
 pub mod names;
 mod neighbour;

@@ -96,6 +96,8 @@ codes! {
             after [] [];
         TwoVersions Warning "Programs of nsnat of different versions are installed."
             after [] [];
+        StateNewer Warning "What is up was recorded by a newer release of nsnat, of which this one may not know all."
+            after [] [];
         UnitWithoutNamespace Warning "A systemd unit is bound to a namespace that is not declared: it cannot start."
             after [] [];
         LinkManaged Warning "A network manager has taken a link of nsnat's under its care, and may change it."
@@ -158,6 +160,12 @@ codes! {
             after [] [];
         UplinkAddress Fault "The device of the uplink has no address of a family that the uplink serves."
             after [] [UplinkGone UplinkDown];
+        AddressDuplicate Fault "Another machine has an address of the host on the uplink: answers go to either."
+            after [] [];
+        GatewayDuplicate Fault "Several machines say that the address of the next hop is theirs: packets may go to the wrong one."
+            after [] [];
+        LeaseEnds Warning "The address of the uplink is a lease that is nearly over, and no DHCP client has renewed it."
+            after [] [];
         GatewaySilent Fault "The next hop does not answer by ARP or neighbour discovery."
             after [] [UplinkGone UplinkDown UplinkCarrier NeighboursFull];
         LastResort Warning "No uplink of the namespace can be used, and it leaves by the host's main table, as it is declared (`last-resort`)."

@@ -45,4 +45,4 @@ pub use stack::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction,
 pub use state::{
     ActiveNamespace, Allowed, DnsMode, Egress, ExecRecord, HeldSysctl, Owner, Rewrite, State, UplinkPath,
 };
-pub use surroundings::{Daemon, Surroundings};
+pub use surroundings::{Claim, Claimed, Daemon, Lease, Surroundings};

@@ -55,7 +55,7 @@ fn rename(fields: &mut Map<String, Value>, from: &str, to: &str) {
 /// The state in its present form, out of what an older nsnat wrote; or a newer one, as far as this one knows it. An
 /// error: the text is not a state.
 pub fn read_any_version(text: &str) -> serde_json::Result<State> {
-    let Version { version } = serde_json::from_str(text)?;
+    let version = version_of(text)?;
     if version == VERSION {
         return serde_json::from_str(text);
     }
@@ -65,6 +65,11 @@ pub fn read_any_version(text: &str) -> serde_json::Result<State> {
     }
     let state: State = serde_json::from_value(fields.into())?;
     Ok(State { version: VERSION, ..state })
+}
+
+/// The form that a state was written in.
+pub fn version_of(text: &str) -> serde_json::Result<u32> {
+    serde_json::from_str(text).map(|Version { version }| version)
 }
 
 #[derive(Deserialize)]

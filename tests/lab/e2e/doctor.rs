@@ -160,6 +160,16 @@ fn the_uplink() {
                 By("at lan ip link set host up; await 'nsnat -q up'"),
             ),
             ("gateway-silent gateway-silent", &silent("slow"), By("at slow nft delete table netdev off")),
+            (
+                "address-duplicate",
+                "at printer ip addr add $LAB_HOST/32 dev eth0",
+                By("at printer ip addr del $LAB_HOST/32 dev eth0; at slow ip neigh flush dev lan0"),
+            ),
+            (
+                "gateway-duplicate",
+                "at printer ip addr add $LAB_SLOW/32 dev eth0",
+                By("at printer ip addr del $LAB_SLOW/32 dev eth0; ip neigh flush dev eth0"),
+            ),
             ("nothing-behind", &forward(""), By("at slow nft delete table inet off")),
             ("mtu-hole", &forward("meta length > 1400"), By("at slow nft delete table inet off")),
             (
@@ -298,6 +308,11 @@ fn the_host() {
                 "two-versions",
                 "mount -t tmpfs none /usr/local/bin; printf '#!/bin/sh\\necho nsnat 0.0.1\\n' >/usr/local/bin/nsnat; chmod +x /usr/local/bin/nsnat",
                 By("umount /usr/local/bin"),
+            ),
+            (
+                "state-newer",
+                "sed -i 's/\"version\":[0-9]*/\"version\":99/' /run/nsnat/state.json",
+                By("sed -i 's/\"version\":99/\"version\":2/' /run/nsnat/state.json"),
             ),
             ("nft-missing", "mount --bind /dev/null $(type -P nft)", By("umount $(type -P nft)")),
         ],

@@ -36,6 +36,8 @@ pub(crate) struct Lab {
     hold: Child,
     stdin: Option<ChildStdin>,
     pid: String,
+    /// What `scripts/lab` tells of itself: `LAB_…`.
+    variables: Vec<(String, String)>,
 }
 
 impl Lab {
@@ -48,7 +50,9 @@ impl Lab {
         let Some(pid) = line.strip_prefix("ready ") else {
             panic!("scripts/lab hold did not start (its words are above): {:?}", hold.wait());
         };
-        Self { stdin, pid: pid.trim().into(), hold }
+        let env = std::fs::read_to_string(format!("/proc/{}/root/run/lab/env", pid.trim())).unwrap();
+        let variable = |line: &str| line.split_once('=').map(|(name, value)| (name.into(), value.into()));
+        Self { stdin, pid: pid.trim().into(), variables: env.lines().filter_map(variable).collect(), hold }
     }
 
     /// Runs a bash script on the lab's host, `nsnat` first on PATH.
@@ -57,10 +61,16 @@ impl Lab {
         self.run(&["timeout", "--kill-after=5", PATIENCE, "bash", "-euo", "pipefail", "-c", &whole], script)
     }
 
-    /// Runs a command on the lab's host; `shown` is what a failure calls it.
+    /// Runs a command on the lab's host; `shown` is what a failure calls it. It does what `scripts/lab enter` does, in a
+    /// third of its time, because a test does it dozens of times.
     pub(crate) fn run(&self, words: &[&str], shown: &str) -> Output {
-        let words: Vec<&str> = ["enter", &self.pid].iter().chain(words).copied().collect();
-        let output = command(LAB, &words).stdin(Stdio::null()).output().unwrap();
+        // The directory by name: an open one would still be the machine's.
+        let enter = ["-t", &self.pid, "-n", "-m", "-p", "--", "sh", "-c", "cd -- \"$0\" && exec \"$@\""];
+        let words: Vec<&str> = enter.iter().chain(&[env!("CARGO_MANIFEST_DIR")]).chain(words).copied().collect();
+        let path = format!("/run/lab/bin:{}", path());
+        let mut command = command("nsenter", &words);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value))).env("PATH", path);
+        let output = command.stdin(Stdio::null()).output().unwrap();
         Output {
             script: shown.into(),
             status: output.status.code().unwrap_or(-1),
@@ -168,18 +178,27 @@ pub(crate) fn inside() -> bool {
     std::env::var_os("NSNAT_TEST_INSIDE").is_some()
 }
 
+/// The directory of `nsnat`.
+fn bin() -> &'static Path {
+    Path::new(NSNAT).parent().unwrap()
+}
+
+/// PATH with `nsnat` first, and the places where a plain user has no programs.
+fn path() -> String {
+    let rest = std::env::var("PATH").unwrap_or_default();
+    format!("{}:{rest}:/usr/local/sbin:/usr/sbin:/sbin", bin().display())
+}
+
 /// A command with `nsnat` on PATH. The lab must not hide the place where the program is.
 fn command(program: &str, words: &[&str]) -> Command {
-    let bin = Path::new(NSNAT).parent().unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new(program);
     for name in ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
     }
     command.args(words).current_dir(env!("CARGO_MANIFEST_DIR"));
     command
-        .env("PATH", path)
-        .env("CARGO_TARGET_DIR", bin)
+        .env("PATH", path())
+        .env("CARGO_TARGET_DIR", bin())
         .env_remove("NSNAT_CONFIG")
         .env("LC_ALL", "C.UTF-8");
     command
