@@ -128,6 +128,9 @@ pub enum Command {
         /// is 3 when a namespace is broken
         #[arg(long)]
         check: bool,
+        /// Go on, and show the namespaces anew when something changes
+        #[arg(short, long, conflicts_with = "check")]
+        watch: bool,
     },
     /// Print what happened to namespaces: moves to another uplink, repairs, ups and downs, each in a line
     ///
@@ -144,11 +147,16 @@ pub enum Command {
     /// List the names of the declared namespaces, one on each line
     #[command(after_help = examples::LIST)]
     List,
-    /// Print the commands that equal what `up` would do, and change nothing
+    /// Say what `up` would do, and change nothing
+    ///
+    /// The exit status is 0 when there is nothing to do, and 2 when there is something.
     #[command(after_help = examples::PLAN)]
     Plan {
         /// The namespaces to plan for. When none is named, all declared namespaces
         names: Vec<Name>,
+        /// Print the commands that equal each step. A shell that runs them as root does what `up` would do
+        #[arg(long)]
+        commands: bool,
     },
     /// List the processes inside a namespace, or inside all
     #[command(after_help = examples::PS)]
@@ -196,6 +204,10 @@ pub enum Command {
         /// The host name to ask for
         #[arg(long, value_name = "HOST", default_value = "example.com")]
         ask: String,
+        /// Write all that a report of a bug needs to this file. Public addresses, link-layer addresses, keys and the name
+        /// of the host are masked
+        #[arg(long, value_name = "FILE")]
+        bundle: Option<PathBuf>,
     },
     /// Make a systemd unit run inside a namespace, or undo that
     #[command(after_help = examples::BIND)]
@@ -312,6 +324,21 @@ pub struct Add {
     /// The address block of the namespace. When it is not given, a block of the pool
     #[arg(long, value_name = "NET")]
     pub subnet: Option<IpNetwork>,
+    /// Use this uplink of the configuration. Give this once for each uplink, in the order in which they are preferred
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["gateway", "dev"])]
+    pub uplink: Vec<Name>,
+    /// Whether the namespace has IPv6: auto, off, or nat
+    #[arg(long, value_name = "WORD")]
+    pub ipv6: Option<String>,
+    /// Whether the namespace reaches the subnets of its uplink directly
+    #[arg(long, value_name = "BOOL")]
+    pub lan: Option<bool>,
+    /// The largest packet of the namespace, in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub mtu: Option<u32>,
+    /// Let this user run commands inside. Give this once for each user
+    #[arg(long, value_name = "USER")]
+    pub allow: Vec<String>,
     /// Declare the namespace below /run, so that it is gone after a reboot
     #[arg(long)]
     pub temporary: bool,

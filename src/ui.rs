@@ -43,6 +43,13 @@ impl<'a> Ui<'a> {
         }
     }
 
+    /// Shows the result in place of what was shown before: on a terminal on an empty page, for programs in one line more.
+    pub fn page(&self, text: impl Display) -> Result<()> {
+        const EMPTY: &str = "\x1b[H\x1b[2J";
+        let is_page = std::io::stdout().is_terminal() && !self.json();
+        self.print(format_args!("{}{text}", if is_page { EMPTY } else { "" }))
+    }
+
     /// Prints the result for programs.
     pub fn print_json(&self, value: &serde_json::Value) -> Result<()> {
         self.print(format_args!("{value:#}"))

@@ -24,11 +24,12 @@ fn trust(ui: &Ui<'_>) -> Trust {
     Trust::root_and(ui.global.config.as_ref().and_then(|_| enter::caller_number()))
 }
 
-/// The configuration with one more namespace, which the command line describes; checked like a file.
-pub(super) fn load_with(ui: &Ui<'_>, name: &Name, namespace: &NewNamespace) -> Result<Config> {
+/// The configuration with one more namespace, which the command line describes; checked like a file. `origin`: what is
+/// named where something is wrong, [`COMMAND_LINE`](config::COMMAND_LINE) where the options are.
+pub(super) fn load_with(ui: &Ui<'_>, origin: &str, name: &Name, namespace: &NewNamespace) -> Result<Config> {
     let (mut sources, mut problems) = config::locate(ui.global.config.as_deref()).read(&trust(ui));
     let text = config::declare(None, name, namespace)?;
-    sources.push(Source { path: "command line".into(), text });
+    sources.push(Source { path: origin.into(), text });
     let (config, more) = config::check(sources);
     problems.extend(more);
     if problems.is_empty() {

@@ -3,7 +3,7 @@
 use super::refusals::{need_root, unknown};
 use super::{config, down, systemd, up};
 use crate::cli::{Add, UplinkOptions};
-use crate::config::{NewNamespace, declare, forget, locate};
+use crate::config::{COMMAND_LINE, NewNamespace, declare, forget, locate};
 use crate::error::{Error, Result};
 use crate::kernel::{declarations, files};
 use crate::model::Name;
@@ -22,20 +22,24 @@ pub(super) fn add(ui: &Ui<'_>, add: &Add) -> Result<()> {
         )
         .hint(format!("nsnat remove {name}, or edit that file and: nsnat up {name}")));
     }
-    if add.path.gateway.is_empty() && add.path.dev.is_none() {
+    if add.path.gateway.is_empty() && add.path.dev.is_none() && add.uplink.is_empty() {
         return Err(Error::usage(format!("namespace {}", add.name), "no way out is given")
-            .hint("--gateway ADDR, or --dev IF for that device's own gateway"));
+            .hint("--gateway ADDR, --dev IF for that device's own gateway, or --uplink NAME"));
     }
+    // Checked before anything is written, so that what is wrong is told of the option and not of a line of a file.
+    let namespace = new(add);
+    let mut config = config::load_with(ui, COMMAND_LINE, &add.name, &namespace)?;
+    config.namespaces.entry(add.name.clone()).and_modify(|namespace| namespace.temporary = add.temporary);
     let path = file(ui, &add.name, add.temporary)?;
     declarations::sweep(&alone)?;
     let before = existing(&path)?;
-    let text = declare(before.as_deref(), &add.name, &new(add))?;
+    let text = declare(before.as_deref(), &add.name, &namespace)?;
     let made = declarations::missing_dirs(&path);
     let written = match before {
         Some(_) => files::edit(&path, &text),
         None => declarations::create(&path, &text),
     };
-    let result = written.and_then(|()| up::add(ui, &add.name));
+    let result = written.and_then(|()| up::add(ui, &config, &add.name));
     if result.is_err() {
         // The first error is the one that tells; on a full disk not even the old text can be written again.
         let _ = undo_declaration(&path, before.as_deref(), &made);
@@ -91,13 +95,27 @@ fn file(ui: &Ui<'_>, name: &Name, temporary: bool) -> Result<PathBuf> {
 }
 
 fn new(add: &Add) -> NewNamespace {
-    NewNamespace { subnet: add.subnet, ..new_by_way(&add.path) }
+    NewNamespace {
+        subnet: add.subnet,
+        uplinks: add.uplink.clone(),
+        ipv6: add.ipv6.clone(),
+        lan: add.lan,
+        mtu: add.mtu,
+        allow: add.allow.clone(),
+        ..new_by_way(&add.path)
+    }
 }
 
 /// What the options of a way out say.
 pub(super) fn new_by_way(path: &UplinkOptions) -> NewNamespace {
     let (gateways, dev) = (path.gateway.clone(), path.dev.clone());
-    NewNamespace { gateways, dev, dns: path.dns.clone(), rewrites: path.rewrite.clone(), subnet: None }
+    NewNamespace {
+        gateways,
+        dev,
+        dns: path.dns.clone(),
+        rewrites: path.rewrite.clone(),
+        ..NewNamespace::default()
+    }
 }
 
 fn existing(path: &Path) -> Result<Option<String>> {

@@ -4,7 +4,7 @@ use super::follow::{NOBODY, follow_each_family};
 use super::refusals::{need_root, unknown};
 use super::session::Session;
 use super::status::StatusView;
-use super::{config, dns_test, session, up, uplinks};
+use super::{bundle, config, dns_test, session, up, uplinks};
 use crate::config::Config;
 use crate::doctor::{LargeProbe, NameTests, Patient, Probes, examine, examine_host, unexplained};
 use crate::error::Result;
@@ -19,12 +19,19 @@ use crate::report::{NamespaceState, Status};
 use crate::ui::Ui;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// At most so many servers are asked for what is behind the next hop.
 const SERVERS: usize = 3;
 
-pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, fix: bool, ask: &str) -> Result<ExitCode> {
+pub(super) fn run(
+    ui: &Ui<'_>,
+    name: Option<&Name>,
+    fix: bool,
+    ask: &str,
+    bundle: Option<&Path>,
+) -> Result<ExitCode> {
     need_root("doctor")?;
     let config = config::open(ui)?;
     let mut found = look(ui, &config, name, ask)?;
@@ -35,6 +42,9 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, fix: bool, ask: &str) -> Res
         ui.print_json(&json(&found))?;
     } else {
         ui.print(text(&found, ui.colour).trim_end())?;
+    }
+    if let Some(path) = bundle {
+        bundle::write(ui, path, &config, &found)?;
     }
     let healthy = found.iter().all(|examined| examined.findings.is_empty());
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -163,7 +173,8 @@ fn probes(
     if names.is_answered_beyond(observed) {
         beyond.clear();
     }
-    Ok(Probes { beyond, large, passed_over, ..Probes::default() })
+    let connected = kernel::tcp_peers(name)?;
+    Ok(Probes { beyond, large, passed_over, connected, ..Probes::default() })
 }
 
 /// DNS servers that are passed over at this moment.

@@ -6,7 +6,7 @@
 
 use super::{config, declare, exec, session::Session, traffic::Start};
 use crate::cli;
-use crate::config::NewNamespace;
+use crate::config::{COMMAND_LINE, NewNamespace};
 use crate::enter::{self, Request};
 use crate::error::{Class, Error, Result};
 use crate::kernel::{self, interrupt, netns, processes_in};
@@ -45,7 +45,7 @@ fn name(owner: Owner) -> Result<Name> {
 }
 
 fn set_up(ui: &Ui<'_>, name: &Name, namespace: &NewNamespace, owner: Owner) -> Result<()> {
-    let config = config::load_with(ui, name, namespace)?;
+    let config = config::load_with(ui, COMMAND_LINE, name, namespace)?;
     let mut session = Session::begin(ui, "exec --gateway")?;
     let policy = Policy { narrow: true, all_or_nothing: true, unstoppable: false };
     let goal = |observed: &Observed| {

@@ -1,5 +1,6 @@
 //! Each command has a file here, which only connects the other rooms.
 
+mod bundle;
 mod complete;
 mod config;
 mod declare;
@@ -25,6 +26,7 @@ mod traffic;
 mod up;
 mod uplinks;
 mod watch;
+mod watch_status;
 
 use crate::cli::{Cli, Command};
 use crate::error::Result;
@@ -44,15 +46,18 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Exec(exec) if exec.path.is_given() => ephemeral::run(ui, exec),
         Command::Exec(exec) => exec::run(ui, exec),
         Command::Shell { name } => exec::shell(ui, name),
-        Command::Status { name, check } => status::run(ui, name.as_ref(), *check),
+        Command::Status { name, watch: true, .. } => watch_status::run(ui, name.as_ref()).map(done),
+        Command::Status { name, check, .. } => status::run(ui, name.as_ref(), *check),
         Command::Events { name, follow } => events::run(ui, name.as_ref(), *follow).map(done),
         Command::List => list::run(ui).map(done),
-        Command::Plan { names } => plan::run(ui, names),
+        Command::Plan { names, commands } => plan::run(ui, names, *commands),
         Command::Ps { name } => processes::ps(ui, name.as_ref()).map(done),
         Command::Which { pid } => processes::which(ui, *pid),
         Command::Dns { name, command } => dns::run(ui, name, command),
         Command::Trace { name, goal } => trace::run(ui, name, *goal),
-        Command::Doctor { name, fix, ask } => doctor::run(ui, name.as_ref(), *fix, ask),
+        Command::Doctor { name, fix, ask, bundle } => {
+            doctor::run(ui, name.as_ref(), *fix, ask, bundle.as_deref())
+        }
         Command::Systemd { command } => systemd::run(ui, command).map(done),
         Command::Skeleton => info::skeleton(ui).map(done),
         Command::Completions { shell } => info::completions(ui, *shell).map(done),

@@ -28,6 +28,18 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<ExitC
     for line in files::watch_says().lines() {
         ui.note(format_args!("nsnat watch: {line}"));
     }
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        ui.note("as root, status also looks into the namespaces, at nftables and at the gateways");
+    }
+    let all = look(ui, name, check)?;
+    show(ui, &all)?;
+    let is_broken = |status: &Status| status.state == NamespaceState::Broken;
+    Ok(if check && all.iter().any(is_broken) { BROKEN.into() } else { ExitCode::SUCCESS })
+}
+
+/// All that is declared or up, or the one of that name. `check`: test packets are sent.
+pub(super) fn look(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<Vec<Status>> {
     let config = config::open(ui)?;
     let root = nix::unistd::geteuid().is_root();
     let declared: Vec<&Name> = config.names().collect();
@@ -44,16 +56,13 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<ExitC
     let view = if root {
         StatusView::new(ui, &config, &observed, &wanted)?
     } else {
-        ui.note("as root, status also looks into the namespaces, at nftables and at the gateways");
         StatusView::from_outside(&config, &observed, plan::refreshed(&observed))
     };
     let mut all: Vec<Status> = wanted.into_iter().map(|name| view.status(name)).collect();
     if check {
         all.iter_mut().try_for_each(|status| view.check(status))?;
     }
-    show(ui, &all)?;
-    let is_broken = |status: &Status| status.state == NamespaceState::Broken;
-    Ok(if check && all.iter().any(is_broken) { BROKEN.into() } else { ExitCode::SUCCESS })
+    Ok(all)
 }
 
 fn show(ui: &Ui<'_>, all: &[Status]) -> Result<()> {

@@ -56,12 +56,11 @@ fn tell_silent(ui: &Ui<'_>, observed: &Observed, after: &State) {
 }
 
 /// What was declared just now comes up, or is not declared either.
-pub(super) fn add(ui: &Ui<'_>, name: &Name) -> Result<()> {
-    let config = config::open(ui)?;
+pub(super) fn add(ui: &Ui<'_>, config: &Config, name: &Name) -> Result<()> {
     let session = Session::begin(ui, "add")?;
     let policy = Policy { narrow: true, all_or_nothing: true, ..Policy::default() };
-    let outcome = make(session, ui, &config, std::slice::from_ref(name), false, policy)?;
-    tell_all(ui, &config, &outcome)
+    let outcome = make(session, ui, config, std::slice::from_ref(name), false, policy)?;
+    tell_all(ui, config, &outcome)
 }
 
 /// Says what changed, and what about the host may keep a job from getting out.

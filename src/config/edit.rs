@@ -25,6 +25,16 @@ pub struct NewNamespace {
     pub rewrites: Vec<(SocketAddr, SocketAddr)>,
     /// Subnet chosen by hand.
     pub subnet: Option<IpNetwork>,
+    /// Uplinks of the configuration.
+    pub uplinks: Vec<Name>,
+    /// A word for `ipv6`.
+    pub ipv6: Option<String>,
+    /// `lan`.
+    pub lan: Option<bool>,
+    /// Bytes.
+    pub mtu: Option<u32>,
+    /// Users.
+    pub allow: Vec<String>,
 }
 
 /// The text of a file with the namespace declared at its end; `existing` is what the file holds now. Undone by
@@ -69,8 +79,13 @@ fn table(name: &Name, namespace: &NewNamespace) -> String {
     };
     line("gateway", one_or_list(&namespace.gateways, IpAddr::to_string));
     line("dev", namespace.dev.as_deref().map(literal));
+    line("uplink", one_or_list(&namespace.uplinks, Name::to_string));
     line("subnet", namespace.subnet.map(|subnet| literal(&subnet.to_string())));
     line("dns", dns(namespace));
+    line("lan", namespace.lan.map(|lan| lan.to_string()));
+    line("mtu", namespace.mtu.map(|mtu| mtu.to_string()));
+    line("ipv6", namespace.ipv6.as_deref().map(literal));
+    line("allow", list(&namespace.allow));
     text
 }
 
@@ -95,6 +110,12 @@ fn one_or_list<T>(values: &[T], show: impl Fn(&T) -> String) -> Option<String> {
         [one] => Some(one.clone()),
         several => Some(format!("[{}]", several.join(", "))),
     }
+}
+
+/// Nothing, or a list.
+fn list(values: &[String]) -> Option<String> {
+    let texts: Vec<String> = values.iter().map(|value| literal(value)).collect();
+    (!texts.is_empty()).then(|| format!("[{}]", texts.join(", ")))
 }
 
 /// A TOML string, quoted and escaped.
@@ -211,7 +232,7 @@ fn add_blank_lines(lines: &[&str], cut: &mut BTreeSet<usize>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Dns, Source, load};
+    use crate::config::{Config, Dns, Ipv6, Source, load};
     use proptest::prelude::*;
 
     /// A file as people keep it: comments of all kinds, order that nobody else would choose.
@@ -259,6 +280,11 @@ uplink = "lte"
             dns: vec![address("198.51.100.53:5353"), address("[2001:db8::53]:53")],
             rewrites: vec![(address("8.8.8.8:53"), address("198.51.100.54:53"))],
             subnet: Some("10.5.0.0/30".parse().unwrap()),
+            uplinks: Vec::new(),
+            ipv6: Some("nat".into()),
+            lan: Some(false),
+            mtu: Some(1400),
+            allow: vec!["root".into()],
         };
         let config = loaded(&declare(Some(KEPT), &name("site.a"), &full).unwrap());
         let namespace = &config.namespaces["site.a"];
@@ -266,6 +292,8 @@ uplink = "lte"
         assert_eq!(path.gateways.iter().map(|gateway| gateway.value).collect::<Vec<_>>(), full.gateways);
         assert_eq!(path.dev.as_ref().unwrap().value, "e\"th");
         assert_eq!(namespace.subnet.as_ref().unwrap().value.to_string(), "10.5.0.0/30");
+        assert_eq!((namespace.ipv6, namespace.lan), (Ipv6::Nat, false));
+        assert_eq!((namespace.mtu.unwrap(), namespace.allow.len()), (1400, 1));
         let Dns::Rewrite { servers, rewrites, .. } = &namespace.dns else { panic!("{:?}", namespace.dns) };
         assert_eq!(servers.iter().map(|server| server.value).collect::<Vec<_>>(), full.dns);
         assert_eq!(

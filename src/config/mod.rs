@@ -26,7 +26,7 @@ mod uplink;
 pub use checked::{Block, Config, Dns, Ipv6, Namespace, Settings, Uplink};
 pub use edit::{NewNamespace, declare, forget};
 pub use load::{check, load, open};
-pub use problem::{Located, Problem, Source, Span};
+pub use problem::{COMMAND_LINE, Located, Problem, Source, Span};
 pub use read::{ConfigFiles, locate};
 pub use report::report;
 pub use trust::Trust;

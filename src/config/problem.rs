@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+/// The path of a source that was made of the options of the command line, each as the key of its name.
+pub const COMMAND_LINE: &str = "command line";
+
 /// A file of the configuration.
 #[derive(Clone, Debug)]
 pub struct Source {

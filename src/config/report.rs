@@ -1,8 +1,9 @@
 //! Problems as people read them: file, line and column, the offending text underlined, what would be right.
 
-use super::{Problem, Source, Span};
+use super::{COMMAND_LINE, Problem, Source, Span};
 use crate::error::Error;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
@@ -13,7 +14,8 @@ pub fn report(problems: &[Problem], sources: &[Source], colour: bool) -> Error {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     for problem in problems {
-        let _ = write!(text, "{}\n\n", renderer.render(&[group(problem, &sheets)]));
+        let title = title(problem, &sheets);
+        let _ = write!(text, "{}\n\n", renderer.render(&[group(problem, &title, &sheets)]));
     }
     let count = match problems.len() {
         1 => "1 problem".to_owned(),
@@ -42,6 +44,11 @@ impl<'s> SourceFile<'s> {
     fn new(source: &'s Source) -> Self {
         let after = source.text.match_indices('\n').map(|(at, _)| at + 1);
         Self { path: &source.path, text: &source.text, lines: std::iter::once(0).chain(after).collect() }
+    }
+
+    /// Whether it was made of options.
+    fn is_command_line(&self) -> bool {
+        self.path == Path::new(COMMAND_LINE)
     }
 
     /// Whether two places are better shown in one snippet than in two.
@@ -80,10 +87,24 @@ struct Mark<'p> {
     label: &'p str,
 }
 
-fn group<'p>(problem: &'p Problem, sheets: &[SourceFile<'p>]) -> Group<'p> {
+/// What is wrong; where the command line says it, with the option.
+fn title<'p>(problem: &'p Problem, sheets: &[SourceFile<'p>]) -> Cow<'p, str> {
+    let place = problem.place.as_ref();
+    let at = place
+        .and_then(|place| Some((place, sheets.get(place.file).filter(|sheet| sheet.is_command_line())?)));
+    let option = at.and_then(|(place, sheet)| {
+        let line = sheet.text.get(line_of(sheet.text, place.span.start))?;
+        line.split_once(" = ").map(|(key, _)| key)
+    });
+    option.map_or(Cow::Borrowed(&problem.message), |key| Cow::Owned(format!("--{key}: {}", problem.message)))
+}
+
+fn group<'p>(problem: &'p Problem, title: &'p str, sheets: &[SourceFile<'p>]) -> Group<'p> {
     // The name of the program stands where other tools say "error", as on every other line that we print.
-    let mut group = Group::with_title(Level::ERROR.with_name("nsnat").primary_title(&problem.message));
-    let at = |place: &'p Span| sheets.get(place.file).map(|sheet| (place, sheet));
+    let mut group = Group::with_title(Level::ERROR.with_name("nsnat").primary_title(title));
+    // Nobody has seen the text that the command line was made into.
+    let shown = |place: &Span| sheets.get(place.file).filter(|sheet| !sheet.is_command_line());
+    let at = |place: &'p Span| shown(place).map(|sheet| (place, sheet));
     let there = problem.other.as_ref().and_then(|(place, label)| Some((at(place)?, label)));
     if let Some((place, sheet)) = problem.place.as_ref().and_then(at) {
         let mut marks = vec![mark(AnnotationKind::Primary, place, &problem.label)];

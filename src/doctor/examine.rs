@@ -27,8 +27,8 @@ const CHECKS: [fn(&Patient<'_>) -> Vec<Finding>; 17] = [
 ];
 
 /// The checks of test packets, where some were sent.
-const PROBES: [fn(&Patient<'_>) -> Vec<Finding>; 4] =
-    [packets::followed, packets::beyond, packets::large, names::asked];
+const PROBES: [fn(&Patient<'_>) -> Vec<Finding>; 5] =
+    [packets::followed, packets::beyond, packets::large, names::asked, names::encrypted];
 
 /// The checks of the host.
 const HOST: [fn(&Surroundings) -> Vec<Finding>; 9] = [

@@ -2,7 +2,7 @@
 
 use super::name_tests::answered;
 use super::patient::Patient;
-use crate::model::{Code, Cure, Finding, dnsaddr};
+use crate::model::{Code, Cure, Finding, dnsaddr, doh};
 use crate::plan;
 use std::net::SocketAddr;
 
@@ -45,4 +45,24 @@ fn dead_server(server: SocketAddr) -> Finding {
     let what = format!("the DNS server {shown} does not answer, and another one does");
     Finding::new(Code::DnsServerDead, what, Cure::advice("is the address right, and does it run?"))
         .shown_by([format!("queries that went to {shown} had no answer in time, so it is passed over")])
+}
+
+/// DNS over TLS (RFC 7858), and HTTPS.
+const TLS: u16 = 853;
+const HTTPS: u16 = 443;
+
+/// Programs that ask for names by themselves, over connections that nobody can look into.
+pub(super) fn encrypted(patient: &Patient<'_>) -> Vec<Finding> {
+    let connected = patient.probes.into_iter().flat_map(|probes| &probes.connected);
+    let asks = |to: &&SocketAddr| {
+        to.port() == TLS || to.port() == HTTPS && doh::addresses().any(|known| known == to.ip())
+    };
+    let shown: Vec<String> =
+        connected.filter(asks).map(|to| format!("a TCP connection inside to {to}")).collect();
+    if shown.is_empty() {
+        return Vec::new();
+    }
+    let what = "a program inside asks for names over an encrypted connection of its own, past the servers of the namespace";
+    let cure = "leave it, turn that off in the program, or refuse it: [namespace.NAME.dns] block = [\"dot\", \"doh\"]";
+    vec![Finding::new(Code::NamesEncrypted, what, Cure::advice(cure)).shown_by(shown)]
 }

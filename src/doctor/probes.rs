@@ -2,6 +2,7 @@
 
 use crate::model::trace::{ProbeAnswer, ProbeTarget};
 use crate::plan::TraceReport;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 /// What became of test packets of a namespace.
@@ -15,6 +16,8 @@ pub struct Probes {
     pub large: Vec<LargeProbe>,
     /// DNS servers that are passed over, because they did not answer.
     pub passed_over: Vec<SocketAddr>,
+    /// Hosts with which the programs inside have a TCP connection.
+    pub connected: BTreeSet<SocketAddr>,
 }
 
 /// A small and a large packet to the same target.

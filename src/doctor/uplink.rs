@@ -2,15 +2,18 @@
 
 use super::patient::Patient;
 use crate::model::{Code, Cure, Family, Finding, Link, Neighbour, UplinkPath};
+use crate::plan;
 
 /// Whether one can be used at all.
 pub(super) fn usable(patient: &Patient<'_>) -> Vec<Finding> {
-    let (code, what) = match patient.path() {
-        None => (Code::NoUplink, "no uplink can be used at the moment: nothing gets out"),
+    let path = patient.path();
+    let closed = plan::why_closed(path).unwrap_or_default();
+    let (code, what) = match path {
+        None => (Code::NoUplink, closed),
         Some(path) if path.last_resort => {
-            (Code::LastResort, "none of its uplinks can be used: it leaves by the host's main table")
+            (Code::LastResort, "none of its uplinks can be used: it leaves by the host's main table".into())
         }
-        Some(path) if path.dead => (Code::UplinksDead, "none of its uplinks answers: nothing gets out"),
+        Some(path) if path.dead => (Code::UplinksDead, closed),
         Some(_) => return Vec::new(),
     };
     let cure = Cure::advice("see: nsnat plan, and the devices (ip -br addr)");

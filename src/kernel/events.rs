@@ -12,10 +12,12 @@ use crate::model::{Name, nft, numbers::ALIAS_PREFIX};
 use netlink_sys::Socket;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, NetlinkAddr, SetSockOpt, recvmsg, sockopt};
 use std::collections::HashMap;
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 /// RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV6_IFADDR, _IPV6_ROUTE, _IPV6_RULE, _IPV4_NETCONF, _IPV6_NETCONF
 /// and _NSID (include/uapi/linux/rtnetlink.h). Not among them: neighbours, which come and go all the time.
@@ -136,6 +138,16 @@ impl Events {
             *ends = Ends::dumped()?;
         }
         Ok(Heard { lost, ..heard })
+    }
+}
+
+/// Waits until one of these can be read, or until the time is over. Says whether one can be read.
+pub fn wait_for(descriptors: &[BorrowedFd<'_>], time: Duration) -> Result<bool> {
+    let mut files: Vec<_> = descriptors.iter().map(|file| PollFd::new(*file, PollFlags::POLLIN)).collect();
+    match poll(&mut files, PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(false),
+        Err(errno) => Err(Error::new("wait", errno)),
     }
 }
 

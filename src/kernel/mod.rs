@@ -12,6 +12,7 @@
 
 mod accepts;
 mod attributes;
+pub mod bundle;
 mod claims;
 mod conntrack;
 pub mod declarations;
@@ -63,7 +64,7 @@ mod trace;
 mod tracer;
 mod traffic;
 
-pub use events::{Change, Events, Scope};
+pub use events::{Change, Events, Scope, wait_for};
 pub use handle::Kernel;
 pub use hooks::Hooks;
 pub use host::Files;
@@ -77,5 +78,6 @@ pub use processes::{
 };
 pub use surroundings::surroundings;
 pub use table::servers_passed_over;
+pub use tcp::peers as tcp_peers;
 pub use trace::{reach, rule_text, trace};
 pub use traffic::{Traffic, traffic};

@@ -1,4 +1,4 @@
-//! Ending TCP connections inside a namespace, as `ss -K` does it (sock_diag(7), `SOCK_DESTROY`).
+//! TCP connections inside a namespace: listed, and ended as `ss -K` does it (sock_diag(7), `SOCK_DESTROY`).
 
 use super::netlink_socket::NetlinkSocket;
 use super::netns;
@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::model::Name;
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 // include/uapi/linux/sock_diag.h
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -19,25 +19,42 @@ const STATES: u32 = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 1
 /// `struct inet_diag_sockid`, which names a socket: ports, addresses (16 bytes each), device, cookie. It begins after the
 /// first four bytes of `struct inet_diag_msg`.
 const ID: std::ops::Range<usize> = 4..52;
+const PORT: std::ops::Range<usize> = 2..4;
 const DESTINATION: std::ops::Range<usize> = 20..36;
 
 /// Ends the connections in a namespace, but for those to these addresses. Its programs hear of it at once. What a kernel
 /// cannot end ends by itself, later.
 pub(super) fn reset(name: &Name, spared: &BTreeSet<IpAddr>) -> Result<()> {
-    let netns::NetnsFile::Alive { file, .. } = netns::find(name)? else { return Ok(()) };
-    let opened = || NetlinkSocket::for_sockets().map_err(io::Error::other);
-    let Ok(netlink) = netns::run_inside(&file, opened) else { return Ok(()) };
-    for family in [libc::AF_INET, libc::AF_INET6] {
-        let family = u8::try_from(family).unwrap_or_default();
-        let rows = netlink.dump_whole(SOCK_DIAG_BY_FAMILY, &request(family, &[0; 48]));
-        for row in rows.ok().flatten().iter().flatten() {
-            let peer = peer(family, row);
-            if let Some(id) = row.get(ID).filter(|_| peer.is_some_and(|peer| !is_spared(peer, spared))) {
-                let _ = netlink.ask_whole(SOCK_DESTROY, 0, &request(family, id));
-            }
+    let Some(netlink) = inside(name)? else { return Ok(()) };
+    for (family, row) in connections(&netlink) {
+        let peer = peer(family, &row).map(|peer| peer.ip());
+        if let Some(id) = row.get(ID).filter(|_| peer.is_some_and(|peer| !is_spared(peer, spared))) {
+            let _ = netlink.ask_whole(SOCK_DESTROY, 0, &request(family, id));
         }
     }
     Ok(())
+}
+
+/// With which hosts there are connections in a namespace.
+pub fn peers(name: &Name) -> Result<BTreeSet<SocketAddr>> {
+    let Some(netlink) = inside(name)? else { return Ok(BTreeSet::new()) };
+    Ok(connections(&netlink).filter_map(|(family, row)| peer(family, &row)).collect())
+}
+
+/// A socket in a namespace that asks for sockets; none where there is no such namespace, or it can say nothing.
+fn inside(name: &Name) -> Result<Option<NetlinkSocket>> {
+    let netns::NetnsFile::Alive { file, .. } = netns::find(name)? else { return Ok(None) };
+    let opened = || NetlinkSocket::for_sockets().map_err(io::Error::other);
+    Ok(netns::run_inside(&file, opened).ok())
+}
+
+/// The family of each connection, and what is told of it.
+fn connections(netlink: &NetlinkSocket) -> impl Iterator<Item = (u8, Vec<u8>)> {
+    [libc::AF_INET, libc::AF_INET6].into_iter().flat_map(|family| {
+        let family = u8::try_from(family).unwrap_or_default();
+        let rows = netlink.dump_whole(SOCK_DIAG_BY_FAMILY, &request(family, &[0; 48]));
+        rows.ok().flatten().unwrap_or_default().into_iter().map(move |row| (family, row))
+    })
 }
 
 fn is_spared(peer: IpAddr, spared: &BTreeSet<IpAddr>) -> bool {
@@ -50,11 +67,15 @@ fn request(family: u8, id: &[u8]) -> Vec<u8> {
     [&[family, TCP, 0, 0], &STATES.to_ne_bytes()[..], id].concat()
 }
 
-/// The address at the other end. IPv4 in a socket of IPv6 is told as what it is.
-fn peer(family: u8, row: &[u8]) -> Option<IpAddr> {
-    let bytes = row.get(ID)?.get(DESTINATION)?;
-    if i32::from(family) == libc::AF_INET {
-        return Some(IpAddr::from(*bytes.first_chunk::<4>()?));
-    }
-    Some(Ipv6Addr::from(*bytes.first_chunk::<16>()?).to_canonical())
+/// The other end. IPv4 in a socket of IPv6 is told as what it is.
+fn peer(family: u8, row: &[u8]) -> Option<SocketAddr> {
+    let id = row.get(ID)?;
+    let port = u16::from_be_bytes(*id.get(PORT)?.first_chunk()?);
+    let bytes = id.get(DESTINATION)?;
+    let address = if i32::from(family) == libc::AF_INET {
+        IpAddr::from(*bytes.first_chunk::<4>()?)
+    } else {
+        Ipv6Addr::from(*bytes.first_chunk::<16>()?).to_canonical()
+    };
+    Some(SocketAddr::new(address, port))
 }

@@ -242,6 +242,8 @@ codes! {
             after [Objects Uplink Others Packets Beyond] [];
         DnsSilent Fault "No DNS server answers."
             after [Objects Uplink Others Packets Beyond] [ConntrackFull DnsFamily DnsUnresolvable DnsUnseen];
+        NamesEncrypted Warning "A program inside asks for names over an encrypted connection of its own: its questions do not go to the servers of the namespace."
+            after [] [];
         SocketVisible Warning "A socket of the host's resolver can be opened inside: names that are asked for by it leave by the host's way."
             after [] [];
     }

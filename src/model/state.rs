@@ -425,7 +425,8 @@ pub struct ExecRecord {
     /// Users and groups that may enter the namespace besides root.
     #[serde(skip_serializing_if = "Allowed::is_empty")]
     pub allowed: Allowed,
-    /// Why nothing gets out, where somebody else on this host stops it; told before the command runs.
+    /// Why nothing gets out, where no uplink can be used, or another program on this host stops it; told before the
+    /// command runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
     /// What becomes of proxies that a job's environment names; none: they stay, and it is said.

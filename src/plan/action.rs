@@ -43,7 +43,7 @@ pub enum LinkChange {
     Up,
 }
 
-/// One step of a plan. `nsnat plan` prints it as the command that does the same.
+/// One step of a plan. `nsnat plan --commands` prints it as the command that does the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {

@@ -65,6 +65,7 @@ pub use rule_precedence::{PrecedingRule, preceding_rules};
 pub use taps::{certain_findings, possible_findings};
 pub use traced_path::{Fault, Host, TraceReport, TracedPath, follow_probe};
 pub use transparent::cut_off;
+pub use uplink_path::why_closed;
 pub use verdict::{Verdict, judge_outcome};
 
 use crate::model::{Observed, State};

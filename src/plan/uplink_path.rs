@@ -263,3 +263,15 @@ fn problem_at<T>(at: Option<&Located<T>>, message: String) -> Problem {
     let place = at.and_then(|located| located.place.clone());
     Problem { message, place, label: String::new(), other: None, help: None }
 }
+
+/// Why nothing gets out by a path, where that is so; none: the namespace has no path at all.
+pub fn why_closed(path: Option<&UplinkPath>) -> Option<String> {
+    match path {
+        None => Some("no uplink can be used at the moment: nothing gets out".into()),
+        Some(path) if path.dead => Some("none of its uplinks answers: nothing gets out".into()),
+        Some(path) if !path.up => {
+            Some(format!("its uplink {} cannot be used at the moment: nothing gets out", path.dev))
+        }
+        Some(_) => None,
+    }
+}

@@ -259,8 +259,9 @@ fn as_observed(mut state: State, observed: &Observed) -> State {
 /// namespaces are written; otherwise only the records of namespaces that were looked into.
 fn exec_records<'a>(state: &'a State, observed: &Observed, all: bool) -> BTreeMap<&'a Name, ExecRecord> {
     let stopped = &state.stopped;
-    let reason_by_tap = |namespace: &ActiveNamespace| {
-        plan::certain_findings(namespace, state, observed).first().map(ToString::to_string)
+    let stopped_of = |namespace: &ActiveNamespace| {
+        let tapped = || plan::certain_findings(namespace, state, observed).first().map(ToString::to_string);
+        plan::why_closed(state.path_of(namespace)).or_else(|| stopped.clone()).or_else(tapped)
     };
     let record_of = |namespace: &ActiveNamespace| ExecRecord {
         hide_resolvers: namespace.dns.host.is_none(),
@@ -268,7 +269,7 @@ fn exec_records<'a>(state: &'a State, observed: &Observed, all: bool) -> BTreeMa
         cookie: namespace.cookie,
         nameservers: namespace.dns.nameservers.clone(),
         allowed: namespace.allowed.clone(),
-        stopped: stopped.clone().or_else(|| reason_by_tap(namespace)),
+        stopped: stopped_of(namespace),
         proxy: namespace.proxy,
     };
     let written = state.namespaces.iter().filter(|(name, _)| all || !observed.is_unseen(name));

@@ -6,10 +6,13 @@ pub mod event;
 mod job;
 mod man;
 mod markdown;
+mod mask;
+pub mod plan;
 mod status;
 pub mod table;
 pub mod trace;
 
 pub use job::{Job, Scope};
 pub use man::{CONFIGURATION, ManPage, NSNAT_EXEC, OVERVIEW, document, man};
+pub use mask::Masked;
 pub use status::{NamespaceState, Status, Uplink, json, text};

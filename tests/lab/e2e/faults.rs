@@ -216,13 +216,13 @@ fn faults(scenario: &Scenario) {
 fn what_cannot_be_read_is_not_taken_for_nothing() {
     let lab = Lab::new();
     lab.ok(&format!(
-        "{DECLARE}declare_by $LAB_SLOW; nsnat -q up; strace -f -qq -o /run/lab/trace -e trace=sendto nsnat plan"
+        "{DECLARE}declare_by $LAB_SLOW; nsnat -q up; strace -f -qq -o /run/lab/trace -e trace=sendto nsnat plan --commands"
     ));
     let calls = lab.ok("grep -c 'sendto(' /run/lab/trace").parse::<usize>().unwrap();
     assert!(calls > 10, "strace saw next to nothing: {calls}");
     let said = lab.ok(&format!(
         "for nth in $(seq {calls}); do status=0
-            strace -f -qq -e signal=none -o /dev/null -e trace=sendto -e inject=sendto:error=ENOSPC:when=$nth nsnat plan >/run/lab/plan 2>&1 || status=$?
+            strace -f -qq -e signal=none -o /dev/null -e trace=sendto -e inject=sendto:error=ENOSPC:when=$nth nsnat plan --commands >/run/lab/plan 2>&1 || status=$?
             echo $status; [[ $status = 1 ]] || cat /run/lab/plan >&2
         done | sort | uniq -c"
     ));

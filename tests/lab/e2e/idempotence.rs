@@ -9,11 +9,11 @@ const TWO: &str = "[namespace.slow]\ngateway = \"$LAB_SLOW\"\ndns = \"$LAB_NEW\"
 fn the_second_up_has_nothing_to_do() {
     let lab = Lab::new();
     lab.declare(TWO);
-    let plan = lab.sh("nsnat plan");
+    let plan = lab.sh("nsnat plan --commands");
     assert!(plan.status == 2 && plan.stdout.contains("ip netns add slow"), "{plan}");
     lab.says("nsnat up", "slow: up, by eth0 via 192.168.1.254\nthird: up, by eth1 via 10.20.0.1");
     let before = lab.snapshot();
-    let plan = lab.sh("nsnat plan");
+    let plan = lab.sh("nsnat plan --commands");
     assert!(plan.status == 0 && plan.stdout.is_empty(), "{plan}");
     // -v shows each action that is performed: none.
     lab.says("nsnat -v up", "nothing to do");
@@ -73,7 +73,7 @@ fn up_repairs_what_others_took_away() {
         "ip netns del slow",
     ] {
         lab.ok(damage);
-        let plan = lab.sh("nsnat plan");
+        let plan = lab.sh("nsnat plan --commands");
         assert!(plan.status == 2, "after {damage}\n{plan}");
         lab.ok("nsnat up");
         lab.ok("nsnat plan");
@@ -152,7 +152,7 @@ fn a_job_survives_the_loss_of_its_namespaces_file() {
         let words = lab.fails(1, "nsnat down slow");
         assert!(words.contains("in use by socat"), "{words}");
         lab.ok("nsnat exec --gateway $LAB_THIRD -- true; nsnat exec other true");
-        let planned = lab.sh("nsnat plan").stdout;
+        let planned = lab.sh("nsnat plan --commands").stdout;
         assert!(planned.lines().count() == 1 && planned.contains("ip netns attach slow "), "{planned}");
         lab.says("nsnat up", "repaired (1 action)");
         lab.says("nsnat up; nsnat exec slow whoami4", "nothing to do\n203.0.113.254");
@@ -166,7 +166,7 @@ fn a_job_survives_the_loss_of_its_namespaces_file() {
     assert!(words.2.contains("another namespace has its name"), "{words:?}");
     lab.says("ip netns del slow; nsnat up; nsnat exec slow whoami4", "repaired (1 action)\n203.0.113.254");
     // By the line of the plan, too; and `exec` alone brings it back.
-    lab.ok("ip netns del slow; { nsnat plan || true; } >/run/lab/lines; bash -e /run/lab/lines; nsnat plan");
+    lab.ok("ip netns del slow; { nsnat plan --commands || true; } >/run/lab/lines; bash -e /run/lab/lines; nsnat plan");
     lab.says("ip netns del slow; nsnat exec slow whoami4; nsnat plan", "203.0.113.254");
     lab.ok("ip netns del slow; nsnat down --kill; rm -r /etc/nsnat");
     job.has_ended();

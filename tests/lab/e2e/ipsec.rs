@@ -85,7 +85,7 @@ fn jobs_are_let_by_and_the_host_is_not() {
         // Whatever flushes them flushes ours; those that come back do so before ours.
         lab.ok(&format!("ip xfrm policy flush; {add}"));
         lab.says(STATES, "broken\nbroken");
-        lab.ok("bash -c \"$(nsnat plan)\"");
+        lab.ok("bash -c \"$(nsnat plan --commands)\"");
         lab.says(&format!("{JOBS}; nsnat plan; {STATES}; {LISTED}"), &format!("{WELL}\nup\nup\n{listed}"));
         lab.ok("nsnat down -q third; nsnat exec slow whoami4; nsnat exec slow whoami6; nsnat down -q");
         lab.says(&format!("{OURS}; {LISTED}"), &format!("0\n{listed}"));
@@ -131,7 +131,7 @@ fn where_nothing_is_caught_there_are_none() {
     lab.says(JOBS, WELL);
     // One for a family and a device: that egress gets one of its own, and no other does.
     lab.ok(&theirs("add", &["out $LAB_HOST_THIRD6 2000::/3"], "priority 9"));
-    lab.says(&format!("{STATES}; nsnat plan || true"), "broken\nbroken\nip xfrm policy add dir out src ::/0 dst ::/0 mark 0x2000000 mask 0xff000000 priority 0 index 0x6e020009");
+    lab.says(&format!("{STATES}; nsnat plan --commands || true"), "broken\nbroken\nip xfrm policy add dir out src ::/0 dst ::/0 mark 0x2000000 mask 0xff000000 priority 0 index 0x6e020009");
 }
 
 /// Of two with the first priority the kernel takes the older one.

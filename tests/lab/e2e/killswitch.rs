@@ -117,7 +117,7 @@ fn mullvad() {
     lab.ok(&format!("{DEVICE}\n{TABLE}"));
     lab.fails(1, "socat -u TCP4:$LAB_SERVICE:80,connect-timeout=2 -");
     let before = lab.ok(THEIRS);
-    let plan = lab.sh("nsnat plan");
+    let plan = lab.sh("nsnat plan --commands");
     assert!(plan.stdout.contains("add element inet nsnat split_mark { \"nsn-slow\" : 0xf41 }"), "{plan}");
     lab.ok("nsnat up");
     works(&lab);

@@ -1,4 +1,4 @@
-//! The lines of `nsnat plan`, pasted into a root shell, do the same job.
+//! The lines of `nsnat plan --commands`, pasted into a root shell, do the same job.
 
 use super::down::EVERYTHING;
 use crate::lab::{Lab, Snapshot};
@@ -32,7 +32,7 @@ fn pasted_into_a_root_shell_they_do_what_up_does() {
         lab.declare(EVERYTHING);
     }
     lab.ok("nsnat up");
-    let lines = pasted.sh("nsnat plan >/run/lab/plan");
+    let lines = pasted.sh("nsnat plan --commands >/run/lab/plan");
     assert_eq!(lines.status, 2, "{lines}");
     pasted.ok("sh -ex </run/lab/plan");
     let (up, by_hand) = (Snapshot::new(lab.ok(STATE)), Snapshot::new(pasted.ok(STATE)));
@@ -58,7 +58,7 @@ fn pasted_after_damage_they_repair() {
     let whole = Snapshot::new(lab.ok(STATE));
     lab.ok("ip rule del pref 4213; ip route flush table 213001; nft delete table inet nsnat
         ip link del nsn-third; ip -n slow rule del pref 10; ip addr flush dev nsn-own");
-    lab.fails(2, "nsnat plan >/run/lab/plan");
+    lab.fails(2, "nsnat plan --commands >/run/lab/plan");
     lab.ok("sh -ex </run/lab/plan; nsnat plan");
     if let Err(difference) = whole.same_lines(&Snapshot::new(lab.ok(STATE))) {
         panic!(
@@ -83,12 +83,12 @@ fn pasted_after_an_edit_they_change() {
         "subnet = \"10.5.0.0/30\"",
     ] {
         lab.ok(&format!("echo '{edit}' >>/etc/nsnat/nsnat.toml"));
-        let planned = lab.sh("nsnat plan >/run/lab/plan");
+        let planned = lab.sh("nsnat plan --commands >/run/lab/plan");
         assert_eq!(planned.status, 2, "{edit}: {planned}");
         lab.ok("sh -ex </run/lab/plan");
         // Only the state knows that flows were forgotten.
         lab.says(
-            "{ nsnat plan || true; } | grep -v ^conntrack || true; nsnat -q up; nsnat exec a whoami4",
+            "{ nsnat plan --commands || true; } | grep -v ^conntrack || true; nsnat -q up; nsnat exec a whoami4",
             "203.0.113.254",
         );
         lab.ok("sed -i '/^mtu/d' /etc/nsnat/nsnat.toml; nsnat -q up");

@@ -75,7 +75,7 @@ fn up_of_one_looks_at_that_one() {
     lab.ok("nsnat -q up n1");
     lab.says("nsnat exec n1 whoami4; nsnat status n1 -o json | jq -r .namespaces[].state", "203.0.113.1\nup");
     lab.says("ip -j link show nsn-n2 | jq -r .[].operstate", "DOWN");
-    let left = lab.ok("nsnat plan || [ $? = 2 ]");
+    let left = lab.ok("nsnat plan --commands || [ $? = 2 ]");
     assert!(left.contains("nsn-n2") && !left.contains("nsn-n1"), "{left}");
     lab.says("nsnat status n2 -o json | jq -r .namespaces[].state", "broken");
     lab.says("nsnat up n1", "nothing to do");

@@ -115,7 +115,9 @@ fn what_is_made_for_it_is_planned_and_goes_again() {
     let lab = Lab::new();
     let before = lab.snapshot();
     lab.declare(ON_ONE_LAN);
-    lab.ok("nsnat plan >/run/lab/plan || [[ $? = 2 ]]; grep -q 'ip netns add check.a' /run/lab/plan");
+    lab.ok(
+        "nsnat plan --commands >/run/lab/plan || [[ $? = 2 ]]; grep -q 'ip netns add check.a' /run/lab/plan",
+    );
     lab.ok("nsnat up");
     lab.says("nsnat up", "nothing to do");
     // Nobody is told of it but who looks for it.

@@ -56,7 +56,7 @@ fn a_namespace_has_what_the_host_has() {
         echo 50000 60000 >ipv4/ip_local_port_range; echo 40000 >ipv4/ip_unprivileged_port_start");
     assert_ne!(differences(&lab, "nsnat exec slow"), "");
     lab.says(
-        "nsnat plan | cut -d' ' -f-6 || true; nsnat up; nsnat up",
+        "nsnat plan --commands | cut -d' ' -f-6 || true; nsnat up; nsnat up",
         "ip netns exec slow sysctl -qw\nrepaired (1 action)\nnothing to do",
     );
     assert_eq!(differences(&lab, "nsnat exec slow"), "");
@@ -114,5 +114,5 @@ fn beside_a_rule_that_is_refused() {
     assert!(told > 0 && told == lines.len(), "each refusal is told, once: {said}");
     let inside = "nsnat -q exec slow cat /proc/sys/net/ipv4/tcp_rmem /proc/sys/net/ipv4/tcp_ecn";
     lab.says(inside, "4096\t87380\t5000000\n2");
-    lab.says("{ nsnat plan || true; } | grep -oE 'iptables-nft|sysctl' | sort -u", "iptables-nft");
+    lab.says("{ nsnat plan --commands || true; } | grep -oE 'iptables-nft|sysctl' | sort -u", "iptables-nft");
 }

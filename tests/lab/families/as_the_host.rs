@@ -46,7 +46,10 @@ fn flows_of_a_source_that_went() {
     lab.says(&format!("{seen} | grep -v ^203"), "10.44.7.77.5555");
     lab.ok("ip addr del 10.44.7.77/32 dev eth0; ip route add default via $LAB_FAST dev eth0");
     assert!(lab.ok("nsnat status").contains("nsnat up repairs it"));
-    lab.says("nsnat plan | grep conntrack || true", "conntrack -D -s 10.213.0.2 -q 10.44.7.77 || true");
+    lab.says(
+        "nsnat plan --commands | grep conntrack || true",
+        "conntrack -D -s 10.213.0.2 -q 10.44.7.77 || true",
+    );
     lab.ok("nsnat up");
     lab.says(&format!("{seen} | grep -v ^203"), "192.168.1.10.5555");
     lab.says("nsnat up", "nothing to do");

@@ -203,7 +203,7 @@ fn devices_with_odd_names() {
                 .replace('$', "\\$")
                 .replace("\\$LAB", "$LAB"),
         );
-        lab.ok("nsnat plan >/run/lab/plan || true; bash -eu /run/lab/plan");
+        lab.ok("nsnat plan --commands >/run/lab/plan || true; bash -eu /run/lab/plan");
         lab.says("ip netns exec third whoami4; ip netns exec third whoami6", "203.0.113.3\n2001:db8:f::3");
     }
 }

@@ -66,7 +66,8 @@ impl Lab {
     pub(crate) fn run(&self, words: &[&str], shown: &str) -> Output {
         // The directory by name: an open one would still be the machine's.
         let enter = ["-t", &self.pid, "-n", "-m", "-p", "--", "sh", "-c", "cd -- \"$0\" && exec \"$@\""];
-        let words: Vec<&str> = enter.iter().chain(&[env!("CARGO_MANIFEST_DIR")]).chain(words).copied().collect();
+        let words: Vec<&str> =
+            enter.iter().chain(&[env!("CARGO_MANIFEST_DIR")]).chain(words).copied().collect();
         let path = format!("/run/lab/bin:{}", path());
         let mut command = command("nsenter", &words);
         command.envs(self.variables.iter().map(|(name, value)| (name, value))).env("PATH", path);
