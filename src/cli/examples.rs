@@ -32,6 +32,7 @@ pub(super) const ADD: &str = "\
 Examples:
   nsnat add slow --gateway 192.168.1.254                      Leave by that router
   nsnat add slow --gateway 192.168.1.254 --dns 198.51.100.53  The same, with a DNS server of its own
+  nsnat add slow --uplink dsl --uplink lte                    By the first of two uplinks of the configuration that works
   nsnat add lte --dev wwan0                                   Leave by that device
   nsnat add try --dev eth1 --temporary                        Until the next reboot";
 
@@ -58,6 +59,7 @@ pub(super) const STATUS: &str = "\
 Examples:
   nsnat status                Show what is up
   nsnat status slow           Only slow, with all that is known of it
+  nsnat status --watch        Go on, and show what changes
   nsnat status --check        Also send test packets; exit status 3 when something is broken
   nsnat status -o json        For programs";
 
@@ -76,6 +78,7 @@ Examples:
 pub(super) const PLAN: &str = "\
 Examples:
   nsnat plan                         What `nsnat up` would do
+  nsnat plan --commands              The same as commands for a shell
   nsnat --config ./new.toml plan     The same with another configuration";
 
 /// Of `ps`.
@@ -119,6 +122,7 @@ pub(super) const DOCTOR: &str = "\
 Examples:
   nsnat doctor                        Examine everything
   nsnat doctor slow --fix             Do what `nsnat up` can do about slow
+  nsnat doctor --bundle report.txt    Write what a report of a bug needs
   nsnat doctor --ask example.org      Ask for this name, where example.com does not resolve";
 
 /// Of `systemd bind`.

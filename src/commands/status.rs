@@ -7,6 +7,7 @@ use super::{config, session, uplinks};
 use crate::config::Config;
 use crate::doctor::{Patient, Shared, examine, unexplained};
 use crate::error::Result;
+use crate::kernel::event_log::Reader;
 use crate::kernel::{crowds, files};
 use crate::model::stack::is_link_local;
 use crate::model::{
@@ -34,6 +35,9 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<ExitC
     }
     let all = look(ui, name, check)?;
     show(ui, &all)?;
+    if let (Some(name), [status]) = (name, all.as_slice()) {
+        show_details(ui, name, status)?;
+    }
     let is_broken = |status: &Status| status.state == NamespaceState::Broken;
     Ok(if check && all.iter().any(is_broken) { BROKEN.into() } else { ExitCode::SUCCESS })
 }
@@ -63,6 +67,17 @@ pub(super) fn look(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<Vec<
         all.iter_mut().try_for_each(|status| view.check(status))?;
     }
     Ok(all)
+}
+
+/// What is known of one namespace beyond its line. Where the record of events cannot be read, nothing is told of it.
+fn show_details(ui: &Ui<'_>, name: &Name, status: &Status) -> Result<()> {
+    if ui.json() || !matches!(status.state, NamespaceState::Up | NamespaceState::Broken) {
+        return Ok(());
+    }
+    let mut events = Reader::from_beginning().and_then(|mut record| record.take()).unwrap_or_default();
+    events.retain(|event| event.namespace.as_ref() == Some(name));
+    let details = report::details(status, &events);
+    if details.is_empty() { Ok(()) } else { ui.print(details.trim_end()) }
 }
 
 fn show(ui: &Ui<'_>, all: &[Status]) -> Result<()> {

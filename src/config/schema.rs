@@ -52,11 +52,33 @@ pub(super) const ALL: [&Table; 6] = [&FILE, &NAMESPACE, &UPLINK, &CHECK, &DNS, &
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    /// The schema that editors check a file by.
+    #[test]
+    fn the_json_schema_has_every_key_and_no_other() {
+        let schema: Value = serde_json::from_str(include_str!("../../docs/nsnat.schema.json")).unwrap();
+        for (table, definition) in [
+            (FILE, ""),
+            (NAMESPACE, "/definitions/namespace"),
+            (UPLINK, "/definitions/uplink"),
+            (CHECK, "/definitions/check"),
+            (DNS, "/definitions/dns"),
+            (SETTINGS, "/definitions/settings"),
+        ] {
+            let properties = schema.pointer(&format!("{definition}/properties")).and_then(Value::as_object);
+            let keys: BTreeSet<&str> = properties.unwrap().keys().map(String::as_str).collect();
+            assert_eq!(keys, table.keys.iter().copied().collect(), "{}", table.header);
+        }
+    }
+
     /// Which is nsnat.toml(5), too.
     #[test]
     fn the_page_of_the_configuration_has_every_key() {
         let page = include_str!("../../docs/configuration.md");
-        for table in super::ALL {
+        for table in ALL {
             for key in table.keys {
                 let is_there = page.contains(&format!("`{key}`")) || page.contains(&format!("`[{key}"));
                 assert!(is_there, "docs/configuration.md lacks {key} of {}", table.header);

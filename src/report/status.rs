@@ -1,7 +1,8 @@
 //! `nsnat status`.
 
+use super::event::{self, local_time};
 use super::table;
-use crate::model::{Condition, Finding, Name};
+use crate::model::{Condition, Event, EventKind, Finding, Name};
 use anstyle::{AnsiColor, Style};
 use ipnetwork::IpNetwork;
 use serde::{Serialize, Serializer};
@@ -91,6 +92,33 @@ pub fn text(all: &[Status], colour: bool) -> String {
         }
     }
     out
+}
+
+/// What else is known of one that is up: its addresses, its uplinks, since when it is up, and what happened to it last.
+pub fn details(status: &Status, events: &[Event]) -> String {
+    let since = events.iter().rfind(|event| event.kind == EventKind::Up).map(|event| local_time(event.time));
+    let addresses: Vec<String> = status.address.iter().map(ToString::to_string).collect();
+    let uplinks: Vec<String> = status.uplinks.iter().map(|uplink| describe_uplink(uplink, status)).collect();
+    let rows = [
+        ("up since", since.unwrap_or_default()),
+        ("address", addresses.join(", ")),
+        ("uplinks", uplinks.join(", ")),
+        ("last event", events.last().map(event::line).unwrap_or_default()),
+    ];
+    let known = rows.iter().filter(|(_, value)| !value.is_empty());
+    known.map(|(what, value)| format!("  {what:<11} {value}\n")).collect()
+}
+
+/// "dsl (well, in use)".
+fn describe_uplink(uplink: &Uplink, status: &Status) -> String {
+    let condition = match uplink.condition {
+        Condition::Well => "well",
+        Condition::Unsteady => "unsteady",
+        Condition::Dead => "dead",
+    };
+    let used = if status.uplink.as_ref() == Some(&uplink.name) { ", in use" } else { "" };
+    let since = uplink.since.map(|since| format!(" since {}", local_time(since))).unwrap_or_default();
+    format!("{} ({condition}{since}{used})", uplink.name)
 }
 
 const HEAD: [&str; 8] = ["NAME", "STATE", "DEVICE", "GATEWAY", "DNS", "IN", "OUT", "PROCESSES"];

@@ -51,6 +51,7 @@ fn install_and_remove() {
         "644 usr/local/share/man/man1/nsnat-exec.1\n",
         "644 usr/local/share/man/man7/nsnat.7\n",
         "644 usr/local/share/doc/nsnat/examples/nsnat.toml\n",
+        "644 usr/local/share/nsnat/nsnat.schema.json\n",
     ] {
         assert!(found.contains(file), "{file} is missing:\n{found}");
     }

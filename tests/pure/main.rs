@@ -13,4 +13,5 @@ mod completions;
 mod config;
 mod documents;
 mod plan;
+mod schema;
 mod walls;

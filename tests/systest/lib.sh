@@ -10,6 +10,7 @@
 #   check WHAT EXPECTED CMD..  CMD prints EXPECTED; or does so within some seconds
 #   all_well WHEN              every job gets out by its way, names resolve by its servers, the host is as ever
 #   watch_jobs, unwatch_jobs   senders inside and a capture on the fast router; no packet of theirs was there
+#   healthy WHEN, told CODE    `nsnat doctor` finds nothing; or that
 #   state FILE, same A B       what others have configured; compared
 #   after WHAT SCRIPT          the script changes the network; nsnat.service puts it right, and nothing leaves elsewhere
 
@@ -222,6 +223,17 @@ all_well() {
 	((failures == before)) || evidence
 }
 
+# healthy WHEN: doctor finds nothing. (A DNS server that was silent a while ago is passed over for a minute, which it tells.)
+healthy() {
+	check "$1: doctor" 'nothing is wrong' host \
+		'for set in asked recent down1 down2; do nft flush set inet nsnat dns_$set; done; nsnat doctor'
+}
+
+# told CODE: doctor says this, and nothing else.
+told() {
+	check "doctor says $1" "$1" host 'nsnat doctor | sed -n "s/.*\(fault\|warning\) \[\([a-z-]*\)\].*/\2/p" | sort -u | xargs'
+}
+
 # What `status` says when something is wrong.
 evidence() {
 	{ host 'nsnat status; nsnat plan | head -n 12' 2>&1 || true; } | sed 's/^/    | /'
@@ -365,6 +377,7 @@ cycle() {
 	host 'nsnat up >/dev/null'
 	watch_jobs
 	all_well "$unit there before nsnat"
+	healthy "$unit there before nsnat"
 	own "there before nsnat"
 	unwatch_jobs
 	check "nsnat down" '' host 'nsnat -q down'

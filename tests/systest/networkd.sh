@@ -59,4 +59,10 @@ marks() {
 link=$(host "ip -o link | sed -n 's/.*: \\(nsn-[^:@]*\\).*/\\1/p' | head -n 1")
 check "udev leaves $link to nsnat" $'ID_NET_MANAGED_BY=nsnat\nNM_UNMANAGED=1' marks "$link"
 check "and eth0 to whoever has it" '' marks eth0
+
+# Without the file that keeps it away, it takes the links of nsnat's.
+host 'mv /etc/systemd/network/00-00-nsnat.network /root; networkctl reload; networkctl reconfigure nsn-slow'
+told link-managed
+host 'mv /root/00-00-nsnat.network /etc/systemd/network; networkctl reload; networkctl reconfigure nsn-slow; nsnat -q up'
+healthy "networkd leaves the links again"
 check "nsnat down" '' host 'nsnat -q down'

@@ -67,6 +67,10 @@ for change in 'connection down second; nmcli -w 20 connection up second' 'connec
 	all_well "nmcli $change"
 done
 unwatch_jobs
+host 'nmcli device set nsn-slow managed yes'
+told link-managed
+host 'nmcli device set nsn-slow managed no; nsnat -q up'
+healthy "NetworkManager leaves the link again"
 check "nsnat down" '' host 'nsnat -q down'
 
 # nsnat.service alone, and namespaces that follow what a device has: the router that a lease names, and a tunnel to the third

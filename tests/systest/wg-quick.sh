@@ -54,6 +54,7 @@ wg up
 host 'nsnat up >/dev/null'
 watch_jobs
 jobs "wg-quick there before nsnat"
+healthy "wg-quick there before nsnat"
 wg down
 unwatch_jobs
 check "nsnat down" '' host 'nsnat -q down'

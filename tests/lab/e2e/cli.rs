@@ -158,3 +158,32 @@ fn standard_error_that_cannot_be_written() {
         lab.ok(&format!("nsnat {command} 2>/dev/full && status=0 || status=$?; [ $status = {status} ]"));
     }
 }
+
+/// What is wrong is told of the option: there is no file yet.
+#[test]
+fn options_of_add() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    for (options, option) in [
+        ("--gateway $LAB_SLOW --mtu 100", "mtu"),
+        ("--gateway $LAB_SLOW --ipv6 maybe", "ipv6"),
+        ("--gateway $LAB_SLOW --subnet 10.0.0.0/8", "subnet"),
+        ("--gateway $LAB_SLOW --allow nobody-is-called-so", "allow"),
+        ("--gateway 127.0.0.1", "gateway"),
+        ("--gateway 192.0.2.77", "gateway"),
+        ("--dev nothing0", "dev"),
+        ("--uplink nowhere", "uplink"),
+    ] {
+        let words = lab.fails(2, &format!("nsnat add x {options}"));
+        let fine = words.starts_with(&format!("nsnat: --{option}: ")) && !words.contains("toml");
+        assert!(fine, "{options}: {words}");
+    }
+    lab.same(&before, "after options that are refused");
+    lab.declare("[uplink.a]\ngateway = \"$LAB_SLOW\"\n[uplink.b]\ngateway = \"$LAB_THIRD\"");
+    lab.ok("nsnat -q add x --uplink b --uplink a --mtu 1400 --lan false --ipv6 off --allow games");
+    lab.says("cat /etc/nsnat/conf.d/x.toml", "[namespace.x]\nuplink = [\"b\", \"a\"]\nlan = false\nmtu = 1400\nipv6 = \"off\"\nallow = [\"games\"]");
+    lab.says(
+        "nsnat exec x whoami4; ip -n x -o link show eth0 | grep -o 'mtu [0-9]*'",
+        "203.0.113.3\nmtu 1400",
+    );
+}

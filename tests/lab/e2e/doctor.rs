@@ -319,6 +319,34 @@ fn the_host() {
     );
 }
 
+/// Programs that ask for names by themselves; and the text for a report of a bug, without what need not be told.
+#[test]
+fn what_is_asked_past_the_servers_and_what_is_reported() {
+    let lab = lab();
+    lab.serve("inet", "TCP4-LISTEN:8530,fork", "PIPE");
+    lab.ok("at inet nft \"insert rule inet services prerouting ip daddr 9.9.9.9 tcp dport 443 dnat ip to $LAB_SERVICE:8530\"");
+    lab.ok("nsnat exec slow -- sleep 1000 >/dev/null 2>&1 & nsnat exec slow -- bash -c 'exec 3<>/dev/tcp/9.9.9.9/443; sleep 1000' >/dev/null 2>&1 & echo $! >/run/lab/asks");
+    lab.until("[[ $(nsnat doctor -o json | jq -r '.findings[] | .code, .evidence[]') = $'names-encrypted\na TCP connection inside to 9.9.9.9:443' ]]");
+    lab.ok("mkdir -p /etc/nsnat/conf.d; printf '# 81.2.69.142 xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n' >/etc/nsnat/conf.d/note.toml
+        nsnat doctor --bundle /run/lab/report >/dev/null || [[ $? = 1 ]]; [[ $(stat -c %a /run/lab/report) = 600 ]]");
+    for needed in [
+        "==== nft list ruleset\ntable inet nsnat",
+        "\"code\": \"names-encrypted\"",
+        "[namespace.slow]",
+        "10.213.0.",
+        "PUBLIC4.1 KEY1",
+    ] {
+        lab.ok(&format!("tr '\n' ~ </run/lab/report | grep -qF -- {}", quoted(&needed.replace('\n', "~"))));
+    }
+    lab.fails(1, "grep -E '81\\.2\\.69|xTIBA5|9\\.9\\.9\\.9' /run/lab/report");
+    lab.ok("rm /etc/nsnat/conf.d/note.toml; kill $(cat /run/lab/asks)");
+    healthy(&lab, "after the program has ended");
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// A fault of every kind at once is no reason to end otherwise than with what is wrong; and --fix does what nsnat can.
 #[test]
 fn what_is_nsnats_own_is_mended() {

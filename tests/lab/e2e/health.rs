@@ -96,6 +96,7 @@ fn none_that_answers_is_nothing_that_gets_out() {
     lab.until("nsnat status job | grep -q 'none of its uplinks answers'");
     // Refused at once, not waited for.
     lab.says("timeout 20 nsnat exec job whoami4 >/dev/null 2>&1 || echo $?", "1");
+    lab.ok("nsnat exec job true 2>&1 | grep -q '^nsnat: job: none of its uplinks answers'");
     lab.says("nsnat up", "nothing to do");
     // One that answers again is taken at once, where there is nothing better.
     lab.unmute("slow");

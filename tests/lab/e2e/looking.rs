@@ -52,3 +52,19 @@ fn as_a_user() {
     );
     lab.fails(1, &format!("{user} plan"));
 }
+
+/// What changes is shown again, to root and to anybody.
+#[test]
+fn status_goes_on() {
+    let lab = Lab::new();
+    lab.declare("[namespace.slow]\ngateway = \"$LAB_SLOW\"");
+    lab.ok("install -m 755 $(type -P nsnat) /run/lab/seen
+        nsnat status --watch -o json </dev/null >/run/lab/root 2>&1 & echo $! >/run/lab/root.pid
+        setpriv --reuid=65534 --clear-groups /run/lab/seen status --watch </dev/null >/run/lab/nobody 2>&1 & echo $! >/run/lab/nobody.pid");
+    lab.until("grep -q '\"state\":\"down\"' /run/lab/root && grep -q '^slow *down' /run/lab/nobody");
+    lab.ok("nsnat -q up");
+    lab.until("grep -q '\"state\":\"up\"' /run/lab/root && grep -q '^slow *up' /run/lab/nobody");
+    lab.ok("ip link set eth0 down");
+    lab.until("tail -n 1 /run/lab/root | jq -e '.namespaces[0].problems[0] | test(\"eth0 is down\")' && grep -q 'eth0 is down' /run/lab/nobody");
+    lab.ok("kill $(cat /run/lab/root.pid /run/lab/nobody.pid)");
+}
