@@ -4,6 +4,7 @@
 //! what failed in consequence, and a line `hint: …` for each next step that is known. The exit statuses are those of
 //! the command-line contract.
 
+use serde_json::{Value, json};
 use std::fmt;
 
 /// Result with our one error type.
@@ -46,13 +47,15 @@ pub struct Error {
     then: Option<Box<Error>>,
     hints: Vec<String>,
     class: Class,
+    /// Each single thing that is wrong, for programs.
+    problems: Vec<Value>,
 }
 
 impl Error {
     /// `what` names the thing that was tried ("namespace slow", "add route default"), `why` the reason.
     pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
         let (what, why) = (what.to_string(), why.to_string());
-        Self { what, why, then: None, hints: Vec::new(), class: Class::Failed }
+        Self { what, why, then: None, hints: Vec::new(), class: Class::Failed, problems: Vec::new() }
     }
 
     /// An error of usage or configuration: exit status 2.
@@ -65,6 +68,17 @@ impl Error {
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hints.push(hint.to_string());
         self
+    }
+
+    /// Adds what programs are told of each single thing that is wrong.
+    #[must_use]
+    pub fn problems(self, problems: Vec<Value>) -> Self {
+        Self { problems, ..self }
+    }
+
+    /// For programs, where there is more to tell than words and an exit status.
+    pub fn json(&self) -> Option<Value> {
+        (!self.problems.is_empty()).then(|| json!({ "version": 1, "problems": self.problems }))
     }
 
     /// Makes this error the reason why something larger could not be done.

@@ -33,9 +33,16 @@ use crate::error::Result;
 use crate::ui::Ui;
 use std::process::ExitCode;
 
-/// Runs a command line.
+/// Runs a command line. What programs are told of an error is printed here; `main` tells it to people.
 pub fn run(cli: &Cli) -> Result<ExitCode> {
-    let ui = &Ui::new(&cli.global);
+    let ui = Ui::new(&cli.global);
+    run_command(&ui, cli).map_err(|error| {
+        let told = error.json().filter(|_| ui.json()).map(|problems| ui.print_json(&problems));
+        told.and_then(Result::err).unwrap_or(error)
+    })
+}
+
+fn run_command(ui: &Ui<'_>, cli: &Cli) -> Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match &cli.command {
         Command::Up { names, repair } => up::run(ui, names, *repair).map(done),

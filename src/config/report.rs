@@ -3,6 +3,7 @@
 use super::{COMMAND_LINE, Problem, Source, Span};
 use crate::error::Error;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -22,7 +23,26 @@ pub fn report(problems: &[Problem], sources: &[Source], colour: bool) -> Error {
         many => format!("{many} problems"),
     };
     let _ = write!(text, "nsnat: configuration: {count}; nothing was changed");
-    Error::usage(text, "")
+    Error::usage(text, "").problems(problems.iter().map(|problem| data(problem, &sheets)).collect())
+}
+
+/// For programs: what is wrong, where, and what would be right.
+fn data(problem: &Problem, sheets: &[SourceFile<'_>]) -> Value {
+    let sheet = problem.place.as_ref().and_then(|place| Some((place, sheets.get(place.file)?)));
+    let file = sheet.filter(|(_, sheet)| !sheet.is_command_line());
+    let start = |place: &Span, sheet: &SourceFile<'_>| char_boundary_before(sheet.text, place.span.start);
+    let column = |(place, sheet): (&Span, &SourceFile<'_>)| {
+        let at = start(place, sheet);
+        let before = sheet.text.get(line_of(sheet.text, at).start..at).unwrap_or_default();
+        before.chars().count() + 1
+    };
+    json!({
+        "file": file.map(|(_, sheet)| sheet.path),
+        "line": file.map(|(place, sheet)| sheet.line(place.span.start)),
+        "column": file.map(column),
+        "message": title(problem, sheets),
+        "help": problem.help,
+    })
 }
 
 /// The line around a byte, without its end.

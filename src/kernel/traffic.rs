@@ -1,7 +1,14 @@
 //! How much went through a namespace's veth.
 
-use crate::model::{Name, numbers, ownership};
-use std::path::{Path, PathBuf};
+use super::attributes::{find, word};
+use super::netlink_socket::NetlinkSocket;
+use crate::model::{Name, ownership};
+
+/// RTM_GETLINK, `struct ifinfomsg`, IFLA_IFALIAS and IFLA_STATS64 (include/uapi/linux/rtnetlink.h, if_link.h).
+const GET_LINK: u16 = 18;
+const HEADER: usize = 16;
+const ALIAS: u16 = 20;
+const STATS: u16 = 23;
 
 /// Bytes since the namespace was made, link-layer headers included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,21 +19,21 @@ pub struct Traffic {
     pub up: u64,
 }
 
-/// What a namespace's host veth has counted; nothing when it is not seen from here. Read from `/sys`, which needs no
-/// rights; the host veth is found by its alias.
+/// What a namespace's host veth has counted; nothing when it is not seen from here. It takes no rights; the host veth is
+/// found by its alias.
 pub fn traffic(name: &Name) -> Option<Traffic> {
-    let dir = host_veth(name)?.join("statistics");
-    let count = |file: &str| std::fs::read_to_string(dir.join(file)).ok()?.trim().parse().ok();
-    // What the host veth receives is what the namespace sends.
-    Some(Traffic { down: count("tx_bytes")?, up: count("rx_bytes")? })
+    let alias = ownership::alias(name);
+    let read = |_, row: &[u8]| {
+        let attributes = row.get(HEADER..)?;
+        (word(find(attributes, ALIAS)?) == alias).then(|| counted(find(attributes, STATS)?))?
+    };
+    let found = NetlinkSocket::for_dumps().ok()?.dump_as(GET_LINK, &[0; HEADER], read).ok()??;
+    found.into_iter().next()
 }
 
-fn host_veth(name: &Name) -> Option<PathBuf> {
-    let alias = ownership::alias(name);
-    let is_it =
-        |dir: &Path| std::fs::read_to_string(dir.join("ifalias")).is_ok_and(|text| text.trim() == alias);
-    // Only names with our prefix: hundreds of foreign devices are not asked.
-    let ours = std::fs::read_dir("/sys/class/net").ok()?.flatten();
-    let ours = ours.filter(|dev| dev.file_name().to_string_lossy().starts_with(numbers::LINK_PREFIX));
-    ours.map(|dev| dev.path()).find(|dir| is_it(dir))
+/// `struct rtnl_link_stats64`: packets received and sent, then bytes. What the host veth receives is what the namespace
+/// sends.
+fn counted(stats: &[u8]) -> Option<Traffic> {
+    let count = |at: usize| stats.get(at..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
+    Some(Traffic { up: count(16)?, down: count(24)? })
 }

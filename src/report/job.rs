@@ -30,8 +30,10 @@ impl Job<'_> {
     /// The report in one line.
     pub fn text(&self) -> String {
         let Self { name, seconds, .. } = self;
+        // Below a second, one digit would say next to nothing.
+        let digits = if *seconds < 1.0 { 2 } else { 1 };
         let Some((down, up)) = self.moved else {
-            return format!("nsnat: {name}: {seconds:.1} s; the counters cannot be read from here");
+            return format!("nsnat: {name}: {seconds:.digits$} s; the counters cannot be read from here");
         };
         let whose = match self.scope {
             Scope::Job => "this job alone",
@@ -39,7 +41,9 @@ impl Job<'_> {
         };
         let [down_rate, up_rate] = [down, up].map(|count| bytes(rate(count, *seconds)));
         let (down, up) = (bytes(down), bytes(up));
-        format!("nsnat: {name}: down {down}, {down_rate}/s; up {up}, {up_rate}/s; {seconds:.1} s ({whose})")
+        format!(
+            "nsnat: {name}: down {down}, {down_rate}/s; up {up}, {up_rate}/s; {seconds:.digits$} s ({whose})"
+        )
     }
 
     /// For programs.
@@ -83,6 +87,7 @@ mod tests {
             "nsnat: slow: down 3.0 MB, 1.5 MB/s; up 999 B, 499 B/s; 2.0 s (this job alone)"
         );
         assert_eq!(job.json()["down_bytes_per_second"], 1_500_000);
+        assert!(Job { seconds: 0.051, ..job.clone() }.text().contains("; 0.05 s ("));
         let blind = Job { moved: None, ..job };
         assert!(blind.text().contains("cannot be read") && blind.json()["up_bytes"].is_null());
     }

@@ -151,9 +151,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_public_address_is_left(a in 1..100_u8, b: u8, c: u8, d: u8, around in "[ a-z\"(\\[/,;=]{0,3}") {
+        fn no_public_address_is_left(a in 1..100_u8, b: u8, c: u8, d: u8, around in "[ \"(\\[/,;=]{0,3}") {
             let address = Ipv4Addr::new(a, b, c, d);
-            prop_assume!(is_public(address) && !around.ends_with(|c: char| c.is_ascii_alphanumeric()));
+            prop_assume!(is_public(address));
             let text = masked(&format!("{around}{address}{around}"));
             prop_assert!(!text.contains(&address.to_string()), "{}", text);
         }

@@ -59,6 +59,19 @@ fn names_that_are_none_in_the_configuration() {
     lab.same(&before, "after a bad configuration");
 }
 
+/// For programs, each problem with its place.
+#[test]
+fn problems_of_the_configuration_as_data() {
+    let lab = Lab::new();
+    lab.declare("[namespace.a]\ngateway = \"$LAB_SLOW\"\nipv6 = \"perhaps\"\nfoo = 1");
+    for command in ["up", "plan", "status", "list", "add b --gateway $LAB_SLOW", "remove a"] {
+        let told = lab.sh(&format!("nsnat -o json {command} 2>/dev/null >/run/lab/told || echo $?; jq -c '.problems[] | .file, .line, .column, (.help | type)' /run/lab/told | paste -sd' '"));
+        let place = "\"/etc/nsnat/nsnat.toml\"";
+        let wanted = format!("2\n{place} 3 8 \"string\" {place} 4 1 \"string\"\n");
+        assert!(told.stdout == wanted, "{command}: {told}");
+    }
+}
+
 #[test]
 fn configurations_that_cannot_be_read() {
     let lab = Lab::new();

@@ -336,7 +336,7 @@ fn what_is_asked_past_the_servers_and_what_is_reported() {
         "10.213.0.",
         "PUBLIC4.1 KEY1",
     ] {
-        lab.ok(&format!("tr '\n' ~ </run/lab/report | grep -qF -- {}", quoted(&needed.replace('\n', "~"))));
+        lab.ok(&format!("[[ $(</run/lab/report) == *{}* ]]", quoted(needed)));
     }
     lab.fails(1, "grep -E '81\\.2\\.69|xTIBA5|9\\.9\\.9\\.9' /run/lab/report");
     lab.ok("rm /etc/nsnat/conf.d/note.toml; kill $(cat /run/lab/asks)");
