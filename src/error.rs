@@ -48,14 +48,14 @@ pub struct Error {
     hints: Vec<String>,
     class: Class,
     /// Each single thing that is wrong, for programs.
-    problems: Vec<Value>,
+    problems: Option<Box<Value>>,
 }
 
 impl Error {
     /// `what` names the thing that was tried ("namespace slow", "add route default"), `why` the reason.
     pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
         let (what, why) = (what.to_string(), why.to_string());
-        Self { what, why, then: None, hints: Vec::new(), class: Class::Failed, problems: Vec::new() }
+        Self { what, why, then: None, hints: Vec::new(), class: Class::Failed, problems: None }
     }
 
     /// An error of usage or configuration: exit status 2.
@@ -73,12 +73,12 @@ impl Error {
     /// Adds what programs are told of each single thing that is wrong.
     #[must_use]
     pub fn problems(self, problems: Vec<Value>) -> Self {
-        Self { problems, ..self }
+        Self { problems: Some(Box::new(problems.into())), ..self }
     }
 
     /// For programs, where there is more to tell than words and an exit status.
     pub fn json(&self) -> Option<Value> {
-        (!self.problems.is_empty()).then(|| json!({ "version": 1, "problems": self.problems }))
+        self.problems.as_ref().map(|problems| json!({ "version": 1, "problems": problems }))
     }
 
     /// Makes this error the reason why something larger could not be done.

@@ -67,7 +67,9 @@ pub fn text(actions: &[Action], owners: &Owners<'_>, colour: bool) -> String {
             groups.len() - 1
         });
         if let Some((_, group)) = groups.get_mut(at) {
-            steps(action).into_iter().for_each(|step| gather(group, step));
+            for step in steps(action) {
+                gather(group, step);
+            }
         }
     }
     let mut out = String::new();

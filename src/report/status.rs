@@ -105,8 +105,11 @@ pub fn details(status: &Status, events: &[Event]) -> String {
         ("uplinks", uplinks.join(", ")),
         ("last event", events.last().map(event::line).unwrap_or_default()),
     ];
-    let known = rows.iter().filter(|(_, value)| !value.is_empty());
-    known.map(|(what, value)| format!("  {what:<11} {value}\n")).collect()
+    let mut out = String::new();
+    for (what, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+        let _ = writeln!(out, "  {what:<11} {value}");
+    }
+    out
 }
 
 /// "dsl (well, in use)".
