@@ -62,7 +62,7 @@ check "and eth0 to whoever has it" '' marks eth0
 
 # Without the file that keeps it away, it takes the links of nsnat's.
 host 'mv /etc/systemd/network/00-00-nsnat.network /root; networkctl reload; networkctl reconfigure nsn-slow'
-told link-managed
-host 'mv /root/00-00-nsnat.network /etc/systemd/network; networkctl reload; networkctl reconfigure nsn-slow; nsnat -q up'
+told "address-missing link-managed"
+host 'mv /root/00-00-nsnat.network /etc/systemd/network; networkctl reload; networkctl reconfigure nsn-slow; nsnat -q down; nsnat -q up'
 healthy "networkd leaves the links again"
 check "nsnat down" '' host 'nsnat -q down'

@@ -67,9 +67,9 @@ for change in 'connection down second; nmcli -w 20 connection up second' 'connec
 	all_well "nmcli $change"
 done
 unwatch_jobs
-host 'nmcli device set nsn-slow managed yes'
+host 'mv /etc/NetworkManager/conf.d/nsnat.conf /root; nmcli general reload; nmcli device set nsn-slow managed yes'
 told link-managed
-host 'nmcli device set nsn-slow managed no; nsnat -q up'
+host 'mv /root/nsnat.conf /etc/NetworkManager/conf.d; nmcli general reload; nmcli device set nsn-slow managed no; nsnat -q up'
 healthy "NetworkManager leaves the link again"
 check "nsnat down" '' host 'nsnat -q down'
 

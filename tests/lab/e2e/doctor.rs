@@ -334,7 +334,7 @@ fn what_is_asked_past_the_servers_and_what_is_reported() {
         "\"code\": \"names-encrypted\"",
         "[namespace.slow]",
         "10.213.0.",
-        "PUBLIC4.1 KEY1",
+        "# PUBLIC4.2 KEY1",
     ] {
         lab.ok(&format!("[[ $(</run/lab/report) == *{}* ]]", quoted(needed)));
     }
