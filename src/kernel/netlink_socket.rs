@@ -244,8 +244,8 @@ struct Message<'a> {
 impl Message<'_> {
     /// The positive errno of an NLMSG_ERROR.
     fn errno(&self) -> Option<i32> {
-        let code = self.body.first_chunk().map(|code| i32::from_ne_bytes(*code))?;
-        (self.kind == NLMSG_ERROR).then_some(-code)
+        let code = self.body.first_chunk().filter(|_| self.kind == NLMSG_ERROR)?;
+        Some(i32::from_ne_bytes(*code).saturating_neg())
     }
 }
 
@@ -288,4 +288,19 @@ fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
     out.extend([0; 8]);
     out.extend(body);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The generation of nf_tables stands where an error has its number, and may be any number.
+    #[test]
+    fn only_an_error_has_a_number() {
+        let least = i32::MIN.to_ne_bytes();
+        let errno = |kind| Message { kind, flags: 0, port: 0, body: &least }.errno();
+        assert_eq!((errno(NLMSG_ERROR), errno(0x0a10)), (Some(i32::MAX), None));
+        let short = Message { kind: NLMSG_ERROR, flags: 0, port: 0, body: &[1] };
+        assert_eq!(short.errno(), None);
+    }
 }
