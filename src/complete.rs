@@ -223,6 +223,7 @@ mod tests {
             ("systemd bind slow ", Kind::Unit),
             ("systemd unbind ", Kind::Unit),
             ("add slow --dev ", Kind::Device),
+            ("add slow --uplink ", Kind::Uplink),
             ("exec -u ", Kind::User),
             ("exec slow --user=b", Kind::User),
             ("exec slow --user = b", Kind::User),

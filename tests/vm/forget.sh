@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2016 # a program's own variables
 # A change of the DNS server ends the flows of questions that began before it, and no other flow. Removing flows by a
-# filter is newer than this kernel, so they are found and removed one by one; both families.
+# filter is newer than this kernel, so they are found and removed one by one; both families. And tables of the kernel that
+# are full, which only a machine's first network namespace shows and sets.
 
 printf '[namespace.slow]\ngateway = ["192.168.1.254", "2001:db8:1::254"]\ndns = ["203.0.113.100", "2001:db8:f::100"]\n' \
 	>/etc/nsnat/nsnat.toml
@@ -19,4 +20,22 @@ check 'and so are others' 2 flows 81
 check 'another server' '' nsnat -q dns slow set 203.0.113.101 2001:db8:f::101
 check 'the questions are forgotten' 0 flows 53
 check 'the others are not' 2 flows 81
+
+# codes: what doctor says of the host.
+codes() {
+	nsnat doctor 2>&1 | sed -n 's/^host: [a-z]* \[\([a-z-]*\)\].*/\1/p' | xargs
+}
+
+# planted CODE SETTING VALUE: while the setting has this value, doctor finds that.
+planted() {
+	local before
+	before=$(sysctl -n "$2")
+	sysctl -qw "$2=$3"
+	check "$2=$3" "$1" codes
+	sysctl -qw "$2=$before"
+}
+
+planted conntrack-full net.netfilter.nf_conntrack_max 2
+planted neighbours-full net.ipv4.neigh.default.gc_thresh3 1
+check 'nothing of that is left' '' codes
 check 'down' '' nsnat -q down

@@ -61,7 +61,7 @@ fn all(lab: &Lab, faults: &[Fault<'_>]) {
 }
 
 /// What is said of these is all there is.
-const WITHOUT_EVIDENCE: [&str; 8] = [
+const WITHOUT_EVIDENCE: [&str; 9] = [
     "no-uplink",
     "uplink-down",
     "uplink-carrier",
@@ -70,6 +70,7 @@ const WITHOUT_EVIDENCE: [&str; 8] = [
     "not-declared",
     "not-up",
     "nft-missing",
+    "nft-too-old",
 ];
 
 fn report(lab: &Lab) -> String {
@@ -314,9 +315,27 @@ fn the_host() {
                 "sed -i 's/\"version\":[0-9]*/\"version\":99/' /run/nsnat/state.json",
                 By("sed -i 's/\"version\":99/\"version\":2/' /run/nsnat/state.json"),
             ),
+            (
+                "nft-too-old",
+                "cp $(type -P nft) /run/lab/real-nft; printf '#!/bin/sh\\n[ \"$1\" != --version ] || exec echo nftables v0.9.8\\nexec /run/lab/real-nft \"$@\"\\n' >/run/lab/old-nft
+                chmod 755 /run/lab/old-nft; mount --bind /run/lab/old-nft $(type -P nft)",
+                By("umount $(type -P nft)"),
+            ),
             ("nft-missing", "mount --bind /dev/null $(type -P nft)", By("umount $(type -P nft)")),
         ],
     );
+}
+
+/// Seven eighths of its time go by first, in which a client would have renewed it.
+#[test]
+fn a_lease_that_nobody_renews() {
+    let lab = lab();
+    let left = "ip -j addr show dev eth0 | jq '.[0].addr_info[] | select(.local == env.LAB_HOST) | .valid_life_time'";
+    let plant = format!(
+        "ip addr change $LAB_HOST/24 dev eth0 valid_lft 96 preferred_lft 96; until (($({left}) < 11)); do sleep 1; done"
+    );
+    let renewed = "ip addr change $LAB_HOST/24 dev eth0 valid_lft forever preferred_lft forever";
+    all(&lab, &[("lease-ends", &plant, By(renewed))]);
 }
 
 /// Programs that ask for names by themselves; and the text for a report of a bug, without what need not be told.

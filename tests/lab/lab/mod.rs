@@ -24,7 +24,7 @@ const PATIENCE: &str = "400";
 /// `await CONDITION`, in every script: waits until a condition of bash holds. The limit, some minutes, is for what never
 /// happens; a busy machine is given its time. What takes long is looked at less often, so that looking does not keep a
 /// processor busy. (On one line, so that bash counts the lines of the script.)
-pub(crate) const AWAIT: &str = "await() { local tries=600 ms=20 pause; until eval \"$1\" >/dev/null 2>&1; do \
+pub(crate) const AWAIT: &str = "await() { local tries=1500 ms=20 pause; until eval \"$1\" >/dev/null 2>&1; do \
     ((--tries)) || { echo \"in vain: await $1\" >&2; return 1; }; printf -v pause 0.%03d $ms; sleep $pause; \
     ((ms = ms < 200 ? ms * 5 / 4 : 250)); done; }; ";
 
