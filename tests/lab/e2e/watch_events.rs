@@ -114,7 +114,7 @@ const IS_WELL: &str =
 
 #[test]
 fn of_all_kinds() {
-    let events = number("NSNAT_EVENTS", 1000);
+    let events = number("NSNAT_EVENTS", 500);
     let mut random = Random::seeded();
     let lab = Lab::new();
     lab.declare(DECLARED);
