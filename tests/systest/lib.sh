@@ -242,7 +242,7 @@ evidence() {
 # ---- no packet of a job by the fast router
 
 watch_jobs() {
-	watched=$(lab_capture fast "port 53 or port 443 or port 853 or net 10.213.0.0/16 or net fd6e:736e:6174::/48")
+	watched=$(lab_capture fast "port 53 or port 443 or port 8443 or port 853 or net 10.213.0.0/16 or net fd6e:736e:6174::/48")
 	host 'rm -f /run/senders; for name in slow third; do
 		nsnat exec $name -- probe send >/dev/null 2>&1 & echo $! >>/run/senders; disown; done'
 }
@@ -258,7 +258,7 @@ unwatch_jobs() {
 	seen=$("$project/scripts/lab" enter "$lab" captured "$watched" 2>&1) || fail "the capture" "$seen"
 	checks+=2
 	grep -q '\.853: ' <<<"$seen" || fail "the capture on the fast router has not seen the host's own packet"
-	leaks=$(grep -E '\.443[: ]|10\.213\.|fd6e:736e|job\.' <<<"$seen" || true)
+	leaks=$(grep -E '\.8?443[: ]|10\.213\.|fd6e:736e|job\.' <<<"$seen" || true)
 	# Not of a job but of the host, and not to be prevented while a ruleset is flushed: it resets what comes late for a
 	# flow that conntrack has forgotten (docs/neighbours.md). It is told, in each run.
 	resets=$(grep -E "$host_resets" <<<"$leaks" || true)
@@ -276,7 +276,7 @@ declare -A captures=()
 
 # In the job, all the time: a datagram every few milliseconds.
 send() {
-	host "nsnat exec $job -- bash -c 'while sleep 0.005; do echo >/dev/udp/\$LAB_SERVICE/443; done' >/dev/null 2>&1 &
+	host "nsnat exec $job -- bash -c 'while sleep 0.005; do echo >/dev/udp/\$LAB_SERVICE/8443; done' >/dev/null 2>&1 &
 		echo \$! >/run/sender; disown"
 }
 
@@ -287,7 +287,7 @@ stop_sending() {
 capture_all() {
 	local router
 	for router in fast slow third; do
-		captures[$router]=$(lab_capture $router "port 443 or net 10.213.0.0/16")
+		captures[$router]=$(lab_capture $router "port 8443 or net 10.213.0.0/16")
 	done
 }
 
@@ -312,11 +312,11 @@ after() {
 		seen[$router]=$(captured "${captures[$router]}")
 	done
 	checks+=2
-	first=$(awk -v last="$last" '/\.443: UDP/ && $1 > last { print $1; exit }' <<<"${seen[$by]}")
+	first=$(awk -v last="$last" '/\.8443: UDP/ && $1 > last { print $1; exit }' <<<"${seen[$by]}")
 	[[ -n $last && -n $first ]] || fail "$1: no event ('$last') or no packet ('$first') was seen"
 	echo "$1: the first packet came $(milliseconds "$last" "$first") ms after the last event"
 	for router in $never; do
-		nothing_by "$router" "$1" "$(grep '\.443: UDP\|10\.213\.' <<<"${seen[$router]}" || true)"
+		nothing_by "$router" "$1" "$(grep '\.8443: UDP\|10\.213\.' <<<"${seen[$router]}" || true)"
 	done
 }
 

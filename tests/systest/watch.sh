@@ -33,7 +33,7 @@ check "the daemon runs" active host 'systemctl is-active nsnat'
 send
 capture_all
 sleep 20
-at printer bash -c "echo control >/dev/udp/$LAB_SLOW/443; echo control >/dev/udp/$LAB_FAST/443"
+at printer bash -c "echo control >/dev/udp/$LAB_SLOW/8443; echo control >/dev/udp/$LAB_FAST/8443"
 check "nobody gets out before the network is there" 'slow 4 nothing
 slow 6 nothing' host 'probe slow | sed "s/ (.*//"'
 for router in fast slow; do
