@@ -10,7 +10,7 @@
 #   check WHAT EXPECTED CMD..  CMD prints EXPECTED; or does so within some seconds
 #   all_well WHEN              every job gets out by its way, names resolve by its servers, the host is as ever
 #   watch_jobs, unwatch_jobs   senders inside and a capture on the fast router; no packet of theirs was there
-#   healthy WHEN, told CODE    `nsnat doctor` finds nothing; or that
+#   healthy WHEN, told CODE    `nsnat doctor` finds nothing; or this
 #   state FILE, same A B       what others have configured; compared
 #   after WHAT SCRIPT          the script changes the network; nsnat.service puts it right, and nothing leaves elsewhere
 
@@ -229,9 +229,9 @@ healthy() {
 		'for set in asked recent down1 down2; do nft flush set inet nsnat dns_$set; done; nsnat doctor'
 }
 
-# told CODE: doctor says this, and nothing else.
+# told CODE: doctor says this, among other things.
 told() {
-	check "doctor says $1" "$1" host 'nsnat doctor | sed -n "s/.*\(fault\|warning\) \[\([a-z-]*\)\].*/\2/p" | sort -u | xargs'
+	check "doctor says $1" "[$1]" host "nsnat doctor | grep -o '\[$1\]' | sort -u"
 }
 
 # What `status` says when something is wrong.

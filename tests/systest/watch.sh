@@ -34,8 +34,11 @@ send
 capture_all
 sleep 20
 at printer bash -c "echo control >/dev/udp/$LAB_SLOW/8443; echo control >/dev/udp/$LAB_FAST/8443"
-check "nobody gets out before the network is there" 'slow 4 nothing
-slow 6 nothing' host 'probe slow | sed "s/ (.*//"'
+closed='nsnat: slow: no uplink can be used at the moment: nothing gets out'
+check "nobody gets out before the network is there, and is told so" "slow 4 $closed
+nothing
+slow 6 $closed
+nothing" host 'probe slow | sed "s/ (.*//"'
 for router in fast slow; do
 	checks+=1
 	seen=$(captured "${captures[$router]}")
