@@ -204,7 +204,7 @@ pub enum Command {
         /// The host name to ask for
         #[arg(long, value_name = "HOST", default_value = "example.com")]
         ask: String,
-        /// Write all that a report of a bug needs to this file. Public addresses, link-layer addresses, keys and the name
+        /// Write all that a report of a bug needs to this new file. Public addresses, link-layer addresses, keys and the name
         /// of the host are masked
         #[arg(long, value_name = "FILE")]
         bundle: Option<PathBuf>,

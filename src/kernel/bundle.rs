@@ -75,9 +75,9 @@ fn read(path: &str) -> String {
         .map_or_else(|error| error.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Writes the report where only its owner may read it.
+/// Writes the report into a new file, which only its owner may read: one that is there may be another user's, or a link.
 pub fn write(path: &Path, text: &str) -> Result<()> {
     let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).what(|| format!("write {}", path.display()))
 }

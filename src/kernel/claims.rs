@@ -3,10 +3,11 @@
 //! it, and each machine that has the address answers.
 
 use super::attributes;
+use super::decode::{GET_LINK, IFINFO};
+use super::events::wait_for;
 use super::netlink_socket::NetlinkSocket;
 use crate::error::{Context, Error, Result};
 use crate::model::{Claim, Claimed, Link, Observed, UplinkPath};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     self, AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike,
 };
@@ -20,11 +21,8 @@ type Mac = [u8; 6];
 
 /// ETH_P_ARP (include/uapi/linux/if_ether.h).
 const ARP: u16 = 0x0806;
-/// RTM_GETLINK, and the address among its attributes (include/uapi/linux/rtnetlink.h, if_link.h).
-const GET_LINK: u16 = 18;
+/// IFLA_ADDRESS (include/uapi/linux/if_link.h).
 const LINK_ADDRESS: u16 = 1;
-/// `struct ifinfomsg`.
-const LINK_HEADER: usize = 16;
 /// Hardware Ethernet, protocol IPv4, the lengths of their addresses (RFC 826).
 const FORM: [u8; 6] = [0, 1, 8, 0, 6, 4];
 const REQUEST: u8 = 1;
@@ -89,10 +87,10 @@ fn indexed<'a>(claims: &'a [Claim], observed: &'a Observed) -> impl Iterator<Ite
 fn own_addresses() -> Result<BTreeMap<i32, Mac>> {
     let read = |_, row: &[u8]| {
         let index = row.get(4..8)?.first_chunk().map(|index| i32::from_ne_bytes(*index))?;
-        let address = attributes::find(row.get(LINK_HEADER..)?, LINK_ADDRESS)?;
+        let address = attributes::find(row.get(IFINFO..)?, LINK_ADDRESS)?;
         Some((index, address.try_into().ok()?))
     };
-    let rows = NetlinkSocket::for_dumps()?.dump_as(GET_LINK, &[0; LINK_HEADER], read)?;
+    let rows = NetlinkSocket::for_dumps()?.dump_as(GET_LINK, &[0; IFINFO], read)?;
     Ok(rows.into_iter().flatten().collect())
 }
 
@@ -151,11 +149,7 @@ fn listen(socket: &OwnedFd) -> Result<BTreeSet<(i32, Ipv4Addr, Mac)>> {
         if left.is_zero() {
             return Ok(heard);
         }
-        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
-        match poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], left) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(error) => return Err(error).what(|| "wait for ARP"),
-        }
+        wait_for(&[socket.as_fd()], left)?;
     }
 }
 

@@ -15,6 +15,8 @@ use netlink_packet_route::rule::{self, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::net::IpAddr;
 
+/// RTM_GETLINK (include/uapi/linux/rtnetlink.h).
+pub(super) const GET_LINK: u16 = 18;
 /// `struct ifinfomsg`, and where its index and its flags are.
 pub(super) const IFINFO: usize = 16;
 const IFINFO_INDEX: usize = 4;

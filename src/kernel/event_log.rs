@@ -10,16 +10,17 @@
 
 #![expect(clippy::disallowed_methods, reason = "files are written here")]
 
+use super::events::wait_for;
 use super::files::{EARLIER_EVENTS, EVENTS, Lock, RUN, same_file};
 use crate::error::{Context, Error, Result};
 use crate::model::Event;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 /// A file of this many bytes is long: some thousand events.
 const LONG: u64 = 512 << 10;
@@ -86,11 +87,7 @@ impl Reader {
 
     /// Waits until something may have been recorded.
     pub fn wait(&self) -> Result<()> {
-        let mut files = [PollFd::new(self.descriptor(), PollFlags::POLLIN)];
-        match poll(&mut files, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(errno) => Err(Error::new("wait", errno)),
-        }
+        wait_for(&[self.descriptor()], Duration::MAX).map(drop)
     }
 
     /// What was recorded since the last call. A line that is not an event of this release is passed over.

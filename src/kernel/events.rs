@@ -4,7 +4,7 @@
 //! by a number (NETLINK_LISTEN_ALL_NSID in netlink(7)), and the host knows the namespaces at the other ends of its veth pairs.
 
 use super::attributes::{big_endian, find, native, word};
-use super::decode::IFINFO;
+use super::decode::{GET_LINK, IFINFO};
 use super::netlink_socket::{NetlinkSocket, Told, told};
 use super::nf_tables::{NEW_GENERATION, TABLE_NAME};
 use crate::error::{Context, Error, Result};
@@ -42,8 +42,6 @@ const SETTING: u16 = 80;
 const NUMBER: u16 = 88;
 /// RTM_DELLINK.
 const LINK_GONE: u16 = 17;
-/// RTM_GETLINK.
-const GET_LINK: u16 = 18;
 
 /// IFLA_IFALIAS and IFLA_LINK_NETNSID.
 const IFALIAS: u16 = 20;
@@ -141,7 +139,8 @@ impl Events {
     }
 }
 
-/// Waits until one of these can be read, or until the time is over. Says whether one can be read.
+/// Waits until one of these can be read, or until the time is over: after some weeks at the latest. Says whether one can be
+/// read; a signal ends it early.
 pub fn wait_for(descriptors: &[BorrowedFd<'_>], time: Duration) -> Result<bool> {
     let mut files: Vec<_> = descriptors.iter().map(|file| PollFd::new(*file, PollFlags::POLLIN)).collect();
     match poll(&mut files, PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)) {

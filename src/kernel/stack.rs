@@ -1,7 +1,7 @@
 //! What a network stack holds, by four dumps.
 
 use super::attributes::{attribute, text};
-use super::decode::{self, IFINFO, IFNAME};
+use super::decode::{self, GET_LINK, IFINFO, IFNAME};
 use super::devconf::Settings;
 use super::netlink_socket::NetlinkSocket;
 use super::nexthop::NextHops;
@@ -9,8 +9,7 @@ use crate::error::{Context, Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{Link, OtherNamespaces, Stack};
 
-/// RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETRULE (include/uapi/linux/rtnetlink.h).
-const GET_LINK: u16 = 18;
+/// RTM_GETADDR, RTM_GETROUTE, RTM_GETRULE (include/uapi/linux/rtnetlink.h).
 const GET_ADDRESS: u16 = 22;
 const GET_ROUTE: u16 = 26;
 const GET_RULE: u16 = 34;

@@ -1,12 +1,11 @@
 //! How much went through a namespace's veth.
 
 use super::attributes::{find, word};
+use super::decode::{GET_LINK, IFINFO};
 use super::netlink_socket::NetlinkSocket;
 use crate::model::{Name, ownership};
 
-/// RTM_GETLINK, `struct ifinfomsg`, IFLA_IFALIAS and IFLA_STATS64 (include/uapi/linux/rtnetlink.h, if_link.h).
-const GET_LINK: u16 = 18;
-const HEADER: usize = 16;
+/// IFLA_IFALIAS and IFLA_STATS64 (include/uapi/linux/if_link.h).
 const ALIAS: u16 = 20;
 const STATS: u16 = 23;
 
@@ -24,10 +23,10 @@ pub struct Traffic {
 pub fn traffic(name: &Name) -> Option<Traffic> {
     let alias = ownership::alias(name);
     let read = |_, row: &[u8]| {
-        let attributes = row.get(HEADER..)?;
+        let attributes = row.get(IFINFO..)?;
         (word(find(attributes, ALIAS)?) == alias).then(|| counted(find(attributes, STATS)?))?
     };
-    let found = NetlinkSocket::for_dumps().ok()?.dump_as(GET_LINK, &[0; HEADER], read).ok()??;
+    let found = NetlinkSocket::for_dumps().ok()?.dump_as(GET_LINK, &[0; IFINFO], read).ok()??;
     found.into_iter().next()
 }
 

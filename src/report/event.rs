@@ -66,7 +66,7 @@ pub fn json(event: &Event) -> Value {
 
 /// `2026-11-27 16:30:00`, as the host's time zone has it.
 pub(super) fn local_time(seconds: u64) -> String {
-    let time = libc::time_t::try_from(seconds).unwrap_or_default();
+    let time = seconds.try_into().unwrap_or_default();
     // SAFETY: a structure of numbers, and a pointer that nobody follows.
     let mut parts: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: reads `time` and writes `parts`, which both outlive the call.

@@ -347,7 +347,8 @@ fn what_is_asked_past_the_servers_and_what_is_reported() {
     lab.ok("nsnat exec slow -- sleep 1000 >/dev/null 2>&1 & nsnat exec slow -- bash -c 'exec 3<>/dev/tcp/9.9.9.9/443; sleep 1000' >/dev/null 2>&1 & echo $! >/run/lab/asks");
     lab.until("[[ $(nsnat doctor -o json | jq -r '.findings[] | .code, .evidence[]') = $'names-encrypted\na TCP connection inside to 9.9.9.9:443' ]]");
     lab.ok("mkdir -p /etc/nsnat/conf.d; printf '# 81.2.69.142 xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n' >/etc/nsnat/conf.d/note.toml
-        nsnat doctor --bundle /run/lab/report >/dev/null || [[ $? = 1 ]]; [[ $(stat -c %a /run/lab/report) = 600 ]]");
+        nsnat doctor --bundle /run/lab/report >/dev/null || [[ $? = 1 ]]; [[ $(stat -c %a /run/lab/report) = 600 ]]
+        { nsnat doctor --bundle /run/lab/report 2>&1 || :; } | grep 'write /run/lab/report: File exists' >/dev/null");
     for needed in [
         "==== nft list ruleset\ntable inet nsnat",
         "\"code\": \"names-encrypted\"",
