@@ -17,17 +17,18 @@
 //! | room | what is in it | may use, besides itself and [`error`] | effects |
 //! |---|---|---|---|
 //! | [`model`] | plain data: names, numbers and why these, kernel objects and which are ours, state | | |
-//! | [`skeleton`] | the nft text and its digest | `model` | |
+//! | `attributes` | netlink attributes, written and read | | |
+//! | `nft` | pure: nsnat's nf_tables table as text and as messages | `attributes`, `model` | |
 //! | [`config`] | files → a checked configuration, or every problem at once with its place | `model` | |
-//! | [`plan`] | pure: configuration and observation → state → actions | `config`, `model`, `skeleton` | |
+//! | [`plan`] | pure: configuration and observation → state → actions | `config`, `model`, `nft` | |
 //! | [`doctor`] | pure: what is wrong with the host and its namespaces, and what helps | `plan`, `model` | |
 //! | [`health`] | pure: whether uplinks live, out of what comes of asking them | `model` | |
 //! | [`reconcile`] | the circle: observe, plan, record the intent, perform, verify, commit, roll back | `plan`, `model` | |
-//! | [`kernel`] | observing and performing: the host as the circle sees it | `model`, `skeleton`, `plan::action`, `plan::other_firewalls`, `plan::line`, `reconcile::world` | on the host |
+//! | [`kernel`] | observing and performing: the host as the circle sees it | `attributes`, `model`, `nft`, `plan::action`, `plan::other_firewalls`, `reconcile::world` | on the host |
 //! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::interrupt`, `kernel::netns`, `kernel::processes`, `kernel::record` | on its own process |
 //! | [`watch`] | the daemon: when the host is looked at again, and what wakes it | `kernel`, `model` | |
 //! | [`report`] | text and JSON, view only | `doctor`, `plan`, `model` | |
-//! | [`commands`] | one file a verb, glue only | `cli`, `complete`, `config`, `doctor`, `enter`, `health`, `kernel`, `model`, `plan`, `reconcile`, `report`, `skeleton`, `ui`, `watch` | |
+//! | [`commands`] | one file a verb, glue only | `cli`, `complete`, `config`, `doctor`, `enter`, `health`, `kernel`, `model`, `nft`, `plan`, `reconcile`, `report`, `ui`, `watch` | |
 //! | [`cli`] | the types of the command line | `model` | |
 //! | [`complete`] | pure: what can come next on a command line | | |
 //! | [`ui`] | all that is printed | `cli` | on standard output and error |
@@ -44,6 +45,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod attributes;
 pub mod cli;
 pub mod commands;
 pub mod complete;
@@ -54,9 +56,9 @@ pub mod error;
 pub mod health;
 pub mod kernel;
 pub mod model;
+pub mod nft;
 pub mod plan;
 pub mod reconcile;
 pub mod report;
-pub mod skeleton;
 pub mod ui;
 pub mod watch;

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// looked at again.
 pub(super) fn look(ui: &Ui<'_>, look: Look<'_>) -> Result<Observed> {
     const TRIES: usize = 5;
-    let mut kernel = Kernel::open_to_look()?;
+    let mut kernel = Kernel::open()?;
     for _ in 0..TRIES {
         let text = files::state_text()?;
         let observed = kernel.observe(&files::state(text.as_deref())?, look)?;

@@ -31,9 +31,8 @@ const PROBES: [fn(&Patient<'_>) -> Vec<Finding>; 5] =
     [packets::followed, packets::beyond, packets::large, names::asked, names::encrypted];
 
 /// The checks of the host.
-const HOST: [fn(&Surroundings) -> Vec<Finding>; 9] = [
+const HOST: [fn(&Surroundings) -> Vec<Finding>; 8] = [
     host::daemon,
-    host::nft,
     host::tables,
     host::versions,
     host::state,

@@ -2,8 +2,6 @@
 
 use crate::model::{Code, Cure, Family, Finding, Surroundings, state};
 
-/// The oldest nft whose text and JSON nsnat knows.
-const OLDEST_NFT: (u32, u32, u32) = (1, 0, 6);
 /// A table that is fuller than this is full: the kernel throws entries out of it, or refuses new ones.
 const FULL_PERCENT: u64 = 95;
 
@@ -21,26 +19,6 @@ pub(super) fn daemon(host: &Surroundings) -> Vec<Finding> {
         Finding::new(Code::DaemonComplains, format!("nsnat watch: {line}"), cure).shown_by([line.clone()])
     };
     daemon.says.iter().map(complaint).collect()
-}
-
-/// Whether nft can do what nsnat needs.
-pub(super) fn nft(host: &Surroundings) -> Vec<Finding> {
-    let (code, what) = match &host.nft {
-        None => (Code::NftMissing, "the program nft is not on this host".to_owned()),
-        Some(version) if version_of(version).is_some_and(|version| version < OLDEST_NFT) => {
-            let (major, minor, patch) = OLDEST_NFT;
-            let what = format!("nft is of version {version}, and nsnat needs {major}.{minor}.{patch}");
-            (Code::NftTooOld, what)
-        }
-        Some(_) => return Vec::new(),
-    };
-    vec![Finding::new(code, what, Cure::advice("install the package nftables of a newer release"))]
-}
-
-/// The number in "nftables v1.0.6 (Lester Gooch #5)".
-fn version_of(text: &str) -> Option<(u32, u32, u32)> {
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
-    Some((numbers.next()?, numbers.next()?, numbers.next().unwrap_or_default()))
 }
 
 /// Tables of the kernel that are full.
@@ -114,13 +92,6 @@ pub(super) fn managed_links(host: &Surroundings) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_of_nft_are_read() {
-        assert_eq!(version_of("nftables v1.0.6 (Lester Gooch #5)"), Some((1, 0, 6)));
-        assert_eq!(version_of("nftables v0.9"), Some((0, 9, 0)));
-        assert_eq!(version_of(""), None);
-    }
 
     #[test]
     fn a_table_is_full_shortly_before_its_end() {

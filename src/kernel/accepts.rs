@@ -1,8 +1,8 @@
 //! What a rule of somebody else accepts, as far as it matters to a namespace and can be told from the rule alone.
 
-use super::attributes::{big_endian, find, native};
 use super::expression::{Expression, compared, is_no_condition};
-use super::nf_tables::{
+use crate::attributes::{big_endian, find, native};
+use crate::nft::numbers::{
     CT_DIRECTION, CT_KEY, CT_MARK, CT_STATE, META_KEY, META_L4PROTO, META_NFPROTO, META_OIF, PAYLOAD_BASE,
     PAYLOAD_OFFSET, TRANSPORT_HEADER,
 };

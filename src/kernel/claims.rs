@@ -2,10 +2,10 @@
 //! it takes an address (RFC 5227, section 2.1.1). It names no address of the sender, so that nobody learns anything from
 //! it, and each machine that has the address answers.
 
-use super::attributes;
 use super::decode::{GET_LINK, IFINFO};
 use super::events::wait_for;
 use super::netlink_socket::NetlinkSocket;
+use crate::attributes::find;
 use crate::error::{Context, Error, Result};
 use crate::model::{Claim, Claimed, Link, Observed, UplinkPath};
 use nix::sys::socket::{
@@ -87,7 +87,7 @@ fn indexed<'a>(claims: &'a [Claim], observed: &'a Observed) -> impl Iterator<Ite
 fn own_addresses() -> Result<BTreeMap<i32, Mac>> {
     let read = |_, row: &[u8]| {
         let index = row.get(4..8)?.first_chunk().map(|index| i32::from_ne_bytes(*index))?;
-        let address = attributes::find(row.get(IFINFO..)?, LINK_ADDRESS)?;
+        let address = find(row.get(IFINFO..)?, LINK_ADDRESS)?;
         Some((index, address.try_into().ok()?))
     };
     let rows = NetlinkSocket::for_dumps()?.dump_as(GET_LINK, &[0; IFINFO], read)?;

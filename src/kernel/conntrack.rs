@@ -10,8 +10,8 @@
 //! For IPv6 there is no filter to be had: the kernel compares its addresses the wrong way round
 //! (`ctnetlink_filter_match_tuple`; seen on Linux 6.18), and would forget the flows of everybody else.
 
-use super::attributes::{attribute, find, nested};
 use super::netlink_socket::NetlinkSocket;
+use crate::attributes::{attribute, find, nested};
 use crate::error::{Error, Result};
 use crate::plan::Flows;
 use std::net::{IpAddr, SocketAddr};

@@ -1,8 +1,8 @@
 //! rtnetlink messages → the model's objects.
 
-use super::attributes::{attributes, find};
 use super::devconf::{self, Settings};
 use super::nexthop::NextHops;
+use crate::attributes::{attributes, find};
 use crate::model::stack::DeviceNames;
 use crate::model::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction};
 use ipnetwork::IpNetwork;

@@ -4,7 +4,7 @@
 //! Reading the files costs more with every namespace: the entries of all namespaces for one path, such as that of eth0,
 //! share a chain of the kernel's directory cache, and each look walks it (`proc_sys_compare` in fs/proc/proc_sysctl.c).
 
-use super::attributes::find;
+use crate::attributes::find;
 
 /// Settings by their path below `/proc/sys`.
 pub(super) type Settings = Vec<(String, String)>;
@@ -45,16 +45,13 @@ pub(super) fn settings(families: &[u8], name: &str) -> Settings {
 
 #[cfg(test)]
 mod tests {
-    use super::super::attributes::nested;
     use super::*;
+    use crate::attributes::nested;
 
     #[test]
     fn a_kernel_that_does_not_know_a_setting_sends_fewer_numbers() {
         let conf = |kind, length: i32| {
-            super::super::attributes::attribute(
-                kind,
-                &(0..length).flat_map(i32::to_ne_bytes).collect::<Vec<_>>(),
-            )
+            crate::attributes::attribute(kind, &(0..length).flat_map(i32::to_ne_bytes).collect::<Vec<_>>())
         };
         let families = |v6| [nested(2, &conf(INET_CONF, 33)), nested(10, &conf(INET6_CONF, v6))].concat();
         let keys = |v6| settings(&families(v6), "eth0");

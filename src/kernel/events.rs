@@ -3,12 +3,12 @@
 //! Changes inside of our namespaces are heard, too: a socket may listen to all namespaces that the one it was made in knows
 //! by a number (NETLINK_LISTEN_ALL_NSID in netlink(7)), and the host knows the namespaces at the other ends of its veth pairs.
 
-use super::attributes::{big_endian, find, native, word};
 use super::decode::{GET_LINK, IFINFO};
 use super::netlink_socket::{NetlinkSocket, Told, told};
-use super::nf_tables::{NEW_GENERATION, TABLE_NAME};
+use crate::attributes::{big_endian, find, native, word};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, nft, numbers::ALIAS_PREFIX};
+use crate::nft::numbers::{NEW_GENERATION, TABLE_NAME};
 use netlink_sys::Socket;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use nix::errno::Errno;
@@ -289,8 +289,8 @@ fn program(port: u32) -> Option<(String, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::attributes::{attribute, text};
     use super::*;
+    use crate::attributes::{attribute, text};
 
     fn link(index: u32, alias: &str, peer: i32) -> Vec<u8> {
         let mut body = vec![0; IFINFO];

@@ -1,7 +1,7 @@
 //! Expressions of rules of nf_tables: their names and attributes.
 
-use super::attributes::{big_endian, find, word};
-use super::nf_tables::{CMP_DATA, CMP_OP, DATA_VALUE};
+use crate::attributes::{big_endian, find, word};
+use crate::nft::numbers::{CMP_DATA, CMP_OP, DATA_VALUE};
 
 /// NFTA_MATCH_NAME and NFTA_TARGET_NAME.
 const XT_NAME: u16 = 1;

@@ -5,22 +5,21 @@
 //! condition. Sets are not read: a host may have some of a hundred thousand elements.
 
 use super::accepts::{self, Accepts};
-use super::attributes::{attributes, big_endian, find, native, text, word};
 use super::expression::{Expression, compared, is_no_condition, xt_name};
 use super::netlink_socket::{DumpRow, NetlinkSocket};
-use super::nf_tables::{
-    CHAIN_HOOK, CHAIN_NAME, EXPRESSION_DATA, EXPRESSION_NAME, GET_CHAIN, GET_FLOWTABLE, GET_RULE, GET_TABLE,
-    HOOK_NUMBER, IMMEDIATE_DATA, META_IIFGROUP, META_KEY, META_OIFGROUP, RULE_CHAIN, RULE_EXPRESSIONS,
-    TABLE_FLAGS, TABLE_NAME, TABLE_OWNER, VERDICT_CODE,
-};
+use crate::attributes::{attributes, big_endian, find, native, text, word};
 use crate::error::Result;
 use crate::model::gate::{DOCKER_USER, Direction, Hook, Stop};
 use crate::model::tap::{Layer, Tap, TapHook};
 use crate::model::{nft, numbers};
+use crate::nft::numbers::{
+    ACCEPT, CHAIN_HOOK, CHAIN_NAME, CHAIN_POLICY, DATA_VERDICT, DROP, EXPRESSION_DATA, EXPRESSION_NAME,
+    GET_CHAIN, GET_FLOWTABLE, GET_RULE, GET_TABLE, GOTO, HOOK_NUMBER, IMMEDIATE_DATA, JUMP, LOOKUP_DREG,
+    META_IIFGROUP, META_KEY, META_OIFGROUP, RETURN, RULE_CHAIN, RULE_EXPRESSIONS, TABLE_FLAGS, TABLE_NAME,
+    TABLE_OWNER, VERDICT_CHAIN, VERDICT_CODE,
+};
 use std::collections::BTreeSet;
 
-/// NFTA_CHAIN_POLICY.
-const CHAIN_POLICY: u16 = 5;
 /// NFTA_HOOK_DEV, NFTA_HOOK_DEVS, NFTA_DEVICE_PREFIX.
 const HOOK_DEVICE: u16 = 3;
 const HOOK_DEVICES: u16 = 4;
@@ -32,21 +31,10 @@ const FLOWTABLE_DEVICES: u16 = 3;
 /// NFTA_RULE_HANDLE, NFTA_RULE_USERDATA.
 const RULE_HANDLE: u16 = 3;
 const RULE_USERDATA: u16 = 7;
-/// NFTA_DATA_VERDICT, NFTA_VERDICT_CHAIN.
-const VERDICT: u16 = 2;
-const VERDICT_CHAIN: u16 = 2;
-/// NFTA_LOOKUP_DREG, NFT_REG_VERDICT.
-const LOOKUP_DREG: u16 = 3;
+/// NFT_REG_VERDICT.
 const VERDICT_REGISTER: u32 = 0;
 /// NFTA_MATCH_INFO.
 const XT_INFO: u16 = 3;
-
-/// NF_DROP, NF_ACCEPT, NFT_JUMP, NFT_GOTO, NFT_RETURN.
-const DROP: i32 = 0;
-const ACCEPT: i32 = 1;
-const JUMP: i32 = -3;
-const GOTO: i32 = -4;
-const RETURN: i32 = -5;
 
 /// Jumps without a condition are followed so far.
 const DEPTH: u8 = 8;
@@ -292,7 +280,7 @@ fn verdict(name: &str, data: &[u8]) -> Option<Verdict> {
             xt_name(data).filter(|name| ["REJECT", "DROP"].contains(&name.as_str())).map(|_| Verdict::Stop)
         }
         "immediate" => {
-            let verdict = find(find(data, IMMEDIATE_DATA)?, VERDICT)?;
+            let verdict = find(find(data, IMMEDIATE_DATA)?, DATA_VERDICT)?;
             let to = || find(verdict, VERDICT_CHAIN).map(word).unwrap_or_default();
             match big_endian(find(verdict, VERDICT_CODE)?)?.cast_signed() {
                 DROP => Some(Verdict::Stop),
@@ -361,8 +349,8 @@ fn xt_comment(expression: &Expression<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::attributes::nested;
     use super::*;
+    use crate::attributes::nested;
 
     /// As nf_tables_fill_flowtable_info (net/netfilter/nf_tables_api.c) writes one.
     #[test]

@@ -1,9 +1,10 @@
 //! The handle on the network stacks of the host and of our namespaces, by which all is observed and changed.
 
 use super::foreign::Foreign;
+use super::nft::Changes;
 use super::route_socket::Netlink;
 use super::table::LastTable;
-use super::{limits, netns, nft, sysctl};
+use super::{limits, netns, sysctl};
 use crate::error::{Context, Result};
 use crate::model::Name;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct Kernel {
     pub(super) table: LastTable,
     /// Chains of others. Its socket stays open as that of our table does.
     pub(super) foreign: Option<Foreign>,
+    /// Changes of our table.
+    pub(super) changes: Changes,
     _descriptors: limits::Descriptors,
 }
 
@@ -36,14 +39,8 @@ pub(super) struct OpenNamespace {
 }
 
 impl Kernel {
-    /// Opens the host's stack (that of the calling thread), to change it.
+    /// Opens the host's stack (that of the calling thread). To look at it only takes no root.
     pub fn open() -> Result<Self> {
-        nft::check()?;
-        Self::open_to_look()
-    }
-
-    /// Opens it to look only, which takes neither root nor nft(8).
-    pub fn open_to_look() -> Result<Self> {
         let descriptors = limits::Descriptors::raise_limits();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -62,6 +59,7 @@ impl Kernel {
             tuning: None,
             table: LastTable::default(),
             foreign: None,
+            changes: Changes::default(),
             _descriptors: descriptors,
         })
     }

@@ -1,7 +1,7 @@
 //! IPsec policies as the kernel tells them and takes them (include/uapi/linux/xfrm.h).
 
-use super::attributes::{attribute, find, native};
 use super::netlink_socket::NetlinkSocket;
+use crate::attributes::{attribute, find, native};
 use crate::error::{Error, Result};
 use crate::model::ipsec::{Direction, Effect};
 use crate::model::{Family, Policy};

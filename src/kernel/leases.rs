@@ -1,8 +1,8 @@
 //! For how long addresses are still valid, and which ones the kernel found to be another machine's: what it tells of an
 //! address beside the address (`struct ifa_cacheinfo` and IFA_F_* in include/uapi/linux/if_addr.h).
 
-use super::attributes::{address, find, native};
 use super::netlink_socket::NetlinkSocket;
+use crate::attributes::{address, find, native};
 use crate::error::Result;
 use crate::model::{Lease, Observed};
 use nix::time::{ClockId, clock_gettime};

@@ -11,7 +11,6 @@
 //! performed is observed.
 
 mod accepts;
-mod attributes;
 pub mod bundle;
 mod claims;
 mod conntrack;
@@ -38,11 +37,11 @@ mod neighbour;
 mod netlink_socket;
 pub mod netns;
 mod nexthop;
-mod nf_tables;
 mod nft;
 mod observe;
 mod other_firewalls;
 mod packet_socket;
+mod passes;
 mod perform;
 mod probe;
 mod probe_sockets;

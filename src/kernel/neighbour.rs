@@ -5,9 +5,9 @@
 //! that it heard of lately costs nothing, and one that lives a round trip. See `neigh_add` and `__neigh_event_send` in
 //! net/core/neighbour.c.
 
-use super::attributes::{attribute, octets};
 use super::netlink_socket::NetlinkSocket;
 use super::sysctl;
+use crate::attributes::{attribute, octets};
 use crate::error::Result;
 use crate::model::Neighbour;
 use netlink_packet_route::neighbour::NeighbourState as State;

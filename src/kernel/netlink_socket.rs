@@ -4,9 +4,11 @@
 //! not change with the version of a tool.
 
 use super::dump;
+use crate::attributes::native;
 use crate::error::{Context, Error, Result};
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_SOCK_DIAG, NETLINK_XFRM};
 use netlink_sys::{Socket, SocketAddr};
+use nix::sys::socket::{setsockopt, sockopt};
 
 const REQUEST: u16 = 1;
 const ACK: u16 = 4;
@@ -94,30 +96,47 @@ impl NetlinkSocket {
         }
     }
 
-    /// Sends changes that are made all together or not at all; each is a type, flags, the family and the body. The
-    /// kernel acknowledges each of them, and tells the first error.
-    pub(super) fn change_all(&self, subsystem: u8, changes: &[(u16, u16, u8, Vec<u8>)]) -> Result<i32> {
-        let bound = |kind| {
-            // The subsystem stands in nfgenmsg, in network order.
-            message(kind, REQUEST, &[0, 0, 0, subsystem])
-        };
+    /// Sends changes that are made all together or not at all. Only the last one is acknowledged, for the kernel tells of each
+    /// that it refuses anyway; one that is refused is told by its place among them, and none where it is the whole.
+    pub(super) fn change_all(&self, subsystem: u8, changes: &[BatchedChange<'_>]) -> Result<Answer> {
+        // The subsystem stands in nfgenmsg, in network order.
+        let bound = |kind| message(kind, REQUEST, &[0, 0, 0, subsystem]);
         let mut batch = bound(BATCH_BEGIN);
-        for (kind, flags, family, body) in changes {
-            batch.extend(message(*kind, REQUEST | ACK | flags, &with_header(*family, body)));
+        let last = changes.len();
+        for (number, change) in (1_u32..).zip(changes) {
+            let ack = if number as usize == last { ACK } else { 0 };
+            let flags = REQUEST | ack | change.flags;
+            batch.extend(numbered(number, change.kind, flags, &with_header(change.family, change.body)));
         }
         batch.extend(bound(BATCH_END));
+        self.make_room(batch.len());
         self.0.send(&batch, 0).what(|| "nfnetlink")?;
-        let mut granted = 0;
-        while granted < changes.len() {
+        let mut refused = None;
+        loop {
             let (answer, _) = self.0.recv_from_full().what(|| "nfnetlink")?;
-            for errno in messages(&answer).filter_map(|message| message.errno()) {
+            for message in messages(&answer) {
+                let Some(errno) = message.errno() else { continue };
+                let place = message.answered().checked_sub(1);
                 if errno != 0 {
-                    return Ok(errno);
+                    refused.get_or_insert(Refused { place, errno });
                 }
-                granted += 1;
+                if place.is_none_or(|place| place + 1 == last) {
+                    return Ok(refused.map_or(Ok(()), Err));
+                }
             }
         }
-        Ok(0)
+    }
+
+    /// Lets the socket take a message of that length. Where the kernel does not allow it, the message is refused, and the
+    /// error says so.
+    fn make_room(&self, length: usize) {
+        /// What every socket takes (net.core.wmem_default is 208 KiB).
+        const USUAL: usize = 128 << 10;
+        if length > USUAL {
+            let room = length.saturating_mul(2);
+            let forced = setsockopt(&self.0, sockopt::SndBufForce, &room);
+            let _ = forced.or_else(|_| setsockopt(&self.0, sockopt::SndBuf, &room));
+        }
     }
 
     /// Makes it hear what the kernel tells a group of listeners; nothing that is heard is waited for.
@@ -219,6 +238,25 @@ impl NetlinkSocket {
     }
 }
 
+/// A change that is made with others or not at all.
+pub(super) struct BatchedChange<'a> {
+    pub(super) kind: u16,
+    pub(super) flags: u16,
+    pub(super) family: u8,
+    pub(super) body: &'a [u8],
+}
+
+/// Whether changes were made.
+pub(super) type Answer = std::result::Result<(), Refused>;
+
+/// A change that the kernel refused, and with it all.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// Its place among the changes; none where the kernel refused before it looked at any.
+    pub(super) place: Option<usize>,
+    pub(super) errno: i32,
+}
+
 /// An object's family and its body.
 pub(super) type DumpRow = (u8, Vec<u8>);
 
@@ -246,6 +284,13 @@ impl Message<'_> {
     fn errno(&self) -> Option<i32> {
         let code = self.body.first_chunk().filter(|_| self.kind == NLMSG_ERROR)?;
         Some(i32::from_ne_bytes(*code).saturating_neg())
+    }
+
+    /// The number of the message that an NLMSG_ERROR answers; it stands in the header that is repeated after the errno.
+    fn answered(&self) -> usize {
+        const NUMBER: usize = 4 + 8;
+        let number = self.body.get(NUMBER..).and_then(native).unwrap_or_default();
+        usize::try_from(number).unwrap_or_default()
     }
 }
 
@@ -281,11 +326,16 @@ fn with_header(family: u8, body: &[u8]) -> Vec<u8> {
 }
 
 fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
+    numbered(0, kind, flags, body)
+}
+
+fn numbered(number: u32, kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(16 + body.len()).unwrap_or(0);
     let mut out = length.to_ne_bytes().to_vec();
     out.extend(kind.to_ne_bytes());
     out.extend(flags.to_ne_bytes());
-    out.extend([0; 8]);
+    out.extend(number.to_ne_bytes());
+    out.extend([0; 4]);
     out.extend(body);
     out
 }

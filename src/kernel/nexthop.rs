@@ -3,8 +3,8 @@
 //! With `net.ipv4.nexthop_compat_mode=0` a route that leads by such an object says its number and nothing else. The
 //! crate of messages does not know these objects (include/uapi/linux/nexthop.h).
 
-use super::attributes::{address, find, native};
 use super::netlink_socket::NetlinkSocket;
+use crate::attributes::{address, find, native};
 use crate::error::Result;
 use crate::model::Route;
 use crate::model::stack::DeviceNames;
@@ -73,8 +73,8 @@ fn object(row: &[u8]) -> Option<(u32, NextHop)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::attributes::attribute;
     use super::*;
+    use crate::attributes::attribute;
     use crate::model::Family;
 
     #[test]

@@ -1,19 +1,9 @@
-//! Our nft table: loading the skeleton, changing elements, reading back.
-//!
-//! `nft` is started once a transaction, with its errors captured (and iptables, see `gates`). Elements are built with
-//! the `nftables` crate's types and sent as JSON. The skeleton, and elements that must come in the same transaction
-//! with it, are text: the JSON of nft 1.0.6 drops comments and refuses maps with concatenated values (it makes a
-//! plain set of them). What is there is read without nft: see `table`.
+//! Changing our nf_tables table, and starting nft(8) where rules of others are concerned.
 
+use super::netlink_socket::{BatchedChange, NetlinkSocket, Refused};
 use crate::error::{Context, Error, Result};
-use crate::model::{Datum, Element, nft as names};
-use crate::plan::{element_text, forget_text};
-use crate::skeleton;
-use nftables::batch::Batch;
-use nftables::expr::{Expression, NamedExpression, Prefix};
-use nftables::schema::{self, NfListObject};
-use nftables::types::NfFamily;
-use std::borrow::Cow;
+use crate::nft::Change;
+use crate::nft::numbers::{INET, SUBSYSTEM};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -22,72 +12,33 @@ use std::process::{Command, Stdio};
 /// Where nft may be when PATH has no sbin (cron, for one).
 const SBIN: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
-/// Loads the skeleton with these elements, in place of what is there, in one transaction.
-pub(super) fn load(mask: u32, replace: bool, elements: &[Element]) -> Result<()> {
-    let before = if replace { format!("delete table inet {}\n", names::TABLE) } else { String::new() };
-    let text = format!("{before}{}{}\n", skeleton::text(mask), element_text(&[], elements));
-    run(&["-f", "-"], &text).map(|_| ())
-}
+/// The connection by which our table is changed. It stays open for a run: to close one waits until the kernel has freed
+/// what the last transaction took away.
+#[derive(Default)]
+pub(super) struct Changes(Option<NetlinkSocket>);
 
-/// Takes our table away.
-pub(super) fn remove() -> Result<()> {
-    // Adding it first makes the removal of a table that is already gone succeed; nft 1.0.6 has no `destroy`.
-    let table = names::TABLE;
-    run(&["-f", "-"], &format!("add table inet {table}\ndelete table inet {table}\n")).map(|_| ())
-}
-
-/// Removes and adds elements in one transaction.
-pub(super) fn change(remove: &[Element], add: &[Element]) -> Result<()> {
-    let mut batch = Batch::new();
-    for element in remove {
-        batch.delete(object(element));
-    }
-    for element in add {
-        batch.add(object(element));
-    }
-    let json = serde_json::to_string(&batch.to_nftables()).what(|| "nft")?;
-    run(&["-j", "-f", "-"], &json).map(|_| ())
-}
-
-/// Forgets what the packets told about a namespace's servers.
-pub(super) fn forget_servers(link: &str) -> Result<()> {
-    run(&["-f", "-"], &forget_text(link)).map(|_| ())
-}
-
-fn object(element: &Element) -> NfListObject<'static> {
-    let key = expression(&element.key);
-    let elem =
-        if element.value.is_empty() { key } else { Expression::List(vec![key, expression(&element.value)]) };
-    NfListObject::Element(schema::Element {
-        family: NfFamily::INet,
-        table: Cow::Borrowed(names::TABLE),
-        name: Cow::Borrowed(element.set.name()),
-        elem: Cow::Owned(vec![elem]),
-    })
-}
-
-fn expression(data: &[Datum]) -> Expression<'static> {
-    let text = |text: String| Expression::String(Cow::Owned(text));
-    let one = |datum: &Datum| match datum {
-        Datum::Mark(mark) => Expression::Number(*mark),
-        Datum::Port(port) => Expression::Number(u32::from(*port)),
-        Datum::Device(name) => text(name.clone()),
-        Datum::Protocol(number) => Expression::Number(u32::from(*number)),
-        Datum::Address(ip) => text(ip.to_string()),
-        Datum::Network(net) => Expression::Named(NamedExpression::Prefix(Prefix {
-            addr: Box::new(text(net.network().to_string())),
-            len: net.prefix().into(),
-        })),
-    };
-    match data {
-        [only] => one(only),
-        several => Expression::Named(NamedExpression::Concat(several.iter().map(one).collect())),
+impl Changes {
+    /// Makes all of these changes, or none.
+    pub(super) fn make(&mut self, changes: &[Change]) -> Result<()> {
+        let netlink = self.0.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
+        let batch: Vec<_> = changes.iter().map(batched).collect();
+        let answer = netlink.change_all(SUBSYSTEM, &batch)?;
+        self.0 = Some(netlink);
+        answer.map_err(|refused| error(changes, &refused))
     }
 }
 
-/// Whether nft is on this host.
-pub(super) fn check() -> Result<()> {
-    program().map(|_| ())
+fn batched(change: &Change) -> BatchedChange<'_> {
+    let Change { kind, flags, body, .. } = change;
+    BatchedChange { kind: *kind, flags: *flags, family: INET, body }
+}
+
+/// Names the change that the kernel refused.
+fn error(changes: &[Change], refused: &Refused) -> Error {
+    let line = refused.place.and_then(|place| changes.get(place)).map(|change| change.line.as_str());
+    let words = std::io::Error::from_raw_os_error(refused.errno);
+    let what = line.map_or_else(|| "nf_tables".to_owned(), |line| format!("nf_tables: {line}"));
+    Error::new(what, words)
 }
 
 fn program() -> Result<PathBuf> {

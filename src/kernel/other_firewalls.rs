@@ -1,4 +1,4 @@
-//! Chains of others that stop packets of namespaces, and the rules that let them through: looking, adding, taking out.
+//! Chains of others that stop packets of namespaces, and the rules of ours that let them through, as they are.
 //!
 //! Which program a rule takes depends on the program that made the chain, not on which is installed: a native rule in
 //! a table of iptables makes iptables refuse that table, and with it breaks Docker and ufw.
@@ -6,13 +6,13 @@
 use super::accepts::Accepts;
 use super::foreign::{self, Base, Foreign, Verdict};
 use super::{nft, taps};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::gate::{
     COMMENT, Chain, Closed, DOCKER_USER, Direction, FoundPass, Gate, Hook, Kind, RuleWriter, Split, Stop,
 };
 use crate::model::stack::DeviceNames;
 use crate::model::{Gates, Pass, State, numbers};
-use crate::plan::{pass_arguments, pass_program, pass_text};
+use crate::plan::pass_program;
 use std::collections::BTreeSet;
 
 /// The table that firewalld makes for as long as it is to let nothing through, in panic mode and while it reloads.
@@ -134,7 +134,9 @@ fn why_closed(
     }
     if chain.keeper == RuleWriter::Nft {
         let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
-        return Ok((!plain(&base.table) || !plain(place)).then_some(Closed::Unnamable));
+        if !plain(&base.table) || !plain(place) {
+            return Ok(Some(Closed::Unnamable));
+        }
     }
     let program = pass_program(chain);
     Ok(nft::find(program).is_none().then(|| Closed::Without(program.into())))
@@ -157,7 +159,7 @@ fn kind(family: u8) -> Option<Kind> {
     }
 }
 
-fn family(kind: Kind) -> u8 {
+pub(super) fn family(kind: Kind) -> u8 {
     let family = match kind {
         Kind::Inet => libc::NFPROTO_INET,
         Kind::Ip => libc::NFPROTO_IPV4,
@@ -203,12 +205,12 @@ fn legacy_chain(kind: Kind, name: &str) -> Chain {
 }
 
 /// The rules as `iptables -S` writes them; none where that cannot be had.
-fn list(chain: &Chain) -> Option<String> {
+pub(super) fn list(chain: &Chain) -> Option<String> {
     let program = pass_program(chain);
     nft::run_program(program, &nft::find(program)?, &["-w", "-S", &chain.name], "").ok()
 }
 
-fn legacy_passes(chain: &Chain, rules: &str) -> Vec<FoundPass> {
+pub(super) fn legacy_passes(chain: &Chain, rules: &str) -> Vec<FoundPass> {
     let line = |direction| {
         let flag = if direction == Direction::Out { "src" } else { "dst" };
         format!(
@@ -233,46 +235,4 @@ fn legacy_stop(rules: &str) -> Option<Stop> {
         Some((handle, _)) => Some(Stop::Rule { chain: "FORWARD".into(), handle }),
         None => rules.lines().any(|line| line == "-P FORWARD DROP").then_some(Stop::Policy),
     }
-}
-
-/// Adds a pass.
-pub(super) fn add(pass: &Pass) -> Result<()> {
-    match pass.chain.keeper {
-        RuleWriter::Nft => nft::run(&["-f", "-"], &pass_text(pass)).map(|_| ()),
-        RuleWriter::IptablesNft | RuleWriter::IptablesLegacy => iptables(pass, "-I"),
-    }
-}
-
-/// Takes a pass out; what is gone already, with its chain or without, needs nothing.
-pub(super) fn remove(pass: &Pass, handle: u64) -> Result<()> {
-    match pass.chain.keeper {
-        RuleWriter::Nft if is_there(pass, handle)? => {
-            let Chain { kind, table, name, .. } = &pass.chain;
-            nft::run(&["-f", "-"], &format!("delete rule {kind} {table} {name} handle {handle}")).map(|_| ())
-        }
-        RuleWriter::IptablesNft if is_there(pass, handle)? => iptables(pass, "-D"),
-        RuleWriter::Nft | RuleWriter::IptablesNft => Ok(()),
-        RuleWriter::IptablesLegacy => {
-            let rules = list(&pass.chain).unwrap_or_default();
-            let there = legacy_passes(&pass.chain, &rules).iter().any(|found| found.pass == *pass);
-            if there { iptables(pass, "-D") } else { Ok(()) }
-        }
-    }
-}
-
-/// Whether the rule with that handle is still ours: a table that was loaded anew begins to number again.
-fn is_there(pass: &Pass, handle: u64) -> Result<bool> {
-    let Chain { kind, table, name, .. } = &pass.chain;
-    let rules = Foreign::open()?.rules(family(*kind), table, name)?;
-    Ok(rules.iter().any(|rule| rule.handle == handle && rule.pass == Some(pass.direction)))
-}
-
-fn iptables(pass: &Pass, verb: &str) -> Result<()> {
-    let name = pass_program(&pass.chain);
-    let path = nft::find(name).ok_or_else(|| {
-        Error::new(name, "not found on this host").hint("install the package iptables (apt install iptables)")
-    })?;
-    let arguments = pass_arguments(pass, verb);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    nft::run_program(name, &path, &arguments, "").map(|_| ())
 }

@@ -1,9 +1,10 @@
 //! Performing actions.
 
 use super::handle::{Kernel, OpenNamespace};
+use super::nft::Changes;
 use super::route_socket::{Netlink, NetlinkError};
 use super::sysctl::{self, Sysctls};
-use super::{conntrack, encode, ipsec, netns, nft, other_firewalls, tcp};
+use super::{conntrack, encode, ipsec, netns, passes, tcp};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, Route, numbers};
 use crate::plan::{Action, LinkChange, Side};
@@ -68,15 +69,17 @@ impl Kernel {
                 self.inside.remove(name);
                 netns::remove(name)
             }
-            Action::LoadSkeleton { mask, replace, elements } => nft::load(*mask, *replace, elements),
-            Action::RemoveTable => nft::remove(),
-            Action::Elements { remove, add } => nft::change(remove, add),
+            Action::LoadSkeleton { mask, replace, elements } => {
+                crate::nft::load(*mask, *replace, elements).and_then(|changes| self.changes.make(&changes))
+            }
+            Action::RemoveTable => remove_table(),
+            Action::Elements { remove, add } => self.changes.make(&crate::nft::change(remove, add)),
             Action::ForgetFlows { source, which } => conntrack::forget(*source, *which),
             Action::ResetConnections { name, spared } => tcp::reset(name, spared),
-            Action::ForgetServers { link } => nft::forget_servers(link),
+            Action::ForgetServers { link } => self.changes.make(&crate::nft::forget_servers(link)),
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value),
-            Action::AddPass { pass } => other_firewalls::add(pass),
-            Action::RemovePass { pass, handle } => other_firewalls::remove(pass, *handle),
+            Action::AddPass { pass } => passes::add(pass),
+            Action::RemovePass { pass, handle } => passes::remove(pass, *handle),
             Action::AddPolicy { policy } => ipsec::add(policy),
             Action::RemovePolicy { policy } => ipsec::remove(policy),
             Action::Tune { name, values } => self.tune(name, values),
@@ -228,6 +231,10 @@ impl Kernel {
     }
 }
 
+fn remove_table() -> Result<()> {
+    Changes::default().make(&crate::nft::remove())
+}
+
 /// The removal of our table, in a thread of its own while links are removed: both wait for an RCU grace period
 /// (about 20 ms), and need not wait one after the other. Meanwhile rules and routes stop a packet that comes late.
 struct TableRemoval {
@@ -242,7 +249,7 @@ impl TableRemoval {
 
     fn begin(&mut self) {
         if self.wanted && self.thread.is_none() {
-            self.thread = std::thread::Builder::new().spawn(nft::remove).ok();
+            self.thread = std::thread::Builder::new().spawn(remove_table).ok();
         }
     }
 
@@ -251,7 +258,7 @@ impl TableRemoval {
             Some(thread) => {
                 thread.join().unwrap_or_else(|_| Err(Error::new("nft", "the thread ended early")))
             }
-            None => nft::remove(),
+            None => remove_table(),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What a network stack holds, by four dumps.
 
-use super::attributes::{attribute, text};
 use super::decode::{self, GET_LINK, IFINFO, IFNAME};
 use super::devconf::Settings;
 use super::netlink_socket::NetlinkSocket;
 use super::nexthop::NextHops;
+use crate::attributes::{attribute, text};
 use crate::error::{Context, Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{Link, OtherNamespaces, Stack};

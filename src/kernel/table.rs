@@ -6,25 +6,19 @@
 //! Elements are: a key or a value is its data one after the other, each padded to four bytes, as they lie in the
 //! registers of the kernel's virtual machine (net/netfilter/nft_set_pipapo.c, `nft_data` of concatenations).
 
-use super::attributes::{address, attributes, big_endian, find, text, word};
 use super::netlink_socket::NetlinkSocket;
-use super::nf_tables::{
-    CHAIN_NAME, DATA_VALUE, GET_CHAIN, GET_ELEMENTS, GET_GENERATION, GET_RULE, GET_SET, GET_TABLE, INET,
-    RULE_CHAIN, TABLE_NAME,
-};
+use crate::attributes::{address, attributes, big_endian, find, text, word};
 use crate::error::Result;
 use crate::model::{Datum, Element, Family, OtherNamespaces, Set, Table, nft};
-use crate::skeleton;
+use crate::nft::numbers::{
+    CHAIN_NAME, DATA_VALUE, ELEMENT_DATA, ELEMENT_KEY, ELEMENT_KEY_END, GET_CHAIN, GET_ELEMENTS,
+    GET_GENERATION, GET_RULE, GET_SET, GET_TABLE, INET, LIST_ELEMENTS, LIST_SET, RULE_CHAIN, SET_NAME,
+    TABLE_NAME,
+};
+use crate::nft::skeleton;
 use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::BTreeMap;
 
-/// NFTA_SET_NAME, and what lists of elements are made of.
-const SET_NAME: u16 = 2;
-const LIST_SET: u16 = 2;
-const LIST_ELEMENTS: u16 = 3;
-const ELEMENT_KEY: u16 = 1;
-const ELEMENT_DATA: u16 = 2;
-const ELEMENT_KEY_END: u16 = 10;
 /// NFTA_CHAIN_NAME, _HOOK, _POLICY, _TYPE: what of a chain does not change by itself.
 const CHAIN_PARTS: [u16; 4] = [3, 4, 5, 7];
 /// NFTA_RULE_CHAIN, _EXPRESSIONS.
@@ -216,8 +210,8 @@ fn datum(kind: nft::Kind, first: &[u8], last: &[u8]) -> Option<Datum> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::attributes::{attribute, nested};
     use super::*;
+    use crate::attributes::{attribute, nested};
 
     #[test]
     fn an_interval_is_a_network() {

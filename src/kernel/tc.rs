@@ -2,8 +2,8 @@
 //!
 //! All disciplines are dumped once; filters only of devices that have something for them to hang on.
 
-use super::attributes::{attributes, find, native, word};
 use super::netlink_socket::NetlinkSocket;
+use crate::attributes::{attributes, find, native, word};
 use crate::error::Result;
 use crate::model::stack::DeviceNames;
 use crate::model::tap::{FilterEffect, Tap, TapHook};

@@ -4,13 +4,13 @@
 //! socket, what really left, by which device (`wire`); the namespace, what it heard (`sample`); and the routing table,
 //! by what route. Nothing of it lasts: sockets close, and what they made goes with them.
 
-use super::attributes::{address, attribute, find, native, octets};
 use super::netlink_socket::NetlinkSocket;
 use super::packet_socket::{PacketSocket, SeenPacket};
 use super::probe::describe_error;
 use super::probe_sockets::{ProbeShape, ProbeSockets};
 use super::tracer::{ProbeSignature, Tracer};
 use super::{netns, nft};
+use crate::attributes::{address, attribute, find, native, octets};
 use crate::error::{Context, Error, Result};
 use crate::model::Name;
 use crate::model::trace::{ChosenRoute, Event, Header, ProbeAnswer, ProbeTarget, Trace, TracedChain};

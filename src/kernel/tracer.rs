@@ -4,18 +4,18 @@
 //! takes it away together with the socket that made it, also when nsnat is killed (NFT_TABLE_F_OWNER, Linux 5.12 and
 //! later).
 
-use super::attributes::{attribute, big_endian, find, nested, text, word};
-use super::netlink_socket::NetlinkSocket;
-use super::nf_tables::{
+use super::netlink_socket::{BatchedChange, NetlinkSocket};
+use crate::attributes::{attribute, big_endian, find, nested, text, word};
+use crate::error::{Error, Result};
+use crate::model::gate::Hook;
+use crate::model::trace::{Done, Event, Header, Protocol, TracedChain};
+use crate::nft::numbers::{
     CHAIN_HOOK, CHAIN_NAME, CHAIN_TYPE, CMP_DATA, CMP_OP, CT_DIRECTION, CT_KEY, CT_PROTO_SRC, CT_PROTOCOL,
     DATA_VALUE, EXPRESSION_DATA, EXPRESSION_NAME, GET_CHAIN, HOOK_NUMBER, HOOK_PRIORITY, IMMEDIATE_DATA,
     INET, LIST_ELEMENT, META_IIF, META_KEY, META_L4PROTO, META_NFTRACE, NEW_CHAIN, NEW_RULE, NEW_TABLE,
     PAYLOAD_BASE, PAYLOAD_OFFSET, RULE_CHAIN, RULE_EXPRESSIONS, SUBSYSTEM, TABLE_FLAGS, TABLE_NAME,
     TABLE_OWNER, TRACE, TRANSPORT_HEADER, VERDICT_CODE,
 };
-use crate::error::{Error, Result};
-use crate::model::gate::Hook;
-use crate::model::trace::{Done, Event, Header, Protocol, TracedChain};
 use std::collections::BTreeMap;
 
 /// NFNLGRP_NFTRACE.
@@ -104,8 +104,12 @@ impl Tracer {
         let bases = bases(&monitor)?;
         monitor.listen(GROUP)?;
         let owner = NetlinkSocket::for_netfilter()?;
-        match owner.change_all(SUBSYSTEM, &table(sign))? {
-            0 => Ok(Self { monitor, _owner: owner, bases }),
+        let table = table(sign);
+        let changes: Vec<_> = table.iter().map(batched).collect();
+        let Err(refused) = owner.change_all(SUBSYSTEM, &changes)? else {
+            return Ok(Self { monitor, _owner: owner, bases });
+        };
+        match refused.errno {
             libc::EEXIST | libc::EPERM | libc::EBUSY => {
                 Err(Error::new("trace", "another nsnat traces a packet at this moment").hint("try again"))
             }
@@ -200,6 +204,10 @@ pub(super) fn header(network: &[u8], transport: &[u8]) -> Option<Header> {
     let port = |at: usize| Some(u16::from_be_bytes(transport.get(at..at + 2)?.try_into().ok()?));
     let ports = [6, 17].contains(&protocol).then(|| Some((port(0)?, port(2)?))).flatten();
     Some(Header { from, to, protocol, ports })
+}
+
+fn batched((kind, flags, family, body): &(u16, u16, u8, Vec<u8>)) -> BatchedChange<'_> {
+    BatchedChange { kind: *kind, flags: *flags, family: *family, body }
 }
 
 /// The table that switches tracing on.

@@ -1,8 +1,8 @@
 //! How much went through a namespace's veth.
 
-use super::attributes::{find, word};
 use super::decode::{GET_LINK, IFINFO};
 use super::netlink_socket::NetlinkSocket;
+use crate::attributes::{find, word};
 use crate::model::{Name, ownership};
 
 /// IFLA_IFALIAS and IFLA_STATS64 (include/uapi/linux/if_link.h).

@@ -86,10 +86,6 @@ codes! {
             after [] [];
         DaemonComplains Warning "`nsnat watch` runs, and something keeps it from its work."
             after [] [];
-        NftMissing Fault "The program nft is not on this host: nsnat cannot load its table."
-            after [] [];
-        NftTooOld Fault "The program nft is older than nsnat needs."
-            after [] [];
         ConntrackFull Fault "The table of connection tracking is full, or nearly so: the kernel drops packets of new flows."
             after [] [];
         NeighboursFull Fault "The kernel's table of neighbours is full: it cannot learn the address of a next hop."

@@ -9,8 +9,6 @@ use std::path::PathBuf;
 pub struct Surroundings {
     /// `nsnat watch`.
     pub daemon: Daemon,
-    /// The version of nft(8); none: it is not there.
-    pub nft: Option<String>,
     /// Connection tracking: flows that are known, and how many there may be.
     pub flows: Option<(u64, u64)>,
     /// Neighbours that are known in each family, and how many there may be.

@@ -300,7 +300,7 @@ pub(super) fn is_whole(state: &State, observed: &Observed) -> bool {
     let have = &observed.table;
     let is_known = observed.state.skeleton.is_some();
     let same_rules = have.rules.is_some() && (!is_known || have.rules == observed.state.skeleton);
-    have.exists && have.text.as_deref() == Some(&crate::skeleton::digest(state.mask)) && same_rules
+    have.exists && have.text.as_deref() == Some(&crate::nft::skeleton::digest(state.mask)) && same_rules
 }
 
 /// New elements come early; old ones go late, but for those that the new ones take the place of (the same key, or

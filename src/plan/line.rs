@@ -232,7 +232,7 @@ pub fn element_text(remove: &[Element], add: &[Element]) -> String {
 }
 
 /// Forgets what the packets told about the servers of a host veth. Adding first: nft 1.0.6 has no `destroy`.
-pub fn forget_text(link: &str) -> String {
+fn forget_text(link: &str) -> String {
     let one = |set| {
         let element = format!("element inet {} {set} {{ \"{link}\" . ipv4, \"{link}\" . ipv6 }}", nft::TABLE);
         format!("add {element}; delete {element}")

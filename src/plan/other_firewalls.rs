@@ -141,8 +141,9 @@ fn cure_of_gate(chain: &Chain, closed: &Closed) -> (String, Cure) {
             Cure::advice("let that program accept what is from and to nsn-*"),
         ),
         Closed::Without(program) => {
-            let why = format!(": {program}, which keeps it, is not on this host");
-            return (why, Cure::advice("install the package iptables, then: nsnat up"));
+            let package = if *program == "nft" { "nftables" } else { "iptables" };
+            let why = format!(": {program}, by which it is changed, is not on this host");
+            return (why, Cure::advice(format!("install the package {package}, then: nsnat up")));
         }
         Closed::Answers => (
             ": it takes no answers",
@@ -189,7 +190,7 @@ pub fn pass_arguments(pass: &Pass, verb: &str) -> Vec<String> {
 }
 
 /// What nft is told.
-pub fn pass_text(pass: &Pass) -> String {
+fn pass_text(pass: &Pass) -> String {
     let Chain { kind, table, name, .. } = &pass.chain;
     let key = if pass.direction == Direction::In { "oifgroup" } else { "iifgroup" };
     let only = match pass.direction {

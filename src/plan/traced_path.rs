@@ -491,7 +491,7 @@ mod tests {
 
     #[test]
     fn each_chain_that_refuses_is_in_the_skeleton() {
-        let text = crate::skeleton::text(0xff00_0000);
+        let text = crate::nft::skeleton::text(0xff00_0000);
         for (chain, ..) in REFUSALS {
             assert!(text.contains(&format!("\tchain {chain} {{")), "{chain}");
         }

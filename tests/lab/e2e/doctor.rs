@@ -61,7 +61,7 @@ fn all(lab: &Lab, faults: &[Fault<'_>]) {
 }
 
 /// What is said of these is all there is.
-const WITHOUT_EVIDENCE: [&str; 9] = [
+const WITHOUT_EVIDENCE: [&str; 7] = [
     "no-uplink",
     "uplink-down",
     "uplink-carrier",
@@ -69,8 +69,6 @@ const WITHOUT_EVIDENCE: [&str; 9] = [
     "device-queue",
     "not-declared",
     "not-up",
-    "nft-missing",
-    "nft-too-old",
 ];
 
 fn report(lab: &Lab) -> String {
@@ -315,13 +313,6 @@ fn the_host() {
                 "sed -i 's/\"version\":[0-9]*/\"version\":99/' /run/nsnat/state.json",
                 By("sed -i 's/\"version\":99/\"version\":2/' /run/nsnat/state.json"),
             ),
-            (
-                "nft-too-old",
-                "cp $(type -P nft) /run/lab/real-nft; printf '#!/bin/sh\\n[ \"$1\" != --version ] || exec echo nftables v0.9.8\\nexec /run/lab/real-nft \"$@\"\\n' >/run/lab/old-nft
-                chmod 755 /run/lab/old-nft; mount --bind /run/lab/old-nft $(type -P nft)",
-                By("umount $(type -P nft)"),
-            ),
-            ("nft-missing", "mount --bind /dev/null $(type -P nft)", By("umount $(type -P nft)")),
         ],
     );
 }

@@ -68,6 +68,9 @@ fn killed(rounds: u64) {
     }
 }
 
+/// A chain that nsnat has to add a rule to by nft.
+pub(crate) const STRICT: &str = "nft 'add table inet strict; add chain inet strict forward { type filter hook forward priority 0; policy drop; }'";
+
 /// An nft in /run/lab/slow that is at work whenever it changes something, until it is told to go on.
 pub(crate) const SLOW_NFT: &str = r#"mkdir /run/lab/slow; cat >/run/lab/slow/nft <<END
 #!/bin/sh
@@ -80,6 +83,7 @@ END
 #[test]
 fn down_waits_for_an_nft_whose_nsnat_was_killed() {
     let lab = Lab::new();
+    lab.ok(STRICT);
     let before = lab.snapshot();
     lab.declare(EVERYTHING);
     lab.ok(SLOW_NFT);

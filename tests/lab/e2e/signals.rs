@@ -1,6 +1,6 @@
 //! Signals to nsnat itself: while it sets up, while it waits for another one, while it stays behind a command.
 
-use super::kill::SLOW_NFT;
+use super::kill::{SLOW_NFT, STRICT};
 use crate::lab::Lab;
 
 /// Ignored or not is the command's affair, and none of what nsnat does with signals meanwhile is seen.
@@ -109,6 +109,7 @@ fn so_can_the_wait_before_the_taking_down() {
 #[test]
 fn whoever_is_stopped_holds_nobody_up() {
     let lab = Lab::new();
+    lab.ok(STRICT);
     lab.ok(SLOW_NFT);
     lab.says(
         "set -m; PATH=/run/lab/slow:$PATH nsnat add slow --gateway $LAB_SLOW >/run/lab/out & pid=$!

@@ -1,5 +1,6 @@
 //! Bad weather: the host is not as it should be. nsnat says what is wrong and what to do, and changes nothing.
 
+use super::kill::STRICT;
 use crate::lab::{Lab, Output};
 
 const SLOW: &str = "[namespace.slow]\ngateway = \"$LAB_SLOW\"\ndns = \"$LAB_NEW\"";
@@ -43,12 +44,27 @@ fn not_root() {
 fn no_nft_on_the_host() {
     let lab = Lab::new();
     lab.declare(SLOW);
+    let nft = lab.ok("nft list ruleset");
     // Covered in a mount namespace of its own: for this one command the host has none.
     let without = "unshare -m --propagation private bash -c '
-        for nft in $(type -ap nft); do [ -c $nft ] || mount --bind /dev/null $nft; done; \"$@\"' -";
-    for command in ["up", "down", "add more --gateway $LAB_SLOW"] {
-        refused(&lab, &format!("{without} nsnat {command}"), 1, &["nft", "package nftables"]);
+        for nft in $(type -ap nft); do [ -c $nft ] || mount --bind /dev/null $nft; done; ! nft -v && \"$@\"' -";
+    for command in ["up", "add more --gateway $LAB_SLOW", "dns slow set 198.51.100.53", "down"] {
+        lab.ok(&format!("{without} nsnat {command}"));
     }
+    assert_eq!(lab.ok("nft list ruleset"), nft);
+}
+
+/// A chain of another program that stops forwarded packets is nft's: without nft there is no way through it, which is said.
+#[test]
+fn no_nft_where_it_is_needed() {
+    let lab = Lab::new();
+    lab.declare(SLOW);
+    lab.ok(STRICT);
+    let without = "unshare -m --propagation private bash -c '
+        for nft in $(type -ap nft); do [ -c $nft ] || mount --bind /dev/null $nft; done; \"$@\"' -";
+    lab.ok(&format!("{without} nsnat up 2>&1 | grep 'nft'"));
+    lab.ok("nsnat up");
+    lab.says("nsnat exec slow whoami4", "203.0.113.254");
 }
 
 #[test]

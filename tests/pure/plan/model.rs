@@ -8,8 +8,8 @@ use nsnat::model::{
     Address, Datum, Element, Family, Link, Name, Netns, Observed, Pass, Policy, Route, RouteKind, Rule,
     RuleAction, Stack, Table, numbers, tuning,
 };
+use nsnat::nft::skeleton;
 use nsnat::plan::{Action, LinkChange, Side};
-use nsnat::skeleton;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
