@@ -52,6 +52,12 @@ pub(crate) fn word(value: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
+/// The same as it lies there; nothing where it is no text. There may be thousands of them.
+pub(crate) fn name(value: &[u8]) -> &str {
+    let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    std::str::from_utf8(text).unwrap_or_default()
+}
+
 /// The number that [`number`] writes.
 pub(crate) fn big_endian(value: &[u8]) -> Option<u32> {
     value.first_chunk().map(|value| u32::from_be_bytes(*value))

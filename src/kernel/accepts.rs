@@ -71,7 +71,7 @@ fn lets_neighbours(condition: &Condition<'_>) -> bool {
 fn conditions<'a>(expressions: &'a [Expression<'a>]) -> Option<Vec<Condition<'a>>> {
     let mut out: Vec<Condition<'a>> = Vec::new();
     for (name, data) in expressions.iter().filter(|one| !is_no_condition(one)) {
-        match name.as_str() {
+        match *name {
             "meta" | "ct" | "payload" => out.push((name, data, None)),
             "cmp" => out.last_mut()?.2 = compared(data),
             "lookup" | "bitwise" | "range" => {}

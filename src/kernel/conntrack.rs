@@ -46,10 +46,9 @@ const CTA_PROTO_SRC_PORT: u16 = 2;
 const CTA_PROTO_DST_PORT: u16 = 3;
 
 /// Which parts of the tuple count (the order of bits is that of `enum ctattr_filter` in
-/// net/netfilter/nf_internals.h): source address; destination address; protocol and destination port.
+/// net/netfilter/nf_internals.h): source address; destination address.
 const BY_SOURCE: u32 = 1;
 const BY_DESTINATION: u32 = 1 << 1;
-const BY_PROTOCOL_AND_PORT: u32 = 1 << 3 | 1 << 5;
 
 /// IPS_SRC_NAT (include/uapi/linux/netfilter/nf_conntrack_common.h).
 const SOURCE_NAT: u32 = 1 << 4;
@@ -60,7 +59,9 @@ const ZONES: [u16; 4] = [0, 1, 2, 3];
 /// Forgets flows from `source`.
 pub(super) fn forget(source: IpAddr, which: Flows) -> Result<()> {
     let netlink = NetlinkSocket::for_netfilter()?;
-    if source.is_ipv4() && at_once(&netlink, source, which)? {
+    // Each filter makes the kernel walk through all flows of the host. To one port there are two, for two protocols.
+    let is_one_walk = !matches!(which, Flows::To(_));
+    if source.is_ipv4() && is_one_walk && at_once(&netlink, source, which)? {
         Ok(())
     } else {
         one_by_one(&netlink, source, which)
@@ -72,29 +73,25 @@ const ASKING: [u8; 2] = [17, 6];
 
 /// False where the kernel knows no such filter for a removal.
 fn at_once(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<bool> {
-    let requests = match which {
-        Flows::To(port) => ASKING.map(|protocol| filter(source, Some((protocol, port)))).to_vec(),
-        Flows::All => vec![filter(source, None)],
+    let request = match which {
+        Flows::All | Flows::To(_) => filter(source),
         Flows::Plain => {
             let status = attribute(CTA_STATUS, &0_u32.to_be_bytes());
             let mask = attribute(CTA_STATUS_MASK, &SOURCE_NAT.to_be_bytes());
-            vec![[filter(source, None), status, mask].concat()]
+            [filter(source), status, mask].concat()
         }
-        Flows::LeavingWith(outside) => vec![leaving_with(source, outside)],
+        Flows::LeavingWith(outside) => leaving_with(source, outside),
     };
-    for request in requests {
-        match netlink.ask(CT_DELETE, family(source), &request)? {
-            libc::EINVAL | libc::EOPNOTSUPP => return Ok(false),
-            errno => check_deleted(source, errno)?,
-        }
+    match netlink.ask(CT_DELETE, family(source), &request)? {
+        libc::EINVAL | libc::EOPNOTSUPP => Ok(false),
+        errno => check_deleted(source, errno).map(|()| true),
     }
-    Ok(true)
 }
 
 /// Lists the flows and forgets each of them.
 fn one_by_one(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<()> {
     let all = || netlink.dump(CT_GET, family(source), &[]);
-    let filtered = || netlink.dump(CT_GET, family(source), &filter(source, None));
+    let filtered = || netlink.dump(CT_GET, family(source), &filter(source));
     let entries = if source.is_ipv4() { filtered().or_else(|_| all())? } else { all()? };
     for entry in entries.iter().flatten().filter(|entry| is_meant(entry, source, which)) {
         check_deleted(source, netlink.ask(CT_DELETE, family(source), &this_one(entry))?)?;
@@ -163,17 +160,10 @@ fn family(address: IpAddr) -> u8 {
     if address.is_ipv4() { NFPROTO_IPV4 } else { NFPROTO_IPV6 }
 }
 
-/// Flows from `source`, to that protocol and port.
-fn filter(source: IpAddr, to: Option<(u8, u16)>) -> Vec<u8> {
-    let mut tuple = nested(CTA_TUPLE_IP, &address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC));
-    let mut parts = BY_SOURCE;
-    if let Some((protocol, port)) = to {
-        let numbers =
-            [attribute(CTA_PROTO_NUM, &[protocol]), attribute(CTA_PROTO_DST_PORT, &port.to_be_bytes())];
-        tuple.extend(nested(CTA_TUPLE_PROTO, &numbers.concat()));
-        parts |= BY_PROTOCOL_AND_PORT;
-    }
-    let flags = attribute(CTA_FILTER_ORIG_FLAGS, &parts.to_ne_bytes());
+/// Flows from `source`.
+fn filter(source: IpAddr) -> Vec<u8> {
+    let tuple = nested(CTA_TUPLE_IP, &address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC));
+    let flags = attribute(CTA_FILTER_ORIG_FLAGS, &BY_SOURCE.to_ne_bytes());
     [nested(CTA_TUPLE_ORIG, &tuple), nested(CTA_FILTER, &flags)].concat()
 }
 

@@ -1,19 +1,19 @@
 //! Expressions of rules of nf_tables: their names and attributes.
 
-use crate::attributes::{big_endian, find, word};
+use crate::attributes::{big_endian, find, name};
 use crate::nft::numbers::{CMP_DATA, CMP_OP, DATA_VALUE};
 
 /// NFTA_MATCH_NAME and NFTA_TARGET_NAME.
 const XT_NAME: u16 = 1;
 
 /// The name, and the attributes.
-pub(super) type Expression<'a> = (String, &'a [u8]);
+pub(super) type Expression<'a> = (&'a str, &'a [u8]);
 
 /// Whether it lets every packet go on to the next one.
 pub(super) fn is_no_condition(expression: &Expression<'_>) -> bool {
     let (name, data) = expression;
-    let harmless = ["counter", "log", "immediate", "reject", "target"].contains(&name.as_str());
-    harmless || (name == "match" && xt_name(data).as_deref() == Some("comment"))
+    let harmless = ["counter", "log", "immediate", "reject", "target"].contains(name);
+    harmless || (*name == "match" && xt_name(data) == Some("comment"))
 }
 
 /// What a comparison for equality compares with.
@@ -23,6 +23,6 @@ pub(super) fn compared(data: &[u8]) -> Option<&[u8]> {
 }
 
 /// What part of iptables it holds.
-pub(super) fn xt_name(data: &[u8]) -> Option<String> {
-    find(data, XT_NAME).map(word)
+pub(super) fn xt_name(data: &[u8]) -> Option<&str> {
+    find(data, XT_NAME).map(name)
 }

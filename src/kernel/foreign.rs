@@ -7,7 +7,7 @@
 use super::accepts::{self, Accepts};
 use super::expression::{Expression, compared, is_no_condition, xt_name};
 use super::netlink_socket::{DumpRow, NetlinkSocket};
-use crate::attributes::{attributes, big_endian, find, native, text, word};
+use crate::attributes::{attributes, big_endian, find, name, native, text, word};
 use crate::error::Result;
 use crate::model::gate::{DOCKER_USER, Direction, Hook, Stop};
 use crate::model::tap::{Layer, Tap, TapHook};
@@ -248,9 +248,9 @@ pub(super) fn base((family, row): &DumpRow) -> Option<Base> {
 
 fn rule(row: &[u8]) -> Rule {
     let list = find(row, RULE_EXPRESSIONS).unwrap_or_default();
-    let expressions: Vec<(String, &[u8])> = attributes(list)
+    let expressions: Vec<Expression<'_>> = attributes(list)
         .filter_map(|(_, one)| {
-            Some((word(find(one, EXPRESSION_NAME)?), find(one, EXPRESSION_DATA).unwrap_or_default()))
+            Some((name(find(one, EXPRESSION_NAME)?), find(one, EXPRESSION_DATA).unwrap_or_default()))
         })
         .collect();
     let mut verdicts = expressions.iter().filter_map(|(name, data)| verdict(name, data));
@@ -264,8 +264,8 @@ fn rule(row: &[u8]) -> Rule {
             .and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)))
             .unwrap_or(0),
         always: expressions.iter().all(is_no_condition),
-        counts: expressions.iter().any(|(name, _)| name == "counter"),
-        xtables: expressions.iter().any(|(name, _)| ["match", "target"].contains(&name.as_str())),
+        counts: expressions.iter().any(|(name, _)| *name == "counter"),
+        xtables: expressions.iter().any(|(name, _)| ["match", "target"].contains(name)),
         pass: direction(),
         accepts: if accepts { accepts::read(&expressions) } else { None },
         verdict,
@@ -276,9 +276,7 @@ fn verdict(name: &str, data: &[u8]) -> Option<Verdict> {
     match name {
         "reject" => Some(Verdict::Stop),
         "lookup" => (big_endian(find(data, LOOKUP_DREG)?)? == VERDICT_REGISTER).then_some(Verdict::Map),
-        "target" => {
-            xt_name(data).filter(|name| ["REJECT", "DROP"].contains(&name.as_str())).map(|_| Verdict::Stop)
-        }
+        "target" => xt_name(data).filter(|name| ["REJECT", "DROP"].contains(name)).map(|_| Verdict::Stop),
         "immediate" => {
             let verdict = find(find(data, IMMEDIATE_DATA)?, DATA_VERDICT)?;
             let to = || find(verdict, VERDICT_CHAIN).map(word).unwrap_or_default();
@@ -307,7 +305,7 @@ fn direction(expressions: &[Expression<'_>], comment: &str) -> Option<Direction>
 /// Whether a rule matches only what is from our links, or to them. iptables writes a protocol before that.
 fn group(expressions: &[Expression<'_>]) -> Option<Direction> {
     let pair = |pair: &[Expression<'_>]| match pair {
-        [(meta, key), (cmp, group)] if meta == "meta" && cmp == "cmp" => {
+        [(meta, key), (cmp, group)] if *meta == "meta" && *cmp == "cmp" => {
             let value = compared(group).and_then(native);
             value.filter(|group| *group == numbers::LINK_GROUP)?;
             match big_endian(find(key, META_KEY)?)? {
@@ -319,7 +317,7 @@ fn group(expressions: &[Expression<'_>]) -> Option<Direction> {
         _ => None,
     };
     let xt = |(name, data): &Expression<'_>| {
-        let is = name == "match" && xt_name(data).as_deref() == Some("devgroup");
+        let is = *name == "match" && xt_name(data) == Some("devgroup");
         if is { devgroup(find(data, XT_INFO)?) } else { None }
     };
     expressions.windows(2).find_map(pair).or_else(|| expressions.iter().find_map(xt))
@@ -343,7 +341,7 @@ fn comment(userdata: &[u8]) -> Option<String> {
 
 fn xt_comment(expression: &Expression<'_>) -> Option<String> {
     let (name, data) = expression;
-    let is = name == "match" && xt_name(data).as_deref() == Some("comment");
+    let is = *name == "match" && xt_name(data) == Some("comment");
     if is { find(data, XT_INFO).map(word) } else { None }
 }
 

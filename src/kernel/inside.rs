@@ -47,7 +47,7 @@ fn namespace(name: &Name, settled: &KnownTuning<'_>) -> Result<Option<Netns>> {
             let netlink = NetlinkSocket::for_dumps()?;
             let cookie = netlink.cookie();
             let (mut stack, _) =
-                stack::observe(&netlink, &OtherNamespaces::default(), stack::StackExtent::Inside)?;
+                stack::observe(&netlink, &OtherNamespaces::default(), stack::StackExtent::Inside, &[])?;
             let tuned = settled.is_tuned(name, inode, cookie);
             if !tuned {
                 stack.sysctls.extend(settled.tuning());

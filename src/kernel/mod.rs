@@ -24,6 +24,7 @@ mod events;
 mod expression;
 pub mod files;
 mod foreign;
+mod full_table;
 mod handle;
 mod hooks;
 mod host;

@@ -205,9 +205,19 @@ impl NetlinkSocket {
         body: &[u8],
         read: impl Fn(u16, &[u8]) -> Option<T>,
     ) -> Result<Option<Vec<T>>> {
+        self.dump_by(kind, body, || &read)
+    }
+
+    /// The same where what becomes of an object depends on those before it; `begin` makes a new reader for each try.
+    pub(super) fn dump_by<T, R: FnMut(u16, &[u8]) -> Option<T>>(
+        &self,
+        kind: u16,
+        body: &[u8],
+        begin: impl Fn() -> R,
+    ) -> Result<Option<Vec<T>>> {
         for _ in 0..dump::TRIES {
             self.0.send(&message(kind, REQUEST | DUMP, body), 0).what(|| "netlink")?;
-            match self.rows(&read)? {
+            match self.rows(begin())? {
                 Rows::All(rows) => return Ok(Some(rows)),
                 Rows::Refused(libc::ENOENT) => return Ok(None),
                 Rows::Refused(errno) => {
@@ -219,7 +229,7 @@ impl NetlinkSocket {
         Err(dump::too_fast("netlink"))
     }
 
-    fn rows<T>(&self, read: impl Fn(u16, &[u8]) -> Option<T>) -> Result<Rows<T>> {
+    fn rows<T>(&self, mut read: impl FnMut(u16, &[u8]) -> Option<T>) -> Result<Rows<T>> {
         let (mut rows, mut whole) = (Vec::new(), true);
         let mut part = Vec::with_capacity(PART);
         loop {

@@ -74,7 +74,8 @@ impl Kernel {
         let sysctls = &mut self.sysctls;
         let features = features(sysctls);
         let extent = if matches!(look, Look::These(_)) { StackExtent::Host } else { StackExtent::Counted };
-        let (mut host, devices) = stack::observe(&NetlinkSocket::for_dumps()?, others, extent)?;
+        let (mut host, devices) =
+            stack::observe(&NetlinkSocket::for_dumps()?, others, extent, &resolver::all_servers())?;
         host.sysctls.extend(sysctls.read_all(HOST_SYSCTLS));
         let all_tuning = || sysctls.read_all(tuning::KEYS.map(|(key, _)| key));
         let tuned = tuned(state, self.tuning.get_or_insert_with(all_tuning));

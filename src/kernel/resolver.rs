@@ -36,6 +36,16 @@ pub(super) fn upstreams(indices: &BTreeMap<u32, String>) -> BTreeMap<String, Vec
     out
 }
 
+/// Every server that the host may ask, by whichever file.
+pub(super) fn all_servers() -> Vec<IpAddr> {
+    let by_link = BY_LINK.iter().flat_map(|(dir, key)| {
+        let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        files.filter_map(|file| link_servers(file.path().to_str()?, key)).flatten()
+    });
+    let behind_stubs = BEHIND_STUBS.iter().flat_map(|path| read_conf(path));
+    nameservers().into_iter().chain(behind_stubs).chain(by_link).collect()
+}
+
 fn link_servers(path: &str, key: &str) -> Option<Vec<IpAddr>> {
     let text = std::fs::read_to_string(path).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;

@@ -2,12 +2,14 @@
 
 use super::decode::{self, GET_LINK, IFINFO, IFNAME};
 use super::devconf::Settings;
+use super::full_table::FullTable;
 use super::netlink_socket::NetlinkSocket;
 use super::nexthop::NextHops;
 use crate::attributes::{attribute, text};
 use crate::error::{Context, Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{Link, OtherNamespaces, Stack};
+use std::net::IpAddr;
 
 /// RTM_GETADDR, RTM_GETROUTE, RTM_GETRULE (include/uapi/linux/rtnetlink.h).
 const GET_ADDRESS: u16 = 22;
@@ -36,11 +38,12 @@ pub(super) enum StackExtent {
 }
 
 /// Links, addresses, routes and rules of the stack that the socket is in, with the names of its devices. What is on the
-/// links of `others` is passed by.
+/// links of `others` is passed by. Where there are very many routes, the way to `servers` is found all the same.
 pub(super) fn observe(
     netlink: &NetlinkSocket,
     others: &OtherNamespaces<'_>,
     extent: StackExtent,
+    servers: &[IpAddr],
 ) -> Result<(Stack, DeviceNames)> {
     let (mut out, mut names) = (Stack::default(), DeviceNames::new());
     for (link, settings) in links(netlink, others, extent)? {
@@ -56,12 +59,14 @@ pub(super) fn observe(
     out.addresses = dump(netlink, GET_ADDRESS, &IFADDR, address)?.into_iter().collect();
     // The table "local" is the kernel's own, and most of all routes are in it.
     let is_local = |body: &[u8]| body.get(ROUTE_TABLE) == Some(&libc::RT_TABLE_LOCAL);
-    let route = |kind, body: &[u8]| {
-        let row =
-            (!is_local(body) && is_seen(decode::route_index(body))).then(|| decode::message(kind, body));
-        row?
+    let begin = || {
+        let mut table = FullTable::new(servers);
+        move |kind, body: &[u8]| {
+            let is_wanted = !is_local(body) && is_seen(decode::route_index(body)) && table.is_news(body);
+            is_wanted.then(|| decode::message(kind, body))?
+        }
     };
-    let routes = dump(netlink, GET_ROUTE, &ROUTE, route)?;
+    let routes = netlink.dump_by(GET_ROUTE, &ROUTE, begin)?.unwrap_or_default();
     let by_object =
         extent != StackExtent::Inside && routes.iter().any(|row| decode::by_object(row).is_some());
     let objects = if by_object { NextHops::dump()? } else { NextHops::default() };

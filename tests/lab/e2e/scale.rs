@@ -48,6 +48,24 @@ fn a_hundred_namespaces_on_three_uplinks() {
     lab.same(&before, "after down of a hundred");
 }
 
+/// Of a full table's routes few are kept; what matters among them is found, wherever it is.
+#[test]
+fn a_router_with_a_full_table() {
+    let lab = Lab::new();
+    let many = "awk -v via=$LAB_FAST 'BEGIN { for (i = 0; i < 6000; i++)
+        printf \"route add 20.%d.%d.0/24 via %s dev eth0 proto bird\\n\", i / 256, i % 256, via }' | ip -batch -";
+    lab.ok(&format!(
+        "{many}; ip route add 10.213.0.0/30 via $LAB_FAST; ip route add default via $LAB_FAST table 213001"
+    ));
+    let routes = lab.ok("ip route show table all");
+    lab.ok("nsnat add slow --gateway $LAB_SLOW --dns $LAB_NEW");
+    // The first block of the pool and the first table are taken.
+    lab.says("ip -n slow -4 -o addr show dev eth0 | grep -c '10.213.0.2/' || :; ip rule | grep -c 'lookup 213001' || :", "0\n0");
+    lab.says("nsnat exec slow whoami4; nsnat up", "203.0.113.254\nnothing to do");
+    lab.ok("nsnat remove slow");
+    assert!(routes == lab.ok("ip route show table all"), "the routes of others are as before");
+}
+
 #[test]
 fn the_skeleton_as_it_stands_is_what_runs() {
     let lab = Lab::new();

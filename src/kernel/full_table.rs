@@ -1,0 +1,190 @@
+//! The many routes of a router, of which nsnat needs to know what they have in common.
+//!
+//! # Theory of operation
+//!
+//! A router that speaks BGP has a million routes, and a dump has them all. What nsnat takes from routes is: subnets on
+//! devices, default routes, networks that the pool must not take, the tables that are in use, the source addresses that a
+//! next hop is given, and the way to the host's own DNS servers. A route to a public network by way of a gateway has no part
+//! in the first three. Two of them that differ in their destination only say the same for the rest, unless one of them
+//! leads to a server.
+//!
+//! So of such routes one of each kind is kept. A host that has few keeps all of them, and nothing is different there.
+
+use crate::attributes::{attributes, find};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// `struct rtmsg`, and in it the family, the length of the destination and the type (include/uapi/linux/rtnetlink.h).
+const HEADER: usize = 12;
+const FAMILY: usize = 0;
+const PREFIX: usize = 1;
+const TYPE: usize = 7;
+/// RTA_DST, RTA_GATEWAY, RTA_CACHEINFO, RTA_VIA.
+const DESTINATION: u16 = 1;
+const GATEWAY: u16 = 5;
+const CACHE_INFO: u16 = 12;
+const VIA: u16 = 18;
+/// RTN_UNICAST.
+const UNICAST: u8 = 1;
+
+/// So many of them are kept one by one.
+const FEW: usize = 4096;
+/// No network of the public table is smaller than this (RFC 7454, 6.1.3), and none of the host's own is that large.
+const SMALLEST: [u8; 2] = [24, 48];
+
+/// Routes of one dump, as they come.
+pub(super) struct FullTable<'a> {
+    /// Addresses the way to which has to be known.
+    servers: &'a [IpAddr],
+    count: usize,
+    kinds: HashSet<Vec<u8>>,
+}
+
+impl<'a> FullTable<'a> {
+    pub(super) fn new(servers: &'a [IpAddr]) -> Self {
+        Self { servers, count: 0, kinds: HashSet::new() }
+    }
+
+    /// Whether a route has something to say that none before it said.
+    pub(super) fn is_news(&mut self, route: &[u8]) -> bool {
+        let Some((net, prefix)) = public_destination(route) else { return true };
+        self.count += 1;
+        if self.servers.iter().any(|server| contains(net, prefix, *server)) {
+            return true;
+        }
+        let kind = kind(route);
+        let is_new = !self.kinds.contains(&kind);
+        if is_new {
+            self.kinds.insert(kind);
+        }
+        is_new || self.count <= FEW
+    }
+}
+
+/// Where a route by way of a gateway leads to, where that is a network of the public table.
+fn public_destination(route: &[u8]) -> Option<(IpAddr, u8)> {
+    let (prefix, rest) = (*route.get(PREFIX)?, route.get(HEADER..)?);
+    let smallest = if i32::from(*route.get(FAMILY)?) == libc::AF_INET { SMALLEST[0] } else { SMALLEST[1] };
+    if *route.get(TYPE)? != UNICAST || !(2..=smallest).contains(&prefix) {
+        return None;
+    }
+    let has_gateway = attributes(rest).any(|(kind, _)| [GATEWAY, VIA].contains(&kind));
+    let net = crate::attributes::address(find(rest, DESTINATION)?)?;
+    (has_gateway && is_public(net)).then_some((net, prefix))
+}
+
+/// What a route has besides its destination.
+fn kind(route: &[u8]) -> Vec<u8> {
+    let mut out = route.get(..HEADER).unwrap_or_default().to_vec();
+    let rest = attributes(route.get(HEADER..).unwrap_or_default());
+    for (kind, value) in rest.filter(|(kind, _)| ![DESTINATION, CACHE_INFO].contains(kind)) {
+        out.extend(kind.to_ne_bytes());
+        out.extend(value);
+    }
+    out
+}
+
+/// Whether networks of that place are anybody's, and none of a host's own (RFC 6890).
+fn is_public(net: IpAddr) -> bool {
+    match net {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            let shared = first == 100 && second & 0xc0 == 64;
+            let benchmarks = first == 198 && second & 0xfe == 18;
+            let own = ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_documentation();
+            !own && !shared && !benchmarks && (1..224).contains(&first)
+        }
+        IpAddr::V6(ip) => {
+            let [first, second, ..] = ip.segments();
+            first & 0xe000 == 0x2000 && (first, second) != (0x2001, 0xdb8)
+        }
+    }
+}
+
+fn contains(net: IpAddr, prefix: u8, address: IpAddr) -> bool {
+    let differ = |a: u128, b: u128, width: u32| {
+        (a ^ b).checked_shr(width - u32::from(prefix)).unwrap_or_default() != 0
+    };
+    match (net, address) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => !differ(bits4(a), bits4(b), 32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => !differ(bits6(a), bits6(b), 128),
+        _ => false,
+    }
+}
+
+fn bits4(ip: Ipv4Addr) -> u128 {
+    u32::from(ip).into()
+}
+
+fn bits6(ip: Ipv6Addr) -> u128 {
+    ip.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::attribute;
+
+    fn route(to: &str, prefix: u8, gateway: Option<&str>) -> Vec<u8> {
+        let bytes = |text: &str| crate::attributes::octets(text.parse().unwrap());
+        let family = u8::try_from(if to.contains(':') { libc::AF_INET6 } else { libc::AF_INET }).unwrap();
+        let header = vec![family, prefix, 0, 0, 254, 12, 0, UNICAST, 0, 0, 0, 0];
+        let gateway = gateway.map(|gateway| attribute(GATEWAY, &bytes(gateway))).unwrap_or_default();
+        [header, attribute(DESTINATION, &bytes(to)), gateway, attribute(4, &[2, 0, 0, 0])].concat()
+    }
+
+    /// With more than a few of them.
+    fn router<'a>(servers: &'a [IpAddr]) -> FullTable<'a> {
+        let mut table = FullTable::new(servers);
+        let news = (0..=FEW).filter(|_| table.is_news(&route("20.0.0.0", 24, Some("192.0.2.1")))).count();
+        assert_eq!(news, FEW, "few are kept one by one");
+        table
+    }
+
+    #[test]
+    fn of_many_public_routes_one_of_a_kind_is_kept() {
+        let mut table = router(&[]);
+        let mut is_news = |to, prefix, gateway| table.is_news(&route(to, prefix, gateway));
+        assert!(!is_news("21.0.0.0", 24, Some("192.0.2.1")));
+        assert!(is_news("21.0.0.0", 24, Some("192.0.2.2")), "another next hop");
+        assert!(!is_news("21.0.1.0", 24, Some("192.0.2.2")));
+        assert!(is_news("21.0.0.0", 20, Some("192.0.2.1")), "another length");
+        assert!(is_news("2600::", 32, Some("2001:db8::1")) && !is_news("2601::", 32, Some("2001:db8::1")));
+    }
+
+    #[test]
+    fn what_the_host_itself_has_is_always_kept() {
+        let mut table = router(&[]);
+        for (to, prefix) in [
+            ("0.0.0.0", 0),
+            ("128.0.0.0", 1),
+            ("10.0.0.0", 8),
+            ("172.20.0.0", 16),
+            ("100.64.0.0", 10),
+            ("21.0.0.0", 25),
+            ("fd00::", 8),
+            ("2600::", 49),
+        ] {
+            let gateway = if to.contains(':') { "fe80::1" } else { "192.0.2.1" };
+            for _ in 0..2 {
+                assert!(table.is_news(&route(to, prefix, Some(gateway))), "{to}/{prefix}");
+            }
+        }
+        assert!(
+            table.is_news(&route("21.0.0.0", 24, None)) && table.is_news(&route("21.0.1.0", 24, None)),
+            "on a device"
+        );
+    }
+
+    #[test]
+    fn the_way_to_a_server_is_kept() {
+        let servers = ["9.9.9.9".parse().unwrap(), "2620:fe::9".parse().unwrap()];
+        let mut table = router(&servers);
+        for _ in 0..2 {
+            assert!(table.is_news(&route("9.9.9.0", 24, Some("192.0.2.1"))));
+            assert!(table.is_news(&route("8.0.0.0", 6, Some("192.0.2.1"))));
+            assert!(table.is_news(&route("2620:fe::", 48, Some("fe80::1"))));
+        }
+        assert!(!table.is_news(&route("9.9.8.0", 24, Some("192.0.2.1"))));
+    }
+}
