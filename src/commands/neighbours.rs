@@ -19,13 +19,14 @@ impl SilentNextHops {
     ) -> Result<Self> {
         let paths = namespaces.filter_map(|namespace| state.path_of(namespace));
         let neighbours: BTreeSet<Neighbour> =
-            paths.flat_map(|path| plan::neighbours(path, observed)).collect();
+            paths.flat_map(UplinkPath::parts).flat_map(|path| plan::neighbours(path, observed)).collect();
         let silent = kernel::find_silent(neighbours.iter())?;
         Ok(Self(silent.into_iter().cloned().collect()))
     }
 
     /// Those of a path.
     pub(super) fn of_path(&self, path: &UplinkPath, observed: &Observed) -> Vec<Neighbour> {
-        plan::neighbours(path, observed).into_iter().filter(|one| self.0.contains(one)).collect()
+        let all = path.parts().flat_map(|part| plan::neighbours(part, observed));
+        all.filter(|one| self.0.contains(one)).collect()
     }
 }

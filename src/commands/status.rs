@@ -11,10 +11,11 @@ use crate::kernel::event_log::Reader;
 use crate::kernel::{crowds, files};
 use crate::model::stack::is_link_local;
 use crate::model::{
-    ActiveNamespace, Code, Cure, DnsMode, Finding, Look, Name, Netns, Observed, Severity, State, UplinkPath,
+    ActiveNamespace, Code, Cure, DnsMode, Family, Finding, Look, Name, Netns, Observed, Severity, State,
+    UplinkPath,
 };
 use crate::plan::{self, Action, Owners};
-use crate::report::{self, NamespaceState, Status, Uplink};
+use crate::report::{self, Apart, NamespaceState, Status, Uplink};
 use crate::ui::Ui;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -200,6 +201,7 @@ impl<'a> StatusView<'a> {
             uplinks,
             device: path.map(|path| path.dev.clone()),
             gateway: path.map(|path| path.gateways.clone()).unwrap_or_default(),
+            apart: path.and_then(apart),
             address: addresses(name, observed),
             dns: dns(&namespace.dns),
             rx_bytes,
@@ -219,7 +221,6 @@ impl<'a> StatusView<'a> {
     ) -> Patient<'b> {
         let observed = self.observed;
         let path = self.state.namespaces.get(name).and_then(|namespace| self.state.path_of(namespace));
-        let used = path.filter(|path| path.up).and_then(|path| path.uplink.as_ref());
         let is_mine = |owner: &Option<Name>| owner.as_ref().is_none_or(|owner| owner == name);
         let missing = self.missing.iter().filter(|(owner, _)| is_mine(owner)).map(|(_, action)| action);
         Patient {
@@ -233,7 +234,7 @@ impl<'a> StatusView<'a> {
             missing: missing.collect(),
             refused: self.refused.get(name).map_or(&[], Vec::as_slice),
             silent: path.map(|path| self.silent.of_path(path, observed)).unwrap_or_default(),
-            uplinks: uplinks::ailments(uplinks, used),
+            uplinks: uplinks::ailments(uplinks, path),
             probes: None,
             names: None,
         }
@@ -292,6 +293,7 @@ fn empty(name: &Name) -> Status {
         uplinks: Vec::new(),
         device: None,
         gateway: Vec::new(),
+        apart: None,
         address: Vec::new(),
         dns: Vec::new(),
         rx_bytes: 0,
@@ -299,6 +301,14 @@ fn empty(name: &Name) -> Status {
         processes: 0,
         problems: Vec::new(),
     }
+}
+
+/// By what one family leaves, where that is another uplink.
+fn apart(path: &UplinkPath) -> Option<Apart> {
+    let part = path.apart.as_deref()?;
+    let family = Family::BOTH.into_iter().find(|family| part.serves(*family))?;
+    let (uplink, device, gateway) = (part.uplink.clone(), part.dev.clone(), part.gateways.clone());
+    Some(Apart { family, uplink, device, gateway })
 }
 
 fn addresses(name: &Name, observed: &Observed) -> Vec<ipnetwork::IpNetwork> {

@@ -5,9 +5,11 @@ use super::refusals::need_root;
 use super::session::{Session, seconds};
 use crate::config::{Config, locate, report};
 use crate::error::{Error, Result};
-use crate::health::{Moment, Monitor};
+use crate::health::{self, Moment, Monitor};
 use crate::kernel::{Hooks, Scope, Signal, files};
-use crate::model::{Asked, CheckKind, Checkup, Condition, Event, Name, State, stack::device_of};
+use crate::model::{
+    Answers, Asked, CheckKind, Checkup, Condition, Event, EventKind, Family, Name, State, stack::device_of,
+};
 use crate::plan;
 use crate::reconcile::{Outcome, Policy};
 use crate::report::event;
@@ -16,6 +18,7 @@ use crate::watch::{self, Causes, Keeper, Sources};
 use sd_notify::NotifyState;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tracing::{error, info, warn};
@@ -162,26 +165,22 @@ impl Keeper for Kept<'_> {
         self.checkups.clone()
     }
 
-    fn heard(&mut self, uplink: &Name, answers: bool) -> bool {
-        let Some(condition) = self.monitor.observe(uplink, answers, now()) else { return false };
-        let (asked, name) = (self.checkups.get(uplink).map(asked).unwrap_or_default(), uplink.as_str());
-        let mut event = Event::new(seconds(), None, condition.into());
-        event.uplink = Some(uplink.clone());
-        event.reason = Some(match condition {
-            Condition::Dead => format!("no answer from {asked}"),
-            Condition::Unsteady => format!("{asked}; one that is well is better"),
-            Condition::Well => asked,
-        });
-        let told = event::describe(&event);
-        match condition {
-            Condition::Dead => warn!(uplink = name, event = event.kind.name(), "{told}"),
-            Condition::Unsteady | Condition::Well => {
-                info!(uplink = name, event = event.kind.name(), "{told}");
+    fn heard(&mut self, uplink: &Name, answers: &Answers) -> bool {
+        let changes = self.monitor.observe(uplink, answers, now());
+        for change in &changes {
+            let event = self.event_of_uplink(uplink, *change);
+            let (told, name, kind) = (event::describe(&event), uplink.as_str(), event.kind.name());
+            if event.kind == EventKind::Dead {
+                warn!(uplink = name, event = kind, "{told}");
+            } else {
+                info!(uplink = name, event = kind, "{told}");
             }
+            self.heard.push(event);
         }
-        self.heard.push(event);
-        self.note_health();
-        true
+        if !changes.is_empty() {
+            self.note_health();
+        }
+        !changes.is_empty()
     }
 
     fn happened(&mut self, event: Event) {
@@ -218,6 +217,22 @@ impl Keeper for Kept<'_> {
 }
 
 impl Kept<'_> {
+    /// What an uplink has become, as an event that is of no namespace yet.
+    fn event_of_uplink(&self, uplink: &Name, (family, condition): health::Change) -> Event {
+        let asked = self.checkups.get(uplink).map(|checkup| asked(checkup, family)).unwrap_or_default();
+        let reason = match condition {
+            Condition::Dead => format!("no answer from {asked}"),
+            Condition::Unsteady => format!("{asked}; one that is well is better"),
+            Condition::Well => asked,
+        };
+        Event {
+            uplink: Some(uplink.clone()),
+            family,
+            reason: Some(reason),
+            ..Event::new(seconds(), None, condition.into())
+        }
+    }
+
     /// Writes a line about each thing that is not as it should be. A full disk does not prevent repairs.
     fn say(&mut self) {
         let first = |text: &String| text.lines().next().unwrap_or_default().to_owned();
@@ -297,14 +312,19 @@ fn tell(event: &Event) {
     info!(namespace, event = kind, uplink, previous_uplink, "{told}");
 }
 
-/// What was asked about an uplink.
-fn asked(checkup: &Checkup) -> String {
+/// What was asked about an uplink, of one family or of all that are asked about.
+fn asked(checkup: &Checkup, family: Option<Family>) -> String {
+    let is_meant = |address: IpAddr| family.is_none_or(|family| Family::of(address) == family);
+    let targets = || checkup.check.targets.iter().filter(|target| is_meant(target.ip()));
     let asked: Vec<String> = match &checkup.asked {
-        Asked::NextHops(hops) => hops.iter().map(|one| format!("{} on {}", one.address, one.dev)).collect(),
-        Asked::HostsFrom(_) if checkup.check.kind == CheckKind::Tcp => {
-            checkup.check.targets.iter().map(ToString::to_string).collect()
+        Asked::NextHops(hops) => {
+            let hops = hops.iter().filter(|hop| is_meant(hop.address));
+            hops.map(|one| format!("{} on {}", one.address, one.dev)).collect()
         }
-        Asked::HostsFrom(_) => checkup.check.targets.iter().map(|target| target.ip().to_string()).collect(),
+        Asked::HostsFrom(_) if checkup.check.kind == CheckKind::Tcp => {
+            targets().map(ToString::to_string).collect()
+        }
+        Asked::HostsFrom(_) => targets().map(|target| target.ip().to_string()).collect(),
         Asked::Nothing => Vec::new(),
     };
     asked.join(" and ")

@@ -4,26 +4,47 @@ use super::patient::Patient;
 use crate::model::{Code, Cure, Family, Finding, Link, Neighbour, UplinkPath};
 use crate::plan;
 
-/// Whether one can be used at all.
+/// Whether one can be used at all, and in each family.
 pub(super) fn usable(patient: &Patient<'_>) -> Vec<Finding> {
     let path = patient.path();
     let closed = plan::why_closed(path).unwrap_or_default();
     let (code, what) = match path {
         None => (Code::NoUplink, closed),
-        Some(path) if path.last_resort => {
+        Some(path) if path.last_resort && !path.is_split() => {
             (Code::LastResort, "none of its uplinks can be used: it leaves by the host's main table".into())
         }
         Some(path) if path.dead => (Code::UplinksDead, closed),
-        Some(_) => return Vec::new(),
+        Some(path) => return families(patient, path),
     };
-    let cure = Cure::advice("see: nsnat plan, and the devices (ip -br addr)");
-    vec![Finding::new(code, what, cure)]
+    vec![Finding::new(code, what, see())]
 }
 
-/// Its device.
+fn see() -> Cure {
+    Cure::advice("see: nsnat plan, and the devices (ip -br addr)")
+}
+
+/// Families in which no uplink answers, while the other one gets out.
+fn families(patient: &Patient<'_>, path: &UplinkPath) -> Vec<Finding> {
+    let has = |family: &Family| patient.namespace.ipv6 || *family == Family::V4;
+    let one = |family: Family| {
+        if path.silent.contains(&family) {
+            let what = format!("none of its uplinks answers by {family}: nothing gets out by {family}");
+            return Some(Finding::new(Code::UplinksDead, what, see()));
+        }
+        path.part_of(family).filter(|part| part.last_resort).map(|_| {
+            let what = format!(
+                "none of its uplinks can be used by {family}: {family} leaves by the host's main table"
+            );
+            Finding::new(Code::LastResort, what, see())
+        })
+    };
+    Family::BOTH.into_iter().filter(has).filter_map(one).collect()
+}
+
+/// Its device, or its devices.
 pub(super) fn device(patient: &Patient<'_>) -> Vec<Finding> {
-    let path = patient.path().filter(|path| !path.dead);
-    path.and_then(|path| of_device(path, patient.observed.host.link(&path.dev))).into_iter().collect()
+    let parts = patient.path().filter(|path| !path.dead).into_iter().flat_map(UplinkPath::parts);
+    parts.filter_map(|path| of_device(path, patient.observed.host.link(&path.dev))).collect()
 }
 
 fn of_device(path: &UplinkPath, link: Option<&Link>) -> Option<Finding> {
@@ -47,13 +68,13 @@ fn of_device(path: &UplinkPath, link: Option<&Link>) -> Option<Finding> {
 
 /// Families whose next hop is out of reach, because the device has no address of theirs.
 pub(super) fn addresses(patient: &Patient<'_>) -> Vec<Finding> {
-    let Some(path) = patient.path().filter(|path| path.up) else { return Vec::new() };
-    let dev = &path.dev;
-    let one = |family: &Family| {
+    let parts = patient.path().into_iter().flat_map(UplinkPath::parts).filter(|path| path.up);
+    let waiting = parts.flat_map(|path| path.waiting.iter().map(move |family| (&path.dev, family)));
+    let one = |(dev, family): (&String, &Family)| {
         let what = format!("{dev} has no {family} address: nothing gets out by {family}");
         Finding::new(Code::UplinkAddress, what, Cure::advice("once it has one: nsnat up"))
     };
-    path.waiting.iter().map(one).collect()
+    waiting.map(one).collect()
 }
 
 /// Next hops that do not answer.

@@ -7,7 +7,7 @@ use super::events::wait_for;
 use super::netlink_socket::NetlinkSocket;
 use crate::attributes::find;
 use crate::error::{Context, Error, Result};
-use crate::model::{Claim, Claimed, Link, Observed, UplinkPath};
+use crate::model::{Claim, Claimed, Egress, Link, Observed, UplinkPath};
 use nix::sys::socket::{
     self, AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike,
 };
@@ -58,8 +58,7 @@ pub(super) fn claims(observed: &Observed) -> Result<Vec<Claim>> {
 
 /// The addresses that are asked for.
 fn questions(observed: &Observed) -> Vec<Claim> {
-    let paths: Vec<&UplinkPath> =
-        observed.state.egresses.values().filter_map(|egress| egress.path.as_ref()).collect();
+    let paths: Vec<&UplinkPath> = observed.state.egresses.values().flat_map(Egress::parts).collect();
     let has_neighbours = |dev: &str| {
         observed.host.link(dev).is_some_and(|link| link.up && link.carrier && !link.point_to_point)
     };

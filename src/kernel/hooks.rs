@@ -5,7 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "programs are started here")]
 
-use crate::model::{Event, Name};
+use crate::model::{Event, Family, Name};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -141,8 +141,13 @@ impl Call {
 }
 
 /// What a program is told.
-fn environment(name: &Name, event: &Event) -> [(&'static str, String); 7] {
+fn environment(name: &Name, event: &Event) -> [(&'static str, String); 8] {
     let text = |name: &Option<Name>| name.as_ref().map_or_else(String::new, Name::to_string);
+    let family = match event.family {
+        Some(Family::V4) => "v4",
+        Some(Family::V6) => "v6",
+        None => "",
+    };
     let gateways: Vec<String> = event.gateway.iter().map(ToString::to_string).collect();
     [
         ("NSNAT_NAMESPACE", name.to_string()),
@@ -150,6 +155,7 @@ fn environment(name: &Name, event: &Event) -> [(&'static str, String); 7] {
         ("NSNAT_TIME", event.time.to_string()),
         ("NSNAT_UPLINK", text(&event.uplink)),
         ("NSNAT_PREVIOUS_UPLINK", text(&event.previous_uplink)),
+        ("NSNAT_FAMILY", family.to_owned()),
         ("NSNAT_DEVICE", event.device.clone().unwrap_or_default()),
         ("NSNAT_GATEWAY", gateways.join(" ")),
     ]

@@ -9,7 +9,7 @@ use super::netlink_socket::NetlinkSocket;
 use super::sysctl;
 use crate::attributes::{attribute, octets};
 use crate::error::Result;
-use crate::model::Neighbour;
+use crate::model::{Answers, Family, Neighbour};
 use netlink_packet_route::neighbour::NeighbourState as State;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -57,27 +57,33 @@ pub fn find_silent<'a>(neighbours: impl Iterator<Item = &'a Neighbour>) -> Resul
 /// up and asks everybody.
 const INSISTENT: u32 = 3;
 
-/// Whether one of these answers a question that is asked now, whatever the kernel heard of it before. `silences`: how many
-/// in a row were not answered in time; an answer that came later is one, too.
-pub(super) fn answers(neighbours: &[Neighbour], timeout: Duration, silences: u32) -> Result<bool> {
+/// Whether one of these, in each family that they are of, answers a question that is asked now, whatever the kernel heard of
+/// it before. `silences`: how many in a row were not answered in time; an answer that came later is one, too.
+pub(super) fn answers(
+    neighbours: &[Neighbour],
+    timeout: Duration,
+    silences: impl Fn(Family) -> u32,
+) -> Result<Answers> {
     let netlink = NetlinkSocket::for_routing()?;
     let until = Instant::now() + timeout;
+    let family = |one: &PendingNeighbour<'_>| Family::of(one.neighbour.address);
     let mut asked: Vec<PendingNeighbour<'_>> = neighbours.iter().map(PendingNeighbour::new).collect();
+    let mut out: Answers = asked.iter().map(|one| (family(one), false)).collect();
     for one in &mut asked {
-        if one.ask_anew(&netlink, silences)? == Some(true) {
-            return Ok(true);
+        if one.ask_anew(&netlink, silences(family(one)))? == Some(true) {
+            out.insert(family(one), true);
         }
     }
     let mut pause = PAUSE;
     loop {
         for one in &asked {
             if one.has_answered(&netlink)? {
-                return Ok(true);
+                out.insert(family(one), true);
             }
         }
         let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(false);
+        if left.is_zero() || out.values().all(|answers| *answers) {
+            return Ok(out);
         }
         std::thread::sleep(pause.min(left));
         // An answer comes soon, or hardly ever.

@@ -75,7 +75,7 @@ impl Kernel {
             Action::RemoveTable => remove_table(),
             Action::Elements { remove, add } => self.changes.make(&crate::nft::change(remove, add)),
             Action::ForgetFlows { source, which } => conntrack::forget(*source, *which),
-            Action::ResetConnections { name, spared } => tcp::reset(name, spared),
+            Action::ResetConnections { name, families, spared } => tcp::reset(name, families, spared),
             Action::ForgetServers { link } => self.changes.make(&crate::nft::forget_servers(link)),
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value),
             Action::AddPass { pass } => passes::add(pass),

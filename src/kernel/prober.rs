@@ -3,7 +3,7 @@
 
 use super::{neighbour, target};
 use crate::error::{Context, Result};
-use crate::model::{Asked, Checkup, Name};
+use crate::model::{Answers, Asked, Checkup, Family, Name};
 use nix::sys::signal::SigSet;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -66,41 +66,55 @@ impl Prober {
         Ok(AskedUplink { checkup, number, _stop: stop })
     }
 
-    /// The uplinks that were asked since the last call, and whether each answered.
-    pub fn take(&mut self) -> Vec<(Name, bool)> {
+    /// The uplinks that were asked since the last call, and whether each family of them answered.
+    pub fn take(&mut self) -> Vec<(Name, Answers)> {
         let mut out = Vec::new();
         let mut message = [0; MESSAGE];
         while self.answers.recv(&mut message).is_ok() {
-            let [number @ .., answers] = message;
+            let [number @ .., four, six] = message;
             let number = u64::from_ne_bytes(number);
             let of = self.asked.iter().find(|(_, asked)| asked.number == number);
-            out.extend(of.map(|(name, _)| (name.clone(), answers != 0)));
+            let answers =
+                || Family::BOTH.into_iter().zip([four, six].map(told)).filter_map(|(f, a)| Some((f, a?)));
+            out.extend(of.map(|(name, _)| (name.clone(), answers().collect())));
         }
         out
     }
 }
 
-/// A number, and whether there was an answer.
-const MESSAGE: usize = size_of::<u64>() + 1;
+/// A number, and for each family what came of asking about it.
+const MESSAGE: usize = size_of::<u64>() + Family::BOTH.len();
 
-fn message(number: u64, answers: bool) -> [u8; MESSAGE] {
-    let mut out = [u8::from(answers); MESSAGE];
-    if let Some(head) = out.first_chunk_mut() {
-        *head = number.to_ne_bytes();
-    }
+/// What stands for a family that was not asked about; of the others, whether it answered.
+const NOT_ASKED: u8 = 2;
+
+fn message(number: u64, answers: &Answers) -> [u8; MESSAGE] {
+    let mut out = [0; MESSAGE];
+    let families =
+        Family::BOTH.map(|family| answers.get(&family).map_or(NOT_ASKED, |answers| u8::from(*answers)));
+    let bytes = number.to_ne_bytes().into_iter().chain(families);
+    out.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
     out
+}
+
+fn told(answer: u8) -> Option<bool> {
+    (answer != NOT_ASKED).then_some(answer != 0)
 }
 
 /// Asks until it is stopped. About an uplink that the kernel cannot be asked about, nothing is known against it.
 fn ask(checkup: &Checkup, number: u64, to: &UnixDatagram, stopped: &Receiver<Infallible>) {
     // They are for the thread that waits for them.
     let _ = SigSet::all().thread_block();
-    let mut silences = 0;
+    let mut silences = BTreeMap::new();
     loop {
         let began = Instant::now();
-        let answers = answers(checkup, silences).unwrap_or(true);
-        silences = if answers { 0 } else { silences.saturating_add(1) };
-        if to.send(&message(number, answers)).is_err() {
+        let all_well = || checkup.families().into_iter().map(|family| (family, true)).collect();
+        let answers: Answers = answers(checkup, &silences).unwrap_or_else(|_| all_well());
+        for (family, answers) in &answers {
+            let before: u32 = silences.get(family).copied().unwrap_or_default();
+            silences.insert(*family, if *answers { 0 } else { before.saturating_add(1) });
+        }
+        if to.send(&message(number, &answers)).is_err() {
             return;
         }
         let rest = checkup.check.interval.saturating_sub(began.elapsed());
@@ -110,11 +124,12 @@ fn ask(checkup: &Checkup, number: u64, to: &UnixDatagram, stopped: &Receiver<Inf
     }
 }
 
-/// Whether an uplink answers in time. `silences`: how many questions in a row were not answered.
-fn answers(checkup: &Checkup, silences: u32) -> Result<bool> {
+/// Whether the families of an uplink answer in time. `silences`: how many questions in a row were not answered.
+fn answers(checkup: &Checkup, silences: &BTreeMap<Family, u32>) -> Result<Answers> {
+    let silences = |family| silences.get(&family).copied().unwrap_or_default();
     match &checkup.asked {
         Asked::NextHops(gateways) => neighbour::answers(gateways, checkup.check.timeout, silences),
         Asked::HostsFrom(namespace) => target::answers(namespace, &checkup.check),
-        Asked::Nothing => Ok(true),
+        Asked::Nothing => Ok(Answers::new()),
     }
 }

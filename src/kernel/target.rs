@@ -5,7 +5,7 @@
 use super::probe_sockets::{DNS_QUESTION, ECHO, echo, family, flags};
 use super::{netns, sysctl};
 use crate::error::{Context, Error, Result};
-use crate::model::{Check, CheckKind, Name, tuning};
+use crate::model::{Answers, Check, CheckKind, Family, Name, tuning};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{self, MsgFlags, SockProtocol, SockType, SockaddrStorage, sockopt};
@@ -14,32 +14,34 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// Whether one of the check's targets answers in time.
-pub(super) fn answers(namespace: &Name, check: &Check) -> Result<bool> {
+/// Whether one of the check's targets, in each family that they are of, answers in time.
+pub(super) fn answers(namespace: &Name, check: &Check) -> Result<Answers> {
     let what = || format!("ask from namespace {namespace}");
     let netns::NetnsFile::Alive { file, .. } = netns::find(namespace)? else {
         return Err(Error::new(what(), "it is not up"));
     };
     let until = Instant::now() + check.timeout;
     let (kind, targets) = (check.kind, check.targets.clone());
+    let mut out: Answers = targets.iter().map(|target| (Family::of(target.ip()), false)).collect();
     // A target that cannot even be sent to does not answer.
     let sent = move || Ok(targets.into_iter().filter_map(|to| Question::send(kind, to).ok()).collect());
     let mut questions: Vec<Question> = netns::run_inside(&file, sent).what(what)?;
-    while !questions.is_empty() {
+    loop {
         let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(false);
+        if left.is_zero() || questions.is_empty() {
+            return Ok(out);
         }
         wait(&questions, left).what(what)?;
-        for question in std::mem::take(&mut questions) {
-            match question.answer() {
-                Some(true) => return Ok(true),
-                Some(false) => {}
-                None => questions.push(question),
+        questions.retain(|question| match question.answer() {
+            Some(answers) => {
+                *out.entry(question.family()).or_default() |= answers;
+                false
             }
-        }
+            None => true,
+        });
+        // One of a family is enough.
+        questions.retain(|question| out.get(&question.family()) != Some(&true));
     }
-    Ok(false)
 }
 
 /// Waits until something comes to one of them, at most for so long.
@@ -80,6 +82,10 @@ impl Question {
             socket::send(socket.as_raw_fd(), &data, MsgFlags::empty())?;
         }
         Ok(Self { kind, to, socket })
+    }
+
+    fn family(&self) -> Family {
+        Family::of(self.to.ip())
     }
 
     /// What becomes ready when there is an answer: a connection can be written to then.

@@ -3,7 +3,7 @@
 use super::netlink_socket::NetlinkSocket;
 use super::netns;
 use crate::error::Result;
-use crate::model::Name;
+use crate::model::{Family, Name};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -22,13 +22,14 @@ const ID: std::ops::Range<usize> = 4..52;
 const PORT: std::ops::Range<usize> = 2..4;
 const DESTINATION: std::ops::Range<usize> = 20..36;
 
-/// Ends the connections in a namespace, but for those to these addresses. Its programs hear of it at once. What a kernel
+/// Ends the connections of these families in a namespace, but for those to these addresses. Its programs hear of it at once. What a kernel
 /// cannot end ends by itself, later.
-pub(super) fn reset(name: &Name, spared: &BTreeSet<IpAddr>) -> Result<()> {
+pub(super) fn reset(name: &Name, families: &[Family], spared: &BTreeSet<IpAddr>) -> Result<()> {
     let Some(netlink) = inside(name)? else { return Ok(()) };
     for (family, row) in connections(&netlink) {
         let peer = peer(family, &row).map(|peer| peer.ip());
-        if let Some(id) = row.get(ID).filter(|_| peer.is_some_and(|peer| !is_spared(peer, spared))) {
+        let ends = |peer| families.contains(&Family::of(peer)) && !is_spared(peer, spared);
+        if let Some(id) = row.get(ID).filter(|_| peer.is_some_and(ends)) {
             let _ = netlink.ask_whole(SOCK_DESTROY, 0, &request(family, id));
         }
     }

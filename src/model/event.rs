@@ -1,6 +1,6 @@
 //! What happens to namespaces, as it is recorded and told.
 
-use super::Name;
+use super::{Family, Name};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -19,6 +19,9 @@ pub struct Event {
     pub uplink: Option<Name>,
     /// The uplink by which the namespace left before, where that was another one.
     pub previous_uplink: Option<Name>,
+    /// The family that this is about; none: both, or the only one that there is.
+    #[serde(default)]
+    pub family: Option<Family>,
     /// It leaves by the host's main table, because none of its uplinks can be used.
     #[serde(default)]
     pub last_resort: bool,
@@ -41,6 +44,7 @@ impl Event {
             kind,
             uplink: None,
             previous_uplink: None,
+            family: None,
             last_resort: false,
             device: None,
             gateway: Vec::new(),

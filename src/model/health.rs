@@ -1,8 +1,8 @@
 //! Whether an uplink lives: how that is found out, and what is known of it.
 
-use super::Name;
-use super::Neighbour;
+use super::{Family, Name, Neighbour};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 pub struct Check {
     /// What is asked.
     pub kind: CheckKind,
-    /// Hosts behind the uplink, of which one has to answer; none for kinds that ask no host. The port of `ping` is 0.
+    /// Hosts behind the uplink, of which one of each family has to answer; none for kinds that ask no host. The port of `ping` is 0.
     pub targets: Vec<SocketAddr>,
     /// From one question to the next.
     pub interval: Duration,
@@ -79,9 +79,28 @@ pub enum LastResort {
     Main,
 }
 
-/// The health of an uplink that is checked and is not well.
+/// The health of an uplink that is checked: how each family is that is asked about. A router may lose one of them only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Health(pub BTreeMap<Family, FamilyHealth>);
+
+impl Health {
+    /// How a family is. One that nobody asks about is as the other one is.
+    pub fn of(&self, family: Family) -> Condition {
+        let known = self.0.get(&family).or_else(|| self.0.values().next());
+        known.map_or(Condition::Well, |health| health.condition)
+    }
+
+    /// How the uplink is as a whole: it is as well as the better of its families.
+    pub fn best(&self) -> FamilyHealth {
+        let well = FamilyHealth { condition: Condition::Well, since: 0 };
+        self.0.values().copied().min_by_key(|health| health.condition).unwrap_or(well)
+    }
+}
+
+/// How a family of an uplink is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
+pub struct FamilyHealth {
     /// How it is.
     pub condition: Condition,
     /// Since when, in seconds after 1970.
@@ -100,6 +119,9 @@ pub enum Condition {
     Dead,
 }
 
+/// What came of asking an uplink: whether each family that was asked about answers.
+pub type Answers = BTreeMap<Family, bool>;
+
 /// An uplink that is to be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkup {
@@ -109,10 +131,21 @@ pub struct Checkup {
     pub asked: Asked,
 }
 
+impl Checkup {
+    /// The families that are asked about.
+    pub fn families(&self) -> BTreeSet<Family> {
+        match &self.asked {
+            Asked::NextHops(hops) => hops.iter().map(|hop| Family::of(hop.address)).collect(),
+            Asked::HostsFrom(_) => self.check.targets.iter().map(|target| Family::of(target.ip())).collect(),
+            Asked::Nothing => BTreeSet::new(),
+        }
+    }
+}
+
 /// What is asked of an uplink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// Next hops, of which one has to answer.
+    /// Next hops, of which one of each family has to answer.
     NextHops(Vec<Neighbour>),
     /// The targets of its check, from this namespace, which leaves by that uplink alone.
     HostsFrom(Name),

@@ -25,6 +25,7 @@ mod surroundings;
 pub mod tap;
 pub mod trace;
 pub mod tuning;
+mod uplink_path;
 
 pub use account::Account;
 pub use code::{Code, Severity, Stage};
@@ -32,7 +33,9 @@ pub use digest::digest;
 pub use event::{Event, EventKind};
 pub use finding::{Cure, Finding};
 pub use gate::Pass;
-pub use health::{Asked, Check, CheckKind, Checkup, Condition, Health, LastResort, Prefer};
+pub use health::{
+    Answers, Asked, Check, CheckKind, Checkup, Condition, FamilyHealth, Health, LastResort, Prefer,
+};
 pub use ipsec::Policy;
 pub use look::{Look, OtherNamespaces};
 pub use name::Name;
@@ -42,7 +45,6 @@ pub use observed::{DetachedNetns, Gates, Netns, Observed, Table};
 pub use probe::{Outcome, Probe, Transport};
 pub use proxy::Proxy;
 pub use stack::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction, Stack};
-pub use state::{
-    ActiveNamespace, Allowed, DnsMode, Egress, ExecRecord, HeldSysctl, Owner, Rewrite, State, UplinkPath,
-};
+pub use state::{ActiveNamespace, Allowed, DnsMode, Egress, ExecRecord, HeldSysctl, Owner, Rewrite, State};
 pub use surroundings::{Claim, Claimed, Daemon, Lease, Surroundings};
+pub use uplink_path::UplinkPath;

@@ -63,8 +63,8 @@ macro_rules! sets {
 
             /// Whether it says where packets of a mark, which its keys begin with, may leave.
             pub fn is_way(self) -> bool {
-                use Set::{Lan4, Lan6, Ways4, Ways6, WaysP2p};
-                matches!(self, Ways4 | Ways6 | WaysP2p | Lan4 | Lan6)
+                use Set::{Lan4, Lan6, Ways4, Ways6, WaysP2p4, WaysP2p6};
+                matches!(self, Ways4 | Ways6 | WaysP2p4 | WaysP2p6 | Lan4 | Lan6)
             }
 
             /// All of them.
@@ -105,8 +105,10 @@ sets! {
     Ways4 = "ways4": [Mark, Device, Address] => [];
     /// Ways out by IPv6.
     Ways6 = "ways6": [Mark, Device, Address] => [];
-    /// Point-to-point devices, which have no next hop to check.
-    WaysP2p = "ways_p2p": [Mark, Device] => [];
+    /// Point-to-point devices, which have no next hop to check, by IPv4.
+    WaysP2p4 = "ways_p2p4": [Mark, Device] => [];
+    /// Point-to-point devices by IPv6.
+    WaysP2p6 = "ways_p2p6": [Mark, Device] => [];
     /// IPv4 subnets that are directly on an uplink's device.
     Lan4 = "lan4": [Mark, Device, Network] => [];
     /// IPv6 subnets that are directly on an uplink's device.

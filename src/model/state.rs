@@ -17,8 +17,9 @@
 use super::gate::{Pass, Split};
 use super::name::Name;
 use super::proxy::Proxy;
-use super::stack::{Family, is_link_local};
-use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use super::stack::Family;
+use super::uplink_path::UplinkPath;
+use ipnetwork::{Ipv4Network, Ipv6Network};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -214,63 +215,18 @@ impl Egress {
 
     /// Whether it leaves by one of the tunnels of a kill switch.
     pub fn is_in_tunnel_of(&self, split: &Split) -> bool {
-        self.path.as_ref().is_some_and(|path| split.tunnels.contains(&path.dev))
-    }
-}
-
-/// A way out, resolved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UplinkPath {
-    /// The uplink's name, where it has one.
-    #[serde(default)]
-    pub uplink: Option<Name>,
-    /// Device.
-    pub dev: String,
-    /// The device was up, its next hops in reach; otherwise it takes no routes.
-    pub up: bool,
-    /// None of the uplinks lives: the path takes no routes, though its device is up.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub dead: bool,
-    /// It is no uplink of the namespaces, but the default route of the host's main table.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub last_resort: bool,
-    /// MTU of the device, in bytes.
-    pub mtu: u32,
-    /// Next hop of each family that it serves; a family that has none is unreachable, unless `direct`.
-    pub gateways: Vec<IpAddr>,
-    /// Families whose next hop is out of reach at the moment: the device has no address of theirs.
-    #[serde(default)]
-    pub waiting: Vec<Family>,
-    /// Families that need no next hop.
-    #[serde(default)]
-    pub direct: Vec<Family>,
-    /// Subnets directly on the device.
-    #[serde(default)]
-    pub subnets: Vec<IpNetwork>,
-    /// Preferred sources of the host's own route by it, one a family, where masquerade might take another address.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sources: Vec<IpAddr>,
-    /// Other names of the device: it is known by them while it is away.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub altnames: BTreeSet<String>,
-}
-
-impl UplinkPath {
-    /// The next hop of that family.
-    pub fn gateway(&self, family: Family) -> Option<IpAddr> {
-        self.gateways.iter().copied().find(|g| Family::of(*g) == family)
+        self.parts().any(|path| split.tunnels.contains(&path.dev))
     }
 
-    /// Whether an address is on the link as far as the kernel can know: in a subnet of the device, or link-local.
-    /// A next hop that is not takes `onlink`.
-    pub fn is_near(&self, address: IpAddr) -> bool {
-        is_link_local(address) || self.subnets.iter().any(|net| net.contains(address))
+    /// By which uplink a family leaves, or would if there were a way.
+    pub fn part_of(&self, family: Family) -> Option<&UplinkPath> {
+        let path = self.path.as_ref()?;
+        path.part_of(family).or(Some(path))
     }
 
-    /// Whether packets of that family can leave.
-    pub fn serves(&self, family: Family) -> bool {
-        let next_hop = self.gateway(family).is_some() && !self.waiting.contains(&family);
-        next_hop || self.direct.contains(&family)
+    /// The uplinks by which it leaves: mostly one, and two while its families leave by different ones.
+    pub fn parts(&self) -> impl Iterator<Item = &UplinkPath> {
+        self.path.iter().flat_map(UplinkPath::parts)
     }
 }
 

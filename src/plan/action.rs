@@ -1,6 +1,6 @@
 //! The actions: what can be done to the kernel, one system object each.
 
-use crate::model::{Address, Element, Name, Pass, Policy, Route, Rule};
+use crate::model::{Address, Element, Family, Name, Pass, Policy, Route, Rule};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -97,6 +97,8 @@ pub enum Action {
     ResetConnections {
         /// The namespace.
         name: Name,
+        /// The families whose packets leave by another device.
+        families: Vec<Family>,
         /// Addresses of the host: connections to these go on.
         spared: BTreeSet<IpAddr>,
     },

@@ -3,7 +3,7 @@
 use super::last_resort;
 use super::uplink_path::{UplinkError, is_usable, resolve_uplink};
 use crate::config::{Namespace, Problem};
-use crate::model::{Condition, LastResort, Observed, Prefer, UplinkPath};
+use crate::model::{Condition, Family, Health, LastResort, Observed, Prefer, UplinkPath};
 
 /// Resolves the uplink of a namespace that is taken. All of them are looked at: a problem is reported even where another
 /// uplink would do, but a device that is merely absent is one only where it is the only way.
@@ -29,45 +29,107 @@ pub(super) fn choose_path(
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let best = best_of(&paths, namespace, last, observed);
-    if best.is_none()
-        && namespace.last_resort == LastResort::Main
-        && let Some(path) = last_resort::path(observed)
-    {
+    let choice = Choice { paths: &paths, namespace, last, observed };
+    if let Some(path) = choice.path() {
         return Ok(Some(path));
     }
-    match (paths.into_iter().nth(best.unwrap_or(0)), last) {
-        (Some(path), _) if best.is_none() && is_usable(&path, observed) => {
+    match (paths.into_iter().next(), last) {
+        (Some(path), _) if is_usable(&path, observed) => {
             Ok(Some(UplinkPath { up: false, dead: true, ..path }))
         }
         (Some(path), _) => Ok(Some(path)),
-        (None, Some(last)) => Ok(Some(UplinkPath { up: false, ..last.clone() })),
+        (None, Some(last)) => Ok(Some(UplinkPath { up: false, apart: None, ..last.clone() })),
         (None, None) if !namespace.has_choice() && !later => Err(absent),
         (None, None) => Ok(None),
     }
 }
 
-/// Which of the ways is taken: one that is well, else one that answers at least; of several the first, or the present one.
-/// None: none of them can be used.
-fn best_of(
-    paths: &[UplinkPath],
-    namespace: &Namespace,
-    last: Option<&UplinkPath>,
-    observed: &Observed,
-) -> Option<usize> {
-    let stays = |path: &UplinkPath| {
-        namespace.prefer == Prefer::Sticky && last.is_some_and(|last| last.uplink == path.uplink)
-    };
-    // Where there is no other, nothing is gained by leaving it.
-    let condition = |path: &UplinkPath| match &path.uplink {
-        Some(name) if namespace.has_choice() => {
-            observed.health.get(name).map_or(Condition::Well, |health| health.condition)
+/// The ways among which there is a choice, and what decides it.
+struct Choice<'a> {
+    paths: &'a [UplinkPath],
+    namespace: &'a Namespace,
+    last: Option<&'a UplinkPath>,
+    observed: &'a Observed,
+}
+
+impl Choice<'_> {
+    /// The way that is taken. None: nothing gets out.
+    ///
+    /// It is an uplink as a whole. A family that this uplink has lost leaves by another one, or is closed. A family that it
+    /// never had stays closed: what leaves by one uplink in one family is not to leave by the next in the other, unasked.
+    fn path(&self) -> Option<UplinkPath> {
+        let Some(base) = self.best(None).and_then(|best| self.paths.get(best)) else {
+            return self.last_resort(&Family::BOTH);
+        };
+        let has = |family: &Family| base.serves(*family) || self.has_lost(base, *family);
+        let parts: Vec<(Family, Option<UplinkPath>)> =
+            Family::BOTH.into_iter().filter(has).map(|family| (family, self.part(family))).collect();
+        if parts.iter().all(|(_, part)| part.as_ref() == Some(base)) {
+            return Some(base.clone());
         }
-        _ => Condition::Well,
-    };
-    [Condition::Well, Condition::Unsteady].into_iter().find_map(|wanted| {
-        let fits = |path: &UplinkPath| is_usable(path, observed) && condition(path) == wanted;
-        let present = paths.iter().position(|path| fits(path) && stays(path));
-        present.or_else(|| paths.iter().position(fits))
-    })
+        let silent = parts.iter().filter(|(_, part)| part.is_none()).map(|(family, _)| *family).collect();
+        let mut taken = parts.into_iter().filter_map(|(family, part)| Some((family, part?)));
+        let (family, first) = taken.next()?;
+        let path = match taken.next() {
+            Some((_, second)) if second == first => first,
+            Some((other, second)) => {
+                UplinkPath { apart: Some(Box::new(second.only(other))), ..first.only(family) }
+            }
+            None => first.only(family),
+        };
+        Some(UplinkPath { silent, ..path })
+    }
+
+    /// By what one family leaves.
+    fn part(&self, family: Family) -> Option<UplinkPath> {
+        let best = self.best(Some(family)).and_then(|best| self.paths.get(best).cloned());
+        best.or_else(|| self.last_resort(&[family]))
+    }
+
+    fn last_resort(&self, families: &[Family]) -> Option<UplinkPath> {
+        let is_wanted = self.namespace.last_resort == LastResort::Main;
+        is_wanted.then(|| last_resort::path(families, self.observed)).flatten()
+    }
+
+    /// Which of the ways is best, for one family or as a whole: one that is well, else one that answers at least; of several
+    /// the first, or the present one. None: none of them can be used.
+    fn best(&self, family: Option<Family>) -> Option<usize> {
+        [Condition::Well, Condition::Unsteady].into_iter().find_map(|wanted| {
+            let fits = |path: &UplinkPath| {
+                is_usable(path, self.observed)
+                    && family.is_none_or(|family| path.serves(family))
+                    && self.condition(path, family) == wanted
+            };
+            let present = self.paths.iter().position(|path| fits(path) && self.stays(path, family));
+            present.or_else(|| self.paths.iter().position(fits))
+        })
+    }
+
+    fn stays(&self, path: &UplinkPath, family: Option<Family>) -> bool {
+        let of_family = |last: &'_ UplinkPath| match family {
+            Some(family) => last.part_of(family).map(|part| part.uplink.clone()),
+            None => Some(last.uplink.clone()),
+        };
+        self.namespace.prefer == Prefer::Sticky
+            && self.last.and_then(of_family).is_some_and(|uplink| uplink == path.uplink)
+    }
+
+    /// Where there is no other uplink, nothing is gained by leaving it.
+    fn condition(&self, path: &UplinkPath, family: Option<Family>) -> Condition {
+        let Some(health) = self.health(path) else { return Condition::Well };
+        let served = Family::BOTH.into_iter().filter(|family| path.serves(*family));
+        let best = || served.map(|family| health.of(family)).min();
+        family.map(|family| health.of(family)).or_else(best).unwrap_or(Condition::Well)
+    }
+
+    /// Whether a family was there, and was lost: it does not answer, or its next hop went after that.
+    fn has_lost(&self, path: &UplinkPath, family: Family) -> bool {
+        self.health(path)
+            .and_then(|health| health.0.get(&family))
+            .is_some_and(|health| health.condition != Condition::Well)
+    }
+
+    fn health(&self, path: &UplinkPath) -> Option<&Health> {
+        self.observed.health.get(path.uplink.as_ref()?).filter(|_| self.namespace.has_choice())
+    }
 }

@@ -4,7 +4,7 @@ use super::addresses::{Addresses, VethAddresses, sources};
 use super::{dns, held_sysctls, source};
 use crate::model::{
     ActiveNamespace, Address, Datum, Egress, Element, Family, Link, Name, Port, Route, RouteKind, Rule,
-    RuleAction, Set, Stack, State, dnsaddr, numbers,
+    RuleAction, Set, Stack, State, UplinkPath, dnsaddr, numbers,
     observed::Features,
     ownership,
     stack::{TCP, UDP, loopback},
@@ -103,7 +103,7 @@ fn split_mark(state: &State, namespace: &ActiveNamespace, egress: &Egress) -> Op
 
 /// MTU of a namespace's link: its own, or the uplink's.
 fn mtu(namespace: &ActiveNamespace, egress: &Egress) -> u32 {
-    let uplink = egress.path.as_ref().map(|path| path.mtu.clamp(MTU_LEAST, MTU_MOST));
+    let uplink = egress.path.as_ref().map(|path| path.least_mtu().clamp(MTU_LEAST, MTU_MOST));
     namespace.mtu.or(uplink).unwrap_or(1500)
 }
 
@@ -152,16 +152,17 @@ fn table_routes(egress: &Egress, table: u32, family: Family) -> Vec<Route> {
         ..route(family.everything())
     }];
     // A device that is down takes no routes; the unreachable fallback holds meanwhile.
-    let Some(path) = egress.path.as_ref().filter(|path| path.up) else { return out };
-    let dev = Some(path.dev.clone());
-    if path.serves(family) {
-        let via = path.gateway(family);
-        let onlink = via.is_some_and(|via| !path.is_near(via));
-        out.push(Route { via, onlink, dev: dev.clone(), ..route(family.everything()) });
-    }
-    if egress.lan {
-        let subnets = path.subnets.iter().filter(|net| Family::of_net(**net) == family);
-        out.extend(subnets.map(|net| Route { dev: dev.clone(), ..route(*net) }));
+    for path in egress.parts().filter(|path| path.up) {
+        let dev = Some(path.dev.clone());
+        if path.serves(family) {
+            let via = path.gateway(family);
+            let onlink = via.is_some_and(|via| !path.is_near(via));
+            out.push(Route { via, onlink, dev: dev.clone(), ..route(family.everything()) });
+        }
+        if egress.lan {
+            let subnets = path.subnets.iter().filter(|net| Family::of_net(**net) == family);
+            out.extend(subnets.map(|net| Route { dev: dev.clone(), ..route(*net) }));
+        }
     }
     out
 }
@@ -175,7 +176,10 @@ fn metric(family: Family) -> u32 {
 
 /// The guard's elements: which way the packets of a mark may leave.
 fn guard(elements: &mut BTreeSet<Element>, egress: &Egress, mark: u32) {
-    let Some(path) = &egress.path else { return };
+    egress.parts().for_each(|path| guard_of_part(elements, path, egress.lan, mark));
+}
+
+fn guard_of_part(elements: &mut BTreeSet<Element>, path: &UplinkPath, lan: bool, mark: u32) {
     let key = || vec![Datum::Mark(mark), Datum::Device(path.dev.clone())];
     let mut put = |set, last: Option<Datum>| {
         let key = key().into_iter().chain(last).collect();
@@ -185,10 +189,10 @@ fn guard(elements: &mut BTreeSet<Element>, egress: &Egress, mark: u32) {
         let set = if gateway.is_ipv4() { Set::Ways4 } else { Set::Ways6 };
         put(set, Some(Datum::Address(*gateway)));
     }
-    if !path.direct.is_empty() {
-        put(Set::WaysP2p, None);
+    for family in &path.direct {
+        put(if *family == Family::V4 { Set::WaysP2p4 } else { Set::WaysP2p6 }, None);
     }
-    for net in widest_networks(&path.subnets).filter(|_| egress.lan) {
+    for net in widest_networks(&path.subnets).filter(|_| lan) {
         let set = if net.is_ipv4() { Set::Lan4 } else { Set::Lan6 };
         put(set, Some(Datum::Network(*net)));
     }
@@ -266,7 +270,7 @@ fn stack_inside(namespace: &ActiveNamespace, egress: &Egress, net: &Addresses, f
     let mut out = Stack::default();
     out.links.insert(our_link("eth0", mtu(namespace, egress), None));
     out.links.insert(loopback());
-    let served6 = net.has(Family::V6) && egress.path.as_ref().is_some_and(|path| path.serves(Family::V6));
+    let served6 = net.has(Family::V6) && egress.path.as_ref().is_some_and(|path| path.carries(Family::V6));
     for ends in &net.ends {
         out.addresses.insert(Address { dev: "eth0".into(), net: ends.inside });
         if ends.family == Family::V6 && !served6 {

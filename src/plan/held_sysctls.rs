@@ -9,8 +9,8 @@
 //! `all.forwarding` writes the flag of every single device; the devices that had it set before get it back.
 
 use crate::model::{
-    Datum, Egress, Element, Family, HeldSysctl, Link, Observed, RouteKind, Set, State, observed::Features,
-    stack::device_of,
+    Datum, Egress, Element, Family, HeldSysctl, Link, Observed, RouteKind, Set, State, UplinkPath,
+    observed::Features, stack::device_of,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -165,8 +165,7 @@ fn follows_switch(key: &str) -> bool {
 fn marks_that_count(state: &State, observed: &Observed) -> Vec<String> {
     let value = |dev: &str, key: &str| observed.host.sysctls.get(&format!("net/ipv4/conf/{dev}/{key}"));
     let is_on = |dev: &str, key: &str| value(dev, key).is_some_and(|value| value != "0");
-    let paths =
-        state.egresses.values().filter_map(|egress| egress.path.as_ref()).map(|path| path.dev.as_str());
+    let paths = state.egresses.values().flat_map(Egress::parts).map(|path| path.dev.as_str());
     let servers = state.namespaces.values().flat_map(|namespace| namespace.dns.host_servers());
     let devices = paths.chain(servers.filter_map(|server| device_towards(server, observed)));
     let checked = |dev: &&str| is_on(dev, "rp_filter") || is_on("all", "rp_filter");
@@ -183,11 +182,16 @@ fn uplinks(state: &State, features: Features) -> Vec<String> {
     let has6 =
         |key: &String| state.namespaces.values().any(|namespace| namespace.ipv6 && namespace.egress == *key);
     let keys = |(key, egress): (&String, &Egress)| {
-        let dev = egress.path.as_ref()?.dev.clone();
-        let families = Family::BOTH.into_iter().filter(|family| *family == Family::V4 || has6(key));
-        Some(families.map(|family| forwarding(family, &dev, features)).collect::<Vec<_>>())
+        let families: Vec<Family> =
+            Family::BOTH.into_iter().filter(|family| *family == Family::V4 || has6(key)).collect();
+        let is_needed = |part: &UplinkPath, family| egress.parts().count() == 1 || part.serves(family);
+        let of_part = |part: &UplinkPath| {
+            let needed = families.iter().filter(|family| is_needed(part, **family));
+            needed.map(|family| forwarding(*family, &part.dev, features)).collect::<Vec<_>>()
+        };
+        egress.parts().flat_map(of_part).collect::<Vec<_>>()
     };
-    state.egresses.iter().filter_map(keys).flatten().collect()
+    state.egresses.iter().flat_map(keys).collect()
 }
 
 /// Forwarding for the devices by which answers of the host's own DNS servers come, where namespaces ask those.

@@ -99,9 +99,10 @@ fn of_family(state: &State, egress: &Egress, family: Family, observed: &Observed
 
 /// Addresses that masquerade may give what leaves.
 fn masquerade(egress: &Egress, family: Family, observed: &Observed) -> Vec<IpNetwork> {
-    let Some(path) = &egress.path else { return Vec::new() };
-    let on_device = observed.host.addresses.iter().filter(|address| address.dev == path.dev);
-    let addresses = on_device.map(|address| address.net.ip()).chain(path.sources.iter().copied());
+    let is_left_by = |dev: &String| egress.parts().any(|path| path.dev == *dev);
+    let on_device = observed.host.addresses.iter().filter(|address| is_left_by(&address.dev));
+    let sources = egress.parts().flat_map(|path| path.sources.iter().copied());
+    let addresses = on_device.map(|address| address.net.ip()).chain(sources);
     addresses.filter(|ip: &IpAddr| Family::of(*ip) == family).map(IpNetwork::from).collect()
 }
 

@@ -8,13 +8,12 @@ use super::uplink_path::{is_usable, resolve_uplink};
 use crate::config::Uplink;
 use crate::model::{Check, Family, Observed, Route, RouteKind, UplinkPath};
 
-/// By the default routes of the main table. They may be on two devices, and a path has one: that of IPv4 where there is
-/// one.
-pub(super) fn path(observed: &Observed) -> Option<UplinkPath> {
-    let dev = Family::BOTH.into_iter().find_map(|family| default_route(family, observed)?.dev.clone())?;
-    let defaults = Family::BOTH.map(|family| default_route(family, observed));
-    let defaults: Vec<&Route> =
-        defaults.into_iter().flatten().filter(|route| route.dev.as_ref() == Some(&dev)).collect();
+/// By the default routes of the main table, for these families. They may be on two devices, and a path has one: that of the
+/// first family that has one.
+pub(super) fn path(families: &[Family], observed: &Observed) -> Option<UplinkPath> {
+    let dev = families.iter().find_map(|family| default_route(*family, observed)?.dev.clone())?;
+    let defaults = families.iter().map(|family| default_route(*family, observed));
+    let defaults: Vec<&Route> = defaults.flatten().filter(|route| route.dev.as_ref() == Some(&dev)).collect();
     let uplink = Uplink {
         name: None,
         place: None,

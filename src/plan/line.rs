@@ -50,10 +50,15 @@ fn line(action: &Action) -> String {
         Action::ForgetFlows { source, which: Flows::LeavingWith(address) } => {
             format!("conntrack -D -s {source} -q {address} || true")
         }
-        Action::ResetConnections { name, spared } => {
+        Action::ResetConnections { name, families, spared } => {
             let not: Vec<String> = spared.iter().map(|address| format!(" and not dst {address}")).collect();
             let filter = format!("not dst 127.0.0.0/8{}", not.concat());
-            format!("ip netns exec {name} ss -K -t state synchronized {} || true", quote(&filter))
+            let only = match families.as_slice() {
+                [Family::V4] => " -4",
+                [Family::V6] => " -6",
+                _ => "",
+            };
+            format!("ip netns exec {name} ss -K -t{only} state synchronized {} || true", quote(&filter))
         }
         Action::ForgetServers { link } => format!("nft {}", quote(&forget_text(link))),
         Action::AddVeth { name, link, mtu } => veth(name, link, *mtu),

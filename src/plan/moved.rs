@@ -2,19 +2,32 @@
 //! another address. Their peers know the old one, and a program that only waits for more would wait for as long as TCP does.
 
 use super::action::Action;
-use crate::model::{ActiveNamespace, Link, Name, Observed, State, UplinkPath};
+use crate::model::{ActiveNamespace, Family, Link, Name, Observed, State, UplinkPath};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// The connections of namespaces that move to another device end, but for those to the host itself.
+/// The connections of namespaces that move to another device end, but for those to the host itself; where one family moves,
+/// those of that family.
 pub(super) fn lost_connections(state: &State, observed: &Observed) -> Vec<Action> {
     let reset = |(name, before): (&Name, &ActiveNamespace)| {
         let after = state.namespaces.get(name)?;
-        let moves = moves(observed.state.path_of(before)?, state.path_of(after)?);
+        let families = moved_families(observed.state.path_of(before)?, state.path_of(after)?);
         let spared = addresses_beside(&after.link, observed);
-        moves.then(|| Action::ResetConnections { name: name.clone(), spared })
+        (!families.is_empty()).then(|| Action::ResetConnections { name: name.clone(), families, spared })
     };
     observed.state.namespaces.iter().filter_map(reset).collect()
+}
+
+/// The families that leave by another device than before. Where that is not one family alone, both do: a family may have
+/// had a way, and connections, before its uplinks died one after the other.
+fn moved_families(from: &UplinkPath, to: &UplinkPath) -> Vec<Family> {
+    if !from.is_split() && !to.is_split() {
+        return if moves(from, to) { Family::BOTH.to_vec() } else { Vec::new() };
+    }
+    let moved = |family: &Family| {
+        to.part_of(*family).is_some_and(|part| moves(from.part_of(*family).unwrap_or(from), part))
+    };
+    Family::BOTH.into_iter().filter(moved).collect()
 }
 
 /// While a namespace is closed, its connections may still go on by the way that it had. An uplink whose device has got

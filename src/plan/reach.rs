@@ -1,7 +1,7 @@
 //! What a device reaches by itself: its subnets, and which of the host's devices a next hop is beside.
 
 use crate::model::stack::is_link_local;
-use crate::model::{Family, Link, Neighbour, Observed, RouteKind, UplinkPath};
+use crate::model::{Egress, Family, Link, Neighbour, Observed, RouteKind, UplinkPath};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -52,7 +52,7 @@ fn networks_on<'a>(link: &'a Link, observed: &'a Observed) -> impl Iterator<Item
 pub(super) fn real_name<'a>(called: &'a str, observed: &'a Observed) -> &'a str {
     let known = |path: &&UplinkPath| path.altnames.contains(called);
     let away = || {
-        let mut paths = observed.state.egresses.values().filter_map(|egress| egress.path.as_ref());
+        let mut paths = observed.state.egresses.values().flat_map(Egress::parts);
         paths.find(known).map(|path| path.dev.as_str())
     };
     let here = observed.host.link_called(called).map(|link| link.name.as_str());

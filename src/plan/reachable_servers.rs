@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 /// Why none of a namespace's servers can be asked, where that is so and its way is up.
 pub fn unreachable(servers: &[SocketAddr], ipv6: bool, path: Option<&UplinkPath>) -> Option<&'static str> {
     let path = path.filter(|path| path.up)?;
-    let served = |family| path.serves(family) && (ipv6 || family == Family::V4);
+    let served = |family| path.carries(family) && (ipv6 || family == Family::V4);
     let of = |family| servers.iter().any(|server| Family::of(server.ip()) == family);
     match (of(Family::V4), of(Family::V6)) {
         (true, false) if !served(Family::V4) => {
@@ -82,10 +82,15 @@ impl<'a> Names<'a> {
         if self.observed.nameservers.is_empty() { &[dnsaddr::DEFAULT] } else { &self.observed.nameservers }
     }
 
+    /// The uplinks by which it leaves.
+    fn parts(self) -> impl Iterator<Item = &'a UplinkPath> {
+        self.path.into_iter().flat_map(UplinkPath::parts)
+    }
+
     /// Servers that the namespace can ask in place of unreachable ones.
     pub(super) fn upstreams(self) -> impl Iterator<Item = IpAddr> {
-        let servers = self.path.map_or(&[][..], |path| self.observed.upstreams(&path.dev));
-        servers.iter().copied().filter(move |server| self.is_elsewhere(*server) == Some(false))
+        let servers = self.parts().flat_map(|path| self.observed.upstreams(&path.dev));
+        servers.copied().filter(move |server| self.is_elsewhere(*server) == Some(false))
     }
 
     /// Whether a query to this server gets somewhere.
@@ -108,7 +113,7 @@ impl<'a> Names<'a> {
     /// servers of its own, one that is the host itself or beside another device of it. To send a query there by the
     /// way would tell strangers the name, and get no answer.
     pub(super) fn is_stub(self, server: IpAddr) -> bool {
-        let own = || self.path.is_some_and(|path| self.observed.upstreams.contains_key(&path.dev));
+        let own = || self.parts().any(|path| self.observed.upstreams.contains_key(&path.dev));
         server.is_loopback() || (self.is_elsewhere(server) == Some(true) && own())
     }
 
@@ -122,7 +127,7 @@ impl<'a> Names<'a> {
         let foreign = |dev: &str| host.link(dev).is_none_or(|link| !link.is_ours());
         let near: Vec<_> =
             host.addresses.iter().filter(|a| a.net.contains(server) && foreign(&a.dev)).collect();
-        let on_way = |dev: &str| self.path.is_none_or(|path| path.dev == dev);
+        let on_way = |dev: &str| self.path.is_none() || self.parts().any(|path| path.dev == dev);
         let itself = near.iter().any(|address| address.net.ip() == server);
         Some(itself || (!near.is_empty() && !near.iter().any(|address| on_way(&address.dev))))
     }
@@ -130,7 +135,7 @@ impl<'a> Names<'a> {
     /// Whether packets of that family get out. That there is no path at the moment is a passing condition, and does not count.
     fn reaches(self, family: Family) -> bool {
         let path = self.path.filter(|path| path.up);
-        path.is_none_or(|path| path.serves(family) && (self.ipv6 || family == Family::V4))
+        path.is_none_or(|path| path.carries(family) && (self.ipv6 || family == Family::V4))
     }
 }
 

@@ -355,7 +355,7 @@ impl NamespaceResolver<'_> {
     fn no_ipv6(&self, egress: Option<&Egress>, had: bool) -> Option<(&'static str, &'static str)> {
         const AUTO: &str = "or say ipv6 = \"auto\"";
         let path = egress.and_then(|egress| egress.path.as_ref());
-        let mtu = self.namespace.mtu.or(path.map(|path| path.mtu));
+        let mtu = self.namespace.mtu.or(path.map(UplinkPath::least_mtu));
         if !self.observed.features.ipv6 {
             return Some((
                 "this host has IPv6 switched off",
@@ -368,7 +368,7 @@ impl NamespaceResolver<'_> {
         if mtu.is_some_and(|mtu| mtu < numbers::LEAST_MTU6) {
             return Some(("its MTU is less than IPv6's 1280 bytes", AUTO));
         }
-        if !had && !path.is_some_and(|path| path.serves(Family::V6)) {
+        if !had && !path.is_some_and(|path| path.carries(Family::V6)) {
             return Some((
                 "its uplink has no IPv6",
                 "give the uplink an IPv6 gateway, or say ipv6 = \"auto\"",

@@ -183,7 +183,7 @@ fn packets<'a>(family: Family, state: &'a State, egress: &'a Egress) -> Vec<Pack
     let mark = state.mark_of(egress);
     let links: Vec<&str> = state.namespaces_of(egress).map(|namespace| namespace.link.as_str()).collect();
     // Answers come in by the uplink's device; what the host itself has to say to a job begins on its loopback.
-    let back: Vec<&str> = egress.path.iter().map(|path| path.dev.as_str()).chain(["lo"]).collect();
+    let back: Vec<&str> = egress.parts().map(|path| path.dev.as_str()).chain(["lo"]).collect();
     let both = |net: IpNetwork| {
         [
             Packet { from: Some(net), to: None, mark, iifs: links.clone() },

@@ -56,13 +56,13 @@ fn is_the_only_one(path: &UplinkPath, source: IpAddr, observed: &Observed) -> bo
 
 /// The elements that say so.
 pub(super) fn elements(egress: &Egress, mark: u32) -> Vec<Element> {
-    let Some(path) = &egress.path else { return Vec::new() };
-    let element = |source: &IpAddr| Element {
+    let element = |(dev, source): (&String, &IpAddr)| Element {
         set: if source.is_ipv4() { Set::Source4 } else { Set::Source6 },
-        key: vec![Datum::Mark(mark), Datum::Device(path.dev.clone())],
+        key: vec![Datum::Mark(mark), Datum::Device(dev.clone())],
         value: vec![Datum::Address(*source)],
     };
-    path.sources.iter().map(element).collect()
+    let sources = egress.parts().flat_map(|part| part.sources.iter().map(move |source| (&part.dev, source)));
+    sources.map(element).collect()
 }
 
 /// Flows that leave with an address that is not the host's any more, or is another device's than they leave by. A flow
@@ -71,8 +71,13 @@ pub(super) fn stale_flows(state: &State, observed: &Observed) -> Vec<Action> {
     let inside = inside_addresses(state, observed.features, |_| true);
     let outdated = |(name, before): (_, &ActiveNamespace)| {
         let (old, new) = (observed.state.path_of(before)?, state.path_of(state.namespaces.get(name)?));
-        let moved = new.is_none_or(|new| new.dev != old.dev);
-        let gone = old.sources.iter().filter(move |source| moved || !is_the_hosts(**source, observed));
+        let leaves_by =
+            move |family| new.and_then(|new| new.part_of(family).or(Some(new))).map(|part| &part.dev);
+        let gone = old.parts().flat_map(move |part| {
+            part.sources.iter().filter(move |source| {
+                leaves_by(Family::of(**source)) != Some(&part.dev) || !is_the_hosts(**source, observed)
+            })
+        });
         Some((inside.get(name)?, gone))
     };
     let pairs = observed.state.namespaces.iter().filter_map(outdated).flat_map(|(inside, gone)| {

@@ -29,7 +29,9 @@ fn finding_of(
     path: Option<&UplinkPath>,
     observed: &Observed,
 ) -> Option<Finding> {
-    let on = |dev: &String| *dev == namespace.link || path.is_some_and(|path| path.dev == *dev);
+    let on = |dev: &String| {
+        *dev == namespace.link || path.is_some_and(|path| path.parts().any(|part| part.dev == *dev))
+    };
     match tap {
         Tap::Chain { layer, table, name, side, devices, stop, all } => {
             let of = described_packets(*layer, devices, namespace, path, observed)?;
@@ -89,18 +91,19 @@ fn described_packets(
     path: Option<&UplinkPath>,
     observed: &Observed,
 ) -> Option<String> {
-    let mine = [Some(namespace.link.as_str()), path.map(|path| path.dev.as_str())];
+    let parts = || path.into_iter().flat_map(UplinkPath::parts);
+    let mut mine = std::iter::once(namespace.link.as_str()).chain(parts().map(|part| part.dev.as_str()));
     let named =
         |name: &String, dev: &str| name.strip_suffix('*').map_or(name == dev, |begin| dev.starts_with(begin));
     match layer {
         Layer::Netdev | Layer::Inet => {
-            let dev = mine.into_iter().flatten().find(|dev| devices.iter().any(|name| named(name, dev)))?;
+            let dev = mine.find(|dev| devices.iter().any(|name| named(name, dev)))?;
             Some(format!(" of {dev}"))
         }
-        Layer::Arp => path.is_none_or(|path| path.serves(Family::V4)).then(String::new),
+        Layer::Arp => path.is_none_or(|path| path.carries(Family::V4)).then(String::new),
         Layer::Bridge => {
-            let link = path.and_then(|path| observed.host.link(&path.dev))?;
-            (link.kind.as_deref() == Some("bridge")).then(String::new)
+            let mut links = parts().filter_map(|part| observed.host.link(&part.dev));
+            links.any(|link| link.kind.as_deref() == Some("bridge")).then(String::new)
         }
     }
 }

@@ -13,7 +13,7 @@ use super::line::rule_text;
 use super::rule_precedence;
 use crate::model::gate::Hook;
 use crate::model::trace::{Done, Event, Header, ProbeAnswer, Trace, TracedChain};
-use crate::model::{Code, Cure, Egress, Finding, Name, Observed, State, UplinkPath, numbers};
+use crate::model::{Code, Cure, Egress, Family, Finding, Name, Observed, State, UplinkPath, numbers};
 use serde::Serialize;
 use std::net::SocketAddr;
 
@@ -267,7 +267,7 @@ impl SeenProbe<'_> {
 
     /// The fault of a probe that passed all chains of nf_tables and still did not arrive.
     fn fault_outside(&self) -> Option<Fault> {
-        let path = self.host.egress.path.as_ref()?;
+        let path = self.host.egress.part_of(Family::of(self.trace.goal.address))?;
         if self.trace.left.is_empty() {
             return Some(self.known_fault(
                 Code::PacketLost,

@@ -12,7 +12,7 @@ use crate::model::{Code, Cure, Egress, Family, Finding, Observed, RouteKind, Rul
 /// What is said of the namespaces of an egress on whose account such a proxy hears nothing; nothing is wrong with the
 /// namespaces.
 pub fn cut_off(egress: &Egress, state: &State, observed: &Observed) -> Option<Finding> {
-    let dev = &egress.path.as_ref()?.dev;
+    let dev = &egress.part_of(Family::V4)?.dev;
     let held = state.sysctls.get(&held_sysctls::valid_mark(dev)).filter(|held| held.before != held.now)?;
     let rule = observed.host.rules.iter().find(|rule| leads_to_the_host(rule, observed))?;
     let (rule, dev, now) = (line::rule_text(rule), line::quote(dev), &held.now);

@@ -56,6 +56,8 @@ pub(super) fn resolve_uplink(uplink: &Uplink, observed: &Observed) -> Result<Upl
         subnets: subnets.into_iter().collect(),
         sources: Vec::new(),
         altnames: link.altnames.clone(),
+        silent: Vec::new(),
+        apart: None,
     };
     path.sources = source::preferred(&path, observed);
     Ok(path)
@@ -145,6 +147,9 @@ fn device<'a>(uplink: &Uplink, observed: &'a Observed) -> Result<&'a Link, Uplin
 
 /// Looks again at the device of a way that was found earlier: whether it is up, with its next hops in reach.
 pub(super) fn refresh(path: &mut UplinkPath, observed: &Observed) {
+    if let Some(apart) = &mut path.apart {
+        refresh(apart, observed);
+    }
     path.sources.retain(|source| source::is_the_hosts(*source, observed));
     let link = observed.host.link(&path.dev).filter(|link| link.up);
     path.up = link.is_some() && !path.dead;
@@ -269,7 +274,7 @@ pub fn why_closed(path: Option<&UplinkPath>) -> Option<String> {
     match path {
         None => Some("no uplink can be used at the moment: nothing gets out".into()),
         Some(path) if path.dead => Some("none of its uplinks answers: nothing gets out".into()),
-        Some(path) if !path.up => {
+        Some(path) if !path.is_open() => {
             Some(format!("its uplink {} cannot be used at the moment: nothing gets out", path.dev))
         }
         Some(_) => None,

@@ -1,7 +1,7 @@
 //! What a run did, as what happened to namespaces.
 
 use super::outcome::Outcome;
-use crate::model::{ActiveNamespace, Event, EventKind, Name, State, UplinkPath};
+use crate::model::{ActiveNamespace, Event, EventKind, Family, Name, UplinkPath};
 use crate::plan::{Action, Owners};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,21 +18,27 @@ impl Outcome {
     fn changes(&self, time: u64) -> Vec<Event> {
         let (before, after) = (&self.before.state, &self.goal);
         let of_kept = |(name, namespace): (&Name, &ActiveNamespace)| {
-            let kind = kind_of_change((before, before.namespaces.get(name)), (after, namespace))?;
-            let path = after.path_of(namespace);
-            let previous = before.namespaces.get(name).and_then(|old| before.path_of(old)?.uplink.clone());
-            let uplink = path.and_then(|path| path.uplink.clone());
-            Some(Event {
-                previous_uplink: previous.filter(|previous| uplink.as_ref() != Some(previous)),
-                uplink,
-                last_resort: path.is_some_and(|path| path.last_resort),
-                device: path.map(|path| path.dev.clone()),
-                gateway: path.map(|path| path.gateways.clone()).unwrap_or_default(),
-                ..Event::new(time, Some(name.clone()), kind)
-            })
+            let old = before.namespaces.get(name);
+            let (left_by, leaves_by) = (old.and_then(|old| before.path_of(old)), after.path_of(namespace));
+            let event = |(family, kind): (Option<Family>, EventKind)| {
+                let path = part_of(leaves_by, family);
+                let previous = part_of(left_by, family).and_then(|path| path.uplink.clone());
+                let uplink = path.and_then(|path| path.uplink.clone());
+                Event {
+                    previous_uplink: previous.filter(|previous| uplink.as_ref() != Some(previous)),
+                    uplink,
+                    family,
+                    last_resort: path.is_some_and(|path| path.last_resort),
+                    device: path.map(|path| path.dev.clone()),
+                    gateway: path.map(|path| path.gateways.clone()).unwrap_or_default(),
+                    ..Event::new(time, Some(name.clone()), kind)
+                }
+            };
+            let kinds = kinds_of_change((old, left_by), (namespace, leaves_by));
+            kinds.into_iter().map(event).collect::<Vec<_>>()
         };
         let mut events: Vec<Event> =
-            after.namespaces.iter().filter(|(_, new)| new.checks.is_none()).filter_map(of_kept).collect();
+            after.namespaces.iter().filter(|(_, new)| new.checks.is_none()).flat_map(of_kept).collect();
         let known: BTreeSet<&Name> = before.namespaces.keys().chain(self.before.orphans()).collect();
         let is_check = |name: &Name| before.namespaces.get(name).is_some_and(|old| old.checks.is_some());
         let gone = known.into_iter().filter(|name| !after.namespaces.contains_key(*name) && !is_check(name));
@@ -60,26 +66,55 @@ impl Outcome {
     }
 }
 
-/// What became of a namespace; none: it is as it was.
-fn kind_of_change(
-    (before, old): (&State, Option<&ActiveNamespace>),
-    (after, new): (&State, &ActiveNamespace),
-) -> Option<EventKind> {
-    let Some(old) = old else { return Some(EventKind::Up) };
-    let (left_by, leaves_by) = (before.path_of(old), after.path_of(new));
+/// What became of a namespace, or of one family of it; nothing: it is as it was.
+fn kinds_of_change(
+    (old, left_by): (Option<&ActiveNamespace>, Option<&UplinkPath>),
+    (new, leaves_by): (&ActiveNamespace, Option<&UplinkPath>),
+) -> Vec<(Option<Family>, EventKind)> {
+    let Some(old) = old else { return vec![(None, EventKind::Up)] };
     if old == new && left_by == leaves_by {
-        return None;
+        return Vec::new();
     }
-    Some(match (is_open(left_by), is_open(leaves_by)) {
+    let whole = match (is_open(left_by), is_open(leaves_by)) {
         (true, false) => EventKind::Closed,
         (false, true) => EventKind::Opened,
-        (true, true) if is_move(left_by, leaves_by) => EventKind::Moved,
-        _ => EventKind::Changed,
-    })
+        (true, true) => {
+            let families = kinds_by_family(left_by, leaves_by, new.ipv6);
+            if !families.is_empty() {
+                return families;
+            }
+            if is_move(left_by, leaves_by) { EventKind::Moved } else { EventKind::Changed }
+        }
+        (false, false) => EventKind::Changed,
+    };
+    vec![(None, whole)]
+}
+
+/// What became of each family, where they have different fates, or had.
+fn kinds_by_family(
+    from: Option<&UplinkPath>,
+    to: Option<&UplinkPath>,
+    ipv6: bool,
+) -> Vec<(Option<Family>, EventKind)> {
+    let Some((from, to)) = from.zip(to).filter(|(from, to)| from.is_split() || to.is_split()) else {
+        return Vec::new();
+    };
+    let kind = |family: &Family| match (from.part_of(*family), to.part_of(*family)) {
+        (Some(_), None) if to.silent.contains(family) => Some(EventKind::Closed),
+        (None, Some(_)) if from.silent.contains(family) => Some(EventKind::Opened),
+        (from, to) => is_move(from, to).then_some(EventKind::Moved),
+    };
+    let has = |family: &Family| ipv6 || *family == Family::V4;
+    Family::BOTH.into_iter().filter(has).filter_map(|family| Some((Some(family), kind(&family)?))).collect()
+}
+
+/// By what a family leaves, or the namespace as a whole.
+fn part_of(path: Option<&UplinkPath>, family: Option<Family>) -> Option<&UplinkPath> {
+    path.and_then(|path| family.map_or(Some(path), |family| path.part_of(family)))
 }
 
 fn is_open(path: Option<&UplinkPath>) -> bool {
-    path.is_some_and(|path| path.up && !path.dead)
+    path.is_some_and(UplinkPath::is_open)
 }
 
 /// Only an uplink that has a name, and the last resort, are one of several.

@@ -20,21 +20,24 @@ pub fn describe(event: &Event) -> String {
 
 fn what_happened(event: &Event) -> String {
     let path = || describe_path(event);
+    // One family may have a fate of its own.
+    let family = event.family.map(|family| format!("{family} ")).unwrap_or_default();
+    let by_family = event.family.map(|family| format!(" by {family}")).unwrap_or_default();
     let uplink = || event.uplink.as_ref().map_or("", Name::as_str);
     match event.kind {
         EventKind::Up => format!("up, {}", path()),
         EventKind::Down => "down".to_owned(),
         EventKind::Moved => match &event.previous_uplink {
-            Some(previous) => format!("moved from {previous}, {}", path()),
-            None => format!("moved, {}", path()),
+            Some(previous) => format!("{family}moved from {previous}, {}", path()),
+            None => format!("{family}moved, {}", path()),
         },
-        EventKind::Closed => "closed: nothing gets out".to_owned(),
-        EventKind::Opened => format!("open again, {}", path()),
+        EventKind::Closed => format!("{family}closed: nothing gets out{by_family}"),
+        EventKind::Opened => format!("{family}open again, {}", path()),
         EventKind::Changed => format!("changed, {}", path()),
         EventKind::Repaired => format!("repaired: {}", event.done.as_deref().unwrap_or("something")),
-        EventKind::Dead => format!("uplink {} is dead", uplink()),
-        EventKind::Unsteady => format!("uplink {} answers again", uplink()),
-        EventKind::Well => format!("uplink {} is well again", uplink()),
+        EventKind::Dead => format!("uplink {} is dead{by_family}", uplink()),
+        EventKind::Unsteady => format!("uplink {} answers again{by_family}", uplink()),
+        EventKind::Well => format!("uplink {} is well again{by_family}", uplink()),
     }
 }
 
@@ -100,6 +103,12 @@ mod tests {
         assert_eq!(describe(&closed), "job: closed: nothing gets out; changed before: a link");
         let dead = Event { reason: Some("no answer".into()), ..event(EventKind::Dead) };
         assert_eq!(describe(&dead), "job: uplink b is dead: no answer");
+        let of6 = |event| Event { family: Some(crate::model::Family::V6), ..event };
+        assert_eq!(describe(&of6(moved.clone())), "job: IPv6 moved from a, by b (eth0) via 192.168.1.254");
+        assert_eq!(describe(&of6(dead)), "job: uplink b is dead by IPv6: no answer");
+        let closed = of6(event(EventKind::Closed));
+        assert_eq!(describe(&closed), "job: IPv6 closed: nothing gets out by IPv6");
+        assert_eq!(json(&closed)["family"], "v6");
         let repaired = Event { done: Some("ip rule add".into()), ..Event::new(0, None, EventKind::Repaired) };
         assert_eq!(describe(&repaired), "repaired: ip rule add");
         assert_eq!(json(&moved)["event"], "moved");

@@ -15,4 +15,4 @@ pub mod trace;
 pub use job::{Job, Scope};
 pub use man::{CONFIGURATION, ManPage, NSNAT_EXEC, OVERVIEW, document, man};
 pub use mask::Masked;
-pub use status::{NamespaceState, Status, Uplink, details, json, text};
+pub use status::{Apart, NamespaceState, Status, Uplink, UplinkFamily, details, json, text};

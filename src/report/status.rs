@@ -2,7 +2,7 @@
 
 use super::event::{self, local_time};
 use super::table;
-use crate::model::{Condition, Event, EventKind, Finding, Name};
+use crate::model::{Condition, Event, EventKind, Family, Finding, Name};
 use anstyle::{AnsiColor, Style};
 use ipnetwork::IpNetwork;
 use serde::{Serialize, Serializer};
@@ -33,6 +33,32 @@ pub struct Uplink {
     pub condition: Condition,
     /// Since when, in seconds after 1970, where it is not well.
     pub since: Option<u64>,
+    /// The family that is not as the uplink is as a whole, where its router has lost one only.
+    pub families: Vec<UplinkFamily>,
+}
+
+/// A family of an uplink.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct UplinkFamily {
+    /// Which.
+    pub family: Family,
+    /// How it is.
+    pub condition: Condition,
+    /// Since when, in seconds after 1970.
+    pub since: u64,
+}
+
+/// By what one family leaves, where that is another uplink than that of the other family.
+#[derive(Clone, Debug, Serialize)]
+pub struct Apart {
+    /// Which.
+    pub family: Family,
+    /// Name of the uplink, where it has one.
+    pub uplink: Option<Name>,
+    /// Device.
+    pub device: String,
+    /// Next hops.
+    pub gateway: Vec<IpAddr>,
 }
 
 /// What is reported of a namespace.
@@ -50,6 +76,8 @@ pub struct Status {
     pub device: Option<String>,
     /// Next hops.
     pub gateway: Vec<IpAddr>,
+    /// The family that leaves by another uplink than that.
+    pub apart: Option<Apart>,
     /// The namespace's own addresses.
     pub address: Vec<IpNetwork>,
     /// "ADDR" for servers, "OLD=NEW" for rewrites.
@@ -114,14 +142,28 @@ pub fn details(status: &Status, events: &[Event]) -> String {
 
 /// "dsl (well, in use)".
 fn describe_uplink(uplink: &Uplink, status: &Status) -> String {
-    let condition = match uplink.condition {
+    let condition = word_for_condition(uplink.condition);
+    let since = |since| format!(" since {}", local_time(since));
+    let families = uplink.families.iter();
+    let families = families
+        .map(|one| format!(", {} {}{}", one.family, word_for_condition(one.condition), since(one.since)));
+    let families: String = families.collect();
+    let is_this = |used: Option<&Name>| used == Some(&uplink.name);
+    let apart = status.apart.as_ref().filter(|apart| is_this(apart.uplink.as_ref()));
+    let used = match apart {
+        _ if is_this(status.uplink.as_ref()) => ", in use".to_owned(),
+        Some(apart) => format!(", in use by {}", apart.family),
+        None => String::new(),
+    };
+    format!("{} ({condition}{}{families}{used})", uplink.name, uplink.since.map(since).unwrap_or_default())
+}
+
+fn word_for_condition(condition: Condition) -> &'static str {
+    match condition {
         Condition::Well => "well",
         Condition::Unsteady => "unsteady",
         Condition::Dead => "dead",
-    };
-    let used = if status.uplink.as_ref() == Some(&uplink.name) { ", in use" } else { "" };
-    let since = uplink.since.map(|since| format!(" since {}", local_time(since))).unwrap_or_default();
-    format!("{} ({condition}{since}{used})", uplink.name)
+    }
 }
 
 const HEAD: [&str; 8] = ["NAME", "STATE", "DEVICE", "GATEWAY", "DNS", "IN", "OUT", "PROCESSES"];
@@ -130,12 +172,14 @@ const HEAD: [&str; 8] = ["NAME", "STATE", "DEVICE", "GATEWAY", "DNS", "IN", "OUT
 const STATE: usize = 1;
 
 fn row(status: &Status) -> [String; 8] {
+    let apart = || status.apart.iter();
+    let gateways = status.gateway.iter().chain(apart().flat_map(|apart| &apart.gateway));
     let list = |words: Vec<String>| if words.is_empty() { "-".into() } else { words.join(",") };
     [
         status.name.to_string(),
         word_for_state(status.state).into(),
-        list(status.device.iter().cloned().collect()),
-        list(status.gateway.iter().map(ToString::to_string).collect()),
+        list(status.device.iter().chain(apart().map(|apart| &apart.device)).cloned().collect()),
+        list(gateways.map(ToString::to_string).collect()),
         list(status.dns.clone()),
         bytes(status.rx_bytes),
         bytes(status.tx_bytes),

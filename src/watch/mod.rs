@@ -27,7 +27,7 @@ pub use sources::{Sources, Woken};
 
 use crate::error::{Error, Result};
 use crate::kernel::{Change, Scope, Signal};
-use crate::model::{Checkup, Event, Name};
+use crate::model::{Answers, Checkup, Event, Name};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -79,8 +79,8 @@ pub trait Keeper {
     /// The uplinks that have to be asked whether they live, as they were found last.
     fn checkups(&self) -> BTreeMap<Name, Checkup>;
 
-    /// An uplink was asked, and answers or not. Says whether it has become better or worse by that.
-    fn heard(&mut self, uplink: &Name, answers: bool) -> bool;
+    /// An uplink was asked, and its families answer or not. Says whether it has become better or worse by that.
+    fn heard(&mut self, uplink: &Name, answers: &Answers) -> bool;
 
     /// Something happened to a namespace, by the daemon or by a command.
     fn happened(&mut self, event: Event);
@@ -137,7 +137,7 @@ impl Daemon<'_> {
         }
         let mut is_cause = false;
         for (uplink, answers) in &woken.answers {
-            is_cause |= self.keeper.heard(uplink, *answers);
+            is_cause |= self.keeper.heard(uplink, answers);
         }
         self.causes.health |= is_cause;
         let alone = woken.is_alone();

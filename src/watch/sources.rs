@@ -4,7 +4,7 @@ use super::settings::Settings;
 use crate::error::{Context, Error, Result};
 use crate::kernel::event_log::Reader;
 use crate::kernel::{Change, Events, Prober, Scope, interrupt};
-use crate::model::{Checkup, Event, Name};
+use crate::model::{Answers, Checkup, Event, Name};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -25,8 +25,8 @@ pub struct Woken {
     pub lost: bool,
     /// A declaration changed.
     pub declared: bool,
-    /// Uplinks that were asked, and whether each answers.
-    pub answers: Vec<(Name, bool)>,
+    /// Uplinks that were asked, and whether each of their families answers.
+    pub answers: Vec<(Name, Answers)>,
     /// What was recorded to have happened to namespaces, whoever did it.
     pub happened: Vec<Event>,
     /// Signals.

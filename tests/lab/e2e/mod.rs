@@ -24,6 +24,7 @@ mod kill;
 mod killswitch;
 mod leaks;
 mod looking;
+mod lost_family;
 mod neighbours;
 mod on_change;
 mod plan_lines;

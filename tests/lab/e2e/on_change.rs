@@ -41,7 +41,7 @@ fn a_program_is_told_what_happened_and_gets_nothing_else() {
     lab.until("grep -q NSNAT_EVENT=moved /run/lab/told");
     lab.says(
         "grep NSNAT_EVENT=moved /run/lab/told | sed 's/NSNAT_TIME=[0-9]\\+/NSNAT_TIME=N/; s/ SHLVL=[0-9]//; s/ _=[^ ]*//; s/ PWD=[^ ]*//'",
-        "NSNAT_DEVICE=eth0 NSNAT_EVENT=moved NSNAT_GATEWAY=192.168.1.254 NSNAT_NAMESPACE=job NSNAT_PREVIOUS_UPLINK=a NSNAT_TIME=N NSNAT_UPLINK=b PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "NSNAT_DEVICE=eth0 NSNAT_EVENT=moved NSNAT_FAMILY= NSNAT_GATEWAY=192.168.1.254 NSNAT_NAMESPACE=job NSNAT_PREVIOUS_UPLINK=a NSNAT_TIME=N NSNAT_UPLINK=b PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     );
     // The descriptors are the standard ones, the script itself, its own and that of the directory.
     lab.says(

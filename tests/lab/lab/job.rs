@@ -42,6 +42,12 @@ impl Job<'_> {
         self.lab.until(&format!("(($(grep -c '{text}' {}/out) >= {lines}))", self.dir));
     }
 
+    /// It has not printed a line with this.
+    #[track_caller]
+    pub(crate) fn lacks(&self, text: &str) {
+        self.lab.ok(&format!("! grep '{text}' {}/out", self.dir));
+    }
+
     /// Waits until it prints more than it has by now: a job that was cut off never does.
     #[track_caller]
     pub(crate) fn goes_on(&self) {

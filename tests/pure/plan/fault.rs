@@ -221,7 +221,8 @@ impl Leak {
 
 /// Where the guard lets each host veth's packets out.
 fn paths(elements: &BTreeSet<Element>) -> BTreeMap<Datum, BTreeSet<Vec<Datum>>> {
-    let is_way = |element: &&Element| [Set::Ways4, Set::Ways6, Set::WaysP2p].contains(&element.set);
+    let is_way =
+        |element: &&Element| [Set::Ways4, Set::Ways6, Set::WaysP2p4, Set::WaysP2p6].contains(&element.set);
     let of_mark = |mark: &Datum| {
         let paths = elements.iter().filter(is_way).filter(|path| path.key.first() == Some(mark));
         paths.map(|path| path.key[1..].to_vec()).collect()

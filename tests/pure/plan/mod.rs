@@ -1,5 +1,6 @@
 //! The plan, which is pure: golden cases and properties, both on a model of the kernel.
 
+mod families;
 mod fault;
 mod golden;
 mod model;

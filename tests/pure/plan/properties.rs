@@ -7,7 +7,8 @@ use super::others::{GATES, POLICIES, foreign, gate, policy};
 use super::world::{World, difference, inventory};
 use nsnat::config::{Config, Source, load};
 use nsnat::model::{
-    Address, Condition, Family, Health, Name, Netns, Observed, Route, Rule, State, Table, numbers,
+    Address, Condition, Family, FamilyHealth, Health, Name, Netns, Observed, Route, Rule, State, Table,
+    numbers,
 };
 use nsnat::plan::{self, Action, Selection, Side};
 use proptest::prelude::*;
@@ -19,7 +20,7 @@ const NAMES: [&str; 5] = ["a", "b", "c", "d-with-a-long-name", "e"];
 const DEVICES: [&str; 2] = ["eth0", "eth1"];
 
 /// What a namespace says of itself, each line one of these.
-const WAYS: [&str; 8] = [
+const WAYS: [&str; 10] = [
     "gateway = \"192.168.1.254\"",
     "gateway = \"192.168.1.253\"",
     "gateway = \"10.20.0.1\"",
@@ -28,9 +29,12 @@ const WAYS: [&str; 8] = [
     "uplink = [\"first\", \"second\"]",
     "uplink = [\"first\", \"second\"]\nprefer = \"sticky\"",
     "uplink = \"first\"",
+    "uplink = [\"third\", \"second\"]",
+    "uplink = [\"third\", \"first\"]\nlast-resort = \"main\"",
 ];
 const UPLINKS: &str =
-    "[uplink.first]\ndev = \"eth1\"\ngateway = \"10.20.0.1\"\n[uplink.second]\ndev = \"eth0\"\n\n";
+    "[uplink.first]\ndev = \"eth1\"\ngateway = \"10.20.0.1\"\n[uplink.second]\ndev = \"eth0\"\n
+[uplink.third]\ndev = \"eth0\"\ngateway = [\"192.168.1.254\", \"2001:db8:1::fe\"]\n\n";
 /// What is found out about one of them, or not any more.
 const CONDITIONS: [Option<Condition>; 3] = [None, Some(Condition::Unsteady), Some(Condition::Dead)];
 const EXTRAS: [&str; 8] = [
@@ -88,8 +92,8 @@ enum Step {
     LinkUp(usize),
     /// The device loses its IPv4 addresses (none), or has another (a lease ran out, a roaming laptop).
     Lease(usize, Option<usize>),
-    /// An uplink is known to be like this from now on.
-    Health(&'static str, Option<Condition>),
+    /// A family of an uplink is known to be like this from now on.
+    Health(&'static str, Family, Option<Condition>),
     RuleGone(Index),
     RouteGone(Index),
     ElementGone(Index),
@@ -121,8 +125,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => dev().prop_map(Step::LinkDown),
         1 => dev().prop_map(Step::LinkUp),
         1 => (dev(), prop::option::of(0..LEASES.len())).prop_map(|(dev, lease)| Step::Lease(dev, lease)),
-        2 => (prop::sample::select(vec!["first", "second"]), prop::sample::select(CONDITIONS.to_vec()))
-            .prop_map(|(uplink, condition)| Step::Health(uplink, condition)),
+        3 => (
+            prop::sample::select(vec!["first", "second", "third"]),
+            prop::sample::select(Family::BOTH.to_vec()),
+            prop::sample::select(CONDITIONS.to_vec()),
+        )
+            .prop_map(|(uplink, family, condition)| Step::Health(uplink, family, condition)),
         1 => any().prop_map(Step::RuleGone),
         1 => any().prop_map(Step::RouteGone),
         1 => any().prop_map(Step::ElementGone),
@@ -184,12 +192,12 @@ impl Walk {
                 self.bare.kernel.observed.policies.clear();
                 Ok(())
             }
-            Step::Health(uplink, condition) => {
+            Step::Health(uplink, family, condition) => {
                 for host in [&mut self.world.kernel.observed, &mut self.bare.kernel.observed] {
-                    let uplink: Name = uplink.parse().unwrap();
-                    host.health.remove(&uplink);
-                    let health = condition.map(|condition| Health { condition, since: 1 });
-                    host.health.extend(health.map(|health| (uplink, health)));
+                    let Health(families) = host.health.entry(uplink.parse().unwrap()).or_default();
+                    families.remove(family);
+                    let health = condition.map(|condition| (*family, FamilyHealth { condition, since: 1 }));
+                    families.extend(health);
                 }
                 Ok(())
             }

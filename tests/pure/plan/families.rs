@@ -1,0 +1,123 @@
+//! Routers that lose one family only: each family leaves by the best uplink of the list that has it, and the guard lets it
+//! out by no other.
+
+use super::golden::host;
+use super::world::World;
+use nsnat::config::{Config, Source, load};
+use nsnat::model::{Condition, Datum, Family, FamilyHealth, Health, Name, RouteKind, Set};
+use nsnat::plan::Selection;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Two routers of both families, and one that has IPv4 alone.
+const UPLINKS: [(&str, &[&str]); 3] = [
+    ("a", &["192.168.1.254", "2001:db8:1::fe"]),
+    ("b", &["192.168.1.253", "2001:db8:1::fd"]),
+    ("c", &["10.20.0.1"]),
+];
+
+fn config(more: &str) -> Config {
+    let uplink = |(name, hops): &(&str, &[&str])| format!("[uplink.{name}]\ngateway = {hops:?}\n");
+    let uplinks: String = UPLINKS.iter().map(uplink).collect();
+    let text = format!("{uplinks}[namespace.job]\nuplink = [\"a\", \"b\", \"c\"]\n{more}");
+    load(vec![Source { path: "nsnat.toml".into(), text }]).unwrap()
+}
+
+/// The condition of each family of each uplink; `c` has IPv4 alone.
+type Conditions = [[Condition; 2]; 3];
+
+fn conditions() -> impl Strategy<Value = Conditions> {
+    let one = prop::sample::select(vec![Condition::Well, Condition::Unsteady, Condition::Dead]);
+    prop::array::uniform3(prop::array::uniform2(one))
+}
+
+fn health(conditions: Conditions) -> BTreeMap<Name, Health> {
+    let family = |(family, condition): (Family, &Condition)| {
+        (family, FamilyHealth { condition: *condition, since: 1 })
+    };
+    let one = |((name, hops), conditions): (&(&str, &[&str]), &[Condition; 2])| {
+        let families = Family::BOTH.into_iter().zip(conditions).take(hops.len()).map(family);
+        (name.parse().unwrap(), Health(families.collect()))
+    };
+    UPLINKS.iter().zip(&conditions).map(one).collect()
+}
+
+/// The next hops to which the table leads, and those that the guard lets through.
+fn next_hops(world: &World, family: Family) -> (Vec<IpAddr>, Vec<IpAddr>) {
+    let observed = &world.kernel.observed;
+    let egress = world.disk.state.egresses.values().next().unwrap();
+    let leads = observed.host.routes.iter().filter(|route| {
+        route.table == egress.table() && route.to == family.everything() && route.kind == RouteKind::Unicast
+    });
+    let set = if family == Family::V4 { Set::Ways4 } else { Set::Ways6 };
+    let elements = observed.table.elements.iter();
+    let hop = |datum: &Datum| match datum {
+        Datum::Address(address) => Some(*address),
+        _ => None,
+    };
+    let let_out =
+        elements.filter(|element| element.set == set).filter_map(|element| element.key.iter().find_map(hop));
+    (leads.filter_map(|route| route.via).collect(), let_out.collect())
+}
+
+/// The next hop that a family is to have, in words of its own: the first uplink that is well in it, else the first that is
+/// unsteady; and a family that the uplink as a whole never had is closed.
+fn expected(conditions: Conditions, family: usize) -> Option<IpAddr> {
+    let has = |uplink: usize, family: usize| family < UPLINKS[uplink].1.len();
+    let whole = |uplink: usize| {
+        (0..2).filter(|family| has(uplink, *family)).map(|f| conditions[uplink][f]).min().unwrap()
+    };
+    let first = |is: &dyn Fn(usize) -> Option<Condition>| {
+        let of = |wanted| (0..3).find(|uplink| is(*uplink) == Some(wanted));
+        of(Condition::Well).or_else(|| of(Condition::Unsteady))
+    };
+    let base = first(&|uplink| Some(whole(uplink)))?;
+    if !has(base, family) {
+        return None;
+    }
+    let uplink = first(&|uplink| has(uplink, family).then(|| conditions[uplink][family]))?;
+    Some(UPLINKS[uplink].1[family].parse().unwrap())
+}
+
+fn walk(more: &str, steps: &[Conditions], mut check: impl FnMut(&World, &Conditions)) {
+    let config = config(more);
+    let mut world = World::new(host("two-routers").unwrap());
+    world.up(&config, Selection::All).unwrap().unwrap();
+    for conditions in steps {
+        world.kernel.observed.health = health(*conditions);
+        world.up(&config, Selection::All).unwrap().unwrap();
+        for family in Family::BOTH {
+            let (leads, let_out) = next_hops(&world, family);
+            assert!(leads.len() <= 1, "{leads:?}");
+            let is_dead = world.disk.state.egresses.values().any(|egress| egress.path.as_ref().unwrap().dead);
+            assert!(is_dead || leads == let_out, "{family}: {leads:?} and {let_out:?}");
+        }
+        check(&world, conditions);
+    }
+}
+
+proptest! {
+    #[test]
+    fn each_family_leaves_by_the_best_uplink_that_has_it(steps in prop::collection::vec(conditions(), 1..5)) {
+        walk("", &steps, |world, conditions| {
+            for (index, family) in Family::BOTH.into_iter().enumerate() {
+                let (leads, _) = next_hops(world, family);
+                assert_eq!(leads.first().copied(), expected(*conditions, index), "{family} at {conditions:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_family_that_stays_does_not_move_while_its_uplink_is_well(steps in prop::collection::vec(conditions(), 2..6)) {
+        let mut last: Option<IpAddr> = None;
+        walk("prefer = \"sticky\"", &steps, |world, conditions| {
+            let (leads, _) = next_hops(world, Family::V4);
+            let of_last = last.and_then(|last| UPLINKS.iter().position(|(_, hops)| hops[0].parse() == Ok(last)));
+            if of_last.is_some_and(|uplink| conditions[uplink][0] == Condition::Well) {
+                assert_eq!(leads.first().copied(), last);
+            }
+            last = leads.first().copied();
+        });
+    }
+}
