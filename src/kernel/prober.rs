@@ -3,7 +3,7 @@
 
 use super::{neighbour, target};
 use crate::error::{Context, Result};
-use crate::model::{Answers, Asked, Checkup, Family, Name};
+use crate::model::{Answers, Asked, Check, Checkup, Family, Name};
 use nix::sys::signal::SigSet;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Uplinks that are being asked.
 pub struct Prober {
@@ -82,6 +82,12 @@ impl Prober {
     }
 }
 
+/// From one question to the next. A tenth of the interval is left for what follows the last silence: a look at the host, and
+/// the move. So a failure lasts no longer than `interval` × `fail` and a timeout, the move included.
+fn pace(check: &Check) -> Duration {
+    check.interval * 9 / 10
+}
+
 /// A number, and for each family what came of asking about it.
 const MESSAGE: usize = size_of::<u64>() + Family::BOTH.len();
 
@@ -117,7 +123,7 @@ fn ask(checkup: &Checkup, number: u64, to: &UnixDatagram, stopped: &Receiver<Inf
         if to.send(&message(number, &answers)).is_err() {
             return;
         }
-        let rest = checkup.check.interval.saturating_sub(began.elapsed());
+        let rest = pace(&checkup.check).saturating_sub(began.elapsed());
         if !matches!(stopped.recv_timeout(rest), Err(RecvTimeoutError::Timeout)) {
             return;
         }
@@ -127,9 +133,11 @@ fn ask(checkup: &Checkup, number: u64, to: &UnixDatagram, stopped: &Receiver<Inf
 /// Whether the families of an uplink answer in time. `silences`: how many questions in a row were not answered.
 fn answers(checkup: &Checkup, silences: &BTreeMap<Family, u32>) -> Result<Answers> {
     let silences = |family| silences.get(&family).copied().unwrap_or_default();
+    // An answer that comes after the next question would be one to that.
+    let timeout = checkup.check.timeout.min(pace(&checkup.check));
     match &checkup.asked {
-        Asked::NextHops(gateways) => neighbour::answers(gateways, checkup.check.timeout, silences),
-        Asked::HostsFrom(namespace) => target::answers(namespace, &checkup.check),
+        Asked::NextHops(gateways) => neighbour::answers(gateways, timeout, silences),
+        Asked::HostsFrom(namespace) => target::answers(namespace, &checkup.check, timeout),
         Asked::Nothing => Ok(Answers::new()),
     }
 }

@@ -15,12 +15,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Whether one of the check's targets, in each family that they are of, answers in time.
-pub(super) fn answers(namespace: &Name, check: &Check) -> Result<Answers> {
+pub(super) fn answers(namespace: &Name, check: &Check, timeout: Duration) -> Result<Answers> {
     let what = || format!("ask from namespace {namespace}");
     let netns::NetnsFile::Alive { file, .. } = netns::find(namespace)? else {
         return Err(Error::new(what(), "it is not up"));
     };
-    let until = Instant::now() + check.timeout;
+    let until = Instant::now() + timeout;
     let (kind, targets) = (check.kind, check.targets.clone());
     let mut out: Answers = targets.iter().map(|target| (Family::of(target.ip()), false)).collect();
     // A target that cannot even be sent to does not answer.
