@@ -60,6 +60,12 @@ fn proxies() {
     run("proxies");
 }
 
+/// A line of ppp that is dialled again, with another address, as another device.
+#[test]
+fn redial() {
+    run_by("vm", "redial");
+}
+
 #[test]
 fn router() {
     run("router");
