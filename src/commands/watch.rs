@@ -46,6 +46,7 @@ pub(super) fn run(ui: &Ui<'_>) -> Result<()> {
         settings: Vec::new(),
         monitor: Monitor::new(&files::last_health()),
         checkups: BTreeMap::new(),
+        news: false,
         heard: Vec::new(),
         hooks: Hooks::default(),
         failure: None,
@@ -93,6 +94,8 @@ struct Kept<'a> {
     monitor: Monitor,
     /// Those, and what is asked.
     checkups: BTreeMap<Name, Checkup>,
+    /// The last look found uplinks better or worse than it took them for.
+    news: bool,
     /// What became of uplinks since the last look: to be recorded for each namespace that has them.
     heard: Vec<Event>,
     /// The programs that are run when something happened.
@@ -128,7 +131,9 @@ impl Keeper for Kept<'_> {
         self.failure = None;
         self.settings = settings(&outcome);
         self.checkups = plan::checkups(config, &outcome.goal, &outcome.before);
+        let before = self.monitor.unhealthy();
         self.monitor.follow(&self.checkups, now());
+        self.news = self.monitor.unhealthy() != before;
         let changes = changes(&outcome, causes);
         changes.iter().for_each(tell);
         let heard = self.heard.drain(..).flat_map(|event| for_each_namespace(event, config, &outcome.goal));
@@ -181,6 +186,10 @@ impl Keeper for Kept<'_> {
             self.note_health();
         }
         !changes.is_empty()
+    }
+
+    fn has_news(&self) -> bool {
+        self.news
     }
 
     fn happened(&mut self, event: Event) {

@@ -82,6 +82,10 @@ pub trait Keeper {
     /// An uplink was asked, and its families answer or not. Says whether it has become better or worse by that.
     fn heard(&mut self, uplink: &Name, answers: &Answers) -> bool;
 
+    /// Whether the last look has made an uplink better or worse, by asking about other things from now on: too late for
+    /// that look to go by it.
+    fn has_news(&self) -> bool;
+
     /// Something happened to a namespace, by the daemon or by a command.
     fn happened(&mut self, event: Event);
 
@@ -164,6 +168,10 @@ impl Daemon<'_> {
     fn follow(&mut self) {
         if let Err(error) = self.sources.ask(self.keeper.checkups()) {
             self.fail(error);
+        }
+        if self.keeper.has_news() {
+            self.causes.health = true;
+            self.schedule.note(Instant::now(), true);
         }
         if self.sources.watch_settings(self.keeper.settings().into_iter()) {
             self.causes.unknown = true;

@@ -77,6 +77,11 @@ fn a_line_that_is_lost_in_one_family_is_left_by_that_family() {
     lab.ok("sleep 2");
     lab.ok(APART);
     assert_ne!(inet.seen(), "");
+    // Where one family only is asked about, it tells for both, and at once.
+    lab.declare(&ON_ONE_LAN.replace(", \"$LAB_INET6\"", ""));
+    lab.until(BY_FAST);
+    lab.declare(ON_ONE_LAN);
+    lab.until(APART);
     lab.ok("at slow nft 'add table ip6 cut; add chain ip6 cut through { type filter hook forward priority 0; policy drop; }'");
     lab.until(BY_FAST);
 }
