@@ -31,8 +31,9 @@ const PROBES: [fn(&Patient<'_>) -> Vec<Finding>; 5] =
     [packets::followed, packets::beyond, packets::large, names::asked, names::encrypted];
 
 /// The checks of the host.
-const HOST: [fn(&Surroundings) -> Vec<Finding>; 8] = [
+const HOST: [fn(&Surroundings) -> Vec<Finding>; 9] = [
     host::daemon,
+    host::kernel,
     host::tables,
     host::versions,
     host::state,

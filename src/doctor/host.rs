@@ -1,6 +1,6 @@
 //! The host: what has to do with every namespace.
 
-use crate::model::{Code, Cure, Family, Finding, Surroundings, state};
+use crate::model::{Code, Cure, Family, Finding, Lacks, Surroundings, state};
 
 /// A table that is fuller than this is full: the kernel throws entries out of it, or refuses new ones.
 const FULL_PERCENT: u64 = 95;
@@ -19,6 +19,15 @@ pub(super) fn daemon(host: &Surroundings) -> Vec<Finding> {
         Finding::new(Code::DaemonComplains, format!("nsnat watch: {line}"), cure).shown_by([line.clone()])
     };
     daemon.says.iter().map(complaint).collect()
+}
+
+/// What the kernel lacks.
+pub(super) fn kernel(host: &Surroundings) -> Vec<Finding> {
+    let one = |lacks: &Lacks| {
+        let finding = Finding::new(Code::KernelLacks, lacks.what(), Cure::advice(lacks.cure()));
+        finding.shown_by(lacks.needs.iter().map(|need| need.title()))
+    };
+    host.lacks.iter().map(one).collect()
 }
 
 /// Tables of the kernel that are full.

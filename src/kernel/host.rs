@@ -3,16 +3,16 @@
 use super::files::{self, Lock};
 use super::handle::Kernel;
 use super::route_socket::Netlink;
-use super::{event_log, netns, record};
+use super::{event_log, needs, netns, record};
 use crate::error::Result;
-use crate::model::{Event, ExecRecord, Look, Name, Observed, State};
+use crate::model::{Event, ExecRecord, Look, Name, Need, Observed, State};
 use crate::plan::Action;
 use crate::reconcile::{Host, Step, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Host for Kernel {
     fn observe(&mut self, state: &State, look: Look<'_>) -> Result<Observed> {
-        self.look(state, look)
+        self.look(state, look).map_err(|error| needs::reason(&Need::OF_NFTABLES).unwrap_or(error))
     }
 
     fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {

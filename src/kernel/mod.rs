@@ -34,6 +34,7 @@ mod ipsec;
 mod leases;
 mod limits;
 pub mod names;
+mod needs;
 mod neighbour;
 mod netlink_socket;
 pub mod netns;

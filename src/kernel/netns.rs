@@ -130,7 +130,19 @@ pub(super) fn make(name: &Name, stale: bool) -> Result<()> {
         mount(Some("/proc/thread-self/ns/net"), &path, NONE, MsFlags::MS_BIND, NONE)?;
         Ok(())
     };
-    with_file(name, stale, || in_thread(made)).what(|| format!("make namespace {name}"))
+    with_file(name, stale, || in_thread(made))
+        .map_err(|error| with_hint(Error::new(format!("make namespace {name}"), &error), &error))
+}
+
+/// What keeps namespaces from being made, beside kernels that have none.
+fn with_hint(error: Error, reason: &io::Error) -> Error {
+    match reason.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            error.hint("it takes CAP_SYS_ADMIN, which a container has only when it was started with it")
+        }
+        Some(libc::ENOSPC) => error.hint("sysctl user.max_net_namespaces is the largest number of them"),
+        _ => error,
+    }
 }
 
 /// Gives a namespace that lost its file another one.
@@ -189,8 +201,8 @@ pub fn remove_dir() -> Result<()> {
     }
     drop(entries);
     match umount2(DIR, MntFlags::empty()) {
-        // EBUSY: somebody is in it; then it stays theirs.
-        Ok(()) | Err(nix::errno::Errno::EINVAL | nix::errno::Errno::EBUSY) => {}
+        // EBUSY: somebody is in it; then it stays theirs. EPERM: the mount failed for the same reason, and there is none.
+        Ok(()) | Err(nix::errno::Errno::EINVAL | nix::errno::Errno::EBUSY | nix::errno::Errno::EPERM) => {}
         Err(error) => return Err(error).what(what),
     }
     files::remove_dir(DIR)
@@ -213,7 +225,10 @@ pub(super) fn enter(namespace: &File) -> io::Result<()> {
     Ok(setns(namespace, CloneFlags::CLONE_NEWNET)?)
 }
 
-fn in_thread<T: Send + 'static>(job: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+/// Runs `job` on a thread of its own.
+pub(super) fn in_thread<T: Send + 'static>(
+    job: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     let thread = std::thread::Builder::new().spawn(job)?;
     thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread ended early")))
 }

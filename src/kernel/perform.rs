@@ -4,9 +4,9 @@ use super::handle::{Kernel, OpenNamespace};
 use super::nft::Changes;
 use super::route_socket::{Netlink, NetlinkError};
 use super::sysctl::{self, Sysctls};
-use super::{conntrack, encode, ipsec, netns, passes, tcp};
+use super::{conntrack, encode, ipsec, needs, netns, passes, tcp};
 use crate::error::{Context, Error, Result};
-use crate::model::{Name, Route, numbers};
+use crate::model::{Name, Need, Route, numbers};
 use crate::plan::{Action, LinkChange, Side};
 use crate::reconcile::Step;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
@@ -15,6 +15,10 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use std::os::fd::AsRawFd;
 use std::thread::JoinHandle;
+
+/// What helps where settings cannot be made.
+const READ_ONLY: &str =
+    "/proc/sys is read-only here, as in a container that was not started as a privileged one";
 
 const CREATE: u16 = NLM_F_CREATE | NLM_F_EXCL;
 
@@ -110,7 +114,7 @@ impl Kernel {
                 self.request_removal(place, Message::DelRule(encode::rule(rule)))
             }
         };
-        done.map_err(|error| error.as_reason_of(action))
+        done.map_err(|error| needs::reason(parts_for(action)).unwrap_or_else(|| error.as_reason_of(action)))
     }
 
     fn attach(&mut self, name: &Name, stale: bool) -> Result<()> {
@@ -119,14 +123,17 @@ impl Kernel {
     }
 
     fn sysctl(&mut self, place: &Side, key: &str, value: &str) -> Result<()> {
-        let what = || format!("write /proc/sys/{key}");
+        let refused = |error: std::io::Error| {
+            let refused = Error::new(format!("write /proc/sys/{key}"), &error);
+            if error.raw_os_error() == Some(libc::EROFS) { refused.hint(READ_ONLY) } else { refused }
+        };
         match place {
-            Side::Host => self.sysctls.write(key, value).what(what),
+            Side::Host => self.sysctls.write(key, value).map_err(refused),
             Side::Inside(name) => {
                 self.open_inside(name)?;
                 let Some(inside) = self.inside.get(name) else { return Ok(()) };
                 let (key, value) = (key.to_owned(), value.to_owned());
-                netns::run_inside(&inside.file, move || sysctl::write(&key, &value)).what(what)
+                netns::run_inside(&inside.file, move || sysctl::write(&key, &value)).map_err(refused)
             }
         }
     }
@@ -275,6 +282,17 @@ impl Drop for TableRemoval {
 /// The links that the first actions remove.
 fn leading_links(actions: &[Action]) -> Vec<&str> {
     actions.iter().map_while(removed_link).collect()
+}
+
+/// The parts of the kernel that an action takes, and without which it fails.
+fn parts_for(action: &Action) -> &'static [Need] {
+    match action {
+        Action::MakeNetns { .. } => &[Need::NetworkNamespaces],
+        Action::AddVeth { .. } => &[Need::Veth],
+        Action::AddRule { .. } => &[Need::Rules, Need::Rules6],
+        Action::LoadSkeleton { .. } | Action::Elements { .. } => &Need::OF_NFTABLES,
+        _ => &[],
+    }
 }
 
 fn removed_link(action: &Action) -> Option<&str> {

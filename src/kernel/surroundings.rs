@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "programs are asked for their versions")]
 
 use super::netlink_socket::NetlinkSocket;
-use super::{claims, files, leases, systemd};
+use super::{claims, files, leases, needs, systemd};
 use crate::error::Result;
 use crate::model::{Daemon, Family, Link, Name, Observed, Surroundings, state};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ const DIRECTORIES: [&str; 4] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin"
 pub fn surroundings(observed: &Observed, declared: Vec<Name>) -> Result<Surroundings> {
     Ok(Surroundings {
         daemon: daemon(),
+        lacks: needs::lacks(),
         flows: number("/proc/sys/net/netfilter/nf_conntrack_count")
             .zip(number("/proc/sys/net/netfilter/nf_conntrack_max")),
         neighbours: neighbours()?,

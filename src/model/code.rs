@@ -86,6 +86,8 @@ codes! {
             after [] [];
         DaemonComplains Warning "`nsnat watch` runs, and something keeps it from its work."
             after [] [];
+        KernelLacks Fault "The kernel that runs lacks a part that nsnat needs, or cannot load it."
+            after [] [];
         ConntrackFull Fault "The table of connection tracking is full, or nearly so: the kernel drops packets of new flows."
             after [] [];
         NeighboursFull Fault "The kernel's table of neighbours is full: it cannot learn the address of a next hop."

@@ -12,6 +12,7 @@ mod health;
 pub mod ipsec;
 mod look;
 pub mod name;
+mod need;
 mod neighbour;
 pub mod nft;
 pub mod numbers;
@@ -39,6 +40,7 @@ pub use health::{
 pub use ipsec::Policy;
 pub use look::{Look, OtherNamespaces};
 pub use name::Name;
+pub use need::{Lacks, Modules, Need};
 pub use neighbour::Neighbour;
 pub use nft::{Datum, Element, Set};
 pub use observed::{DetachedNetns, Gates, Netns, Observed, Table};

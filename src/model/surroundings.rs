@@ -1,6 +1,6 @@
 //! What of the host has to do with every namespace, and is no part of its network stack.
 
-use super::{Family, Name};
+use super::{Family, Lacks, Name};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -9,6 +9,8 @@ use std::path::PathBuf;
 pub struct Surroundings {
     /// `nsnat watch`.
     pub daemon: Daemon,
+    /// What the kernel lacks of what nsnat needs.
+    pub lacks: Option<Lacks>,
     /// Connection tracking: flows that are known, and how many there may be.
     pub flows: Option<(u64, u64)>,
     /// Neighbours that are known in each family, and how many there may be.

@@ -71,6 +71,12 @@ fn router() {
     run("router");
 }
 
+/// On Debian's own kernel; `scripts/kernels --all` does the same on others.
+#[test]
+fn kernel() {
+    run_by("vm", "main");
+}
+
 /// On Debian's own kernel, which removes no flows by a filter.
 #[test]
 fn forget() {

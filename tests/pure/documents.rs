@@ -59,24 +59,41 @@ fn install_and_remove() {
     assert_eq!(files(), "");
 }
 
-/// The table of `docs/doctor.md` is that of the program; `BLESS=1` writes it.
+/// A table of the program's, below a mark in a page and up to the next title; `BLESS=1` writes it.
+#[track_caller]
+fn is_in(page: &str, table: &str) {
+    const MARK: &str = "BLESS=1 cargo test --test pure documents -->\n";
+    let file = root().join(page);
+    let before = fs::read_to_string(&file).unwrap();
+    let (text, rest) = before.split_once(MARK).unwrap();
+    let after = rest.find("\n## ").map_or("", |at| &rest[at..]);
+    let right = format!("{text}{MARK}\n{table}{after}");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&file, &right).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), right);
+}
+
+#[test]
+fn what_nsnat_needs_of_a_kernel_is_listed() {
+    let row = |need: &nsnat::model::Need| {
+        let (words, option, module) = need.row();
+        let module = module.map(|module| format!("`{module}`")).unwrap_or_default();
+        format!("| {words} | `{option}` | {module} |\n")
+    };
+    let rows: String = nsnat::model::Need::ALL.iter().map(row).collect();
+    is_in("docs/kernels.md", &format!("| what | option | module |\n|---|---|---|\n{rows}"));
+}
+
+/// The table of `docs/doctor.md` is that of the program.
 #[test]
 fn every_code_of_the_doctor_is_explained() {
-    const MARK: &str = "BLESS=1 cargo test --test pure documents -->\n";
-    let file = root().join("docs/doctor.md");
-    let before = fs::read_to_string(&file).unwrap();
-    let (text, _) = before.split_once(MARK).unwrap();
     let row = |code: &nsnat::model::Code| {
         let severity = format!("{:?}", code.severity()).to_lowercase();
         format!("| `{code}` | {severity} | {} |\n", code.meaning())
     };
     let rows: String = nsnat::model::Code::ALL.iter().map(row).collect();
-    let table = format!("| code | | what it means |\n|---|---|---|\n{rows}");
-    let right = format!("{text}{MARK}\n{table}");
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(&file, &right).unwrap();
-    }
-    assert_eq!(fs::read_to_string(&file).unwrap(), right);
+    is_in("docs/doctor.md", &format!("| code | | what it means |\n|---|---|---|\n{rows}"));
 }
 
 /// The names of all commands, as the help lists them.

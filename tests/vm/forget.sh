@@ -3,6 +3,7 @@
 # filter is newer than this kernel, so they are found and removed one by one; both families. And tables of the kernel that
 # are full, which only a machine's first network namespace shows and sets.
 
+lay_wires
 printf '[namespace.slow]\ngateway = ["192.168.1.254", "2001:db8:1::254"]\ndns = ["203.0.113.100", "2001:db8:f::100"]\n' \
 	>/etc/nsnat/nsnat.toml
 

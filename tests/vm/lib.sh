@@ -5,8 +5,12 @@
 #   192.168.1.10 ─┬─ .1 fast ──┬─ inet: 203.0.113.100, and who asks 198.51.100.80 or 2001:db8:80::80 at port 80
 #    the host     └─ .254 slow ┘  is told his address: 203.0.113.1 behind fast, 203.0.113.254 behind slow
 #
+#   lay_wires                  makes all this
+#   serve_names SERVER ADDRESS a name server in inet, which knows no other address
 #   check WHAT EXPECTED CMD..  CMD prints EXPECTED
 #   who N, job N               what the host, or a job in `slow`, is told by IPv4 or IPv6
+#   counted ROUTER COUNTER     packets that it got from the LAN since it was asked last
+#   everything                 all of the host that nsnat could leave something in
 
 declare -i checks=0 failures=0
 
@@ -60,14 +64,17 @@ router() {
 	node "$1" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 	node "$1" nft -f - <<-'END'
 		table inet router {
-			counter tunnel { }
+			counter sealed { }
 			counter plain { }
+			counter names { }
 			chain post { type nat hook postrouting priority 100; oifname "wan0" masquerade; }
 			chain forward {
 				type filter hook forward priority 0;
-				iifname "lan0" meta l4proto esp counter name tunnel
-				iifname "lan0" udp dport 4500 counter name tunnel
+				iifname "lan0" meta l4proto esp counter name sealed
+				iifname "lan0" udp dport 4500 counter name sealed
 				iifname "lan0" tcp dport 80 counter name plain
+				iifname "lan0" udp dport 53 counter name names
+				iifname "lan0" tcp dport 53 counter name names
 			}
 		}
 	END
@@ -77,6 +84,17 @@ router() {
 counted() {
 	node "$1" nft -j reset counter inet router "$2" | jq '.nftables[] | .counter? // empty | .packets'
 }
+
+serve_names() {
+	ip -n inet addr show to "$1" | grep -q . || ip -n inet addr add "$1" dev bridge0
+	node inet dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --pid-file= --user=root --bind-interfaces --listen-address="$1" \
+		--address="/www.example.test/$2"
+}
+
+# What settles by itself is left out.
+settled() { "$PROJECT/scripts/lab.d/bin/settled"; }
+
+everything() { bash "$PROJECT/tests/lab/lab/snapshot.sh"; }
 
 ask() {
 	local said
@@ -95,6 +113,7 @@ check() {
 	local what=$1 expected=$2 said
 	shift 2
 	checks+=1
+	printf -- '- %s (%d s)\n' "$what" "$SECONDS"
 	said=$("$@" 2>&1) || said+=" (exit status $?)"
 	[[ $said != "$expected" ]] || return 0
 	failures+=1
@@ -110,7 +129,7 @@ wait_for() {
 }
 
 end() {
-	((failures || !checks)) || echo "ok ($checks checks, Linux $(uname -r))"
+	((failures || !checks)) || echo "ok ($checks checks, Linux $(uname -r), nft $(nft --version | sed 's/^nftables v\([^ ]*\).*/\1/'))"
 	sync
 	echo o >/proc/sysrq-trigger
 	sleep 60
@@ -127,9 +146,13 @@ for at in fd:fd stdin:fd/0 stdout:fd/1 stderr:fd/2; do
 done
 ip link set lo up
 NSNAT=$(sed 's/.*nsnat=\([^ ]*\).*/\1/' /proc/cmdline)
-mkdir /run/bin
+PROJECT=$(sed 's/.*project=\([^ ]*\).*/\1/' /proc/cmdline)
+export PROJECT
+export -f settled
+# The directory of the lab that a snapshot looks at is this one's own /etc.
+mkdir -p /run/bin /run/lab/etc/upper
+mount --bind /etc /run/lab/etc/upper
 ln -s "$NSNAT" /run/bin/nsnat
 PATH=/run/bin:$PATH
-lay_wires
 # shellcheck source=/dev/null # the scenario
 source "$1"

@@ -3,6 +3,7 @@
 # provider, which answers each call and gives out another address each time. nsnat watch follows; a job goes on with its next
 # connection, and nothing of it leaves by the host's own routers meanwhile.
 
+lay_wires
 ip netns add isp
 ip -n isp link set lo up
 router isp 3

@@ -3,6 +3,7 @@
 # that has the host's own address, in both families. The host's packets go through the tunnel, by the fast router; the
 # job's never do, before `nsnat up` has run neither, and by the slow router after it.
 
+lay_wires
 printf '[namespace.slow]\ngateway = ["192.168.1.254", "2001:db8:1::254"]\n' >/etc/nsnat/nsnat.toml
 mkdir /run/vpn
 
@@ -68,10 +69,10 @@ scenario() {
 	check "$name: job without a tunnel" $'203.0.113.254\n2001:db8:f::254' eval 'job 4; job 6'
 	vpn --initiate --child "$name"
 	theirs >/run/vpn/before
-	counted slow-router tunnel >/dev/null
-	counted fast tunnel >/dev/null
+	counted slow-router sealed >/dev/null
+	counted fast sealed >/dev/null
 	check "$name: host" "$host4"$'\n'"$host6" eval 'who 4; who 6'
-	check "$name: the host's packets are in the tunnel, by the fast router" yes eval '(($(counted fast tunnel) > 2)) && echo yes'
+	check "$name: the host's packets are in the tunnel, by the fast router" yes eval '(($(counted fast sealed) > 2)) && echo yes'
 	check "$name: broken, by name" 'broken yes' eval \
 		"nsnat status -o json | jq -r '.namespaces[] | \"\(.state) \(if .problems | tostring | test(\"IPsec policy|comes first\") then \"yes\" else \"no\" end)\"'"
 	counted fast plain >/dev/null
@@ -81,7 +82,7 @@ scenario() {
 	check "$name: healed" $'203.0.113.254\n2001:db8:f::254' eval 'job 4; job 6'
 	check "$name: nothing else to do" '' nsnat -q plan
 	check "$name: nothing of the job by the fast router" 0 counted fast plain
-	check "$name: no tunnel by the slow router" 0 counted slow-router tunnel
+	check "$name: no tunnel by the slow router" 0 counted slow-router sealed
 	check "$name: host, with the job" "$host4"$'\n'"$host6" eval 'who 4; who 6'
 	check "$name: its own things" "$(</run/vpn/before)" theirs
 	nsnat -q down

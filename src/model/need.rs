@@ -1,0 +1,178 @@
+//! What nsnat needs of a kernel, and what kernels can be built without.
+
+use serde::{Deserialize, Serialize};
+
+/// A part of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Need {
+    /// Namespaces themselves.
+    NetworkNamespaces,
+    /// The pair of devices that joins one to the host.
+    Veth,
+    /// Rules of routing.
+    Rules,
+    /// Rules of routing of IPv6.
+    Rules6,
+    /// nftables.
+    Nftables,
+    /// Expressions of nftables about flows.
+    Flows,
+    /// The zones of connection tracking, which the answers of several DNS servers are told apart by.
+    Zones,
+    /// Chains that change addresses.
+    NatChains,
+    /// Changing addresses.
+    Nat,
+    /// Changing addresses to that of a device.
+    Masquerade,
+    /// Refusing packets by an error.
+    Reject,
+    /// Asking for the route of a packet.
+    Fib,
+    /// Asking whether a packet goes into an IPsec tunnel.
+    Ipsec,
+    /// Forgetting flows.
+    FlowList,
+}
+
+impl Need {
+    /// All of them. What others are built on comes first.
+    pub const ALL: [Self; 14] = [
+        Self::NetworkNamespaces,
+        Self::Veth,
+        Self::Rules,
+        Self::Rules6,
+        Self::Nftables,
+        Self::Flows,
+        Self::Zones,
+        Self::NatChains,
+        Self::Nat,
+        Self::Masquerade,
+        Self::Reject,
+        Self::Fib,
+        Self::Ipsec,
+        Self::FlowList,
+    ];
+
+    /// What nsnat's table is made of, and what forgets the flows that went through it.
+    pub const OF_NFTABLES: [Self; 10] = [
+        Self::Nftables,
+        Self::Flows,
+        Self::Zones,
+        Self::NatChains,
+        Self::Nat,
+        Self::Masquerade,
+        Self::Reject,
+        Self::Fib,
+        Self::Ipsec,
+        Self::FlowList,
+    ];
+
+    /// What it is in words, the option that a kernel is built with to have it, and the module, where it may be one.
+    pub fn row(self) -> (&'static str, &'static str, Option<&'static str>) {
+        match self {
+            Self::NetworkNamespaces => ("network namespaces", "CONFIG_NET_NS", None),
+            Self::Veth => ("veth pairs", "CONFIG_VETH", Some("veth")),
+            Self::Rules => ("rules of routing", "CONFIG_IP_MULTIPLE_TABLES", None),
+            Self::Rules6 => ("rules of routing of IPv6", "CONFIG_IPV6_MULTIPLE_TABLES", None),
+            Self::Nftables => ("nftables", "CONFIG_NF_TABLES_INET", Some("nf_tables")),
+            Self::Flows => ("`ct` of nftables", "CONFIG_NFT_CT", Some("nft_ct")),
+            Self::Zones => ("zones of connection tracking", "CONFIG_NF_CONNTRACK_ZONES", None),
+            Self::NatChains => ("NAT of nftables", "CONFIG_NFT_NAT", Some("nft_chain_nat")),
+            Self::Nat => ("`dnat` and `snat` of nftables", "CONFIG_NFT_NAT", Some("nft_nat")),
+            Self::Masquerade => ("`masquerade` of nftables", "CONFIG_NFT_MASQ", Some("nft_masq")),
+            Self::Reject => ("`reject` of nftables", "CONFIG_NFT_REJECT", Some("nft_reject_inet")),
+            Self::Fib => ("`fib` of nftables", "CONFIG_NFT_FIB_INET", Some("nft_fib_inet")),
+            Self::Ipsec => ("`ipsec` of nftables", "CONFIG_XFRM", None),
+            Self::FlowList => ("list of flows", "CONFIG_NF_CT_NETLINK", Some("nf_conntrack_netlink")),
+        }
+    }
+
+    /// What it is, and by which names a kernel's maker knows it.
+    pub fn title(self) -> String {
+        let (words, option, module) = self.row();
+        let module = module.map(|module| format!(", module {module}")).unwrap_or_default();
+        format!("{words} ({option}{module})")
+    }
+}
+
+/// What the kernel that runs lacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lacks {
+    /// Its version.
+    pub release: String,
+    /// What it lacks.
+    pub needs: Vec<Need>,
+    /// Why no module brings it.
+    pub modules: Modules,
+}
+
+/// Whether the kernel can load modules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Modules {
+    /// It can, where there is such a module.
+    #[default]
+    Loaded,
+    /// There are none of its version.
+    Nowhere,
+    /// `kernel.modules_disabled` is on.
+    Forbidden,
+}
+
+impl Lacks {
+    /// What is missing, in a line.
+    pub fn what(&self) -> String {
+        let needs: Vec<_> = self.needs.iter().map(|need| need.title()).collect();
+        format!("Linux {} has no {}", self.release, needs.join(", no "))
+    }
+
+    /// What helps.
+    pub fn cure(&self) -> String {
+        let modules: Vec<_> = self.needs.iter().filter_map(|need| need.row().2).collect();
+        match (self.modules, modules.as_slice()) {
+            (_, []) => "boot a kernel that was built with that, such as one of a distribution".into(),
+            (Modules::Forbidden, modules) => format!(
+                "kernel.modules_disabled is 1, so none is loaded until the next boot: \
+                 write {} into a file in /etc/modules-load.d, a line each, and reboot",
+                modules.join(", ")
+            ),
+            (Modules::Nowhere, _) => format!(
+                "there are no modules in /lib/modules/{}: reboot after an upgrade of the kernel; \
+                 in a container, load them on its host",
+                self.release
+            ),
+            (Modules::Loaded, modules) => format!(
+                "modprobe -a {} says why they cannot be loaded; kernels of distributions have them",
+                modules.join(" ")
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_told_once_and_what_helps_depends_on_the_modules() {
+        let titles: std::collections::BTreeSet<_> = Need::ALL.iter().map(|need| need.title()).collect();
+        assert_eq!(titles.len(), Need::ALL.len());
+        let lacks = |needs: &[Need], modules| Lacks { release: "5.10".into(), needs: needs.into(), modules };
+        let fib = lacks(&[Need::Fib, Need::Zones], Modules::Loaded);
+        assert_eq!(
+            fib.what(),
+            "Linux 5.10 has no `fib` of nftables (CONFIG_NFT_FIB_INET, module nft_fib_inet), \
+             no zones of connection tracking (CONFIG_NF_CONNTRACK_ZONES)"
+        );
+        let cures = [
+            (Need::Fib, Modules::Loaded, "modprobe -a nft_fib_inet"),
+            (Need::Fib, Modules::Nowhere, "/lib/modules/5.10"),
+            (Need::Fib, Modules::Forbidden, "/etc/modules-load.d"),
+            (Need::Zones, Modules::Forbidden, "boot a kernel"),
+        ];
+        for (need, modules, words) in cures {
+            let cure = lacks(&[need], modules).cure();
+            assert!(cure.contains(words), "{cure}");
+        }
+    }
+}
