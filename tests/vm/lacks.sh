@@ -87,4 +87,4 @@ check 'all is there again' 'slow: up, by eth0 via 192.168.1.254' nsnat up
 check 'and taken away' 'slow: down' nsnat down
 unload
 echo 1 >/proc/sys/kernel/modules_disabled
-check 'no modules any more' 'hint: kernel.modules_disabled is 1, so none is loaded until the next boot: write nf_conntrack_netlink into a file in /etc/modules-load.d, a line each, and reboot' helps nsnat up
+check 'no modules any more' 'hint: kernel.modules_disabled is 1, so none is loaded until the next boot: write nf_tables into a file in /etc/modules-load.d, a line each, and reboot' helps nsnat up
