@@ -55,13 +55,16 @@ pub(super) fn follow(
 }
 
 /// Sends probes to the usual goals, in each family up to the first that does not go where it should: what is wrong with that
-/// one is most often wrong with the others.
+/// one is most often wrong with the others. None where the kernel cannot tell of packets; all else is examined there.
 pub(super) fn follow_each_family(
     name: &Name,
     namespace: &ActiveNamespace,
     (state, observed): (&State, &Observed),
 ) -> Result<Vec<TraceReport>> {
     let Some(egress) = state.egresses.get(&namespace.egress) else { return Ok(Vec::new()) };
+    if !kernel::can_trace() {
+        return Ok(Vec::new());
+    }
     let mut out: Vec<TraceReport> = Vec::new();
     for goal in probe_targets(namespace, None) {
         let is_same = |told: &TraceReport| Family::of(told.trace.goal.address) == Family::of(goal.address);

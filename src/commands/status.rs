@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::doctor::{Patient, Shared, examine, unexplained};
 use crate::error::Result;
 use crate::kernel::event_log::Reader;
-use crate::kernel::{crowds, files};
+use crate::kernel::{self, crowds, files};
 use crate::model::stack::is_link_local;
 use crate::model::{
     ActiveNamespace, Code, Cure, DnsMode, Family, Finding, Look, Name, Netns, Observed, Severity, State,
@@ -64,7 +64,9 @@ pub(super) fn look(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<Vec<
         StatusView::from_outside(&config, &observed, plan::refreshed(&observed))
     };
     let mut all: Vec<Status> = wanted.into_iter().map(|name| view.status(name)).collect();
-    if check {
+    if check && !kernel::can_trace() {
+        ui.note("no test packets were sent: to follow them needs Linux 5.12 or later");
+    } else if check {
         all.iter_mut().try_for_each(|status| view.check(status))?;
     }
     Ok(all)

@@ -4,7 +4,7 @@ use super::foreign::Foreign;
 use super::nft::Changes;
 use super::route_socket::Netlink;
 use super::table::LastTable;
-use super::{limits, needs, netns, sysctl};
+use super::{limits, netns, sysctl};
 use crate::error::{Context, Result};
 use crate::model::Name;
 use std::collections::BTreeMap;
@@ -41,7 +41,6 @@ pub(super) struct OpenNamespace {
 impl Kernel {
     /// Opens the host's stack (that of the calling thread). To look at it only takes no root.
     pub fn open() -> Result<Self> {
-        needs::check_flow_list()?;
         let descriptors = limits::Descriptors::raise_limits();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()

@@ -6,13 +6,13 @@
 
 use super::netlink_socket::{BatchedChange, NetlinkSocket};
 use super::netns;
-use crate::attributes::{attribute, nested, text};
+use crate::attributes::{attribute, nested, number, text};
 use crate::error::{Error, Result};
 use crate::model::{Lacks, Modules, Need};
 use crate::nft::numbers::{
     CHAIN_HOOK, CHAIN_NAME, CHAIN_TYPE, EXPRESSION_DATA, EXPRESSION_NAME, GET_GENERATION, HOOK_NUMBER,
     HOOK_PRIORITY, INET, LIST_ELEMENT, NEW_CHAIN, NEW_RULE, NEW_TABLE, RULE_CHAIN, RULE_EXPRESSIONS,
-    SUBSYSTEM, TABLE_NAME,
+    SUBSYSTEM, TABLE_FLAGS, TABLE_NAME, TABLE_OWNER,
 };
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
@@ -62,8 +62,23 @@ pub(super) fn reason(takes: &[Need]) -> Option<Error> {
     (!lacks.needs.is_empty()).then(|| Error::new("kernel", lacks.what()).hint(lacks.cure()))
 }
 
+/// Whether packets can be followed: by a table that goes with its owner, whatever becomes of that (Linux 5.12). Where that
+/// cannot be asked for, to follow one says why.
+pub fn can_trace() -> bool {
+    let name = text(TABLE_NAME, TABLE);
+    let owned = [name, number(TABLE_FLAGS, TABLE_OWNER)].concat();
+    let ask = move || {
+        let table = BatchedChange { kind: NEW_TABLE, flags: CREATE, family: INET, body: &owned };
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        Ok(refused(NetlinkSocket::for_netfilter().ok(), &[libc::EOPNOTSUPP, libc::EINVAL], |socket| {
+            Ok(socket.change_all(SUBSYSTEM, &[table])?.map_or_else(|refused| refused.errno, |()| 0))
+        }))
+    };
+    !netns::in_thread(ask).unwrap_or(false)
+}
+
 /// Nothing is begun where the flows that it makes could not be forgotten afterwards.
-pub(super) fn check_flow_list() -> Result<()> {
+pub fn check_flow_list() -> Result<()> {
     let without =
         || reason(&Need::OF_NFTABLES).unwrap_or_else(|| Error::new("kernel", "it does not list its flows"));
     if has_no_subsystem(GET_FLOW_COUNTS) { Err(without()) } else { Ok(()) }
