@@ -134,7 +134,7 @@ mod tests {
     }
 
     /// With more than a few of them.
-    fn router<'a>(servers: &'a [IpAddr]) -> FullTable<'a> {
+    fn router(servers: &[IpAddr]) -> FullTable<'_> {
         let mut table = FullTable::new(servers);
         let news = (0..=FEW).filter(|_| table.is_news(&route("20.0.0.0", 24, Some("192.0.2.1")))).count();
         assert_eq!(news, FEW, "few are kept one by one");
