@@ -2,7 +2,7 @@
 
 use super::refusals::need_root;
 use crate::error::{Error, Result};
-use crate::kernel::{self, Files, Kernel, declarations, files, interrupt};
+use crate::kernel::{Files, Kernel, declarations, files, interrupt};
 use crate::model::{Event, Look, Name, Observed, State};
 use crate::plan::Action;
 use crate::reconcile::{Host, Outcome, Policy, Progress, Reconciler, Store, prepare};
@@ -41,8 +41,7 @@ impl<'a> Session<'a> {
     pub(super) fn begin(ui: &'a Ui<'a>, what: &str) -> Result<Self> {
         need_root(what)?;
         interrupt::catch();
-        kernel::check_flow_list()?;
-        let kernel = Kernel::open()?;
+        let kernel = Kernel::open_to_change()?;
         let lock = files::lock(|| ui.note("waiting for another nsnat to finish"))?;
         let no_stop = interrupt::hold_stop();
         let files = Files::open(lock)?;

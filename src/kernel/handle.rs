@@ -39,6 +39,12 @@ pub(super) struct OpenNamespace {
 }
 
 impl Kernel {
+    /// Opens the host's stack, where the kernel has what a change takes.
+    pub fn open_to_change() -> Result<Self> {
+        let kernel = Self::open()?;
+        Ok(Self { changes: Changes::open()?, ..kernel })
+    }
+
     /// Opens the host's stack (that of the calling thread). To look at it only takes no root.
     pub fn open() -> Result<Self> {
         let descriptors = limits::Descriptors::raise_limits();

@@ -78,10 +78,11 @@ pub fn can_trace() -> bool {
 }
 
 /// Nothing is begun where the flows that it makes could not be forgotten afterwards.
-pub fn check_flow_list() -> Result<()> {
+pub(super) fn check_flow_list(netlink: &NetlinkSocket) -> Result<()> {
     let without =
         || reason(&Need::OF_NFTABLES).unwrap_or_else(|| Error::new("kernel", "it does not list its flows"));
-    if has_no_subsystem(GET_FLOW_COUNTS) { Err(without()) } else { Ok(()) }
+    let errno = netlink.ask(GET_FLOW_COUNTS, 0, &[])?;
+    if NO_SUBSYSTEM.contains(&errno) { Err(without()) } else { Ok(()) }
 }
 
 /// Asked on a thread that ends afterwards.
@@ -156,10 +157,10 @@ fn has_no_rules(family: i32) -> bool {
 }
 
 /// nfnetlink answers so when it has no such part (`nfnetlink_rcv_msg` in net/netfilter/nfnetlink.c).
+const NO_SUBSYSTEM: [i32; 2] = [libc::EINVAL, libc::EOPNOTSUPP];
+
 fn has_no_subsystem(question: u16) -> bool {
-    refused(NetlinkSocket::for_netfilter().ok(), &[libc::EINVAL, libc::EOPNOTSUPP], |socket| {
-        socket.ask(question, 0, &[])
-    })
+    refused(NetlinkSocket::for_netfilter().ok(), &NO_SUBSYSTEM, |socket| socket.ask(question, 0, &[]))
 }
 
 /// By its name alone: where it is there, it misses its parameters.

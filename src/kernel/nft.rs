@@ -1,5 +1,6 @@
 //! Changing our nf_tables table, and starting nft(8) where rules of others are concerned.
 
+use super::needs;
 use super::netlink_socket::{BatchedChange, NetlinkSocket, Refused};
 use crate::error::{Context, Error, Result};
 use crate::nft::Change;
@@ -18,6 +19,13 @@ const SBIN: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 pub(super) struct Changes(Option<NetlinkSocket>);
 
 impl Changes {
+    /// Opens the connection, where the flows that the table makes could be forgotten afterwards.
+    pub(super) fn open() -> Result<Self> {
+        let netlink = NetlinkSocket::for_netfilter()?;
+        needs::check_flow_list(&netlink)?;
+        Ok(Self(Some(netlink)))
+    }
+
     /// Makes all of these changes, or none.
     pub(super) fn make(&mut self, changes: &[Change]) -> Result<()> {
         let netlink = self.0.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;

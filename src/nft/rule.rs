@@ -55,12 +55,9 @@ struct Term {
 impl<'a> Compiler<'a> {
     /// Takes these words, if they come next.
     fn take(&mut self, phrase: &str) -> bool {
-        let count = phrase.split(' ').count();
-        let comes = phrase.split(' ').eq(self.rest.iter().copied().take(count));
-        if comes {
-            self.rest = self.rest.get(count..).unwrap_or_default();
-        }
-        comes
+        let rest = selector::after(phrase, self.rest);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
     }
 
     fn word(&mut self) -> Result<&'a str, Reason> {
@@ -198,9 +195,9 @@ impl<'a> Compiler<'a> {
     }
 
     fn term(&mut self) -> Result<Term, Reason> {
-        let (selector, count) = selector::leading(self.rest)
+        let (selector, rest) = selector::leading(self.rest)
             .ok_or_else(|| format!("`{}` is not known", self.rest.first().unwrap_or(&"")))?;
-        self.rest = self.rest.get(count..).unwrap_or_default();
+        self.rest = rest;
         let mask = if self.take("&") { Some(value(selector.datatype, self.word()?)?) } else { None };
         Ok(Term { selector, mask })
     }

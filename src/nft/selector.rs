@@ -65,7 +65,7 @@ const fn header(words: &'static str, operation: u32, kind: u8, needs: &'static [
 }
 
 /// Where one is the beginning of another, the longer one is meant.
-const SELECTORS: &[Selector] = &[
+static SELECTORS: &[Selector] = &[
     plain("iifname", Load::Meta(n::META_IIFNAME), &of::IFNAME),
     plain("oifname", Load::Meta(n::META_OIFNAME), &of::IFNAME),
     plain("iif", Load::Meta(n::META_IIF), &of::IFINDEX),
@@ -111,13 +111,21 @@ const SELECTORS: &[Selector] = &[
     plain("rt ipsec", Load::Route(n::ROUTE_IPSEC), &of::BOOLEAN),
 ];
 
-/// The selector that the words begin with, and how many of them are its own.
-pub(super) fn leading(words: &[&str]) -> Option<(Selector, usize)> {
-    let count = |selector: &Selector| selector.words.split(' ').count();
-    let begins =
-        |selector: &&Selector| selector.words.split(' ').eq(words.iter().copied().take(count(selector)));
-    let named = SELECTORS.iter().filter(begins).max_by_key(|selector| count(selector));
-    named.map(|selector| (selector.clone(), count(selector))).or_else(|| Some((bytes(words.first()?)?, 1)))
+/// The selector that the words begin with, and the words after it.
+pub(super) fn leading<'a, 'b>(words: &'a [&'b str]) -> Option<(Selector, &'a [&'b str])> {
+    let begins = |selector: &'static Selector| Some((selector, after(selector.words, words)?));
+    // The longest leaves the fewest.
+    let named = SELECTORS.iter().filter_map(begins).min_by_key(|(_, rest)| rest.len());
+    let (first, rest) = words.split_first()?;
+    named.map(|(selector, rest)| (selector.clone(), rest)).or_else(|| Some((bytes(first)?, rest)))
+}
+
+/// The words after a phrase, where they begin with it.
+pub(super) fn after<'a, 'b>(phrase: &str, words: &'a [&'b str]) -> Option<&'a [&'b str]> {
+    phrase.split(' ').try_fold(words, |rest, word| {
+        let (first, rest) = rest.split_first()?;
+        (*first == word).then_some(rest)
+    })
 }
 
 /// `@th,160,128`: bytes of the transport header and what follows it; where they begin and how many they are, in bits.
