@@ -26,7 +26,9 @@ check 'the host asks' $'192.0.2.1\n192.0.2.1' eval 'name 8.8.8.8 +tcp; name 2001
 check 'the host was counted' yes eval '(($(counted fast plain) > 5 && $(counted fast names) > 1)) && echo yes'
 check 'again' 'nothing to do' nsnat up
 check 'nothing is planned' '' nsnat -q plan
-check 'nothing is wrong' '' eval 'nsnat status --check >/dev/null'
+# Before Linux 5.12 packets cannot be followed, which is said.
+check 'nothing is wrong' '' eval 'nsnat status --check 2>/tmp/said >/dev/null || echo "exit status $?"
+	grep -v "^nsnat: no test packets were sent: to follow them needs Linux 5.12 or later" /tmp/said || :'
 nsnat exec --gateway 192.168.1.254 -- true
 check 'for one command' 203.0.113.254 ask 4 nsnat exec --gateway 192.168.1.254 --
 
