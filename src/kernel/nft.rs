@@ -3,6 +3,7 @@
 use super::needs;
 use super::netlink_socket::{BatchedChange, NetlinkSocket, Refused};
 use crate::error::{Context, Error, Result};
+use crate::model::Need;
 use crate::nft::Change;
 use crate::nft::numbers::{INET, SUBSYSTEM};
 use std::io::Write;
@@ -21,7 +22,9 @@ pub(super) struct Changes(Option<NetlinkSocket>);
 impl Changes {
     /// Opens the connection, where the flows that the table makes could be forgotten afterwards.
     pub(super) fn open() -> Result<Self> {
-        let netlink = NetlinkSocket::for_netfilter()?;
+        // A kernel without any of netfilter has no such sockets.
+        let why = |error| needs::reason(&Need::OF_NFTABLES).unwrap_or(error);
+        let netlink = NetlinkSocket::for_netfilter().map_err(why)?;
         needs::check_flow_list(&netlink)?;
         Ok(Self(Some(netlink)))
     }
