@@ -1,9 +1,9 @@
 //! What became of test packets, and what is beside their way.
 
-use super::patient::Patient;
+use super::patient::{DeviceNetwork, Patient};
 use super::probes::LargeProbe;
 use crate::model::trace::ProbeAnswer;
-use crate::model::{Address, Code, Cure, Finding, Route, RouteKind, stack::overlap};
+use crate::model::{Code, Cure, Finding, stack::overlap};
 use crate::plan::TraceReport;
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
@@ -43,30 +43,16 @@ pub(super) fn large(patient: &Patient<'_>) -> Vec<Finding> {
     probes.filter(is_hole).map(told).take(1).collect()
 }
 
-/// What is wider than this is a default route in other words.
-const SMALLEST_BLOCK: u8 = 8;
-
 /// Another device has a part of the namespace's block.
 pub(super) fn subnet_taken(patient: &Patient<'_>) -> Vec<Finding> {
     let block = IpNetwork::V4(patient.namespace.subnet);
-    let host = &patient.observed.host;
-    let foreign = |dev: &str| host.link(dev).is_some_and(|link| !link.is_ours());
-    let is_part = |net: IpNetwork| net.prefix() >= SMALLEST_BLOCK && overlap(net, block);
-    let routes = host.routes.iter().filter(|route| {
-        let to_device = route.kind == RouteKind::Unicast && route.dev.as_deref().is_some_and(foreign);
-        to_device && route.to.prefix() >= block.prefix() && is_part(route.to)
-    });
-    let of_route = |route: &Route| {
-        let dev = route.dev.as_deref().unwrap_or_default();
-        (dev.to_owned(), format!("table {}: {} dev {dev}", route.table, route.to))
-    };
-    let addresses = host.addresses.iter().filter(|address| foreign(&address.dev) && is_part(address.net));
-    let of_address =
-        |address: &Address| (address.dev.clone(), format!("{} dev {}", address.net, address.dev));
-    let taken: BTreeSet<(String, String)> = routes.map(of_route).chain(addresses.map(of_address)).collect();
-    let Some((dev, _)) = taken.first() else { return Vec::new() };
+    // A route that is wider than the block leads answers nowhere: the rules for the block come before it.
+    let is_in_block =
+        |of: &&DeviceNetwork| overlap(of.net, block) && !(of.is_route && of.net.prefix() < block.prefix());
+    let taken: BTreeSet<&DeviceNetwork> = patient.shared.networks.iter().filter(is_in_block).collect();
+    let Some(DeviceNetwork { dev, .. }) = taken.first() else { return Vec::new() };
     let what = format!("{dev} has addresses of the namespace's block {block}, too: answers may go there");
     let name = patient.name;
     let cure = Cure::Commands(vec![format!("nsnat down {name}"), format!("nsnat up {name}")]);
-    vec![Finding::new(Code::SubnetTaken, what, cure).shown_by(taken.iter().map(|(_, shown)| shown.clone()))]
+    vec![Finding::new(Code::SubnetTaken, what, cure).shown_by(taken.iter().map(|of| of.shown.clone()))]
 }

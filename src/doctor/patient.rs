@@ -2,9 +2,13 @@
 
 use super::name_tests::NameTests;
 use super::probes::Probes;
-use crate::model::{ActiveNamespace, Egress, Finding, Name, Neighbour, Observed, State, UplinkPath};
+use crate::model::{
+    ActiveNamespace, Address, Egress, Finding, Name, Neighbour, Observed, Route, RouteKind, Stack, State,
+    UplinkPath,
+};
 use crate::plan::{self, Action, CatchingPolicy, PrecedingRule};
-use std::collections::BTreeMap;
+use ipnetwork::IpNetwork;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is found once for all namespaces, and what for all of an egress.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +19,25 @@ pub struct Shared {
     pub preceding: BTreeMap<String, Vec<Finding>>,
     /// By egress: proxies that hear nothing.
     pub proxies: BTreeMap<String, Finding>,
+    /// Networks on devices of others.
+    pub networks: Vec<DeviceNetwork>,
 }
+
+/// A network that a device of others has, by its address or by a route.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceNetwork {
+    /// The device.
+    pub dev: String,
+    /// The address or the route as a person reads it.
+    pub shown: String,
+    /// The network.
+    pub net: IpNetwork,
+    /// A route leads there; otherwise the device has an address there.
+    pub is_route: bool,
+}
+
+/// What is wider than this is a default route in other words.
+const SMALLEST_BLOCK: u8 = 8;
 
 impl Shared {
     /// What can be found without root.
@@ -31,6 +53,7 @@ impl Shared {
         Self {
             firewalls: plan::reasons_stopped(state, observed),
             preceding: state.egresses.iter().map(preceding).collect(),
+            networks: networks(&observed.host),
             ..Self::from_outside(state, observed)
         }
     }
@@ -40,6 +63,23 @@ fn preceding(state: &State, egress: &Egress, observed: &Observed) -> Vec<Finding
     let rules = plan::preceding_rules(state, egress, observed);
     let policies = plan::catching_policies(state, egress, observed);
     rules.iter().map(PrecedingRule::finding).chain(policies.iter().map(CatchingPolicy::finding)).collect()
+}
+
+fn networks(host: &Stack) -> Vec<DeviceNetwork> {
+    let ours: BTreeSet<&str> =
+        host.links.iter().filter(|link| link.is_ours()).map(|link| link.name.as_str()).collect();
+    let is_others = |dev: &str, net: IpNetwork| net.prefix() >= SMALLEST_BLOCK && !ours.contains(dev);
+    let route = |route: &Route| {
+        let dev = route.dev.clone().filter(|dev| is_others(dev, route.to))?;
+        let shown = format!("table {}: {} dev {dev}", route.table, route.to);
+        Some(DeviceNetwork { dev, shown, net: route.to, is_route: true })
+    };
+    let address = |Address { dev, net }: &Address| {
+        let shown = format!("{net} dev {dev}");
+        is_others(dev, *net).then(|| DeviceNetwork { dev: dev.clone(), shown, net: *net, is_route: false })
+    };
+    let routes = host.routes.iter().filter(|route| route.kind == RouteKind::Unicast);
+    routes.filter_map(route).chain(host.addresses.iter().filter_map(address)).collect()
 }
 
 /// A namespace that is up, and what is known of it.

@@ -12,8 +12,12 @@ pub(super) fn lost_connections(state: &State, observed: &Observed) -> Vec<Action
     let reset = |(name, before): (&Name, &ActiveNamespace)| {
         let after = state.namespaces.get(name)?;
         let families = moved_families(observed.state.path_of(before)?, state.path_of(after)?);
-        let spared = addresses_beside(&after.link, observed);
-        (!families.is_empty()).then(|| Action::ResetConnections { name: name.clone(), families, spared })
+        let spared = || addresses_beside(&after.link, observed);
+        (!families.is_empty()).then(|| Action::ResetConnections {
+            name: name.clone(),
+            families,
+            spared: spared(),
+        })
     };
     observed.state.namespaces.iter().filter_map(reset).collect()
 }
