@@ -1,8 +1,7 @@
 //! Settings of devices (`/proc/sys/net/ipv4/conf/DEV/…`) out of the dump of links, where the kernel sends them along
 //! (`IFLA_INET_CONF` and `IFLA_INET6_CONF`, `inet_fill_link_af` in net/ipv4/devinet.c).
 //!
-//! Reading the files costs more with every namespace: the entries of all namespaces for one path, such as that of eth0,
-//! share a chain of the kernel's directory cache, and each look walks it (`proc_sys_compare` in fs/proc/proc_sysctl.c).
+//! That is cheaper than a file for each of them.
 
 use crate::attributes::find;
 

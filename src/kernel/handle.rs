@@ -36,6 +36,7 @@ pub struct Kernel {
 pub(super) struct OpenNamespace {
     pub(super) file: File,
     pub(super) netlink: Netlink,
+    pub(super) sysctls: sysctl::Sysctls,
 }
 
 impl Kernel {

@@ -57,8 +57,8 @@ fn namespace(name: &Name, settled: &KnownTuning<'_>) -> Result<Option<Netns>> {
     }
 }
 
-/// What namespaces have of the host's tuning. One that was seen to have it is not asked again: reading costs more with
-/// every namespace ([`Sysctls`]), and whatever was written since inside of it, somebody there wrote on purpose.
+/// What namespaces have of the host's tuning. One that was seen to have it is not asked again: it is a hundred files, and
+/// whatever was written since inside of it, somebody there wrote on purpose.
 pub(super) struct KnownTuning<'a> {
     state: &'a State,
     /// Digest of what they should have now.

@@ -3,7 +3,7 @@
 use super::handle::{Kernel, OpenNamespace};
 use super::nft::Changes;
 use super::route_socket::{Netlink, NetlinkError};
-use super::sysctl::{self, Sysctls};
+use super::sysctl::Sysctls;
 use super::{conntrack, encode, ipsec, needs, netns, passes, tcp};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, Need, Route, numbers};
@@ -130,25 +130,39 @@ impl Kernel {
         match place {
             Side::Host => self.sysctls.write(key, value).map_err(refused),
             Side::Inside(name) => {
-                self.open_inside(name)?;
-                let Some(inside) = self.inside.get(name) else { return Ok(()) };
                 let (key, value) = (key.to_owned(), value.to_owned());
-                netns::run_inside(&inside.file, move || sysctl::write(&key, &value)).map_err(refused)
+                self.write_inside(name, move |sysctls| sysctls.write(&key, &value))?.map_err(refused)
             }
         }
     }
 
+    /// Writes sysctls of a namespace, by a thread that is in it.
+    fn write_inside<T: Send + 'static>(
+        &mut self,
+        name: &Name,
+        write: impl FnOnce(&mut Sysctls) -> T + Send + 'static,
+    ) -> Result<T> {
+        self.open_inside(name)?;
+        let what = || format!("namespace {name}");
+        let inside = self.inside.get_mut(name).ok_or_else(|| Error::new(what(), "it is not open"))?;
+        let mut sysctls = std::mem::take(&mut inside.sysctls);
+        let written = netns::run_inside(&inside.file, move || {
+            let written = write(&mut sysctls);
+            Ok((written, sysctls))
+        });
+        let (written, sysctls) = written.what(what)?;
+        inside.sysctls = sysctls;
+        Ok(written)
+    }
+
     /// Writes settings in a namespace; remembers the settings that it refuses.
     fn tune(&mut self, name: &Name, values: &[(String, String)]) -> Result<()> {
-        self.open_inside(name)?;
-        let Some(inside) = self.inside.get(name) else { return Ok(()) };
         let values = values.to_vec();
-        let refused = netns::run_inside(&inside.file, move || {
-            let mut sysctls = Sysctls::default();
+        let refused = self.write_inside(name, move |sysctls| {
             let refused = values.into_iter().filter(|(key, value)| sysctls.write(key, value).is_err());
-            Ok(refused.collect::<Vec<_>>())
-        });
-        self.refused.extend(refused.what(|| format!("namespace {name}"))?);
+            refused.collect::<Vec<_>>()
+        })?;
+        self.refused.extend(refused);
         Ok(())
     }
 
@@ -162,7 +176,7 @@ impl Kernel {
         };
         let socket = netns::run_inside(&file, || Socket::new(NETLINK_ROUTE)).what(what)?;
         let netlink = self.runtime.block_on(async { Netlink::from_socket(socket) })?;
-        self.inside.insert(name.clone(), OpenNamespace { file, netlink });
+        self.inside.insert(name.clone(), OpenNamespace { file, netlink, sysctls: Sysctls::default() });
         Ok(())
     }
 

@@ -1,21 +1,66 @@
 //! Sysctls. `/proc/sys/net` shows the namespace of the calling *thread*.
+//!
+//! # Theory of operation
+//!
+//! The entries of all namespaces for one path, such as that of `net/ipv4`, share a chain of the kernel's directory cache, and
+//! each look by that path walks it (`proc_sys_compare` in fs/proc/proc_sysctl.c): beside a thousand namespaces a look
+//! takes a hundred times as long as beside none, and what was looked up stays in the chain for as long as its namespace
+//! lives. So nsnat looks by a file system of its own, which the kernel makes and frees in some 50 microseconds, and in which
+//! nobody has looked before. Where something is mounted on `/proc/sys` or below `/proc/sys/net`, so that less can be read or
+//! written there, that is meant for nsnat, too. There, and where there can be no such file system (Linux before 5.2, a user
+//! namespace), nsnat looks in `/proc/sys`.
 
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::sync::LazyLock;
 
-fn path(key: &str) -> PathBuf {
-    Path::new("/proc/sys").join(key)
+const PROC_SYS: &str = "/proc/sys";
+
+/// Sysctls of the namespace in which the calling thread was at the first look into a directory, which stays open.
+#[derive(Default)]
+pub(super) struct Sysctls {
+    root: Option<OwnedFd>,
+    directories: BTreeMap<String, OwnedFd>,
 }
 
-/// Files below `/proc/sys`, of the namespace of the calling thread, opened by way of directories that stay open. The
-/// directories of all namespaces, such as `net/ipv4`, share a chain of the kernel's directory cache, and each look by a
-/// whole path walks it (`proc_sys_compare` in fs/proc/proc_sysctl.c); what is in a directory does not.
-#[derive(Default)]
-pub(super) struct Sysctls(BTreeMap<String, File>);
+/// The directory of all sysctls.
+fn root() -> io::Result<OwnedFd> {
+    match own_root() {
+        Ok(root) if !is_covered() => Ok(root),
+        _ => Ok(File::open(PROC_SYS)?.into()),
+    }
+}
+
+/// Whether something is mounted on `/proc/sys` or below `/proc/sys/net` (proc_pid_mountinfo(5)). Asked once.
+fn is_covered() -> bool {
+    static COVERED: LazyLock<bool> = LazyLock::new(|| {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        mounts.lines().filter_map(|line| line.split(' ').nth(MOUNT_POINT)).any(covers)
+    });
+    *COVERED
+}
+
+/// The place of the mount point in a line.
+const MOUNT_POINT: usize = 4;
+
+fn covers(mount_point: &str) -> bool {
+    mount_point.strip_prefix(PROC_SYS).is_some_and(|rest| rest.is_empty() || rest.starts_with("/net"))
+}
+
+/// The same in a file system that nobody else looks in. It is mounted nowhere, and goes with the last open file of it.
+fn own_root() -> io::Result<OwnedFd> {
+    let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&context)?;
+    let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    Ok(openat(&mount, "sys", DIRECTORY, Mode::empty())?)
+}
+
+const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 
 impl Sysctls {
     /// The value, without its newline; none where the kernel or the device has no such key.
@@ -36,12 +81,16 @@ impl Sysctls {
     fn open(&mut self, key: &str, flags: OFlag) -> io::Result<File> {
         // The directory of all that is of one protocol.
         let at = key.match_indices('/').nth(1).map_or(0, |(at, _)| at);
-        let (dir, name) = key.split_at(at);
-        if !self.0.contains_key(dir) {
-            self.0.insert(dir.to_owned(), File::open(path(dir))?);
+        let (directory, name) = key.split_at(at);
+        if !self.directories.contains_key(directory) {
+            let root = self.root.take().map_or_else(root, Ok)?;
+            let path = if directory.is_empty() { "." } else { directory };
+            let opened = openat(&root, path, DIRECTORY, Mode::empty());
+            self.root = Some(root);
+            self.directories.insert(directory.to_owned(), opened?);
         }
-        let dir = self.0.get(dir).ok_or(io::ErrorKind::NotFound)?;
-        Ok(openat(dir, name.trim_start_matches('/'), flags | OFlag::O_CLOEXEC, Mode::empty())?.into())
+        let directory = self.directories.get(directory).ok_or(io::ErrorKind::NotFound)?;
+        Ok(openat(directory, name.trim_start_matches('/'), flags | OFlag::O_CLOEXEC, Mode::empty())?.into())
     }
 
     /// Writes one. An empty list is a line, too: what is nothing would not be written.
@@ -90,7 +139,13 @@ fn is_mapped(map: &str, group: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_mapped;
+    use super::{covers, is_mapped};
+
+    #[test]
+    fn what_is_mounted_on_settings_of_the_network_counts() {
+        assert!(covers("/proc/sys") && covers("/proc/sys/net") && covers("/proc/sys/net/ipv6"));
+        assert!(!covers("/proc/sys/fs/binfmt_misc") && !covers("/proc") && !covers("/proc/sysrq-trigger"));
+    }
 
     #[test]
     fn groups_of_a_user_namespace() {

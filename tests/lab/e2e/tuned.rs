@@ -83,8 +83,7 @@ fn what_is_the_hosts_alone() {
 fn what_cannot_be_written() {
     let lab = Lab::new();
     lab.ok("echo 1 >/proc/sys/net/ipv4/tcp_ecn; echo 0 >/proc/sys/net/ipv4/tcp_sack");
-    let refused =
-        "strace -f -qq -o /run/lab/refused -P /proc/sys/net/ipv4/tcp_ecn -e inject=write:error=EPERM";
+    let refused = "strace -f -qq -o /run/lab/refused -P /sys/net/ipv4/tcp_ecn -e inject=write:error=EPERM";
     lab.says(
         &format!("{refused} nsnat add slow --gateway $LAB_SLOW; grep -c 'EPERM.*INJECTED' /run/lab/refused"),
         "slow: up, by eth0 via 192.168.1.254\n1",
@@ -105,7 +104,7 @@ fn beside_a_rule_that_is_refused() {
     let lab = Lab::new();
     lab.ok("echo 4096 87380 5000000 >/proc/sys/net/ipv4/tcp_rmem; echo 1 >/proc/sys/net/ipv4/tcp_ecn
         iptables -P FORWARD DROP; mount --bind /dev/null $(echo /usr/lib/*-linux-gnu/xtables/libxt_devgroup.so)");
-    let refused = "strace -f -qq -o /dev/null -P /proc/sys/net/ipv4/tcp_ecn -e inject=write:error=EPERM";
+    let refused = "strace -f -qq -o /dev/null -P /sys/net/ipv4/tcp_ecn -e inject=write:error=EPERM";
     let said = lab.ok(&format!("{refused} nsnat add slow --gateway $LAB_SLOW 2>&1"));
     let mut lines: Vec<&str> = said.lines().filter(|line| line.contains("iptables-nft -w")).collect();
     let told = lines.len();
