@@ -1,18 +1,12 @@
-//! rtnetlink messages → the model's objects.
+//! rtnetlink messages → the model's objects. They are read by hand, because there may be thousands of them: a crate that
+//! reads all that is in a message takes several times as long, most of it for memory.
 
 use super::devconf::{self, Settings};
 use super::nexthop::NextHops;
-use crate::attributes::{attributes, find};
+use crate::attributes::{address as ip, attributes, find, native, word};
 use crate::model::stack::DeviceNames;
 use crate::model::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction};
 use ipnetwork::IpNetwork;
-use netlink_packet_core::{DefaultNla, NetlinkDeserializable, NetlinkHeader, Nla};
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteType, RouteVia,
-};
-use netlink_packet_route::rule::{self, RuleAttribute, RuleFlags, RuleMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::net::IpAddr;
 
 /// RTM_GETLINK (include/uapi/linux/rtnetlink.h).
@@ -36,8 +30,7 @@ const INFO_KIND: u16 = 1;
 const RX_BYTES: usize = 16;
 const TX_BYTES: usize = 24;
 
-/// A link, its number in it, and its settings. Read by hand, because there may be thousands of them, and the crate
-/// would read a hundred numbers of each.
+/// A link, its number in it, and its settings.
 pub(super) fn link(body: &[u8]) -> Option<(Link, Settings)> {
     let is =
         |flag: libc::c_int| u32_at(body, IFINFO_FLAGS).is_some_and(|flags| flags & flag.cast_unsigned() != 0);
@@ -53,25 +46,20 @@ pub(super) fn link(body: &[u8]) -> Option<(Link, Settings)> {
     let mut families = &[][..];
     for (kind, value) in attributes(body.get(IFINFO..)?) {
         match kind {
-            IFNAME => out.name = text(value),
-            IFALIAS => out.alias = Some(text(value)),
+            IFNAME => out.name = word(value),
+            IFALIAS => out.alias = Some(word(value)),
             MTU => out.mtu = u32_at(value, 0)?,
             GROUP => out.group = u32_at(value, 0)?,
             STATS64 => out.bytes = u64_at(value, RX_BYTES).zip(u64_at(value, TX_BYTES)),
-            LINKINFO => out.kind = find(value, INFO_KIND).map(text),
-            PROP_LIST => out.altnames.extend(attributes(value).map(|(_, name)| text(name))),
+            LINKINFO => out.kind = find(value, INFO_KIND).map(word),
+            PROP_LIST => out.altnames.extend(attributes(value).map(|(_, name)| word(name))),
             AF_SPEC => families = value,
             _ => {}
         }
     }
-    let settings = devconf::settings(families, &out.name);
+    // Nothing is set or asked of the loopback device.
+    let settings = if out.loopback { Settings::new() } else { devconf::settings(families, &out.name) };
     Some((out, settings))
-}
-
-/// A text up to its zero byte.
-fn text(value: &[u8]) -> String {
-    let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text).into_owned()
 }
 
 /// A number in the host's byte order.
@@ -93,200 +81,307 @@ pub(super) fn route_index(body: &[u8]) -> Option<u32> {
     u32_at(find(body.get(12..)?, 4)?, 0)
 }
 
-/// What the crate makes of a message that is not a link.
-pub(super) fn message(kind: u16, body: &[u8]) -> Option<RouteNetlinkMessage> {
-    let mut header = NetlinkHeader::default();
-    header.message_type = kind;
-    RouteNetlinkMessage::deserialize(&header, body).ok()
+/// `struct ifaddrmsg`, and where its prefix length is; IFA_ADDRESS, IFA_LOCAL (include/uapi/linux/if_addr.h).
+const IFADDR: usize = 8;
+const IFADDR_PREFIX: usize = 1;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+
+/// An address. On a point-to-point device IFA_ADDRESS is the peer's and IFA_LOCAL ours.
+pub(super) fn address(body: &[u8], names: &DeviceNames) -> Option<Address> {
+    let dev = names.get(&address_index(body)?)?.clone();
+    let rest = body.get(IFADDR..)?;
+    let own = find(rest, IFA_LOCAL).or_else(|| find(rest, IFA_ADDRESS))?;
+    Some(Address { dev, net: IpNetwork::new(ip(own)?, *body.get(IFADDR_PREFIX)?).ok()? })
 }
 
-/// An address.
-pub(super) fn address(message: &RouteNetlinkMessage, names: &DeviceNames) -> Option<Address> {
-    let RouteNetlinkMessage::NewAddress(message) = message else { return None };
-    let dev = names.get(&message.header.index)?.clone();
-    let net = IpNetwork::new(own_address(message)?, message.header.prefix_len).ok()?;
-    Some(Address { dev, net })
+/// `struct rtmsg` (include/uapi/linux/rtnetlink.h), and where in it are the family, the length of the destination, the
+/// table, the protocol, the type and the flags.
+const ROUTE: usize = 12;
+const ROUTE_FAMILY: usize = 0;
+const ROUTE_PREFIX: usize = 1;
+const ROUTE_TABLE: usize = 4;
+const ROUTE_PROTOCOL: usize = 5;
+const ROUTE_TYPE: usize = 7;
+const ROUTE_FLAGS: usize = 8;
+/// RTA_DST and so on.
+const DESTINATION: u16 = 1;
+const OIF: u16 = 4;
+const GATEWAY: u16 = 5;
+const PRIORITY: u16 = 6;
+const PREFERRED_SOURCE: u16 = 7;
+const MULTIPATH: u16 = 9;
+const TABLE: u16 = 15;
+const VIA: u16 = 18;
+const NEXT_HOP_OBJECT: u16 = 30;
+/// RTN_UNICAST, RTN_UNREACHABLE.
+const UNICAST: u8 = 1;
+const UNREACHABLE: u8 = 7;
+/// RTNH_F_ONLINK, RTM_F_CLONED.
+const ONLINK: u32 = 4;
+const CLONED: u32 = 0x200;
+/// `struct rtnexthop`, and where its index is.
+const HOP: usize = 8;
+const HOP_INDEX: usize = 4;
+
+/// What a message says of a route: one, one by the next hops of an object of that number, or one by each of its own.
+pub(super) enum RouteMessage {
+    One(Route),
+    ByObject(Route, u32),
+    Several(Vec<Route>),
 }
 
-/// On a point-to-point device IFA_ADDRESS is the peer's and IFA_LOCAL ours (include/uapi/linux/if_addr.h).
-fn own_address(message: &AddressMessage) -> Option<IpAddr> {
-    let mut found = None;
-    for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(ip) => return Some(*ip),
-            AddressAttribute::Address(ip) => found = Some(*ip),
-            _ => {}
+impl RouteMessage {
+    /// The route by each of its next hops.
+    pub(super) fn routes(self, names: &DeviceNames, objects: &NextHops) -> Vec<Route> {
+        match self {
+            Self::One(route) => vec![route],
+            Self::ByObject(route, number) => objects.routes(&route, number, names),
+            Self::Several(routes) => routes,
         }
     }
-    found
 }
 
-/// The number of the object that a route leads by, where it says nothing else of its next hops.
-pub(super) fn by_object(message: &RouteNetlinkMessage) -> Option<u32> {
-    let RouteNetlinkMessage::NewRoute(message) = message else { return None };
-    let says = |attribute: &RouteAttribute| {
-        matches!(
-            attribute,
-            RouteAttribute::Gateway(_)
-                | RouteAttribute::Via(_)
-                | RouteAttribute::Oif(_)
-                | RouteAttribute::MultiPath(_)
-        )
-    };
-    let number = |attribute: &RouteAttribute| match attribute {
-        RouteAttribute::NhId(number) => Some(*number),
-        _ => None,
-    };
-    let attributes = &message.attributes;
-    attributes.iter().find_map(number).filter(|_| !attributes.iter().any(says))
-}
-
-/// A route, one for each of its next hops; none of those that are not the administrator's: clones, and the local table.
-pub(super) fn routes(message: &RouteNetlinkMessage, names: &DeviceNames, objects: &NextHops) -> Vec<Route> {
-    let object = by_object(message);
-    let RouteNetlinkMessage::NewRoute(message) = message else { return Vec::new() };
-    let Some(route) = route(message, names) else { return Vec::new() };
-    if let Some(object) = object {
-        return objects.routes(&route, object, names);
+/// A route; none of those that are not the administrator's: clones, and the local table.
+pub(super) fn route(body: &[u8], names: &DeviceNames) -> Option<RouteMessage> {
+    let family = family(*body.get(ROUTE_FAMILY)?)?;
+    let flags = u32_at(body, ROUTE_FLAGS)?;
+    let rest = body.get(ROUTE..)?;
+    let table = find(rest, TABLE).and_then(native).unwrap_or(u32::from(*body.get(ROUTE_TABLE)?));
+    if table == u32::from(libc::RT_TABLE_LOCAL) || flags & CLONED != 0 {
+        return None;
     }
-    let hops = message.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::MultiPath(hops) => Some(hops),
-        _ => None,
-    });
-    let Some(hops) = hops else { return vec![route] };
-    let by = |hop: &RouteNextHop| {
-        let mut out = Route { dev: names.get(&hop.interface_index).cloned(), ..route.clone() };
-        hop.attributes.iter().for_each(|attribute| route_attribute(&mut out, attribute, message, names));
-        out
-    };
-    hops.iter().map(by).collect()
-}
-
-fn route(message: &RouteMessage, names: &DeviceNames) -> Option<Route> {
-    let family = family(message.header.address_family)?;
     let mut out = Route {
-        kind: route_kind(message.header.kind),
-        onlink: message.header.flags.contains(RouteFlags::Onlink),
-        ..Route::new(u32::from(message.header.table), family.everything(), u8::from(message.header.protocol))
+        kind: route_kind(*body.get(ROUTE_TYPE)?),
+        onlink: flags & ONLINK != 0,
+        ..Route::new(table, family.everything(), *body.get(ROUTE_PROTOCOL)?)
     };
-    for attribute in &message.attributes {
-        route_attribute(&mut out, attribute, message, names);
+    if let Some(to) = find(rest, DESTINATION).and_then(ip) {
+        out.to = IpNetwork::new(to, *body.get(ROUTE_PREFIX)?).unwrap_or(out.to);
     }
+    route_attributes(&mut out, rest, names);
     // The kernel shows IPv6's unreachable routes on lo.
     if out.kind == RouteKind::Unreachable {
         out.dev = None;
     }
-    let local = out.table == u32::from(libc::RT_TABLE_LOCAL);
-    (!local && !message.header.flags.contains(RouteFlags::Cloned)).then_some(out)
+    let says = [GATEWAY, VIA, OIF, MULTIPATH].iter().any(|kind| find(rest, *kind).is_some());
+    let object = find(rest, NEXT_HOP_OBJECT).and_then(native).filter(|_| !says);
+    Some(match (object, find(rest, MULTIPATH)) {
+        (Some(number), _) => RouteMessage::ByObject(out, number),
+        (None, Some(hops)) => RouteMessage::Several(next_hops(hops, &out, names)),
+        (None, None) => RouteMessage::One(out),
+    })
 }
 
-fn route_attribute(out: &mut Route, attribute: &RouteAttribute, message: &RouteMessage, names: &DeviceNames) {
-    match attribute {
-        RouteAttribute::Table(table) => out.table = *table,
-        RouteAttribute::Priority(metric) => out.metric = *metric,
-        RouteAttribute::Oif(index) => out.dev = names.get(index).cloned(),
-        RouteAttribute::Gateway(via) => out.via = address_of(via),
-        RouteAttribute::Via(RouteVia::Inet6(via)) => out.via = Some(IpAddr::V6(*via)),
-        RouteAttribute::PrefSource(src) => out.src = address_of(src),
-        RouteAttribute::Destination(to) => {
-            let prefix = message.header.destination_prefix_length;
-            if let Some(net) = address_of(to).and_then(|ip| IpNetwork::new(ip, prefix).ok()) {
-                out.to = net;
-            }
+/// The route by each of these next hops, `struct rtnexthop` and attributes one after the other.
+fn next_hops(mut hops: &[u8], route: &Route, names: &DeviceNames) -> Vec<Route> {
+    let mut out = Vec::new();
+    while let Some(hop) = next_hop(hops) {
+        let dev = u32_at(hop, HOP_INDEX).and_then(|index| names.get(&index).cloned());
+        let mut by = Route { dev, ..route.clone() };
+        route_attributes(&mut by, hop.get(HOP..).unwrap_or_default(), names);
+        out.push(by);
+        hops = hops.get(hop.len().next_multiple_of(4)..).unwrap_or_default();
+    }
+    out
+}
+
+fn next_hop(hops: &[u8]) -> Option<&[u8]> {
+    let length = usize::from(u16::from_ne_bytes(*hops.first_chunk()?));
+    hops.get(..length).filter(|hop| hop.len() >= HOP)
+}
+
+/// What a route and a next hop of one may say.
+fn route_attributes(out: &mut Route, rest: &[u8], names: &DeviceNames) {
+    for (kind, value) in attributes(rest) {
+        match kind {
+            PRIORITY => out.metric = native(value).unwrap_or_default(),
+            OIF => out.dev = native(value).and_then(|index| names.get(&index).cloned()),
+            GATEWAY => out.via = ip(value),
+            // A family, and an address of it.
+            VIA => out.via = value.get(2..).and_then(ip).filter(IpAddr::is_ipv6).or(out.via),
+            PREFERRED_SOURCE => out.src = ip(value),
+            _ => {}
         }
-        _ => {}
     }
 }
 
-fn address_of(address: &RouteAddress) -> Option<IpAddr> {
-    match address {
-        RouteAddress::Inet(ip) => Some(IpAddr::V4(*ip)),
-        RouteAddress::Inet6(ip) => Some(IpAddr::V6(*ip)),
-        _ => None,
-    }
-}
-
-fn route_kind(kind: RouteType) -> RouteKind {
+fn route_kind(kind: u8) -> RouteKind {
     match kind {
-        RouteType::Unicast => RouteKind::Unicast,
-        RouteType::Unreachable => RouteKind::Unreachable,
+        UNICAST => RouteKind::Unicast,
+        UNREACHABLE => RouteKind::Unreachable,
         _ => RouteKind::Other,
     }
 }
 
-fn family(family: AddressFamily) -> Option<Family> {
-    match family {
-        AddressFamily::Inet => Some(Family::V4),
-        AddressFamily::Inet6 => Some(Family::V6),
+fn family(family: u8) -> Option<Family> {
+    match i32::from(family) {
+        libc::AF_INET => Some(Family::V4),
+        libc::AF_INET6 => Some(Family::V6),
         _ => None,
     }
 }
 
+/// `struct fib_rule_hdr` (include/uapi/linux/fib_rules.h), and where in it are the family, the lengths of both networks,
+/// the type of service, the table, the action and the flags.
+const RULE: usize = 12;
+const RULE_FAMILY: usize = 0;
+const RULE_TO_PREFIX: usize = 1;
+const RULE_FROM_PREFIX: usize = 2;
+const RULE_TOS: usize = 3;
+const RULE_TABLE: usize = 4;
+const RULE_ACTION: usize = 7;
+const RULE_FLAGS: usize = 8;
+/// FIB_RULE_INVERT.
+const INVERT: u32 = 2;
+/// FRA_DST and so on.
+mod fra {
+    pub(super) const DESTINATION: u16 = 1;
+    pub(super) const SOURCE: u16 = 2;
+    pub(super) const IIFNAME: u16 = 3;
+    pub(super) const GOTO: u16 = 4;
+    pub(super) const PRIORITY: u16 = 6;
+    pub(super) const FWMARK: u16 = 10;
+    pub(super) const SUPPRESS_IFGROUP: u16 = 13;
+    pub(super) const SUPPRESS_PREFIXLEN: u16 = 14;
+    pub(super) const TABLE: u16 = 15;
+    pub(super) const FWMASK: u16 = 16;
+    pub(super) const OIFNAME: u16 = 17;
+    pub(super) const L3MDEV: u16 = 19;
+    pub(super) const UID_RANGE: u16 = 20;
+    pub(super) const PROTOCOL: u16 = 21;
+    pub(super) const IP_PROTOCOL: u16 = 22;
+    pub(super) const DESTINATION_PORTS: u16 = 24;
+    pub(super) const DESTINATION_PORT_MASK: u16 = 29;
+}
+
 /// A rule.
-pub(super) fn rule(message: &RouteNetlinkMessage) -> Option<Rule> {
-    let RouteNetlinkMessage::NewRule(message) = message else { return None };
-    let family = family(message.header.family)?;
-    let mut out = Rule::new(family, 0, rule_action(message), 0);
-    out.more.invert = message.header.flags.contains(RuleFlags::Invert);
-    out.more.narrow = message.header.tos != 0;
-    for attribute in &message.attributes {
-        rule_attribute(&mut out, attribute, message);
+pub(super) fn rule(body: &[u8]) -> Option<Rule> {
+    let byte = |at: usize| body.get(at).copied();
+    let mut out = Rule::new(family(byte(RULE_FAMILY)?)?, 0, rule_action(body)?, 0);
+    out.more.invert = u32_at(body, RULE_FLAGS)? & INVERT != 0;
+    out.more.narrow = byte(RULE_TOS)? != 0;
+    let rest = body.get(RULE..)?;
+    let net = |kind, prefix| IpNetwork::new(ip(find(rest, kind)?)?, byte(prefix)?).ok();
+    out.from = net(fra::SOURCE, RULE_FROM_PREFIX);
+    out.to = net(fra::DESTINATION, RULE_TO_PREFIX);
+    for (kind, value) in attributes(rest) {
+        rule_attribute(&mut out, kind, value);
     }
     Some(out)
 }
 
-fn rule_action(message: &RuleMessage) -> RuleAction {
-    match message.header.action {
-        rule::RuleAction::ToTable => RuleAction::Lookup(u32::from(message.header.table)),
-        rule::RuleAction::Unreachable => RuleAction::Unreachable,
-        rule::RuleAction::Blackhole => RuleAction::Blackhole,
-        rule::RuleAction::Prohibit => RuleAction::Prohibit,
-        rule::RuleAction::Goto => RuleAction::Goto(0),
+fn rule_action(body: &[u8]) -> Option<RuleAction> {
+    Some(match *body.get(RULE_ACTION)? {
+        1 => RuleAction::Lookup(u32::from(*body.get(RULE_TABLE)?)),
+        2 => RuleAction::Goto(0),
+        6 => RuleAction::Blackhole,
+        7 => RuleAction::Unreachable,
+        8 => RuleAction::Prohibit,
         _ => RuleAction::Other,
-    }
+    })
 }
 
-fn rule_attribute(out: &mut Rule, attribute: &RuleAttribute, message: &RuleMessage) {
-    let net = |ip: &IpAddr, prefix| IpNetwork::new(*ip, prefix).ok();
-    match attribute {
-        RuleAttribute::Priority(preference) => out.preference = *preference,
-        RuleAttribute::Source(ip) => out.from = net(ip, message.header.src_len),
-        RuleAttribute::Destination(ip) => out.to = net(ip, message.header.dst_len),
-        RuleAttribute::FwMark(mark) => out.mark = Some((*mark, out.mark.map_or(u32::MAX, |(_, mask)| mask))),
-        RuleAttribute::FwMask(mask) => out.mark = Some((out.mark.map_or(0, |(mark, _)| mark), *mask)),
-        RuleAttribute::Protocol(protocol) => out.protocol = u8::from(*protocol),
-        RuleAttribute::IpProtocol(protocol) => {
-            let port = out.port.map_or(0, |port| port.port);
-            out.port = Some(Port { protocol: (i32::from(*protocol)).try_into().unwrap_or(u8::MAX), port });
+fn rule_attribute(out: &mut Rule, kind: u16, value: &[u8]) {
+    let number = native(value).unwrap_or_default();
+    let byte = value.first().copied().unwrap_or_default();
+    match kind {
+        fra::SOURCE | fra::DESTINATION => {}
+        fra::PRIORITY => out.preference = number,
+        fra::FWMARK => out.mark = Some((number, out.mark.map_or(u32::MAX, |(_, mask)| mask))),
+        fra::FWMASK => out.mark = Some((out.mark.map_or(0, |(mark, _)| mark), number)),
+        fra::PROTOCOL => out.protocol = byte,
+        fra::IP_PROTOCOL => {
+            out.port = Some(Port { protocol: byte, port: out.port.map_or(0, |port| port.port) });
         }
-        RuleAttribute::DestinationPortRange(range) if range.start == range.end => {
-            let protocol = out.port.map_or(0, |port| port.protocol);
-            out.port = Some(Port { protocol, port: range.start });
+        fra::DESTINATION_PORTS if value.get(..2) == value.get(2..4) => {
+            let port = value.first_chunk().map_or(0, |port| u16::from_ne_bytes(*port));
+            out.port = Some(Port { protocol: out.port.map_or(0, |port| port.protocol), port });
         }
-        RuleAttribute::Table(table) => {
+        fra::TABLE => {
             if let RuleAction::Lookup(to) = &mut out.action {
-                *to = *table;
+                *to = number;
             }
         }
-        RuleAttribute::Goto(preference) => out.action = RuleAction::Goto(*preference),
-        RuleAttribute::Iifname(name) => out.more.iif = Some(name.clone()),
-        RuleAttribute::Oifname(name) => out.more.oif = Some(name.clone()),
-        RuleAttribute::L3MDev(of_vrf) => out.more.l3mdev = *of_vrf,
-        RuleAttribute::UidRange(range) => out.more.uids = Some((range.start, range.end)),
-        // "none" is how the kernel spells the absence of these two.
-        RuleAttribute::SuppressPrefixLen(u32::MAX) | RuleAttribute::SuppressIfGroup(u32::MAX) => {}
-        RuleAttribute::SuppressPrefixLen(prefix) => out.suppress = u8::try_from(*prefix).ok(),
+        fra::GOTO => out.action = RuleAction::Goto(number),
+        fra::IIFNAME => out.more.iif = Some(word(value)),
+        fra::OIFNAME => out.more.oif = Some(word(value)),
+        fra::L3MDEV => out.more.l3mdev = byte != 0,
+        fra::UID_RANGE => out.more.uids = Some((number, u32_at(value, 4).unwrap_or(number))),
+        // This is how the kernel spells the absence of these two.
+        fra::SUPPRESS_PREFIXLEN | fra::SUPPRESS_IFGROUP if number == u32::MAX => {}
+        fra::SUPPRESS_PREFIXLEN => out.suppress = u8::try_from(number).ok(),
         // Kernels from 6.15 on spell a single port's mask out.
-        RuleAttribute::Other(nla) if nla.kind() == DESTINATION_PORT_MASK && is_all_ones(nla) => {}
+        fra::DESTINATION_PORT_MASK if value.iter().all(|byte| *byte == 0xff) => {}
         _ => out.more.narrow = true,
     }
 }
 
-/// FRA_DPORT_MASK (include/uapi/linux/fib_rules.h).
-const DESTINATION_PORT_MASK: u16 = 29;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::{attribute, nested};
 
-fn is_all_ones(nla: &DefaultNla) -> bool {
-    let mut value = vec![0; nla.value_len()];
-    nla.emit_value(&mut value);
-    value.iter().all(|byte| *byte == 0xff)
+    fn names() -> DeviceNames {
+        DeviceNames::from([(2, "eth0".to_owned()), (3, "eth1".to_owned())])
+    }
+
+    fn head(family: u8, table: u8, kind: u8) -> Vec<u8> {
+        vec![family, 24, 0, 0, table, 4, 0, kind, 0, 0, 0, 0]
+    }
+
+    fn shown(body: &[u8]) -> Vec<String> {
+        let routes = route(body, &names()).map(|read| read.routes(&names(), &NextHops::default()));
+        let text = |route: &Route| format!("{} {:?} {:?} {}", route.to, route.via, route.dev, route.table);
+        routes.unwrap_or_default().iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_route_by_several_next_hops_is_one_by_each() {
+        let hop = |index: u32, last: u8| {
+            let gateway = attribute(GATEWAY, &[192, 0, 2, last]);
+            let length = u16::try_from(HOP + gateway.len()).unwrap();
+            [&length.to_ne_bytes()[..], &[0, 0], &index.to_ne_bytes(), &gateway].concat()
+        };
+        let hops = [hop(2, 1), hop(3, 2)].concat();
+        let to = attribute(DESTINATION, &[198, 51, 100, 0]);
+        let table = attribute(TABLE, &300_u32.to_ne_bytes());
+        let body = [head(2, 252, UNICAST), to, table, nested(MULTIPATH, &hops)].concat();
+        let by = |last, dev| format!("198.51.100.0/24 Some(192.0.2.{last}) Some(\"{dev}\") 300");
+        assert_eq!(shown(&body), [by(1, "eth0"), by(2, "eth1")]);
+        // What is cut off ends the list; nothing else comes of it.
+        for end in 0..body.len() {
+            assert!(shown(&body[..end]).len() <= 2);
+        }
+    }
+
+    #[test]
+    fn an_ipv4_route_may_lead_by_an_ipv6_router() {
+        let via =
+            [&10_u16.to_ne_bytes()[..], &"fe80::1".parse::<std::net::Ipv6Addr>().unwrap().octets()].concat();
+        let body =
+            [head(2, 254, UNICAST), attribute(OIF, &2_u32.to_ne_bytes()), attribute(VIA, &via)].concat();
+        assert_eq!(shown(&body), ["0.0.0.0/0 Some(fe80::1) Some(\"eth0\") 254"]);
+    }
+
+    #[test]
+    fn the_local_table_and_clones_are_not_the_administrators() {
+        assert!(shown(&head(2, 255, UNICAST)).is_empty());
+        let cloned = [&head(10, 254, UNICAST)[..8], &CLONED.to_ne_bytes()].concat();
+        assert!(shown(&cloned).is_empty() && !shown(&head(10, 254, UNICAST)).is_empty());
+    }
+
+    #[test]
+    fn a_rule_of_one_port_is_not_narrow_and_one_of_several_is() {
+        let ports = |first: u16, last: u16, mask: u16| {
+            let range =
+                attribute(fra::DESTINATION_PORTS, &[first.to_ne_bytes(), last.to_ne_bytes()].concat());
+            let mask = attribute(fra::DESTINATION_PORT_MASK, &mask.to_ne_bytes());
+            rule(&[head(2, 53, 1), attribute(fra::IP_PROTOCOL, &[17]), range, mask].concat()).unwrap()
+        };
+        let one = ports(53, 53, u16::MAX);
+        assert_eq!((one.port, one.more.narrow), (Some(Port { protocol: 17, port: 53 }), false));
+        assert_eq!(one.action, RuleAction::Lookup(53));
+        assert!(ports(53, 54, u16::MAX).more.narrow && ports(53, 53, 0xfff0).more.narrow);
+    }
 }

@@ -1,6 +1,6 @@
 //! What a network stack holds, by four dumps.
 
-use super::decode::{self, GET_LINK, IFINFO, IFNAME};
+use super::decode::{self, GET_LINK, IFINFO, IFNAME, RouteMessage};
 use super::devconf::Settings;
 use super::full_table::FullTable;
 use super::netlink_socket::NetlinkSocket;
@@ -52,27 +52,24 @@ pub(super) fn observe(
         out.links.insert(link);
     }
     let is_seen = |index: Option<u32>| index.is_none_or(|index| names.contains_key(&index));
-    let address = |kind, body: &[u8]| {
-        let row = is_seen(decode::address_index(body)).then(|| decode::message(kind, body));
-        decode::address(&row??, &names)
-    };
+    let address = |_, body: &[u8]| decode::address(body, &names);
     out.addresses = dump(netlink, GET_ADDRESS, &IFADDR, address)?.into_iter().collect();
     // The table "local" is the kernel's own, and most of all routes are in it.
     let is_local = |body: &[u8]| body.get(ROUTE_TABLE) == Some(&libc::RT_TABLE_LOCAL);
     let begin = || {
         let mut table = FullTable::new(servers);
-        move |kind, body: &[u8]| {
+        let names = &names;
+        move |_, body: &[u8]| {
             let is_wanted = !is_local(body) && is_seen(decode::route_index(body)) && table.is_news(body);
-            is_wanted.then(|| decode::message(kind, body))?
+            is_wanted.then(|| decode::route(body, names))?
         }
     };
     let routes = netlink.dump_by(GET_ROUTE, &ROUTE, begin)?.unwrap_or_default();
-    let by_object =
-        extent != StackExtent::Inside && routes.iter().any(|row| decode::by_object(row).is_some());
+    let is_by_object = |route: &RouteMessage| matches!(route, RouteMessage::ByObject(..));
+    let by_object = extent != StackExtent::Inside && routes.iter().any(is_by_object);
     let objects = if by_object { NextHops::dump()? } else { NextHops::default() };
-    out.routes = routes.iter().flat_map(|row| decode::routes(row, &names, &objects)).collect();
-    let rule = |kind, body: &[u8]| decode::rule(&decode::message(kind, body)?);
-    out.rules = dump(netlink, GET_RULE, &RULE, rule)?.into_iter().collect();
+    out.routes = routes.into_iter().flat_map(|route| route.routes(&names, &objects)).collect();
+    out.rules = dump(netlink, GET_RULE, &RULE, |_, body: &[u8]| decode::rule(body))?.into_iter().collect();
     Ok((out, names))
 }
 

@@ -7,7 +7,7 @@
 //! registers of the kernel's virtual machine (net/netfilter/nft_set_pipapo.c, `nft_data` of concatenations).
 
 use super::netlink_socket::NetlinkSocket;
-use crate::attributes::{address, attributes, big_endian, find, text, word};
+use crate::attributes::{address, attributes, big_endian, find, name, text, word};
 use crate::error::Result;
 use crate::model::{Datum, Element, Family, OtherNamespaces, Set, Table, nft};
 use crate::nft::numbers::{
@@ -84,8 +84,7 @@ fn observe(netlink: &NetlinkSocket, others: &OtherNamespaces<'_>) -> Result<Tabl
         }
         if let Some(set) = Set::ALL.iter().copied().find(|set| set.name() == name) {
             for list in dump(GET_ELEMENTS, &[ours.clone(), text(LIST_SET, &name)].concat())? {
-                let elements = elements(set, &list).into_iter();
-                out.elements.extend(elements.filter(|element| !others.have_element(element)));
+                out.elements.extend(elements(set, &list, others));
             }
         }
     }
@@ -140,17 +139,35 @@ fn values(bytes: &[u8], wanted: &[u16]) -> Vec<u8> {
     wanted.map(|(_, value)| value).collect::<Vec<_>>().concat()
 }
 
-fn elements(set: Set, list: &[u8]) -> Vec<Element> {
+fn elements(set: Set, list: &[u8], others: &OtherNamespaces<'_>) -> Vec<Element> {
     let elements = find(list, LIST_ELEMENTS).unwrap_or_default();
-    attributes(elements).filter_map(|(_, element)| read(set, element)).collect()
+    attributes(elements).filter_map(|(_, element)| read(set, element, others)).collect()
 }
 
-fn read(set: Set, element: &[u8]) -> Option<Element> {
+/// An element, unless it is about one of `others`: these may be thousands, and are not even taken apart.
+fn read(set: Set, element: &[u8], others: &OtherNamespaces<'_>) -> Option<Element> {
     let value = |kind| find(element, kind).and_then(|data| find(data, DATA_VALUE));
-    let key = value(ELEMENT_KEY)?;
+    let key = value(ELEMENT_KEY).filter(|key| !is_about(others, set, key))?;
     let last = value(ELEMENT_KEY_END).unwrap_or(key);
     let data = value(ELEMENT_DATA).unwrap_or_default();
     Some(Element { set, key: split(set, set.key(), key, last)?, value: split(set, set.value(), data, data)? })
+}
+
+/// Whether a key names a host veth of theirs, or in a set of such an address inside of them.
+fn is_about(others: &OtherNamespaces<'_>, set: Set, key: &[u8]) -> bool {
+    let mut at = 0;
+    set.key().iter().any(|kind| {
+        let length = length(set, *kind);
+        let datum = key.get(at..at + length).unwrap_or_default();
+        at += length.next_multiple_of(4);
+        match kind {
+            nft::Kind::Device => others.have_link(name(datum)),
+            nft::Kind::Address if set.is_of_addresses_inside() => {
+                address(datum).is_some_and(|address| others.have_address(address))
+            }
+            _ => false,
+        }
+    })
 }
 
 /// Takes data apart; `last` is the end of an interval, place by place.
@@ -231,7 +248,7 @@ mod tests {
         let data = |kind, last| nested(kind, &attribute(DATA_VALUE, &key(last)));
         let element = [data(ELEMENT_KEY, 0), data(ELEMENT_KEY_END, 255)].concat();
         let list = nested(LIST_ELEMENTS, &nested(1, &element));
-        let read = elements(Set::Lan4, &list);
+        let read = elements(Set::Lan4, &list, &OtherNamespaces::default());
         let net = Datum::Network("192.168.1.0/24".parse().unwrap());
         let key = vec![Datum::Mark(0x0100_0000), Datum::Device("eth0".into()), net];
         assert_eq!(read, [Element { set: Set::Lan4, key, value: Vec::new() }]);

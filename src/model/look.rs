@@ -1,6 +1,6 @@
 //! What is looked at, and what is passed by.
 
-use super::nft::{Datum, Element, Set};
+use super::nft::{Datum, Element};
 use super::stack::device_of;
 use super::{ActiveNamespace, Name, Netns, Observed, State};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -69,13 +69,16 @@ impl<'a> OtherNamespaces<'a> {
         self.links.contains(name)
     }
 
+    /// Whether an address is one inside of one of them.
+    pub fn have_address(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address)
+    }
+
     /// Whether an element of our table is about one of them.
     pub fn have_element(&self, element: &Element) -> bool {
-        let is_address =
-            matches!(element.set, Set::AnswerMark4 | Set::AnswerMark6 | Set::Inside4 | Set::Inside6);
         element.key.iter().any(|datum| match datum {
             Datum::Device(name) => self.have_link(name),
-            Datum::Address(address) => is_address && self.addresses.contains(address),
+            Datum::Address(address) => element.set.is_of_addresses_inside() && self.have_address(*address),
             _ => false,
         })
     }

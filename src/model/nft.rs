@@ -180,6 +180,13 @@ sets! {
     Doh6 = "doh6": [Address] => [];
 }
 
+impl Set {
+    /// Whether its keys are addresses inside of namespaces.
+    pub fn is_of_addresses_inside(self) -> bool {
+        matches!(self, Self::AnswerMark4 | Self::AnswerMark6 | Self::Inside4 | Self::Inside6)
+    }
+}
+
 /// An element of one of our sets or maps.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Element {
