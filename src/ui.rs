@@ -52,7 +52,8 @@ impl<'a> Ui<'a> {
 
     /// Prints the result for programs.
     pub fn print_json(&self, value: &serde_json::Value) -> Result<()> {
-        self.print(format_args!("{value:#}"))
+        // As one text: standard output is written line by line, and there may be tens of thousands of them.
+        self.print(format!("{value:#}"))
     }
 
     /// Tells something that is not the result, unless quiet.

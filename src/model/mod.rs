@@ -47,6 +47,8 @@ pub use observed::{DetachedNetns, Gates, Netns, Observed, Table};
 pub use probe::{Outcome, Probe, Transport};
 pub use proxy::Proxy;
 pub use stack::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction, Stack};
-pub use state::{ActiveNamespace, Allowed, DnsMode, Egress, ExecRecord, HeldSysctl, Owner, Rewrite, State};
+pub use state::{
+    ActiveNamespace, Allowed, DnsMode, Egress, ExecRecord, HeldSysctl, NamespaceRecord, Owner, Rewrite, State,
+};
 pub use surroundings::{Claim, Claimed, Daemon, Lease, Surroundings};
 pub use uplink_path::UplinkPath;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// Longest name, in bytes.
 pub const MAX: usize = 64;
@@ -9,7 +10,7 @@ pub const MAX: usize = 64;
 /// A name that can leave neither its directory nor its nft string: `[A-Za-z0-9][A-Za-z0-9_.-]*`, at most 64 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 impl Name {
     /// The name as text.
@@ -36,7 +37,7 @@ impl TryFrom<String> for Name {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         match Self::problem(&text) {
-            None => Ok(Self(text)),
+            None => Ok(Self(text.into())),
             Some(why) => Err(why),
         }
     }
@@ -51,7 +52,7 @@ impl std::str::FromStr for Name {
 
 impl From<Name> for String {
     fn from(name: Name) -> Self {
-        name.0
+        name.0.as_ref().to_owned()
     }
 }
 

@@ -196,8 +196,10 @@ impl Observed {
         };
         let numbers: Vec<_> = self.namespaces.iter().filter_map(numbered).collect();
         for (name, inode) in numbers {
-            if let Some(namespace) = self.state.namespaces.get_mut(&name) {
-                namespace.inode.get_or_insert(inode);
+            if let Some(namespace) =
+                self.state.namespaces.get_mut(&name).filter(|noted| noted.inode.is_none())
+            {
+                namespace.inode = Some(inode);
             }
         }
     }

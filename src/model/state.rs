@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 /// The directory of everything of ours that a reboot forgets.
 pub const RUN: &str = "/run/nsnat";
@@ -230,9 +232,34 @@ impl Egress {
     }
 }
 
-/// A namespace that is up (or on its way up or down).
+/// A namespace that is up (or on its way up or down). A run has several states, and they differ in few of thousands of
+/// namespaces: what is the same in two of them is there once, and changing it in one (`DerefMut`) leaves the other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActiveNamespace {
+#[serde(transparent)]
+pub struct ActiveNamespace(Arc<NamespaceRecord>);
+
+impl From<NamespaceRecord> for ActiveNamespace {
+    fn from(record: NamespaceRecord) -> Self {
+        Self(Arc::new(record))
+    }
+}
+
+impl Deref for ActiveNamespace {
+    type Target = NamespaceRecord;
+    fn deref(&self) -> &NamespaceRecord {
+        &self.0
+    }
+}
+
+impl DerefMut for ActiveNamespace {
+    fn deref_mut(&mut self) -> &mut NamespaceRecord {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+/// What is recorded of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceRecord {
     /// Key of its egress.
     pub egress: String,
     /// Host veth's device name.
@@ -242,6 +269,7 @@ pub struct ActiveNamespace {
     /// The subnet was chosen by hand: it lies in no slice.
     pub own_subnet: bool,
     /// Bytes; none: the uplink's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
     /// Has IPv6 (given that the way serves it).
     pub ipv6: bool,
@@ -270,7 +298,7 @@ pub struct ActiveNamespace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checks: Option<Name>,
     /// The process for whose sake it exists (ephemeral namespaces).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
 }
 
@@ -301,19 +329,25 @@ impl Allowed {
 #[serde(default)]
 pub struct DnsMode {
     /// Every query goes to these, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<SocketAddr>,
     /// Queries to OLD go to NEW.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rewrites: Vec<Rewrite>,
     /// Nothing else on port 53 gets out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub only: bool,
     /// Refused: IP protocol and port.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<(u8, u16)>,
     /// DNS over HTTPS of well-known resolvers is refused, and browsers are told not to use it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_doh: bool,
     /// The host's own servers are asked, by the host's own way.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Vec<IpAddr>>,
     /// Servers of a resolv.conf of its own, where the host's names none that can be asked inside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nameservers: Vec<IpAddr>,
 }
 

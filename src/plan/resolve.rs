@@ -6,8 +6,8 @@ use super::{alloc, choice, dns, held_sysctls, other_firewalls, rule_precedence, 
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::stack::overlap;
 use crate::model::{
-    Account, ActiveNamespace, Allowed, DnsMode, Egress, Family, Name, Netns, Observed, Owner, State,
-    UplinkPath, numbers, tuning,
+    Account, ActiveNamespace, Allowed, DnsMode, Egress, Family, Name, NamespaceRecord, Netns, Observed,
+    Owner, State, UplinkPath, numbers, tuning,
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::{BTreeMap, BTreeSet};
@@ -258,7 +258,7 @@ impl NamespaceResolver<'_> {
         self.servers(state, &key, ipv6)?;
         let subnet = self.subnet(state, &key)?;
         let old = state.namespaces.get(self.name);
-        let namespace = ActiveNamespace {
+        let namespace = NamespaceRecord {
             egress: key,
             link: old.map_or_else(|| link_name(self.name, state, self.observed), |old| old.link.clone()),
             subnet,
@@ -275,7 +275,7 @@ impl NamespaceResolver<'_> {
             checks: self.namespace.checks.clone(),
             owner: self.owner.or(old.and_then(|old| old.owner)),
         };
-        state.namespaces.insert(self.name.clone(), namespace);
+        state.namespaces.insert(self.name.clone(), namespace.into());
         Ok(())
     }
 

@@ -246,7 +246,11 @@ fn as_observed(mut state: State, observed: &Observed) -> State {
     state.earlier.clear();
     let tuned = tuning::digest(&state.inherited);
     for (name, namespace) in &mut state.namespaces {
-        if let Some(Netns::Alive { inode, cookie, .. }) = observed.namespaces.get(name) {
+        let Some(Netns::Alive { inode, cookie, .. }) = observed.namespaces.get(name) else { continue };
+        let is_noted = namespace.inode == Some(*inode)
+            && namespace.cookie == *cookie
+            && namespace.tuned.as_ref() == Some(&tuned);
+        if !is_noted {
             namespace.inode = Some(*inode);
             namespace.cookie = *cookie;
             namespace.tuned = Some(tuned.clone());

@@ -1,6 +1,6 @@
 //! What is written down before anything is changed: whatever a run that is killed has made is in it.
 
-use crate::model::{ActiveNamespace, Allowed, DnsMode, Name, Netns, Observed, State};
+use crate::model::{ActiveNamespace, Allowed, DnsMode, Name, NamespaceRecord, Netns, Observed, State};
 use crate::plan::Action;
 use ipnetwork::Ipv4Network;
 use std::net::Ipv4Addr;
@@ -24,7 +24,7 @@ fn orphaned_namespaces(observed: &Observed) -> impl Iterator<Item = (Name, Activ
 }
 
 fn orphaned_namespace(inode: u64, cookie: Option<u64>) -> ActiveNamespace {
-    ActiveNamespace {
+    let record = NamespaceRecord {
         egress: String::new(),
         link: String::new(),
         subnet: Ipv4Network::from(Ipv4Addr::UNSPECIFIED),
@@ -40,7 +40,8 @@ fn orphaned_namespace(inode: u64, cookie: Option<u64>) -> ActiveNamespace {
         proxy: None,
         checks: None,
         owner: None,
-    }
+    };
+    record.into()
 }
 
 /// How a skeleton that these actions load reads back is not known yet.
@@ -67,7 +68,11 @@ pub(super) fn union_of(first: &State, second: &State) -> State {
         let key =
             out.egresses.iter().find(|(_, egress)| Some(egress.number) == number).map(|(key, _)| key.clone());
         let egress = key.unwrap_or_else(|| namespace.egress.clone());
-        out.namespaces.insert(name.clone(), ActiveNamespace { egress, ..namespace.clone() });
+        let mut namespace = namespace.clone();
+        if namespace.egress != egress {
+            namespace.egress = egress;
+        }
+        out.namespaces.insert(name.clone(), namespace);
     }
     for (key, held) in &second.sysctls {
         out.sysctls.entry(key.clone()).or_insert_with(|| held.clone());

@@ -13,7 +13,7 @@
 use super::fault::{Fault, Kind, Leak, Write};
 use super::scenarios::{self, Scenario};
 use super::world::{World, difference, inventory};
-use nsnat::model::{ActiveNamespace, Name, Netns, Observed, State, numbers};
+use nsnat::model::{ActiveNamespace, Name, NamespaceRecord, Netns, Observed, State, numbers};
 use nsnat::plan::{self, Action, Selection};
 use nsnat::reconcile::{Aftermath, Failure, Outcome};
 use std::cell::RefCell;
@@ -235,11 +235,9 @@ fn kills(fault: Fault) -> bool {
 
 /// Whether a namespace is in the state as another one has it, but for what only the kernel knows.
 fn is_as(state: &State, name: &Name, should: Option<&ActiveNamespace>) -> bool {
-    let plain = |namespace: &ActiveNamespace| ActiveNamespace {
-        inode: None,
-        cookie: None,
-        tuned: None,
-        ..namespace.clone()
+    let plain = |namespace: &ActiveNamespace| {
+        let known_to_all = (**namespace).clone();
+        NamespaceRecord { inode: None, cookie: None, tuned: None, ..known_to_all }
     };
     state.namespaces.get(name).map(plain) == should.map(plain)
 }
