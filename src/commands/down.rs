@@ -15,8 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) fn run(ui: &Ui<'_>, names: &[Name], kill: bool) -> Result<()> {
     let mut session = Session::begin(ui, "down")?;
     let asked: Vec<&Name> = names.iter().collect();
-    let outcome = session
-        .reconcile(Policy::default(), &asked, |observed| state_after_down(ui, names, kill, observed))?;
+    let policy = Policy { narrow: !names.is_empty(), ..Policy::default() };
+    let outcome =
+        session.reconcile(policy, &asked, |observed| state_after_down(ui, names, kill, observed))?;
     up::report(ui, &outcome)
 }
 

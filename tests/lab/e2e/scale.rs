@@ -101,6 +101,22 @@ fn up_of_one_looks_at_that_one() {
 }
 
 #[test]
+fn down_of_one_looks_at_that_one() {
+    let lab = Lab::new();
+    declare(&lab, 4, 2);
+    lab.ok(&format!("nsnat up; {DAMAGE}"));
+    lab.ok("nsnat -q down n1");
+    lab.says("ip netns list | grep -cw n1 || :; ip -j link show nsn-n2 | jq -r .[].operstate", "0\nDOWN");
+    // What several share goes with the last of them, though nobody looked at that for the others' sake.
+    lab.says("ip rule | grep -c 'lookup 213002' || :", "1");
+    lab.ok("nsnat -q down n0; nsnat -q down n2; nsnat -q down n3");
+    lab.says(
+        "ip rule | grep -c 'lookup 21300' || :; nft list tables; ls -d /run/nsnat 2>/dev/null || :",
+        "0",
+    );
+}
+
+#[test]
 fn up_of_one_looks_at_all_where_it_changes_all() {
     let lab = Lab::new();
     declare(&lab, 4, 2);
