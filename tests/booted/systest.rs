@@ -55,6 +55,12 @@ fn package() {
     run("package");
 }
 
+/// In Debian 13, with what lintian says of it there.
+#[test]
+fn package_trixie() {
+    run("package@trixie");
+}
+
 #[test]
 fn proxies() {
     run("proxies");
