@@ -96,6 +96,20 @@ fn every_code_of_the_doctor_is_explained() {
     is_in("docs/doctor.md", &format!("| code | | what it means |\n|---|---|---|\n{rows}"));
 }
 
+/// The picture in README.md is drawn from the transcript there, which `documents::the_demo_is_as_shown` holds equal to what
+/// runs; `BLESS=1` draws it.
+#[test]
+fn the_picture_of_the_demo_is_what_it_prints() {
+    let file = root().join("docs/demo.svg");
+    let drawn = Command::new(root().join("scripts/draw")).output().unwrap();
+    assert!(drawn.status.success(), "{}", text(&drawn));
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&file, &drawn.stdout).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), text(&drawn));
+    assert!(text(&drawn).contains(">$ nsnat add slow --gateway 192.168.1.254 --dns 198.51.100.53</text>"));
+}
+
 /// The names of all commands, as the help lists them.
 fn commands() -> Vec<String> {
     let help = text(&Command::new(NSNAT).arg("--help").output().unwrap());
