@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::kernel::{self, ProbeShape};
 use crate::model::trace::{ProbeAnswer, ProbeTarget, Protocol};
 use crate::model::{
-    ActiveNamespace, Code, Cure, Family, Finding, Look, Name, Observed, Severity, Stage, stack::is_link_local,
+    ActiveNamespace, Code, Cure, Family, Finding, Look, Name, Observed, Severity, Stage, Surroundings,
+    stack::is_link_local,
 };
 use crate::reconcile::Policy;
 use crate::report::doctor::{Examined, json, text};
@@ -70,7 +71,10 @@ fn apply(ui: &Ui<'_>, config: &Config, found: &[Examined]) -> Result<bool> {
 /// Looks at the host, and at the namespaces.
 fn look(ui: &Ui<'_>, config: &Config, name: Option<&Name>, ask: &str) -> Result<Vec<Examined>> {
     let declared: Vec<&Name> = config.namespaces.keys().collect();
-    let observed = session::look(ui, Look::Everything(&config.names().collect::<Vec<_>>()))?;
+    let observed = match session::look(ui, Look::Everything(&config.names().collect::<Vec<_>>())) {
+        Ok(observed) => observed,
+        Err(error) => return of_kernel().ok_or(error),
+    };
     let is_for_jobs = |(_, namespace): &(_, &ActiveNamespace)| namespace.checks.is_none();
     let up = observed.state.namespaces.iter().filter(is_for_jobs).map(|(name, _)| name);
     let known: BTreeSet<&Name> = declared.iter().copied().chain(up).chain(observed.orphans()).collect();
@@ -92,6 +96,13 @@ fn look(ui: &Ui<'_>, config: &Config, name: Option<&Name>, ask: &str) -> Result<
         first.findings = host;
     }
     Ok(out)
+}
+
+/// Where the host cannot be looked at: what the kernel lacks, if that is why.
+fn of_kernel() -> Option<Vec<Examined>> {
+    let lacks = Some(kernel::lacks()?);
+    let findings = examine_host(&Surroundings { lacks, ..Surroundings::default() });
+    Some(vec![Examined { name: None, findings }])
 }
 
 /// All that is wrong with one. One that is declared and down is nothing wrong, unless it was asked for.

@@ -69,7 +69,7 @@ pub use events::{Change, Events, Scope, wait_for};
 pub use handle::Kernel;
 pub use hooks::Hooks;
 pub use host::Files;
-pub use needs::can_trace;
+pub use needs::{can_trace, lacks};
 pub use neighbour::find_silent;
 pub use nix::sys::signal::Signal;
 pub use probe::probe;

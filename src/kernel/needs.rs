@@ -8,11 +8,12 @@ use super::netlink_socket::{BatchedChange, NetlinkSocket};
 use super::netns;
 use crate::attributes::{attribute, nested, number, text};
 use crate::error::{Error, Result};
+use crate::model::nft::TABLE;
 use crate::model::{Lacks, Modules, Need};
+use crate::nft;
 use crate::nft::numbers::{
-    CHAIN_HOOK, CHAIN_NAME, CHAIN_TYPE, EXPRESSION_DATA, EXPRESSION_NAME, GET_GENERATION, HOOK_NUMBER,
-    HOOK_PRIORITY, INET, LIST_ELEMENT, NEW_CHAIN, NEW_RULE, NEW_TABLE, RULE_CHAIN, RULE_EXPRESSIONS,
-    SUBSYSTEM, TABLE_FLAGS, TABLE_NAME, TABLE_OWNER,
+    EXPRESSION_DATA, EXPRESSION_NAME, GET_GENERATION, INET, NEW_TABLE, SUBSYSTEM, TABLE_FLAGS, TABLE_NAME,
+    TABLE_OWNER,
 };
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
@@ -39,11 +40,9 @@ const POSTROUTING: u32 = 4;
 /// NFTA_CT_KEY, NFT_CT_ZONE and NFTA_CT_SREG; NFTA_RT_DREG, NFTA_RT_KEY and NFT_RT_XFRM; NFT_REG_1.
 const CT_ZONE: [(u16, u32); 2] = [(2, 17), (4, 1)];
 const RT_IPSEC: [(u16, u32); 2] = [(1, 1), (2, 4)];
-/// The table that is asked with.
-const TABLE: &str = "nsnat";
 
 /// What the kernel lacks; none where nothing is missing, or where it does not let us ask.
-pub(super) fn lacks() -> Option<Lacks> {
+pub fn lacks() -> Option<Lacks> {
     let needs = netns::in_thread(|| Ok(missing())).ok().filter(|needs| !needs.is_empty())?;
     let release = nix::sys::utsname::uname().ok()?.release().to_string_lossy().into_owned();
     let forbidden = super::sysctl::read("kernel/modules_disabled").is_some_and(|value| value == "1");
@@ -57,9 +56,12 @@ pub(super) fn lacks() -> Option<Lacks> {
 
 /// Why something fails that takes these parts of the kernel, where one of them is missing.
 pub(super) fn reason(takes: &[Need]) -> Option<Error> {
-    let mut lacks = if takes.is_empty() { None } else { lacks() }?;
-    lacks.needs.retain(|need| takes.contains(need));
-    (!lacks.needs.is_empty()).then(|| Error::new("kernel", lacks.what()).hint(lacks.cure()))
+    let all = if takes.is_empty() { None } else { lacks() }?;
+    let needs: Vec<Need> = all.needs.iter().copied().filter(|need| takes.contains(need)).collect();
+    let these = Lacks { needs, ..all.clone() };
+    // One boot for all of them.
+    let cure = if all.modules == Modules::Forbidden { &all } else { &these }.cure();
+    (!these.needs.is_empty()).then(|| Error::new("kernel", these.what()).hint(cure))
 }
 
 /// Whether packets can be followed: by a table that goes with its owner, whatever becomes of that (Linux 5.12). Where that
@@ -80,7 +82,7 @@ pub fn can_trace() -> bool {
 /// Nothing is begun where the flows that it makes could not be forgotten afterwards.
 pub(super) fn check_flow_list(netlink: &NetlinkSocket) -> Result<()> {
     let without =
-        || reason(&Need::OF_NFTABLES).unwrap_or_else(|| Error::new("kernel", "it does not list its flows"));
+        || reason(Need::OF_NFTABLES).unwrap_or_else(|| Error::new("kernel", "it does not list its flows"));
     let errno = netlink.ask(GET_FLOW_COUNTS, 0, &[])?;
     if NO_SUBSYSTEM.contains(&errno) { Err(without()) } else { Ok(()) }
 }
@@ -112,23 +114,11 @@ fn missing() -> Vec<Need> {
     let mut out: Vec<Need> = Vec::new();
     for need in Need::ALL {
         // Nothing of nftables is asked for where there is none.
-        if !rests_on(need).iter().any(|below| out.contains(below)) && is_missing(&need) {
+        if !need.rests_on().iter().any(|below| out.contains(below)) && is_missing(&need) {
             out.push(need);
         }
     }
     out
-}
-
-/// What has to be there for a part to be asked for.
-fn rests_on(need: Need) -> &'static [Need] {
-    match need {
-        Need::NetworkNamespaces | Need::Veth | Need::Rules | Need::Rules6 | Need::Nftables => &[],
-        Need::Zones => &[Need::Nftables, Need::Flows],
-        Need::Nat | Need::Masquerade => &[Need::Nftables, Need::NatChains],
-        Need::Flows | Need::NatChains | Need::Reject | Need::Fib | Need::Ipsec | Need::FlowList => {
-            &[Need::Nftables]
-        }
-    }
 }
 
 /// Whether a question is answered by one of these errors; or cannot be asked for want of such sockets.
@@ -165,35 +155,19 @@ fn has_no_subsystem(question: u16) -> bool {
 
 /// By its name alone: where it is there, it misses its parameters.
 fn lacks_expression(chain: &str, name: &str) -> bool {
-    lacks_nft(chain, POSTROUTING, Some(&[text(EXPRESSION_NAME, name)].concat()))
+    lacks_nft(chain, POSTROUTING, Some(text(EXPRESSION_NAME, name)))
 }
 
 /// A key of an expression that is there may be missing. Not every hook has every key.
 fn lacks_key(name: &str, parameters: &[(u16, u32)], hook: u32) -> bool {
-    let number = |(kind, value): &(u16, u32)| attribute(*kind, &value.to_be_bytes());
-    let data: Vec<u8> = parameters.iter().flat_map(number).collect();
-    lacks_nft("filter", hook, Some(&[text(EXPRESSION_NAME, name), nested(EXPRESSION_DATA, &data)].concat()))
+    let data: Vec<u8> = parameters.iter().flat_map(|(kind, value)| number(*kind, *value)).collect();
+    lacks_nft("filter", hook, Some([text(EXPRESSION_NAME, name), nested(EXPRESSION_DATA, &data)].concat()))
 }
 
 /// Whether a table with such a chain, and with a rule of such an expression in it, cannot be made.
-fn lacks_nft(chain: &str, hook: u32, expression: Option<&[u8]>) -> bool {
-    let name = text(TABLE_NAME, TABLE);
-    let place =
-        [attribute(HOOK_NUMBER, &hook.to_be_bytes()), attribute(HOOK_PRIORITY, &100_u32.to_be_bytes())];
-    let base = format!("{chain}{hook}");
-    let chain =
-        [text(CHAIN_NAME, &base), nested(CHAIN_HOOK, &place.concat()), text(CHAIN_TYPE, chain)].concat();
-    let mut changes = vec![(NEW_TABLE, name.clone()), (NEW_CHAIN, [name.as_slice(), &chain].concat())];
-    changes.extend(expression.map(|expression| {
-        let rule = nested(RULE_EXPRESSIONS, &nested(LIST_ELEMENT, expression));
-        (NEW_RULE, [name, text(RULE_CHAIN, &base), rule].concat())
-    }));
-    let batch: Vec<_> = changes
-        .iter()
-        .map(|(kind, body)| BatchedChange { kind: *kind, flags: CREATE, family: INET, body })
-        .collect();
+fn lacks_nft(kind: &str, hook: u32, expression: Option<Vec<u8>>) -> bool {
+    let changes = nft::sample(kind, hook, expression);
     refused(NetlinkSocket::for_netfilter().ok(), &[libc::ENOENT, libc::EOPNOTSUPP], |socket| {
-        let answer = socket.change_all(SUBSYSTEM, &batch)?;
-        Ok(answer.map_or_else(|refused| refused.errno, |()| 0))
+        Ok(socket.change_table(&changes)?.map_or_else(|refused| refused.errno, |()| 0))
     })
 }

@@ -6,6 +6,8 @@
 use super::dump;
 use crate::attributes::native;
 use crate::error::{Context, Error, Result};
+use crate::nft::Change;
+use crate::nft::numbers::{INET, SUBSYSTEM};
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_SOCK_DIAG, NETLINK_XFRM};
 use netlink_sys::{Socket, SocketAddr};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -125,6 +127,15 @@ impl NetlinkSocket {
                 }
             }
         }
+    }
+
+    /// The same for changes of our table.
+    pub(super) fn change_table(&self, changes: &[Change]) -> Result<Answer> {
+        let batched = |change| {
+            let Change { kind, flags, body, .. }: &Change = change;
+            BatchedChange { kind: *kind, flags: *flags, family: INET, body }
+        };
+        self.change_all(SUBSYSTEM, &changes.iter().map(batched).collect::<Vec<_>>())
     }
 
     /// Lets the socket take a message of that length. Where the kernel does not allow it, the message is refused, and the

@@ -1,11 +1,10 @@
 //! Changing our nf_tables table, and starting nft(8) where rules of others are concerned.
 
 use super::needs;
-use super::netlink_socket::{BatchedChange, NetlinkSocket, Refused};
+use super::netlink_socket::{NetlinkSocket, Refused};
 use crate::error::{Context, Error, Result};
 use crate::model::Need;
 use crate::nft::Change;
-use crate::nft::numbers::{INET, SUBSYSTEM};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,7 +22,7 @@ impl Changes {
     /// Opens the connection, where the flows that the table makes could be forgotten afterwards.
     pub(super) fn open() -> Result<Self> {
         // A kernel without any of netfilter has no such sockets.
-        let why = |error| needs::reason(&Need::OF_NFTABLES).unwrap_or(error);
+        let why = |error| needs::reason(Need::OF_NFTABLES).unwrap_or(error);
         let netlink = NetlinkSocket::for_netfilter().map_err(why)?;
         needs::check_flow_list(&netlink)?;
         Ok(Self(Some(netlink)))
@@ -32,16 +31,10 @@ impl Changes {
     /// Makes all of these changes, or none.
     pub(super) fn make(&mut self, changes: &[Change]) -> Result<()> {
         let netlink = self.0.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
-        let batch: Vec<_> = changes.iter().map(batched).collect();
-        let answer = netlink.change_all(SUBSYSTEM, &batch)?;
+        let answer = netlink.change_table(changes)?;
         self.0 = Some(netlink);
         answer.map_err(|refused| error(changes, &refused))
     }
-}
-
-fn batched(change: &Change) -> BatchedChange<'_> {
-    let Change { kind, flags, body, .. } = change;
-    BatchedChange { kind: *kind, flags: *flags, family: INET, body }
 }
 
 /// Names the change that the kernel refused.

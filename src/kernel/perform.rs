@@ -304,7 +304,7 @@ fn parts_for(action: &Action) -> &'static [Need] {
         Action::MakeNetns { .. } => &[Need::NetworkNamespaces],
         Action::AddVeth { .. } => &[Need::Veth],
         Action::AddRule { .. } => &[Need::Rules, Need::Rules6],
-        Action::LoadSkeleton { .. } | Action::Elements { .. } => &Need::OF_NFTABLES,
+        Action::LoadSkeleton { .. } | Action::Elements { .. } => Need::OF_NFTABLES,
         _ => &[],
     }
 }

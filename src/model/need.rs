@@ -55,18 +55,19 @@ impl Need {
     ];
 
     /// What nsnat's table is made of, and what forgets the flows that went through it.
-    pub const OF_NFTABLES: [Self; 10] = [
-        Self::Nftables,
-        Self::Flows,
-        Self::Zones,
-        Self::NatChains,
-        Self::Nat,
-        Self::Masquerade,
-        Self::Reject,
-        Self::Fib,
-        Self::Ipsec,
-        Self::FlowList,
-    ];
+    pub const OF_NFTABLES: &'static [Self] = Self::ALL.split_at(4).1;
+
+    /// What has to be there for a part to be asked for.
+    pub fn rests_on(self) -> &'static [Self] {
+        match self {
+            Self::NetworkNamespaces | Self::Veth | Self::Rules | Self::Rules6 | Self::Nftables => &[],
+            Self::Zones => &[Self::Nftables, Self::Flows],
+            Self::Nat | Self::Masquerade => &[Self::Nftables, Self::NatChains],
+            Self::Flows | Self::NatChains | Self::Reject | Self::Fib | Self::Ipsec | Self::FlowList => {
+                &[Self::Nftables]
+            }
+        }
+    }
 
     /// What it is in words, the option that a kernel is built with to have it, and the module, where it may be one.
     pub fn row(self) -> (&'static str, &'static str, Option<&'static str>) {
@@ -128,13 +129,13 @@ impl Lacks {
 
     /// What helps.
     pub fn cure(&self) -> String {
-        let modules: Vec<_> = self.needs.iter().filter_map(|need| need.row().2).collect();
+        let modules = modules(&self.needs);
         match (self.modules, modules.as_slice()) {
             (_, []) => "boot a kernel that was built with that, such as one of a distribution".into(),
-            (Modules::Forbidden, modules) => format!(
+            (Modules::Forbidden, _) => format!(
                 "kernel.modules_disabled is 1, so none is loaded until the next boot: \
                  write {} into a file in /etc/modules-load.d, a line each, and reboot",
-                modules.join(", ")
+                self.modules_of_all().join(", ")
             ),
             (Modules::Nowhere, _) => format!(
                 "there are no modules in /lib/modules/{}: reboot after an upgrade of the kernel; \
@@ -147,6 +148,19 @@ impl Lacks {
             ),
         }
     }
+
+    /// The modules of what is missing, and of what cannot even be asked for without that: who has to boot for them does so
+    /// once.
+    fn modules_of_all(&self) -> Vec<&'static str> {
+        let is_missing = |need: &Need| self.needs.contains(need);
+        let all =
+            Need::ALL.into_iter().filter(|need| is_missing(need) || need.rests_on().iter().any(is_missing));
+        modules(&all.collect::<Vec<_>>())
+    }
+}
+
+fn modules(needs: &[Need]) -> Vec<&'static str> {
+    needs.iter().filter_map(|need| need.row().2).collect()
 }
 
 #[cfg(test)]
@@ -174,5 +188,25 @@ mod tests {
             let cure = lacks(&[need], modules).cure();
             assert!(cure.contains(words), "{cure}");
         }
+    }
+
+    #[test]
+    fn whoever_has_to_boot_for_modules_is_told_all_of_them() {
+        let needs = vec![Need::Veth, Need::NatChains];
+        let lacks = Lacks { release: "5.10".into(), needs, modules: Modules::Forbidden };
+        assert!(
+            lacks.cure().contains("write veth, nft_chain_nat, nft_nat, nft_masq into"),
+            "{}",
+            lacks.cure()
+        );
+    }
+
+    #[test]
+    fn all_of_nftables_is_built_on_it() {
+        let [first, rest @ ..] = Need::OF_NFTABLES else { panic!("there is nothing") };
+        assert_eq!(*first, Need::Nftables);
+        assert!(rest.iter().all(|need| need.rests_on().contains(first)));
+        let others = Need::ALL.iter().filter(|need| !Need::OF_NFTABLES.contains(need));
+        assert!(others.into_iter().all(|need| need.rests_on().is_empty()));
     }
 }

@@ -43,3 +43,16 @@ pub(crate) fn change(remove: &[Element], add: &[Element]) -> Vec<Change> {
 pub(crate) fn forget_servers(link: &str) -> Vec<Change> {
     element::forget_servers(link)
 }
+
+/// The table with one chain on a hook, and with a rule of one expression in it: whether a kernel takes that tells whether it
+/// has them. `kind`: `filter` or `nat`.
+pub(crate) fn sample(kind: &str, hook: u32, expression: Option<Vec<u8>>) -> Vec<Change> {
+    /// Behind conntrack, where NAT may be.
+    const PRIORITY: i32 = 100;
+    let place = change::Hook { kind, number: hook, priority: PRIORITY };
+    // What a kernel takes stays, and another chain of that name would be refused for that.
+    let name = format!("{kind}{hook}");
+    let mut changes = vec![change::add_table(), change::add_chain(&name, Some(&place))];
+    changes.extend(expression.map(|expression| change::add_rule(&name, &[expression], "sample")));
+    changes
+}

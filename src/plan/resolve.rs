@@ -359,7 +359,7 @@ impl NamespaceResolver<'_> {
         if !self.observed.features.ipv6 {
             return Some((
                 "this host has IPv6 switched off",
-                "sysctl -w net.ipv6.conf.all.disable_ipv6=0, or say ipv6 = \"auto\"",
+                "sysctl -w net.ipv6.conf.all.disable_ipv6=0 where there is that, else boot without ipv6.disable=1; or say ipv6 = \"auto\"",
             ));
         }
         if egress.is_none_or(|egress| egress.slice6.is_none()) {

@@ -83,6 +83,12 @@ fn kernel() {
     run_by("vm", "main");
 }
 
+/// On Debian's own kernel, without IPv6.
+#[test]
+fn no_ipv6() {
+    run_by("vm", "no-ipv6");
+}
+
 /// On Debian's own kernel, which removes no flows by a filter.
 #[test]
 fn forget() {

@@ -76,7 +76,11 @@ lacks nft_ct '`ct` of nftables (CONFIG_NFT_CT, module nft_ct)'
 lacks nf_tables 'nftables (CONFIG_NF_TABLES_INET, module nf_tables)'
 lacks veth 'veth pairs (CONFIG_VETH, module veth)'
 lacks nf_conntrack_netlink 'list of flows (CONFIG_NF_CT_NETLINK, module nf_conntrack_netlink)'
-check 'doctor' '`masquerade` of nftables (CONFIG_NFT_MASQ, module nft_masq)' hidden nft_masq examined
+check 'doctor without nft_masq' '`masquerade` of nftables (CONFIG_NFT_MASQ, module nft_masq)' hidden nft_masq examined
+
+check 'doctor without nf_tables' 'nftables (CONFIG_NF_TABLES_INET, module nf_tables)' hidden nf_tables examined
+check 'down without nf_tables' "nsnat: kernel: Linux $release has no nftables (CONFIG_NF_TABLES_INET, module nf_tables)
+hint: modprobe -a nf_tables says why they cannot be loaded; kernels of distributions have them" hidden nf_tables told nsnat down
 
 unload
 mount -t tmpfs none /usr/lib/modules
@@ -87,4 +91,4 @@ check 'all is there again' 'slow: up, by eth0 via 192.168.1.254' nsnat up
 check 'and taken away' 'slow: down' nsnat down
 unload
 echo 1 >/proc/sys/kernel/modules_disabled
-check 'no modules any more' 'hint: kernel.modules_disabled is 1, so none is loaded until the next boot: write nf_tables into a file in /etc/modules-load.d, a line each, and reboot' helps nsnat up
+check 'no modules any more' 'hint: kernel.modules_disabled is 1, so none is loaded until the next boot: write veth, nf_tables, nft_ct, nft_chain_nat, nft_nat, nft_masq, nft_reject_inet, nft_fib_inet, nf_conntrack_netlink into a file in /etc/modules-load.d, a line each, and reboot' helps nsnat up
