@@ -112,3 +112,21 @@ fn visible(socket: &Socket) -> Finding {
         Cure::advice("remove what makes exec show it: dns = \"host\", or a file of yours in /etc/netns");
     Finding::new(Code::SocketVisible, what, cure).shown_by([socket.path.to_owned()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `exec` hides them all, so that none can be planted: this holds it to that.
+    #[test]
+    fn a_socket_that_exec_should_have_hidden_is_told() {
+        let socket = |visible, wanted| Socket { path: "/run/nscd/socket", visible, wanted };
+        let found = |socket| {
+            let name = Name::try_from("slow".to_owned()).unwrap();
+            let tests = NameTests { name, host: "a.test".into(), tried: Vec::new(), sockets: vec![socket] };
+            tests.findings().iter().any(|finding| finding.code == Code::SocketVisible)
+        };
+        assert!(found(socket(true, false)));
+        assert!(!found(socket(true, true)) && !found(socket(false, false)));
+    }
+}

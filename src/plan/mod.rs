@@ -39,6 +39,7 @@ mod resolve;
 mod rule_precedence;
 mod source;
 mod taps;
+mod trace_report;
 mod traced_path;
 mod transparent;
 mod uplink_path;
@@ -63,7 +64,8 @@ pub use resolve::{
 };
 pub use rule_precedence::{PrecedingRule, preceding_rules};
 pub use taps::{certain_findings, possible_findings};
-pub use traced_path::{Fault, Host, TraceReport, TracedPath, follow_probe};
+pub use trace_report::TraceReport;
+pub use traced_path::{Fault, Host, TracedPath, follow_probe};
 pub use transparent::cut_off;
 pub use uplink_path::why_closed;
 pub use verdict::{Verdict, judge_outcome};

@@ -13,7 +13,7 @@ use super::line::rule_text;
 use super::rule_precedence;
 use crate::model::gate::Hook;
 use crate::model::trace::{Done, Event, Header, ProbeAnswer, Trace, TracedChain};
-use crate::model::{Code, Cure, Egress, Family, Finding, Name, Observed, State, UplinkPath, numbers};
+use crate::model::{Code, Egress, Family, Finding, Observed, State, UplinkPath};
 use serde::Serialize;
 use std::net::SocketAddr;
 
@@ -59,65 +59,6 @@ pub struct Host<'a> {
     pub observed: &'a Observed,
     /// What is wrong with the namespace.
     pub known: &'a [Finding],
-}
-
-/// A probe, its way, and the text of the rule that stopped it.
-#[derive(Clone, Debug)]
-pub struct TraceReport {
-    /// The namespace.
-    pub name: Name,
-    /// What was seen.
-    pub trace: Trace,
-    /// What it means.
-    pub walk: TracedPath,
-    /// The culprit's text, as nft lists it.
-    pub rule: Option<String>,
-}
-
-impl TraceReport {
-    /// What is wrong; none where nothing is.
-    pub fn finding(&self) -> Option<Finding> {
-        let Fault { code, what, cure, .. } = self.walk.fault.as_ref()?;
-        let culprit = self.culprit();
-        let by = culprit.as_ref().map(|culprit| format!(" by {culprit}")).unwrap_or_default();
-        let what = format!("a packet to {}: {what}{by}", self.trace.goal);
-        let steps = self.walk.steps.iter().map(|(name, text)| format!("{name}: {text}"));
-        let cure = self
-            .exception()
-            .unwrap_or_else(|| Cure::advice(if cure.is_empty() { "nsnat status" } else { cure }));
-        Some(Finding::new(*code, what, cure).shown_by(culprit).shown_by(steps))
-    }
-
-    /// A rule in the chain that drops packets of namespaces, or answers to them, which lets them through.
-    fn exception(&self) -> Option<Cure> {
-        let Fault { code, culprit, .. } = self.walk.fault.as_ref()?;
-        let TracedChain { kind, table, chain, hook, .. } = &culprit.as_ref()?.spot;
-        let key = match (code, hook) {
-            (Code::PacketDropped, _) => "iifgroup",
-            (Code::AnswerDropped, Some(Hook::Forward | Hook::Postrouting)) => "oifgroup",
-            _ => return None,
-        };
-        let group = numbers::LINK_GROUP;
-        let is_iptables = ["ip", "ip6"].contains(kind) && chain.chars().all(|c| c.is_ascii_uppercase());
-        Some(Cure::command(if is_iptables {
-            let program = if *kind == "ip" { "iptables" } else { "ip6tables" };
-            let flag = if key == "iifgroup" { "--src-group" } else { "--dst-group" };
-            format!("{program} -w -t {table} -I {chain} -m devgroup {flag} {group} -j ACCEPT")
-        } else {
-            format!("nft insert rule {kind} {table} {chain} {key} {group} accept")
-        }))
-    }
-
-    /// The rule or the chain that did it, as people read it.
-    pub fn culprit(&self) -> Option<String> {
-        let suspect = self.walk.fault.as_ref()?.culprit.as_ref()?;
-        let spot = &suspect.spot;
-        Some(match (&self.rule, suspect.rule) {
-            (Some(text), _) => format!("{spot}: {text}"),
-            (None, Some(handle)) => format!("{spot}, rule {handle}"),
-            (None, None) => format!("the policy of {spot}"),
-        })
-    }
 }
 
 /// Follows a probe.
@@ -247,12 +188,11 @@ impl SeenProbe<'_> {
             ));
         }
         if !reached(Hook::Forward) {
-            let look = "look for rules that refuse (ip rule), and at rp_filter and log_martians";
             // A packet that somebody gave to a socket (TPROXY) is never forwarded.
             let culprit = self.by_others(Hook::Prerouting);
             return Some(Fault {
                 culprit,
-                ..self.known_fault(Code::PacketLost, "the host did not route it".into(), look)
+                ..self.known_fault(Code::PacketLost, "the host did not route it".into(), UNROUTED)
             });
         }
         if !reached(Hook::Postrouting) {
@@ -415,6 +355,9 @@ impl SeenProbe<'_> {
         Fault { code, what, culprit: None, cure }
     }
 }
+
+/// What is said of a packet that was not routed, where nothing is known that explains it.
+pub(super) const UNROUTED: &str = "look for rules that refuse (ip rule), and at rp_filter and log_martians";
 
 /// NF_IP_PRI_CONNTRACK: a packet is looked up in connection tracking; `notrack` has to come before.
 const CONNTRACK: i32 = -200;

@@ -129,7 +129,7 @@ wait_for() {
 }
 
 end() {
-	((failures || !checks)) || echo "ok ($checks checks, Linux $(uname -r), nft $(nft --version | sed 's/^nftables v\([^ ]*\).*/\1/'))"
+	((failures || !checks)) || echo "ok ($checks checks, Linux $(uname -r), nft $version)"
 	sync
 	echo o >/proc/sysrq-trigger
 	sleep 60
@@ -145,6 +145,8 @@ for at in fd:fd stdin:fd/0 stdout:fd/1 stderr:fd/2; do
 	ln -s "/proc/self/${at#*:}" "/dev/${at%:*}"
 done
 ip link set lo up
+# An old one does not say it where its modules were taken away.
+version=$(nft --version | sed 's/^nftables v\([^ ]*\).*/\1/')
 NSNAT=$(sed 's/.*nsnat=\([^ ]*\).*/\1/' /proc/cmdline)
 PROJECT=$(sed 's/.*project=\([^ ]*\).*/\1/' /proc/cmdline)
 export PROJECT

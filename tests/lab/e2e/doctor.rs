@@ -61,8 +61,9 @@ fn all(lab: &Lab, faults: &[Fault<'_>]) {
 }
 
 /// What is said of these is all there is.
-const WITHOUT_EVIDENCE: [&str; 7] = [
+const WITHOUT_EVIDENCE: [&str; 8] = [
     "no-uplink",
+    "uplink-gone",
     "uplink-down",
     "uplink-carrier",
     "uplink-address",
@@ -285,6 +286,54 @@ fn what_becomes_of_packets() {
             ),
         ],
     );
+}
+
+/// What other programs change in passing: checks of the way back, forwarding, marks, names of devices.
+#[test]
+fn what_others_change() {
+    let lab = lab();
+    let renamed = "ip link set old0 down; ip link set old0 name eth0; ip link set eth0 up; ip addr replace $LAB_HOST/24 dev eth0
+        ip -6 addr replace $LAB_HOST6/64 dev eth0; nsnat -q up";
+    all(
+        &lab,
+        &[
+            (
+                "setting-changed",
+                "sysctl -qw net.ipv4.conf.eth0.rp_filter=1 net.ipv4.conf.eth0.src_valid_mark=0",
+                ByCure,
+            ),
+            ("setting-changed", "ip netns exec slow sysctl -qw net.ipv4.conf.eth0.rp_filter=1", ByCure),
+            ("leftover", "sysctl -qw net.ipv4.ip_forward=1", ByCure),
+            ("elements-missing setting-changed", "sysctl -qw net.ipv4.ip_forward=0", ByCure),
+            (
+                "packet-lost",
+                "nft 'table inet theirs { chain a { type filter hook prerouting priority 2000; iifname nsn-slow meta mark set 0; }; }'",
+                ByCure,
+            ),
+            (
+                "leftover",
+                "nft delete table inet theirs; ip rule add pref 4210 fwmark 0x7000000/0xff000000 lookup 213007 protocol kernel",
+                ByCure,
+            ),
+            (
+                "nothing-behind",
+                "at slow nft 'table inet off { chain in { type filter hook forward priority 0; iifname wan0 drop; }; }'",
+                By("at slow nft delete table inet off"),
+            ),
+            ("uplink-gone", "ip link set eth0 down; ip link set eth0 name old0", By(renamed)),
+        ],
+    );
+}
+
+/// One that was taken down is nothing wrong, unless it is asked for.
+#[test]
+fn what_the_daemon_leaves_down() {
+    let lab = lab();
+    lab.ok("nsnat watch >/dev/null 2>&1 & echo $! >/run/lab/watch; await 'nsnat down slow; nsnat status slow | grep -q \"taken down\"'");
+    lab.says("nsnat doctor", "nothing is wrong");
+    lab.says("nsnat doctor slow -o json | jq -r '.findings[].code' || :", "taken-down");
+    lab.ok("nsnat -q up slow; kill $(cat /run/lab/watch)");
+    healthy(&lab, "up again");
 }
 
 #[test]
