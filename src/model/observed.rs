@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Observed {
     /// The host's stack.
     pub host: Stack,
-    /// The host's cookie ([`ActiveNamespace::cookie`](super::ActiveNamespace::cookie)), where the kernel has them.
+    /// The host's cookie ([`NamespaceRecord::cookie`](super::NamespaceRecord::cookie)), where the kernel has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cookie: Option<u64>,
     /// Namespaces that the state or the configuration names, as far as `/run/netns` has them.
@@ -68,7 +68,7 @@ pub enum Netns {
     Alive {
         /// Inode number of the namespace.
         inode: u64,
-        /// Cookie of the namespace ([`ActiveNamespace::cookie`](super::ActiveNamespace::cookie)), where the kernel has them.
+        /// Cookie of the namespace ([`NamespaceRecord::cookie`](super::NamespaceRecord::cookie)), where the kernel has them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cookie: Option<u64>,
         /// Links, addresses, routes, rules and sysctls inside.

@@ -89,7 +89,7 @@ pub struct State {
     pub version: u32,
     /// Mask of our bits in a packet's mark.
     pub mask: u32,
-    /// Cookie ([`ActiveNamespace::cookie`]) of the network namespace that is the host.
+    /// Cookie ([`NamespaceRecord::cookie`]) of the network namespace that is the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<u64>,
     /// Settings of the host that namespaces get ([`super::tuning`]): path below `/proc/sys` → value.
