@@ -7,11 +7,18 @@ const KIND: u16 = 0x3fff;
 
 /// Length, type, value, padding to four bytes (netlink(7)).
 pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
-    let mut out = length.to_ne_bytes().to_vec();
+    of_parts(kind, value, &[])
+}
+
+/// The same of a value in two parts. Our table takes thousands of these, so each has all its room from the beginning.
+fn of_parts(kind: u16, first: &[u8], second: &[u8]) -> Vec<u8> {
+    let length = 4 + first.len() + second.len();
+    let mut out = Vec::with_capacity(length.next_multiple_of(4));
+    out.extend(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
     out.extend(kind.to_ne_bytes());
-    out.extend(value);
-    out.resize(out.len().next_multiple_of(4), 0);
+    out.extend_from_slice(first);
+    out.extend_from_slice(second);
+    out.resize(length.next_multiple_of(4), 0);
     out
 }
 
@@ -22,7 +29,7 @@ pub(crate) fn nested(kind: u16, body: &[u8]) -> Vec<u8> {
 
 /// A text, ended by a zero byte.
 pub(crate) fn text(kind: u16, text: &str) -> Vec<u8> {
-    attribute(kind, &[text.as_bytes(), &[0]].concat())
+    of_parts(kind, text.as_bytes(), &[0])
 }
 
 /// A number of nf_tables, which are in the network's byte order.

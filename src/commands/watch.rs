@@ -6,18 +6,19 @@ use super::session::{Session, seconds};
 use crate::config::{Config, locate, report};
 use crate::error::{Error, Result};
 use crate::health::{self, Moment, Monitor};
-use crate::kernel::{Hooks, Scope, Signal, files};
+use crate::kernel::{Hooks, Restored, Scope, Signal, Standby, files};
 use crate::model::{
-    Answers, Asked, CheckKind, Checkup, Condition, Event, EventKind, Family, Name, State, stack::device_of,
+    Answers, Asked, CheckKind, Checkup, Condition, Egress, Event, EventKind, Family, Name, State,
+    stack::device_of,
 };
 use crate::plan;
 use crate::reconcile::{Outcome, Policy};
 use crate::report::event;
 use crate::ui::{self, Ui};
-use crate::watch::{self, Causes, Keeper, Sources};
+use crate::watch::{self, Causes, Done, Flaps, Keeper, Sources};
 use sd_notify::NotifyState;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -43,7 +44,11 @@ pub(super) fn run(ui: &Ui<'_>) -> Result<()> {
         config: None,
         refused: None,
         problems: Vec::new(),
+        standby: Standby::default(),
+        restored: None,
         settings: Vec::new(),
+        next_hops: Vec::new(),
+        flaps: Flaps::default(),
         monitor: Monitor::new(&files::last_health()),
         checkups: BTreeMap::new(),
         news: false,
@@ -88,8 +93,16 @@ struct Kept<'a> {
     refused: Option<String>,
     /// What stands in the way of some namespaces, as it was told.
     problems: Vec<String>,
+    /// Our table, for when it is taken away.
+    standby: Standby,
+    /// The same as it was put back since the last look.
+    restored: Option<Restored>,
     /// The settings below `/proc/sys` that were looked at.
     settings: Vec<(String, Scope)>,
+    /// The next hops of the uplinks that are used.
+    next_hops: Vec<IpAddr>,
+    /// Lines that go and come.
+    flaps: Flaps,
     /// The scores of the uplinks that are asked.
     monitor: Monitor,
     /// Those, and what is asked.
@@ -109,11 +122,12 @@ struct Kept<'a> {
 }
 
 impl Keeper for Kept<'_> {
-    fn keep(&mut self, causes: &Causes) -> Result<bool> {
+    fn keep(&mut self, causes: &Causes) -> Result<Done> {
         self.read()?;
         self.note_health();
-        let Some(config) = &self.config else { return Ok(false) };
+        let Some(config) = &self.config else { return Ok(Done::Nothing) };
         let mut session = Session::begin(self.ui, "watch")?;
+        session.go_on_from(self.restored.take());
         let concerned = causes.namespaces();
         let policy = Policy { narrow: concerned.is_some(), ..Policy::default() };
         // A namespace that is not up is always looked for: another program may have made one of that name.
@@ -128,7 +142,9 @@ impl Keeper for Kept<'_> {
             problems.replace(found);
             Ok(goal)
         })?;
+        session.prepare(&mut self.standby, &outcome)?;
         self.failure = None;
+        self.next_hops = next_hops(&outcome.goal);
         self.settings = settings(&outcome);
         self.checkups = plan::checkups(config, &outcome.goal, &outcome.before);
         let before = self.monitor.unhealthy();
@@ -136,6 +152,7 @@ impl Keeper for Kept<'_> {
         self.news = self.monitor.unhealthy() != before;
         let changes = changes(&outcome, causes);
         changes.iter().for_each(tell);
+        tell_flaps(&mut self.flaps, &changes, &outcome);
         let heard = self.heard.drain(..).flat_map(|event| for_each_namespace(event, config, &outcome.goal));
         session.record(&outcome, heard.chain(changes).collect());
         let told = |problem| report(std::slice::from_ref(problem), &config.sources, false).to_string();
@@ -149,7 +166,16 @@ impl Keeper for Kept<'_> {
             info!("ready; {status}");
         }
         notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
-        Ok(!outcome.done.is_empty())
+        Ok(what_was_done(&outcome))
+    }
+
+    fn next_hops(&self) -> Vec<IpAddr> {
+        self.next_hops.clone()
+    }
+
+    fn put_table_back(&mut self, generation: u32) {
+        // Where it fails, the look that follows says why.
+        self.restored = self.standby.put_back(generation).ok().flatten();
     }
 
     fn settings(&self) -> Vec<(String, Scope)> {
@@ -293,6 +319,39 @@ impl Kept<'_> {
 
 fn now() -> Moment {
     Moment { instant: Instant::now(), seconds: seconds() }
+}
+
+fn what_was_done(outcome: &Outcome) -> Done {
+    let (before, after) = (&outcome.before.state, &outcome.goal);
+    let wants_the_same = after.egresses == before.egresses && after.namespaces == before.namespaces;
+    match (outcome.done.is_empty(), wants_the_same) {
+        (true, _) => Done::Nothing,
+        (false, true) => Done::Repaired,
+        (false, false) => Done::Followed,
+    }
+}
+
+/// The next hops by which namespaces leave.
+fn next_hops(state: &State) -> Vec<IpAddr> {
+    let paths = state.egresses.values().flat_map(Egress::parts);
+    let hops: BTreeSet<IpAddr> = paths.flat_map(|path| path.gateways.iter().copied()).collect();
+    hops.into_iter().collect()
+}
+
+/// A line that goes and comes is told as that, besides each time that it does.
+fn tell_flaps(flaps: &mut Flaps, changes: &[Event], outcome: &Outcome) {
+    let closed = changes.iter().filter(|event| event.kind == EventKind::Closed);
+    for name in closed.filter_map(|event| event.namespace.as_ref()) {
+        let before = &outcome.before.state;
+        let path = before.namespaces.get(name).and_then(|namespace| before.path_of(namespace));
+        let dev = path.map_or("its line", |path| path.dev.as_str());
+        if let Some(often) = flaps.went(name, seconds()) {
+            warn!(
+                namespace = name.as_str(),
+                "{name}: {dev} goes and comes, {often} times in the last minute"
+            );
+        }
+    }
 }
 
 /// The settings of the host that were looked at.

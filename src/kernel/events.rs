@@ -5,10 +5,12 @@
 
 use super::decode::{GET_LINK, IFINFO};
 use super::netlink_socket::{NetlinkSocket, Told, told};
-use crate::attributes::{big_endian, find, native, word};
+use super::resolver;
+use super::route_filter::{self, Matter};
+use crate::attributes::{big_endian, find, name, native, word};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, nft, numbers::ALIAS_PREFIX};
-use crate::nft::numbers::{NEW_GENERATION, TABLE_NAME};
+use crate::nft::numbers::{DELETE_TABLE, GENERATION, NEW_GENERATION, NEW_TABLE, TABLE_NAME};
 use netlink_sys::Socket;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use nix::errno::Errno;
@@ -16,6 +18,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, NetlinkAddr, SetSockOpt, recvmsg, sockopt};
 use std::collections::HashMap;
 use std::io::IoSliceMut;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
@@ -29,6 +32,9 @@ const NFTABLES: [u32; 1] = [7];
 const ROOM: usize = 4 << 20;
 /// The largest datagram: the kernel puts several messages of nf_tables into one.
 const LARGEST: usize = 1 << 16;
+
+/// The rest of a transaction follows its beginning within this time.
+const REST: Duration = Duration::from_millis(1);
 
 /// NETLINK_LISTEN_ALL_NSID (include/uapi/linux/netlink.h).
 const NAMESPACE: libc::c_int = 8;
@@ -96,6 +102,8 @@ pub struct Heard {
     pub changes: Vec<Change>,
     /// There were more, and there was no room for them.
     pub lost: bool,
+    /// Our table was taken away, and is not there again: the number of the latest transaction of nf_tables.
+    pub table_gone: Option<u32>,
 }
 
 /// An open ear.
@@ -103,6 +111,12 @@ pub struct Events {
     routing: Socket,
     nftables: Socket,
     ends: Ends,
+    /// Something was lost since the ends were dumped.
+    missed: bool,
+    /// For what the filter of routes is made; none while there is no filter.
+    matter: Option<Matter>,
+    /// Room for a datagram.
+    room: Vec<u8>,
 }
 
 impl Events {
@@ -112,7 +126,33 @@ impl Events {
         // Without the privilege for it, or on a kernel that does not have it, changes inside are not heard.
         let _ = routing.set_listen_all_namespaces(true);
         let nftables = listener(NETLINK_NETFILTER, &NFTABLES)?;
-        Ok(Self { routing, nftables, ends: Ends::dumped()? })
+        Ok(Self {
+            routing,
+            nftables,
+            ends: Ends::dumped()?,
+            missed: false,
+            matter: None,
+            room: vec![0; LARGEST],
+        })
+    }
+
+    /// After something was lost, finds out whose links are whose: once before a look, however often something is lost.
+    pub fn relearn(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.missed) {
+            self.ends = Ends::dumped()?;
+        }
+        Ok(())
+    }
+
+    /// From now on passes by the many routes of a router that are not for the sake of these next hops of uplinks, nor of the
+    /// servers that the host asks for names. Where the kernel does not take the filter, all are heard.
+    pub fn pass_by_routes(&mut self, next_hops: Vec<IpAddr>) {
+        let matter = Matter { servers: resolver::all_servers(), next_hops };
+        if self.matter.as_ref() != Some(&matter)
+            && route_filter::attach(borrowed(&self.routing), &matter).is_ok()
+        {
+            self.matter = Some(matter);
+        }
     }
 
     /// Descriptors that become readable when something was heard.
@@ -123,19 +163,25 @@ impl Events {
     /// All that was heard; waits for nothing.
     pub fn take(&mut self) -> Result<Heard> {
         let mut heard = Heard::default();
-        let Self { routing, nftables, ends } = self;
-        let mut lost = drain(routing, |datagram, namespace| {
+        let Self { routing, nftables, ends, room, .. } = self;
+        let mut lost = drain(routing, room, |datagram, namespace| {
             heard.changes.extend(told(datagram).filter_map(|message| ends.routed(&message, namespace)));
         })?;
-        let mut of_transaction = Vec::new();
-        lost |= drain(nftables, |datagram, _| {
-            told(datagram).for_each(|message| filtered(&message, &mut of_transaction, &mut heard.changes));
-        })?;
-        heard.changes.append(&mut of_transaction);
-        if lost {
-            *ends = Ends::dumped()?;
+        let mut transactions = Transactions::default();
+        loop {
+            lost |= drain(nftables, room, |datagram, _| {
+                told(datagram).for_each(|message| transactions.add(&message));
+            })?;
+            // The kernel tells of one as a whole, and the first part of it wakes the daemon.
+            if transactions.are_complete() || !wait_for(&[borrowed(nftables)], REST)? {
+                break;
+            }
         }
-        Ok(Heard { lost, ..heard })
+        self.missed |= lost;
+        heard.changes.append(&mut transactions.changes);
+        heard.changes.append(&mut transactions.of_this);
+        let table_gone = transactions.table_gone.filter(|_| !lost);
+        Ok(Heard { lost, table_gone, ..heard })
     }
 }
 
@@ -167,16 +213,16 @@ fn borrowed(socket: &Socket) -> BorrowedFd<'_> {
 
 /// Reads all datagrams there are, each with the number of the namespace that it tells of where that is another one. Says
 /// whether some were lost.
-fn drain(socket: &Socket, mut each: impl FnMut(&[u8], Option<i32>)) -> Result<bool> {
-    let (mut bytes, mut lost) = (vec![0; LARGEST], false);
+fn drain(socket: &Socket, room: &mut [u8], mut each: impl FnMut(&[u8], Option<i32>)) -> Result<bool> {
+    let mut lost = false;
     let mut more = nix::cmsg_space!(libc::c_int);
     loop {
-        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let mut parts = [IoSliceMut::new(room)];
         let flags = MsgFlags::MSG_DONTWAIT;
         let got = recvmsg::<NetlinkAddr>(socket.as_raw_fd(), &mut parts, Some(&mut more), flags)
             .and_then(|got| Ok((got.bytes, got.cmsgs()?.find_map(|part| namespace(&part)))));
         match got {
-            Ok((length, namespace)) => each(bytes.get(..length).unwrap_or_default(), namespace),
+            Ok((length, namespace)) => each(room.get(..length).unwrap_or_default(), namespace),
             Err(Errno::ENOBUFS) => lost = true,
             Err(Errno::EAGAIN) => return Ok(lost),
             Err(Errno::EINTR) => {}
@@ -259,22 +305,48 @@ fn number(body: &[u8], header: usize, kind: u16) -> Option<u32> {
     find(body.get(header..)?, kind).and_then(native)
 }
 
-/// What a message of nf_tables tells: of an object; or, at the end of a transaction, the program that made it.
-fn filtered(message: &Told<'_>, of_transaction: &mut Vec<Change>, changes: &mut Vec<Change>) {
-    // Behind nfgenmsg.
-    let rest = message.body.get(4..).unwrap_or_default();
-    if message.kind == NEW_GENERATION {
-        let by = find(rest, CHANGER_NAME).map(word).zip(find(rest, CHANGER).and_then(big_endian));
-        let by = by.filter(|(_, process)| *process != std::process::id());
-        changes.extend(of_transaction.drain(..).map(|change| Change { by: by.clone(), ..change }));
-    } else {
-        let is_ours = find(rest, TABLE_NAME).map(word).as_deref() == Some(nft::TABLE);
+/// Transactions of nf_tables, as they are heard.
+#[derive(Default)]
+struct Transactions {
+    /// What the present one changed, so far.
+    of_this: Vec<Change>,
+    /// It took our table away, or made one.
+    takes_table: Option<bool>,
+    changes: Vec<Change>,
+    table_gone: Option<u32>,
+}
+
+impl Transactions {
+    /// What a message tells: of an object; or, at the end of a transaction, its number and the program that made it.
+    fn add(&mut self, message: &Told<'_>) {
+        // Behind nfgenmsg.
+        let rest = message.body.get(4..).unwrap_or_default();
+        if message.kind == NEW_GENERATION {
+            self.end(rest);
+            return;
+        }
+        let is_ours = find(rest, TABLE_NAME).map(name) == Some(nft::TABLE);
+        if is_ours && [NEW_TABLE, DELETE_TABLE].contains(&message.kind) {
+            self.takes_table = Some(message.kind == DELETE_TABLE);
+        }
         let scope = if is_ours { Scope::Everything } else { Scope::Host };
         let change = Change { what: "the ruleset of nftables", scope, by: None };
         // A ruleset is thousands of objects.
-        if of_transaction.last() != Some(&change) {
-            of_transaction.push(change);
+        if self.of_this.last() != Some(&change) {
+            self.of_this.push(change);
         }
+    }
+
+    fn end(&mut self, rest: &[u8]) {
+        let by = find(rest, CHANGER_NAME).map(word).zip(find(rest, CHANGER).and_then(big_endian));
+        let by = by.filter(|(_, process)| *process != std::process::id());
+        self.changes.extend(self.of_this.drain(..).map(|change| Change { by: by.clone(), ..change }));
+        let is_gone = self.takes_table.take().unwrap_or(self.table_gone.is_some());
+        self.table_gone = find(rest, GENERATION).and_then(big_endian).filter(|_| is_gone);
+    }
+
+    fn are_complete(&self) -> bool {
+        self.of_this.is_empty()
     }
 }
 
@@ -321,6 +393,31 @@ mod tests {
         // The host veth goes, and another device gets the number.
         assert_eq!(scope(&mut ends, LINK_GONE, &ours, None), slow());
         assert_eq!(scope(&mut ends, LINK, &link(7, "", 5), None), Some(Scope::Host));
+    }
+
+    fn transactions(told: &[(u16, &str)]) -> Transactions {
+        let mut out = Transactions::default();
+        for (number, (kind, table)) in (7_u32..).zip(told) {
+            let generation = attribute(GENERATION, &number.to_be_bytes());
+            let rest = if *kind == NEW_GENERATION { generation } else { text(TABLE_NAME, table) };
+            out.add(&Told { kind: *kind, port: 0, body: &[&[0; 4][..], &rest].concat() });
+        }
+        out
+    }
+
+    #[test]
+    fn our_table_is_gone_when_a_transaction_took_it_away_and_none_made_it_again() {
+        let gone = |told: &[(u16, &str)]| transactions(told).table_gone;
+        let (taken, end) = ((DELETE_TABLE, nft::TABLE), (NEW_GENERATION, ""));
+        assert_eq!(gone(&[(DELETE_TABLE, "other"), taken, (NEW_TABLE, "other"), end]), Some(10));
+        // Until the transaction is told of as a whole, its number is not known.
+        assert_eq!(gone(&[taken]), None);
+        assert!(!transactions(&[taken]).are_complete() && transactions(&[taken, end]).are_complete());
+        // Others may follow, and the last one counts.
+        assert_eq!(gone(&[taken, end, (NEW_TABLE, "other"), end]), Some(10));
+        assert_eq!(gone(&[taken, (NEW_TABLE, nft::TABLE), end]), None);
+        assert_eq!(gone(&[taken, end, (NEW_TABLE, nft::TABLE), end]), None);
+        assert_eq!(gone(&[(DELETE_TABLE, "other"), end]), None);
     }
 
     #[test]

@@ -15,22 +15,45 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `struct rtmsg`, and in it the family, the length of the destination and the type (include/uapi/linux/rtnetlink.h).
-const HEADER: usize = 12;
-const FAMILY: usize = 0;
-const PREFIX: usize = 1;
-const TYPE: usize = 7;
+pub(super) const HEADER: usize = 12;
+pub(super) const FAMILY: usize = 0;
+pub(super) const PREFIX: usize = 1;
+pub(super) const TYPE: usize = 7;
 /// RTA_DST, RTA_GATEWAY, RTA_CACHEINFO, RTA_VIA.
-const DESTINATION: u16 = 1;
-const GATEWAY: u16 = 5;
+pub(super) const DESTINATION: u16 = 1;
+pub(super) const GATEWAY: u16 = 5;
 const CACHE_INFO: u16 = 12;
-const VIA: u16 = 18;
+pub(super) const VIA: u16 = 18;
 /// RTN_UNICAST.
-const UNICAST: u8 = 1;
+pub(super) const UNICAST: u8 = 1;
 
 /// So many of them are kept one by one.
 const FEW: usize = 4096;
 /// No network of the public table is smaller than this (RFC 7454, 6.1.3), and none of the host's own is that large.
-const SMALLEST: [u8; 2] = [24, 48];
+pub(super) const SMALLEST: [u8; 2] = [24, 48];
+
+/// No network of the public table is larger than this. Tunnels halve everything.
+pub(super) const SHORTEST: u8 = 2;
+
+/// Networks that are a host's own, or nobody's (RFC 6890).
+pub(super) const OWN: [([u8; 4], u8); 11] = [
+    ([0, 0, 0, 0], 8),
+    ([10, 0, 0, 0], 8),
+    ([100, 64, 0, 0], 10),
+    ([127, 0, 0, 0], 8),
+    ([169, 254, 0, 0], 16),
+    ([172, 16, 0, 0], 12),
+    ([192, 0, 2, 0], 24),
+    ([192, 168, 0, 0], 16),
+    ([198, 18, 0, 0], 15),
+    ([198, 51, 100, 0], 24),
+    ([203, 0, 113, 0], 24),
+];
+/// From this first byte on, too.
+pub(super) const MULTICAST: u8 = 224;
+/// Which bits of the first word of an IPv6 address say that it is public, and how; and the first word of examples.
+pub(super) const PUBLIC6: (u32, u32) = (0xe000_0000, 0x2000_0000);
+pub(super) const DOCUMENTATION6: u32 = 0x2001_0db8;
 
 /// Routes of one dump, as they come.
 pub(super) struct FullTable<'a> {
@@ -65,7 +88,7 @@ impl<'a> FullTable<'a> {
 fn public_destination(route: &[u8]) -> Option<(IpAddr, u8)> {
     let (prefix, rest) = (*route.get(PREFIX)?, route.get(HEADER..)?);
     let smallest = if i32::from(*route.get(FAMILY)?) == libc::AF_INET { SMALLEST[0] } else { SMALLEST[1] };
-    if *route.get(TYPE)? != UNICAST || !(2..=smallest).contains(&prefix) {
+    if *route.get(TYPE)? != UNICAST || !(SHORTEST..=smallest).contains(&prefix) {
         return None;
     }
     let has_gateway = attributes(rest).any(|(kind, _)| [GATEWAY, VIA].contains(&kind));
@@ -84,21 +107,26 @@ fn kind(route: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whether networks of that place are anybody's, and none of a host's own (RFC 6890).
+/// Whether networks of that place are anybody's, and none of a host's own.
 fn is_public(net: IpAddr) -> bool {
     match net {
         IpAddr::V4(ip) => {
-            let [first, second, ..] = ip.octets();
-            let shared = first == 100 && second & 0xc0 == 64;
-            let benchmarks = first == 198 && second & 0xfe == 18;
-            let own = ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_documentation();
-            !own && !shared && !benchmarks && (1..224).contains(&first)
+            let is_within =
+                |(own, prefix): &([u8; 4], u8)| contains(IpAddr::from(*own), *prefix, IpAddr::V4(ip));
+            ip.octets() < [MULTICAST, 0, 0, 0] && !OWN.iter().any(is_within)
         }
         IpAddr::V6(ip) => {
-            let [first, second, ..] = ip.segments();
-            first & 0xe000 == 0x2000 && (first, second) != (0x2001, 0xdb8)
+            let word = ip.octets().first_chunk().map(|word| u32::from_be_bytes(*word)).unwrap_or_default();
+            let (bits, public) = PUBLIC6;
+            word & bits == public && word != DOCUMENTATION6
         }
     }
+}
+
+/// Whether a route is one of those of which there may be very many.
+#[cfg(test)]
+pub(super) fn is_passed_by(route: &[u8]) -> bool {
+    public_destination(route).is_some()
 }
 
 fn contains(net: IpAddr, prefix: u8, address: IpAddr) -> bool {

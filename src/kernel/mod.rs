@@ -51,8 +51,10 @@ mod prober;
 mod processes;
 pub mod record;
 mod resolver;
+mod route_filter;
 mod route_socket;
 mod stack;
+mod standby;
 mod surroundings;
 mod sysctl;
 pub mod systemd;
@@ -65,7 +67,7 @@ mod trace;
 mod tracer;
 mod traffic;
 
-pub use events::{Change, Events, Scope, wait_for};
+pub use events::{Change, Events, Heard, Scope, wait_for};
 pub use handle::Kernel;
 pub use hooks::Hooks;
 pub use host::Files;
@@ -78,6 +80,7 @@ pub use prober::Prober;
 pub use processes::{
     Process, Running, crowds, is_alive, netns_of, processes_in, running, send_signal, this_process,
 };
+pub use standby::{Restored, Standby};
 pub use surroundings::surroundings;
 pub use table::servers_passed_over;
 pub use tcp::peers as tcp_peers;

@@ -4,7 +4,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the thread that asks moves into a namespace of its own")]
 
-use super::netlink_socket::{BatchedChange, NetlinkSocket};
+use super::netlink_socket::{Batch, BatchedChange, NetlinkSocket};
 use super::netns;
 use crate::attributes::{attribute, nested, number, text};
 use crate::error::{Error, Result};
@@ -73,7 +73,8 @@ pub fn can_trace() -> bool {
         let table = BatchedChange { kind: NEW_TABLE, flags: CREATE, family: INET, body: &owned };
         unshare(CloneFlags::CLONE_NEWNET)?;
         Ok(refused(NetlinkSocket::for_netfilter().ok(), &[libc::EOPNOTSUPP, libc::EINVAL], |socket| {
-            Ok(socket.change_all(SUBSYSTEM, &[table])?.map_or_else(|refused| refused.errno, |()| 0))
+            let batch = Batch::of(SUBSYSTEM, [table].into_iter());
+            Ok(socket.change_all(&batch)?.map_or_else(|refused| refused.errno, |()| 0))
         }))
     };
     !netns::in_thread(ask).unwrap_or(false)
@@ -168,6 +169,6 @@ fn lacks_key(name: &str, parameters: &[(u16, u32)], hook: u32) -> bool {
 fn lacks_nft(kind: &str, hook: u32, expression: Option<Vec<u8>>) -> bool {
     let changes = nft::sample(kind, hook, expression);
     refused(NetlinkSocket::for_netfilter().ok(), &[libc::ENOENT, libc::EOPNOTSUPP], |socket| {
-        Ok(socket.change_table(&changes)?.map_or_else(|refused| refused.errno, |()| 0))
+        Ok(socket.change_all(&Batch::of_table(&changes))?.map_or_else(|refused| refused.errno, |()| 0))
     })
 }

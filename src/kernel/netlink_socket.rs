@@ -4,7 +4,7 @@
 //! not change with the version of a tool.
 
 use super::dump;
-use crate::attributes::native;
+use crate::attributes::{native, number};
 use crate::error::{Context, Error, Result};
 use crate::nft::Change;
 use crate::nft::numbers::{INET, SUBSYSTEM};
@@ -20,6 +20,8 @@ const NLMSG_DONE: u16 = 3;
 /// NFNL_MSG_BATCH_BEGIN and its end.
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
+/// NFNL_BATCH_GENID.
+const BATCH_GENERATION: u16 = 1;
 /// nfgenmsg, with which bodies begin.
 const HEADER: usize = 4;
 /// The kernel fills no more of a buffer with one part of a dump (`netlink_recvmsg` in net/netlink/af_netlink.c).
@@ -100,19 +102,9 @@ impl NetlinkSocket {
 
     /// Sends changes that are made all together or not at all. Only the last one is acknowledged, for the kernel tells of each
     /// that it refuses anyway; one that is refused is told by its place among them, and none where it is the whole.
-    pub(super) fn change_all(&self, subsystem: u8, changes: &[BatchedChange<'_>]) -> Result<Answer> {
-        // The subsystem stands in nfgenmsg, in network order.
-        let bound = |kind| message(kind, REQUEST, &[0, 0, 0, subsystem]);
-        let mut batch = bound(BATCH_BEGIN);
-        let last = changes.len();
-        for (number, change) in (1_u32..).zip(changes) {
-            let ack = if number as usize == last { ACK } else { 0 };
-            let flags = REQUEST | ack | change.flags;
-            batch.extend(numbered(number, change.kind, flags, &with_header(change.family, change.body)));
-        }
-        batch.extend(bound(BATCH_END));
-        self.make_room(batch.len());
-        self.0.send(&batch, 0).what(|| "nfnetlink")?;
+    pub(super) fn change_all(&self, batch: &Batch) -> Result<Answer> {
+        self.make_room(batch.bytes.len());
+        self.0.send(&batch.bytes, 0).what(|| "nfnetlink")?;
         let mut refused = None;
         loop {
             let (answer, _) = self.0.recv_from_full().what(|| "nfnetlink")?;
@@ -122,20 +114,11 @@ impl NetlinkSocket {
                 if errno != 0 {
                     refused.get_or_insert(Refused { place, errno });
                 }
-                if place.is_none_or(|place| place + 1 == last) {
+                if place.is_none_or(|place| place + 1 == batch.count) {
                     return Ok(refused.map_or(Ok(()), Err));
                 }
             }
         }
-    }
-
-    /// The same for changes of our table.
-    pub(super) fn change_table(&self, changes: &[Change]) -> Result<Answer> {
-        let batched = |change| {
-            let Change { kind, flags, body, .. }: &Change = change;
-            BatchedChange { kind: *kind, flags: *flags, family: INET, body }
-        };
-        self.change_all(SUBSYSTEM, &changes.iter().map(batched).collect::<Vec<_>>())
     }
 
     /// Lets the socket take a message of that length. Where the kernel does not allow it, the message is refused, and the
@@ -267,6 +250,48 @@ pub(super) struct BatchedChange<'a> {
     pub(super) body: &'a [u8],
 }
 
+impl<'a> BatchedChange<'a> {
+    fn of_table(change: &'a Change) -> Self {
+        Self { kind: change.kind, flags: change.flags, family: INET, body: &change.body }
+    }
+}
+
+/// Changes that are made together, as they are sent.
+pub(super) struct Batch {
+    count: usize,
+    bytes: Vec<u8>,
+}
+
+impl Batch {
+    pub(super) fn of<'a>(subsystem: u8, changes: impl ExactSizeIterator<Item = BatchedChange<'a>>) -> Self {
+        // The subsystem stands in nfgenmsg, in network order.
+        let bound = [0, 0, 0, subsystem];
+        let (count, mut bytes) = (changes.len(), Vec::new());
+        put(&mut bytes, 0, (BATCH_BEGIN, REQUEST), &[&bound, &number(BATCH_GENERATION, 0)]);
+        for (number, change) in (1_u32..).zip(changes) {
+            let ack = if number as usize == count { ACK } else { 0 };
+            let flags = REQUEST | ack | change.flags;
+            put(&mut bytes, number, (change.kind, flags), &[&[change.family, 0, 0, 0], change.body]);
+        }
+        put(&mut bytes, 0, (BATCH_END, REQUEST), &[&bound]);
+        Self { count, bytes }
+    }
+
+    /// The same for changes of our table.
+    pub(super) fn of_table(changes: &[Change]) -> Self {
+        Self::of(SUBSYSTEM, changes.iter().map(BatchedChange::of_table))
+    }
+
+    /// From now on the kernel refuses it where a transaction was made since the one of that number; 0: whatever was made.
+    pub(super) fn only_after(&mut self, generation: u32) {
+        /// Behind two headers and that of the attribute.
+        const PLACE: std::ops::Range<usize> = 24..28;
+        if let Some(place) = self.bytes.get_mut(PLACE) {
+            place.copy_from_slice(&generation.to_be_bytes());
+        }
+    }
+}
+
 /// Whether changes were made.
 pub(super) type Answer = std::result::Result<(), Refused>;
 
@@ -347,18 +372,22 @@ fn with_header(family: u8, body: &[u8]) -> Vec<u8> {
 }
 
 fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
-    numbered(0, kind, flags, body)
+    let mut out = Vec::with_capacity(16 + body.len());
+    put(&mut out, 0, (kind, flags), &[body]);
+    out
 }
 
-fn numbered(number: u32, kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(16 + body.len()).unwrap_or(0);
-    let mut out = length.to_ne_bytes().to_vec();
+/// Puts a message at the end of others; its body in parts.
+fn put(out: &mut Vec<u8>, number: u32, (kind, flags): (u16, u16), body: &[&[u8]]) {
+    let length = 16 + body.iter().map(|part| part.len()).sum::<usize>();
+    out.extend(u32::try_from(length).unwrap_or(0).to_ne_bytes());
     out.extend(kind.to_ne_bytes());
     out.extend(flags.to_ne_bytes());
     out.extend(number.to_ne_bytes());
     out.extend([0; 4]);
-    out.extend(body);
-    out
+    for part in body {
+        out.extend_from_slice(part);
+    }
 }
 
 #[cfg(test)]

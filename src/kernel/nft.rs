@@ -1,7 +1,7 @@
 //! Changing our nf_tables table, and starting nft(8) where rules of others are concerned.
 
 use super::needs;
-use super::netlink_socket::{NetlinkSocket, Refused};
+use super::netlink_socket::{Batch, NetlinkSocket, Refused};
 use crate::error::{Context, Error, Result};
 use crate::model::Need;
 use crate::nft::Change;
@@ -31,7 +31,7 @@ impl Changes {
     /// Makes all of these changes, or none.
     pub(super) fn make(&mut self, changes: &[Change]) -> Result<()> {
         let netlink = self.0.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
-        let answer = netlink.change_table(changes)?;
+        let answer = netlink.change_all(&Batch::of_table(changes))?;
         self.0 = Some(netlink);
         answer.map_err(|refused| error(changes, &refused))
     }

@@ -11,7 +11,7 @@ use crate::attributes::{address, attributes, big_endian, find, name, text, word}
 use crate::error::Result;
 use crate::model::{Datum, Element, Family, OtherNamespaces, Set, Table, nft};
 use crate::nft::numbers::{
-    CHAIN_NAME, DATA_VALUE, ELEMENT_DATA, ELEMENT_KEY, ELEMENT_KEY_END, GET_CHAIN, GET_ELEMENTS,
+    CHAIN_NAME, DATA_VALUE, ELEMENT_DATA, ELEMENT_KEY, ELEMENT_KEY_END, GENERATION, GET_CHAIN, GET_ELEMENTS,
     GET_GENERATION, GET_RULE, GET_SET, GET_TABLE, INET, LIST_ELEMENTS, LIST_SET, RULE_CHAIN, SET_NAME,
     TABLE_NAME,
 };
@@ -23,9 +23,6 @@ use std::collections::BTreeMap;
 const CHAIN_PARTS: [u16; 4] = [3, 4, 5, 7];
 /// NFTA_RULE_CHAIN, _EXPRESSIONS.
 const RULE_PARTS: [u16; 2] = [2, 4];
-
-/// NFTA_GEN_ID.
-const GENERATION: u16 = 1;
 
 /// Our table as it was read last. It takes the kernel milliseconds to say all of it, and a moment to say that no transaction
 /// was made since: then all is as it was, but for what packets add to sets, and of these none is read.
@@ -61,6 +58,14 @@ impl LastTable {
         }
         self.netlink = Some(netlink);
         Ok(self.table.clone())
+    }
+
+    /// The number of the latest transaction of nf_tables.
+    pub(super) fn generation_now(&mut self) -> Result<Option<u32>> {
+        let netlink = self.netlink.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
+        let now = generation(&netlink)?;
+        self.netlink = Some(netlink);
+        Ok(now)
     }
 }
 

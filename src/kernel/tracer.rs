@@ -4,7 +4,7 @@
 //! takes it away together with the socket that made it, also when nsnat is killed (NFT_TABLE_F_OWNER, Linux 5.12 and
 //! later).
 
-use super::netlink_socket::{BatchedChange, NetlinkSocket};
+use super::netlink_socket::{Batch, BatchedChange, NetlinkSocket};
 use crate::attributes::{attribute, big_endian, find, nested, text, word};
 use crate::error::{Error, Result};
 use crate::model::gate::Hook;
@@ -105,8 +105,7 @@ impl Tracer {
         monitor.listen(GROUP)?;
         let owner = NetlinkSocket::for_netfilter()?;
         let table = table(sign);
-        let changes: Vec<_> = table.iter().map(batched).collect();
-        let Err(refused) = owner.change_all(SUBSYSTEM, &changes)? else {
+        let Err(refused) = owner.change_all(&Batch::of(SUBSYSTEM, table.iter().map(batched)))? else {
             return Ok(Self { monitor, _owner: owner, bases });
         };
         match refused.errno {

@@ -6,7 +6,7 @@ pub(crate) const SUBSYSTEM: u8 = 10;
 const NFT: u16 = 10 << 8;
 pub(crate) const NEW_TABLE: u16 = NFT;
 pub(crate) const GET_TABLE: u16 = NFT | 0x01;
-pub(super) const DELETE_TABLE: u16 = NFT | 0x02;
+pub(crate) const DELETE_TABLE: u16 = NFT | 0x02;
 pub(crate) const NEW_CHAIN: u16 = NFT | 0x03;
 pub(crate) const GET_CHAIN: u16 = NFT | 0x04;
 pub(crate) const NEW_RULE: u16 = NFT | 0x06;
@@ -17,6 +17,8 @@ pub(super) const NEW_ELEMENTS: u16 = NFT | 0x0c;
 pub(crate) const GET_ELEMENTS: u16 = NFT | 0x0d;
 pub(super) const DELETE_ELEMENTS: u16 = NFT | 0x0e;
 pub(crate) const NEW_GENERATION: u16 = NFT | 0x0f;
+/// NFTA_GEN_ID.
+pub(crate) const GENERATION: u16 = 1;
 pub(crate) const GET_GENERATION: u16 = NFT | 0x10;
 pub(crate) const TRACE: u16 = NFT | 0x11;
 pub(crate) const GET_FLOWTABLE: u16 = NFT | 0x17;

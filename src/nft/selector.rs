@@ -122,10 +122,11 @@ pub(super) fn leading<'a, 'b>(words: &'a [&'b str]) -> Option<(Selector, &'a [&'
 
 /// The words after a phrase, where they begin with it.
 pub(super) fn after<'a, 'b>(phrase: &str, words: &'a [&'b str]) -> Option<&'a [&'b str]> {
-    phrase.split(' ').try_fold(words, |rest, word| {
-        let (first, rest) = rest.split_first()?;
-        (*first == word).then_some(rest)
-    })
+    let (first, rest) = words.split_first()?;
+    match phrase.strip_prefix(first)? {
+        "" => Some(rest),
+        more => after(more.strip_prefix(' ')?, rest),
+    }
 }
 
 /// `@th,160,128`: bytes of the transport header and what follows it; where they begin and how many they are, in bits.

@@ -18,17 +18,20 @@
 //! The daemon holds nothing that a later one does not find again: it can be killed at any moment, and the next one
 //! finishes what it began.
 
+mod flaps;
 mod schedule;
 mod settings;
 mod sources;
 
-pub use schedule::Schedule;
+pub use flaps::Flaps;
+pub use schedule::{Done, Schedule};
 pub use sources::{Sources, Woken};
 
 use crate::error::{Error, Result};
 use crate::kernel::{Change, Scope, Signal};
 use crate::model::{Answers, Checkup, Event, Name};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Why the host is looked at.
@@ -64,8 +67,14 @@ impl Causes {
 
 /// What looks at the host, and repairs.
 pub trait Keeper {
-    /// Makes what is declared true. Says whether there was anything to do.
-    fn keep(&mut self, causes: &Causes) -> Result<bool>;
+    /// Makes what is declared true. Says whether there was anything to do, and what.
+    fn keep(&mut self, causes: &Causes) -> Result<Done>;
+
+    /// The next hops of uplinks, as they were found last.
+    fn next_hops(&self) -> Vec<IpAddr>;
+
+    /// Puts our table of nf_tables back, which the transaction of that number took away, or one before it. A look follows.
+    fn put_table_back(&mut self, generation: u32);
 
     /// The settings that what is kept depends on, as they were found last: by path below `/proc/sys`, with where each matters.
     fn settings(&self) -> Vec<(String, Scope)>;
@@ -133,6 +142,9 @@ struct Daemon<'a> {
 
 impl Daemon<'_> {
     fn hear(&mut self, mut woken: Woken) {
+        if let Some(generation) = woken.table_gone.filter(|_| self.schedule.can_repair(Instant::now())) {
+            self.keeper.put_table_back(generation);
+        }
         if woken.signals.contains(&Signal::SIGHUP) {
             self.keeper.reloading();
         }
@@ -152,9 +164,10 @@ impl Daemon<'_> {
     }
 
     fn look(&mut self) {
-        match self.keeper.keep(&std::mem::take(&mut self.causes)) {
-            Ok(repaired) => {
-                self.schedule.done(Instant::now(), repaired);
+        let causes = std::mem::take(&mut self.causes);
+        match self.sources.relearn().and_then(|()| self.keeper.keep(&causes)) {
+            Ok(done) => {
+                self.schedule.done(Instant::now(), done);
                 self.follow();
             }
             Err(error) => {
@@ -166,6 +179,7 @@ impl Daemon<'_> {
 
     /// Asks the uplinks and watches the settings that the last look found to matter.
     fn follow(&mut self) {
+        self.sources.pass_by_routes(self.keeper.next_hops());
         if let Err(error) = self.sources.ask(self.keeper.checkups()) {
             self.fail(error);
         }

@@ -40,4 +40,5 @@ mod upgrade;
 mod watch;
 mod watch_events;
 mod watch_kills;
+mod watch_routes;
 mod weather;

@@ -227,3 +227,21 @@ fn two_programs_that_fight_burn_no_processor() {
     lab.until("grep -q 'no other program undoes' /run/lab/watch.log");
     lab.ok("! nsnat status 2>&1 | grep -q 'undoes each repair'");
 }
+
+/// A line that is dialled again each time that it ends.
+const REDIALS: &str = "come() { ip link add eth7 type veth peer name far7 && ip address add 198.18.0.2/24 dev eth7 &&
+        ip link set eth7 up && ip link set far7 up; }
+    leads() { [[ $(ip route list table all) == *'default via 198.18.0.1 dev eth7 table 2130'* ]]; }
+    for i in {1..20}; do come; await leads; ip link del eth7; await '! leads; grep -q \"dial: .*closed\" /run/lab/watch.log'; done
+    come; await leads";
+
+#[test]
+fn a_line_that_goes_and_comes_is_told_as_that_and_followed_each_time() {
+    let lab = Lab::new();
+    lab.declare("[namespace.dial]\ndev = \"eth7\"\ngateway = \"198.18.0.1\"");
+    lab.ok(START);
+    lab.ok(REDIALS);
+    let log = lab.ok("cat /run/lab/watch.log");
+    assert_eq!(log.matches("dial: eth7 goes and comes, 5 times in the last minute").count(), 1, "{log}");
+    assert!(!log.contains("undoes each repair"), "{log}");
+}
