@@ -1,9 +1,13 @@
 //! The command line, as types only. Help, man page and completions are made from these types and their comments, so
 //! each comment here is a text that users read.
 
+mod attach;
 mod examples;
+mod values;
 
-use crate::model::trace::{ProbeTarget, Protocol};
+pub use attach::Attach;
+
+use crate::model::trace::ProbeTarget;
 use crate::model::{Name, dnsaddr};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnetwork::IpNetwork;
@@ -108,6 +112,18 @@ pub enum Command {
         #[arg(long)]
         kill: bool,
     },
+    /// Give a network namespace that another program made, such as a container's, an interface and a way out
+    ///
+    /// Of the rest of that namespace, nothing is changed. To attach the same twice changes nothing the second time. When the
+    /// namespace ends, the next run of nsnat removes what is left of the attachment.
+    #[command(after_help = examples::ATTACH)]
+    Attach(Attach),
+    /// Remove the interface that `attach` made. An attachment that is not there is no error
+    #[command(after_help = examples::DETACH)]
+    Detach {
+        /// The name of the attachment
+        id: Name,
+    },
     /// Run a command inside a namespace. With --gateway or --dev, the namespace is an ephemeral one, made for this
     /// command only
     #[command(after_help = examples::EXEC, override_usage = "nsnat exec [OPTIONS] NAME [--] CMD [ARG]...
@@ -187,7 +203,7 @@ pub enum Command {
         /// The destination of the packet: ADDR:PORT for TCP, ADDR:PORT/udp for UDP, or ADDR alone for ICMP. The packet
         /// ends at the gateway and never reaches its destination. Without a destination, TCP to ports 80 and 443, DNS
         /// and ICMP are tried
-        #[arg(value_name = "ADDR[:PORT][/udp]", value_parser = parse_probe_target)]
+        #[arg(value_name = "ADDR[:PORT][/udp]", value_parser = values::probe_target)]
         goal: Option<ProbeTarget>,
     },
     /// Find out what keeps a namespace from working, and say what helps
@@ -276,14 +292,14 @@ pub enum SystemdCommand {
         /// The namespace
         name: Name,
         /// The unit: a service, socket, mount or swap unit
-        #[arg(value_parser = unit)]
+        #[arg(value_parser = values::unit)]
         unit: String,
     },
     /// Make UNIT run outside of the namespace again, from its next start on
     #[command(after_help = examples::UNBIND)]
     Unbind {
         /// The unit
-        #[arg(value_parser = unit)]
+        #[arg(value_parser = values::unit)]
         unit: String,
     },
 }
@@ -298,7 +314,7 @@ pub enum DnsCommand {
         #[arg(value_name = "ADDR", value_parser = dnsaddr::parse, num_args = 0..=3)]
         servers: Vec<SocketAddr>,
         /// Send the DNS queries that are meant for OLD to NEW
-        #[arg(long, value_name = "OLD=NEW", value_parser = rewrite)]
+        #[arg(long, value_name = "OLD=NEW", value_parser = values::rewrite)]
         rewrite: Vec<(SocketAddr, SocketAddr)>,
     },
     /// Stop rewriting DNS queries
@@ -357,7 +373,7 @@ pub struct UplinkOptions {
     #[arg(long, value_name = "ADDR", value_parser = dnsaddr::parse)]
     pub dns: Vec<SocketAddr>,
     /// Send the DNS queries that are meant for OLD to NEW
-    #[arg(long, value_name = "OLD=NEW", value_parser = rewrite)]
+    #[arg(long, value_name = "OLD=NEW", value_parser = values::rewrite)]
     pub rewrite: Vec<(SocketAddr, SocketAddr)>,
 }
 
@@ -402,79 +418,9 @@ pub struct Exec {
     pub command: Vec<OsString>,
 }
 
-/// The whole name of a unit (systemd.unit(5)). A name without a type is the name of a service.
-fn unit(text: &str) -> Result<String, String> {
-    // The types that have NetworkNamespacePath= (systemd.exec(5)).
-    const TYPES: [&str; 4] = [".service", ".socket", ".mount", ".swap"];
-    let known = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
-    let whole = if text.contains('.') { text.to_owned() } else { format!("{text}.service") };
-    match TYPES.iter().find_map(|suffix| whole.strip_suffix(suffix)) {
-        Some(prefix)
-            if !prefix.is_empty()
-                && !prefix.starts_with('.')
-                && whole.len() < 256
-                && whole.chars().all(known) =>
-        {
-            Ok(whole)
-        }
-        Some(_) => Err("is not a valid name of a unit".into()),
-        None => Err("only service, socket, mount and swap units have processes that can be bound".into()),
-    }
-}
-
-/// Reads a destination of `nsnat trace`: `ADDR[:PORT][/udp]`.
-fn parse_probe_target(text: &str) -> Result<ProbeTarget, String> {
-    let (place, udp) = text.strip_suffix("/udp").map_or((text, false), |place| (place, true));
-    let bare = place.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(address) = bare.parse() {
-        let protocol = if udp { Protocol::Udp(dnsaddr::PORT) } else { Protocol::Icmp };
-        return Ok(ProbeTarget { address, protocol });
-    }
-    let at: SocketAddr =
-        place.parse().map_err(|_| "is not ADDR, ADDR:PORT or ADDR:PORT/udp (IPv6: [ADDR]:PORT)")?;
-    let protocol = if udp { Protocol::Udp(at.port()) } else { Protocol::Tcp(at.port()) };
-    Ok(ProbeTarget { address: at.ip(), protocol })
-}
-
-/// Reads a rewrite: `OLD=NEW`.
-fn rewrite(text: &str) -> Result<(SocketAddr, SocketAddr), String> {
-    let (old, new) = text.split_once('=').ok_or("OLD=NEW is needed")?;
-    Ok((dnsaddr::parse(old)?, dnsaddr::parse(new)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn units_have_names() {
-        for (text, whole) in
-            [("a", "a.service"), ("a@b.service", "a@b.service"), ("var-x\\x2dy.mount", "var-x\\x2dy.mount")]
-        {
-            assert_eq!(unit(text).as_deref(), Ok(whole));
-        }
-        for text in
-            ["", ".service", "../a.service", "a/b", "a b", "a.timer", "a\n", "..service", "-/.service"]
-        {
-            assert!(unit(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn goals_have_an_address() {
-        for (text, shown) in [
-            ("192.0.2.1", "192.0.2.1 (icmp)"),
-            ("192.0.2.1:80", "192.0.2.1:80 (tcp)"),
-            ("192.0.2.1/udp", "192.0.2.1:53 (udp)"),
-            ("[2001:db8::1]:443/udp", "[2001:db8::1]:443 (udp)"),
-            ("2001:db8::1", "2001:db8::1 (icmp)"),
-        ] {
-            assert_eq!(parse_probe_target(text).map(|goal| goal.to_string()).as_deref(), Ok(shown));
-        }
-        for text in ["", "example.com:80", "192.0.2.1:99999", "192.0.2.1:80/tcp", ":80"] {
-            assert!(parse_probe_target(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn every_command_has_examples_that_it_reads() {

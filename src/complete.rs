@@ -23,6 +23,8 @@ pub enum Next {
 pub enum Kind {
     /// A namespace that is declared or up.
     Namespace,
+    /// An attachment.
+    Attachment,
     /// An uplink that is declared.
     Uplink,
     /// A network device.
@@ -34,9 +36,11 @@ pub enum Kind {
 }
 
 /// What the arguments are that hold a name.
-const KINDS: [(&str, Kind); 6] = [
+const KINDS: [(&str, Kind); 8] = [
     ("name", Kind::Namespace),
     ("names", Kind::Namespace),
+    ("to", Kind::Namespace),
+    ("id", Kind::Attachment),
     ("uplink", Kind::Uplink),
     ("dev", Kind::Device),
     ("user", Kind::User),

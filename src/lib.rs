@@ -28,7 +28,8 @@
 //! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::interrupt`, `kernel::netns`, `kernel::processes`, `kernel::record` | on its own process |
 //! | [`watch`] | the daemon: when the host is looked at again, and what wakes it | `kernel`, `model` | |
 //! | [`report`] | text and JSON, view only | `doctor`, `plan`, `model` | |
-//! | [`commands`] | one file a verb, glue only | `cli`, `complete`, `config`, `doctor`, `enter`, `health`, `kernel`, `model`, `nft`, `plan`, `reconcile`, `report`, `ui`, `watch` | |
+//! | [`cni`] | pure: what container runtimes ask, and what they are answered | `model` | |
+//! | [`commands`] | one file a verb, glue only | `cli`, `cni`, `complete`, `config`, `doctor`, `enter`, `health`, `kernel`, `model`, `nft`, `plan`, `reconcile`, `report`, `ui`, `watch` | |
 //! | [`cli`] | the types of the command line | `model` | |
 //! | [`complete`] | pure: what can come next on a command line | | |
 //! | [`ui`] | all that is printed | `cli` | on standard output and error |
@@ -47,6 +48,7 @@
 
 mod attributes;
 pub mod cli;
+pub mod cni;
 pub mod commands;
 pub mod complete;
 pub mod config;

@@ -8,6 +8,7 @@ use nsnat::cli::Cli;
 use nsnat::error::{Error, Result};
 use nsnat::ui::tell;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// In a static binary the default is musl's, which asks the kernel for pages and gives them back hundreds of times in
@@ -16,8 +17,11 @@ use std::process::ExitCode;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    // `exec` first: before the command line's parser and before any runtime.
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if is_plugin(&args) {
+        return nsnat::commands::serve_cni(named_configuration());
+    }
+    // `exec` first: before the command line's parser and before any runtime.
     let result = match nsnat::enter::fast_path(&args) {
         Some(error) => Err(error),
         None => parse(&args).and_then(|cli| nsnat::commands::run(&cli)),
@@ -28,11 +32,22 @@ fn main() -> ExitCode {
     })
 }
 
+/// Whether a container runtime calls: by the name of the plugin, or without any argument and with a command of CNI.
+fn is_plugin(args: &[OsString]) -> bool {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let is_named = called.is_some_and(|path| path.file_name().is_some_and(|name| name == "nsnat-cni"));
+    args.is_empty() && (is_named || std::env::var_os("CNI_COMMAND").is_some())
+}
+
+/// The configuration that the environment names.
+fn named_configuration() -> Option<PathBuf> {
+    std::env::var_os("NSNAT_CONFIG").filter(|path| !path.is_empty()).map(Into::into)
+}
+
 /// The command line, or what is wrong with it in the form of all our errors. Help and version are printed here.
 fn parse(args: &[OsString]) -> Result<Cli> {
     let parsed = Cli::try_parse().map(|mut cli| {
-        let named = std::env::var_os("NSNAT_CONFIG").filter(|path| !path.is_empty());
-        cli.global.config = cli.global.config.or(named.map(Into::into));
+        cli.global.config = cli.global.config.or_else(named_configuration);
         cli
     });
     parsed.map_err(|error| match error.kind() {

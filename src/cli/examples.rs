@@ -41,6 +41,18 @@ pub(super) const REMOVE: &str = "\
 Examples:
   nsnat remove slow   Take slow down, and delete its declaration";
 
+/// Of `attach`.
+pub(super) const ATTACH: &str = "\
+Examples:
+  nsnat attach /run/netns/web --to slow                     Leave as slow does, by an interface eth0
+  nsnat attach /proc/4711/ns/net --to slow --id web         The namespace of a process
+  nsnat attach /run/netns/web --uplink lte --ifname eth1    By an uplink of the configuration";
+
+/// Of `detach`.
+pub(super) const DETACH: &str = "\
+Examples:
+  nsnat detach web   Remove the interface, and what nsnat has for it";
+
 /// Of `exec`.
 pub(super) const EXEC: &str = "\
 Examples:

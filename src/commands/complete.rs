@@ -46,9 +46,9 @@ fn known(ui: &Ui<'_>, kind: Kind) -> Vec<String> {
     match kind {
         Kind::Namespace => {
             let declared = config().into_iter().flat_map(|config| config.namespaces.into_keys());
-            let up = files::read_state().unwrap_or_default().namespaces.into_keys();
-            sorted(declared.chain(up))
+            sorted(declared.chain(up(false)))
         }
+        Kind::Attachment => sorted(up(true).into_iter()),
         Kind::Uplink => sorted(config().into_iter().flat_map(|config| uplinks(&config))),
         Kind::Device => names::devices(),
         Kind::User => names::users(),
@@ -59,6 +59,12 @@ fn known(ui: &Ui<'_>, kind: Kind) -> Vec<String> {
 fn uplinks(config: &Config) -> Vec<Name> {
     let uplinks = config.namespaces.values().flat_map(|namespace| &namespace.uplinks);
     uplinks.filter_map(|uplink| uplink.name.clone()).collect()
+}
+
+/// What is up: namespaces, or attachments.
+fn up(attached: bool) -> Vec<Name> {
+    let up = files::read_state().unwrap_or_default().namespaces.into_iter();
+    up.filter(|(_, namespace)| namespace.attached.is_some() == attached).map(|(name, _)| name).collect()
 }
 
 /// Each once.

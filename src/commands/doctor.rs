@@ -146,6 +146,11 @@ fn of_namespace(
         let probes = Probes { followed, ..Probes::default() };
         return Ok(examine(&Patient { probes: Some(&probes), ..patient }));
     }
+    // Which servers the programs of a container ask, its engine says.
+    if namespace.attached.is_some() {
+        let probes = Probes { followed, ..Probes::default() };
+        return Ok(examine(&Patient { probes: Some(&probes), ..patient }));
+    }
     let names = ask_names(name, namespace, observed, ask)?;
     let probes = Probes { followed, ..probes(name, namespace, observed, &names, &patient)? };
     Ok(examine(&Patient { probes: Some(&probes), names: Some(&names), ..patient }))
@@ -178,7 +183,7 @@ fn probes(
         let heard = echo(name, to, ProbeShape::FAR)?;
         beyond.push((ProbeTarget { address: to, protocol: Protocol::Icmp }, heard));
         if heard == ProbeAnswer::Answer && large.is_empty() {
-            large.extend(large_probe(name, to, observed)?);
+            large.extend(large_probe(name, namespace, to, observed)?);
         }
     }
     if names.is_answered_beyond(observed) {
@@ -196,8 +201,14 @@ fn passed_over(namespace: &ActiveNamespace) -> Result<Vec<SocketAddr>> {
 }
 
 /// A packet as large as the namespace may send.
-fn large_probe(name: &Name, to: IpAddr, observed: &Observed) -> Result<Option<LargeProbe>> {
-    let Some(link) = observed.stack(name).and_then(|stack| stack.link("eth0")) else { return Ok(None) };
+fn large_probe(
+    name: &Name,
+    namespace: &ActiveNamespace,
+    to: IpAddr,
+    observed: &Observed,
+) -> Result<Option<LargeProbe>> {
+    let link = observed.stack(name).and_then(|stack| stack.link(namespace.ifname()));
+    let Some(link) = link else { return Ok(None) };
     let size = link.mtu;
     let large = echo(name, to, ProbeShape::of_size(to, size))?;
     Ok(Some(LargeProbe { to, size, small: ProbeAnswer::Answer, large }))

@@ -27,15 +27,19 @@ fn state_after_down(ui: &Ui<'_>, names: &[Name], kill: bool, observed: &Observed
         return Err(not_up(name, observed));
     }
     let gone = |name: &Name| names.is_empty() || names.contains(name);
+    let is_attached =
+        |name: &Name| observed.state.namespaces.get(name).is_some_and(|known| known.attached.is_some());
     let ours = observed.namespaces.iter().filter(|(name, netns)| observed.is_ours(name, netns) && gone(name));
-    for (name, _) in ours {
+    // Only what nsnat has in the namespace of an attachment goes: it does not end, and nobody needs to leave it.
+    for (name, _) in ours.filter(|(name, _)| !is_attached(name)) {
         empty(ui, name, kill)?;
     }
     let mut goal = plan::state_without(observed, gone);
     // Otherwise `nsnat watch` would bring them up again. With the last namespace it forgets that, unless it runs.
     if files::is_watched() {
         let namespaces = observed.state.namespaces.iter().filter(|(_, namespace)| namespace.checks.is_none());
-        goal.down.extend(namespaces.map(|(name, _)| name).filter(|name| gone(name)).cloned());
+        let declared = namespaces.map(|(name, _)| name).filter(|name| gone(name) && !is_attached(name));
+        goal.down.extend(declared.cloned());
     } else if names.is_empty() {
         goal.down.clear();
     }

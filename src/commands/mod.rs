@@ -1,6 +1,8 @@
 //! Each command has a file here, which only connects the other rooms.
 
+mod attach;
 mod bundle;
+mod cni;
 mod complete;
 mod config;
 mod declare;
@@ -28,6 +30,8 @@ mod uplinks;
 mod watch;
 mod watch_status;
 
+pub use cni::serve as serve_cni;
+
 use crate::cli::{Cli, Command};
 use crate::error::Result;
 use crate::ui::Ui;
@@ -50,6 +54,8 @@ fn run_command(ui: &Ui<'_>, cli: &Cli) -> Result<ExitCode> {
         Command::Down { names, kill } => down::run(ui, names, *kill).map(done),
         Command::Add(add) => declare::add(ui, add).map(done),
         Command::Remove { name, kill } => declare::remove(ui, name, *kill).map(done),
+        Command::Attach(line) => attach::attach(ui, line).map(done),
+        Command::Detach { id } => attach::detach(ui, id).map(done),
         Command::Exec(exec) if exec.path.is_given() => ephemeral::run(ui, exec),
         Command::Exec(exec) => exec::run(ui, exec),
         Command::Shell { name } => exec::shell(ui, name),

@@ -2,6 +2,7 @@
 
 use super::refusals::need_root;
 use crate::error::{Error, Result};
+use crate::kernel::netns::AttachedNetns;
 use crate::kernel::{Files, Kernel, Restored, Standby, declarations, files, interrupt};
 use crate::model::{Event, Look, Name, Observed, State};
 use crate::plan::{self, Action};
@@ -62,6 +63,11 @@ impl<'a> Session<'a> {
     /// Makes ready what puts our table back when another program takes it away.
     pub(super) fn prepare(&self, standby: &mut Standby, outcome: &Outcome) -> Result<()> {
         self.files.prepare(standby, || plan::table_of(&outcome.goal, outcome.before.features))
+    }
+
+    /// Where an attachment is that may be new.
+    pub(super) fn expect_attached(&mut self, name: &Name, place: AttachedNetns) {
+        self.kernel.expect_attached(name.clone(), place);
     }
 
     /// Makes true what `goal` makes of what is, and records what happened by that.

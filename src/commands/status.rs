@@ -9,6 +9,7 @@ use crate::doctor::{Patient, Shared, examine, unexplained};
 use crate::error::Result;
 use crate::kernel::event_log::Reader;
 use crate::kernel::{self, crowds, files};
+use crate::model::numbers::INSIDE_LINK;
 use crate::model::stack::is_link_local;
 use crate::model::{
     ActiveNamespace, Code, Cure, DnsMode, Family, Finding, Look, Name, Netns, Observed, Severity, State,
@@ -204,6 +205,7 @@ impl<'a> StatusView<'a> {
             device: path.map(|path| path.dev.clone()),
             gateway: path.map(|path| path.gateways.clone()).unwrap_or_default(),
             apart: path.and_then(apart),
+            attached: namespace.attached.clone(),
             address: addresses(name, observed),
             dns: dns(&namespace.dns),
             rx_bytes,
@@ -223,6 +225,7 @@ impl<'a> StatusView<'a> {
     ) -> Patient<'b> {
         let observed = self.observed;
         let path = self.state.namespaces.get(name).and_then(|namespace| self.state.path_of(namespace));
+        let is_attached = namespace.attached.is_some();
         let is_mine = |owner: &Option<Name>| owner.as_ref().is_none_or(|owner| owner == name);
         let missing = self.missing.iter().filter(|(owner, _)| is_mine(owner)).map(|(_, action)| action);
         Patient {
@@ -230,8 +233,9 @@ impl<'a> StatusView<'a> {
             namespace,
             state: &self.state,
             observed,
-            declared: self.config.namespaces.contains_key(name),
-            own_resolv_conf: has_own_resolv_conf(name),
+            declared: is_attached || self.config.namespaces.contains_key(name),
+            // That of a container is its engine's.
+            own_resolv_conf: is_attached || has_own_resolv_conf(name),
             shared: &self.shared,
             missing: missing.collect(),
             refused: self.refused.get(name).map_or(&[], Vec::as_slice),
@@ -296,6 +300,7 @@ fn empty(name: &Name) -> Status {
         device: None,
         gateway: Vec::new(),
         apart: None,
+        attached: None,
         address: Vec::new(),
         dns: Vec::new(),
         rx_bytes: 0,
@@ -315,8 +320,10 @@ fn apart(path: &UplinkPath) -> Option<Apart> {
 
 fn addresses(name: &Name, observed: &Observed) -> Vec<ipnetwork::IpNetwork> {
     let Some(Netns::Alive { stack, .. }) = observed.namespaces.get(name) else { return Vec::new() };
+    let known = observed.state.namespaces.get(name);
+    let ifname = known.map_or(INSIDE_LINK, |namespace| namespace.ifname());
     let plain = |net: &ipnetwork::IpNetwork| !is_link_local(net.ip());
-    stack.addresses.iter().filter(|a| a.dev == "eth0").map(|a| a.net).filter(plain).collect()
+    stack.addresses.iter().filter(|a| a.dev == ifname).map(|a| a.net).filter(plain).collect()
 }
 
 fn dns(dns: &DnsMode) -> Vec<String> {
@@ -337,6 +344,10 @@ pub(super) fn unresolvable(
     path: Option<&UplinkPath>,
     observed: &Observed,
 ) -> Option<String> {
+    // What names the servers of a container is its engine's.
+    if namespace.attached.is_some() {
+        return None;
+    }
     let why = plan::unresolvable(&namespace.dns, namespace.ipv6, path, observed)?;
     (!has_own_resolv_conf(name)).then(|| format!("{why}; name one: dns = \"ADDR\""))
 }

@@ -21,7 +21,8 @@ pub(super) fn run(ui: &Ui<'_>, names: &[Name], repair: bool) -> Result<()> {
     let outcome = make(session, ui, &config, names, repair, policy)?;
     tell_all(ui, &config, &outcome)?;
     let forgotten = outcome.before.state.namespaces.iter().filter(|(name, namespace)| {
-        namespace.owner.is_none() && !config.namespaces.contains_key(*name) && names.is_empty()
+        let is_declarable = namespace.owner.is_none() && namespace.attached.is_none();
+        is_declarable && !config.namespaces.contains_key(*name) && names.is_empty()
     });
     for (name, _) in forgotten {
         ui.note(format!("{name} is up and not declared any more; nsnat down {name} removes it"));
@@ -64,7 +65,7 @@ pub(super) fn add(ui: &Ui<'_>, config: &Config, name: &Name) -> Result<()> {
 }
 
 /// Says what changed, and what about the host may keep a job from getting out.
-fn tell_all(ui: &Ui<'_>, config: &Config, outcome: &Outcome) -> Result<()> {
+pub(super) fn tell_all(ui: &Ui<'_>, config: &Config, outcome: &Outcome) -> Result<()> {
     let (observed, goal) = (&outcome.before, &outcome.goal);
     report(ui, outcome)?;
     tell_silent(ui, observed, goal);

@@ -135,7 +135,9 @@ impl Keeper for Kept<'_> {
         let is_asked = |name: &&Name| {
             concerned.as_ref().is_none_or(|concerned| concerned.contains(name)) || !up.contains_key(*name)
         };
-        let names: Vec<&Name> = config.names().filter(is_asked).collect();
+        let is_attached = |name: &&Name| up.get(*name).is_some_and(|known| known.attached.is_some());
+        let attached = up.keys().filter(is_attached);
+        let names: Vec<&Name> = config.names().chain(attached).filter(is_asked).collect();
         let problems = RefCell::default();
         let outcome = session.reconcile_unrecorded(policy, &names, |observed| {
             let (goal, found) = config::goal_of_watch(config, observed)?;

@@ -2,7 +2,7 @@
 
 use super::problem::{Located, Source, Span};
 use super::reader;
-use crate::model::{Account, Check, LastResort, Name, Prefer, Proxy, numbers};
+use crate::model::{Account, Attached, Check, LastResort, Name, Prefer, Proxy, numbers};
 use ipnetwork::{Ipv4Network, Ipv6Network};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +18,8 @@ pub struct Config {
     /// Namespaces that nobody declares: from each of these the targets of an uplink's check are asked, of an uplink that some
     /// namespace has among others.
     pub checks: BTreeMap<Name, Namespace>,
+    /// Uplinks, by their names.
+    pub uplinks: BTreeMap<Name, Uplink>,
     /// Pools and numbers.
     pub settings: Settings,
 }
@@ -70,11 +72,34 @@ pub struct Namespace {
     pub on_change: Vec<Located<String>>,
     /// The uplink whose targets are asked from here; none: it is declared, for jobs.
     pub checks: Option<Name>,
+    /// It is an attachment, which nobody declares; none: nsnat makes it.
+    pub attached: Option<Attached>,
     /// Declared below /run.
     pub temporary: bool,
 }
 
 impl Namespace {
+    /// One that says nothing but its uplinks.
+    pub(super) fn by(uplinks: Vec<Uplink>) -> Self {
+        Self {
+            place: None,
+            uplinks,
+            prefer: Prefer::First,
+            last_resort: LastResort::Unreachable,
+            lan: true,
+            mtu: None,
+            subnet: None,
+            ipv6: Ipv6::Auto,
+            dns: Dns::Auto,
+            allow: Vec::new(),
+            proxy: None,
+            on_change: Vec::new(),
+            checks: None,
+            attached: None,
+            temporary: false,
+        }
+    }
+
     /// Whether there is something else to take where an uplink cannot be used.
     pub fn has_choice(&self) -> bool {
         self.uplinks.len() > 1 || self.last_resort == LastResort::Main

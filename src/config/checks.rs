@@ -5,8 +5,8 @@
 //! in its way. All of that is true of a job as well. So a question is asked as a job would: from a namespace that has that
 //! uplink alone.
 
-use super::{Dns, Ipv6, Namespace, Problem, Uplink};
-use crate::model::{LastResort, Name, Prefer, digest, name};
+use super::{Namespace, Problem, Uplink};
+use crate::model::{Name, digest, name};
 use std::collections::BTreeMap;
 
 /// What their names begin with.
@@ -44,20 +44,5 @@ fn name_for(uplink: &Name) -> Option<Name> {
 }
 
 fn namespace_for(uplink: &Uplink, checked: Name) -> Namespace {
-    Namespace {
-        place: uplink.place.clone(),
-        uplinks: vec![uplink.clone()],
-        prefer: Prefer::First,
-        last_resort: LastResort::Unreachable,
-        lan: true,
-        mtu: None,
-        subnet: None,
-        ipv6: Ipv6::Auto,
-        dns: Dns::Auto,
-        allow: Vec::new(),
-        proxy: None,
-        on_change: Vec::new(),
-        checks: Some(checked),
-        temporary: false,
-    }
+    Namespace { place: uplink.place.clone(), checks: Some(checked), ..Namespace::by(vec![uplink.clone()]) }
 }

@@ -113,7 +113,8 @@ impl Files {
             namespaces.into_iter().map(|(name, draft)| (name, resolved(draft))).collect();
         across::overlaps(&namespaces, &mut problems);
         let checks = checks::of(&namespaces, &mut problems);
-        (Config { namespaces, checks, settings: settings.settings, ..Config::default() }, problems)
+        let settings = settings.settings;
+        (Config { namespaces, checks, uplinks, settings, ..Config::default() }, problems)
     }
 }
 

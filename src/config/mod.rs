@@ -8,6 +8,7 @@ pub mod load;
 pub mod read;
 pub mod report;
 
+mod attachments;
 mod check;
 mod checked;
 mod checks;

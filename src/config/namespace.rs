@@ -77,6 +77,7 @@ pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_
         proxy: section.value_of("proxy").and_then(|value| proxy(reader, value)),
         on_change: section.value_of("on-change").map_or_else(Vec::new, |value| hook::read(reader, value)),
         checks: None,
+        attached: None,
         temporary: false,
     };
     Some(DraftNamespace { namespace, wanted })

@@ -50,6 +50,13 @@ fn another(name: &Name) -> Error {
 /// Nothing when the namespace is not up, wholly or in part: then `up` can help. An error when it is not safe.
 pub(super) fn open_checked_namespace(name: &Name) -> Result<Option<CheckedNamespace>> {
     let Some(target) = record::read_checked(name)? else { return Ok(None) };
+    if let Some(path) = &target.attached {
+        let why = "it is an attachment: its namespace is another program's, which is what enters it";
+        return Err(Error::new(format!("namespace {name}"), why).hint(format!(
+            "by that program (podman exec, kubectl exec), or: sudo nsenter --net={}",
+            path.display()
+        )));
+    }
     let Some(netns) = handle(name)? else { return Ok(None) };
     let inode = fstat(&netns).what(|| format!("{}/{name}", netns::DIR))?.st_ino;
     if target.inode.is_some_and(|made| made != inode) {

@@ -9,7 +9,7 @@ use super::resolver;
 use super::route_filter::{self, Matter};
 use crate::attributes::{big_endian, find, name, native, word};
 use crate::error::{Context, Error, Result};
-use crate::model::{Name, nft, numbers::ALIAS_PREFIX};
+use crate::model::{Name, nft, ownership::named_by};
 use crate::nft::numbers::{DELETE_TABLE, GENERATION, NEW_GENERATION, NEW_TABLE, TABLE_NAME};
 use netlink_sys::Socket;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
@@ -255,7 +255,7 @@ impl Ends {
     fn learn(&mut self, body: &[u8]) {
         let rest = body.get(IFINFO..).unwrap_or_default();
         let alias = find(rest, IFALIAS).map(word);
-        let name = alias.and_then(|alias| alias.strip_prefix(ALIAS_PREFIX)?.parse().ok());
+        let name = alias.and_then(|alias| named_by(&alias));
         let Some((index, name)) = interface(body).zip(name) else { return };
         let peer = find(rest, PEER).and_then(native).map(u32::cast_signed);
         self.0.insert(index, (name, peer));
@@ -363,6 +363,7 @@ fn program(port: u32) -> Option<(String, u32)> {
 mod tests {
     use super::*;
     use crate::attributes::{attribute, text};
+    use crate::model::numbers::ALIAS_PREFIX;
 
     fn link(index: u32, alias: &str, peer: i32) -> Vec<u8> {
         let mut body = vec![0; IFINFO];

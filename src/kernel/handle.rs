@@ -7,7 +7,7 @@ use super::standby::Restored;
 use super::table::LastTable;
 use super::{limits, netns, sysctl};
 use crate::error::{Context, Result};
-use crate::model::Name;
+use crate::model::{Name, State};
 use std::collections::BTreeMap;
 use std::fs::File;
 use tokio::runtime::Runtime;
@@ -18,6 +18,8 @@ pub struct Kernel {
     pub(super) host: Netlink,
     pub(super) cookie: Option<u64>,
     pub(super) inside: BTreeMap<Name, OpenNamespace>,
+    /// Where the network namespaces of attachments are.
+    pub(super) attached: BTreeMap<Name, netns::AttachedNetns>,
     /// Settings that namespaces did not take.
     pub(super) refused: BTreeMap<String, String>,
     /// Settings of the host.
@@ -69,6 +71,7 @@ impl Kernel {
             host,
             cookie,
             inside: BTreeMap::new(),
+            attached: BTreeMap::new(),
             refused: BTreeMap::new(),
             sysctls: sysctl::Sysctls::default(),
             tuning: None,
@@ -78,5 +81,21 @@ impl Kernel {
             restored: None,
             _descriptors: descriptors,
         })
+    }
+
+    /// Where an attachment is that the state may not know yet.
+    pub fn expect_attached(&mut self, name: Name, place: netns::AttachedNetns) {
+        self.attached.insert(name, place);
+    }
+
+    /// The same of those that the state knows.
+    pub(super) fn learn_attached(&mut self, state: &State) {
+        for (name, namespace) in &state.namespaces {
+            if let (Some(attached), Some(inode)) = (&namespace.attached, namespace.inode) {
+                let (path, cookie) = (attached.path.clone(), namespace.cookie);
+                let place = || netns::AttachedNetns { path, inode, cookie };
+                self.attached.entry(name.clone()).or_insert_with(place);
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! namespace, reads what it needs, and closes the socket before it goes on.
 
 use super::netlink_socket::NetlinkSocket;
+use super::netns::AttachedNetns;
 use super::sysctl::Sysctls;
 use super::{netns, stack};
 use crate::error::{Context, Error, Result};
@@ -13,12 +14,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// What each of these namespaces holds. A namespace without a file in `/run/netns` is left out.
-pub(super) fn look_into(names: &[&Name], settled: &KnownTuning<'_>) -> Result<BTreeMap<Name, Netns>> {
+pub(super) fn look_into(
+    names: &[&Name],
+    settled: &KnownTuning<'_>,
+    attached: &BTreeMap<Name, AttachedNetns>,
+) -> Result<BTreeMap<Name, Netns>> {
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut found = Vec::new();
         while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-            found.extend(namespace(name, settled)?.map(|netns| ((*name).clone(), netns)));
+            found
+                .extend(namespace(name, settled, attached.get(*name))?.map(|netns| ((*name).clone(), netns)));
         }
         Ok(found)
     };
@@ -36,9 +42,17 @@ pub(super) fn look_into(names: &[&Name], settled: &KnownTuning<'_>) -> Result<BT
 }
 
 /// A namespace's state; none where `/run/netns` has nothing of that name. The thread is in the namespace afterwards.
-fn namespace(name: &Name, settled: &KnownTuning<'_>) -> Result<Option<Netns>> {
+fn namespace(
+    name: &Name,
+    settled: &KnownTuning<'_>,
+    attached: Option<&AttachedNetns>,
+) -> Result<Option<Netns>> {
     let noted = settled.state.namespaces.get(name).and_then(|namespace| namespace.inode);
-    let found = if noted.is_some() { netns::find_noted(name, noted) } else { netns::find(name) };
+    let found = match (attached, noted) {
+        (Some(place), _) => netns::find_attached(place),
+        (None, Some(_)) => netns::find_noted(name, noted),
+        (None, None) => netns::find(name),
+    };
     match found? {
         netns::NetnsFile::Nothing => Ok(None),
         netns::NetnsFile::Stale => Ok(Some(Netns::Stale)),
@@ -46,9 +60,14 @@ fn namespace(name: &Name, settled: &KnownTuning<'_>) -> Result<Option<Netns>> {
             netns::enter(&file).what(|| format!("namespace {name}"))?;
             let netlink = NetlinkSocket::for_dumps()?;
             let cookie = netlink.cookie();
+            // A later one got the same inode number, and its maker put it in the same place.
+            let is_later = |place: &AttachedNetns| place.cookie.is_some() && place.cookie != cookie;
+            if attached.is_some_and(is_later) {
+                return Ok(None);
+            }
             let (mut stack, _) =
                 stack::observe(&netlink, &OtherNamespaces::default(), stack::StackExtent::Inside, &[])?;
-            let tuned = settled.is_tuned(name, inode, cookie);
+            let tuned = attached.is_some() || settled.is_tuned(name, inode, cookie);
             if !tuned {
                 stack.sysctls.extend(settled.tuning());
             }

@@ -26,6 +26,7 @@ pub mod files;
 mod foreign;
 mod full_table;
 mod handle;
+mod hardware;
 mod hooks;
 mod host;
 mod inside;
@@ -69,6 +70,7 @@ mod traffic;
 
 pub use events::{Change, Events, Heard, Scope, wait_for};
 pub use handle::Kernel;
+pub use hardware::hardware_address;
 pub use hooks::Hooks;
 pub use host::Files;
 pub use needs::{can_trace, lacks};

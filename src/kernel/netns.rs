@@ -40,7 +40,61 @@ pub(super) enum NetnsFile {
 
 /// Looks a namespace up. One that lost its file is found by the processes inside.
 pub(super) fn find(name: &Name) -> Result<NetnsFile> {
-    find_noted(name, record::read(name).and_then(|target| target.inode))
+    match record::read(name) {
+        Some(ExecRecord { attached: Some(path), inode: Some(inode), cookie, .. }) => {
+            find_attached(&AttachedNetns { path, inode, cookie })
+        }
+        target => find_noted(name, target.and_then(|target| target.inode)),
+    }
+}
+
+/// The network namespace of an attachment: where it was found, and which one it is.
+#[derive(Clone, Debug)]
+pub struct AttachedNetns {
+    /// A file that led to it.
+    pub path: PathBuf,
+    /// Inode number.
+    pub inode: u64,
+    /// Cookie, where the kernel has them.
+    pub cookie: Option<u64>,
+}
+
+impl AttachedNetns {
+    /// The network namespace that a path leads to now.
+    pub fn at(path: &Path) -> Result<Self> {
+        let what = || path.display();
+        let file = open_namespace(path).what(what)?;
+        let Some(inode) = inode_of(&file).what(what)? else {
+            return Err(Error::new(what(), "is no namespace of the network")
+                .hint("for example /run/netns/NAME, or /proc/PID/ns/net"));
+        };
+        let cookie = run_inside(&file, || Ok(cookie(&UnixDatagram::unbound()?)))
+            .map_err(|why| Error::new(what(), format!("cannot be entered: {why}")))?;
+        Ok(Self { path: path.to_owned(), inode, cookie })
+    }
+}
+
+/// The network namespace of an attachment, by its path, or by the processes inside when its path leads elsewhere.
+pub(super) fn find_attached(place: &AttachedNetns) -> Result<NetnsFile> {
+    let inode = place.inode;
+    if let Ok(file) = open_namespace(&place.path)
+        && inode_of(&file).what(|| place.path.display())? == Some(inode)
+    {
+        return Ok(NetnsFile::Alive { file, inode, adrift: None });
+    }
+    let inside = place.cookie.and_then(|cookie| find_by_processes(inode, cookie));
+    Ok(inside.map_or(NetnsFile::Nothing, |(_, file)| NetnsFile::Alive { file, inode, adrift: None }))
+}
+
+/// Opens what may be a namespace. A FIFO in its place must not make us wait.
+fn open_namespace(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+/// Inode number of a namespace; none: it is another kind of file.
+fn inode_of(file: &File) -> io::Result<Option<u64>> {
+    let kind = nix::sys::statfs::fstatfs(file)?.filesystem_type().0;
+    Ok(if i128::from(kind) == i128::from(NSFS) { Some(file.metadata()?.ino()) } else { None })
 }
 
 /// Opens the namespace of a name, where it still is the one of this inode number, which `up` made.
@@ -55,11 +109,9 @@ pub(super) fn find_noted(name: &Name, noted: Option<u64>) -> Result<NetnsFile> {
         // A file that a crashed creation left has mode 0; root opens it all the same.
         Err(error) => return Err(Error::new(what(), error)),
     };
-    let kind = nix::sys::statfs::fstatfs(&file).what(what)?.filesystem_type().0;
-    if i128::from(kind) != i128::from(NSFS) {
+    let Some(inode) = inode_of(&file).what(what)? else {
         return Ok(find_detached(name, FoundInstead::Stale).unwrap_or(NetnsFile::Stale));
-    }
-    let inode = file.metadata().what(what)?.ino();
+    };
     if let Some(ours) =
         noted.filter(|noted| *noted != inode).and_then(|_| find_detached(name, FoundInstead::Another))
     {
@@ -82,13 +134,19 @@ fn find_detached(name: &Name, instead: FoundInstead) -> Option<NetnsFile> {
     let ExecRecord { inode: Some(inode), cookie: Some(made), .. } = record::read(name)? else {
         return None;
     };
+    let (pid, file) = find_by_processes(inode, made)?;
+    let adrift =
+        DetachedNetns { pid, stale: instead == FoundInstead::Stale, taken: instead == FoundInstead::Another };
+    Some(NetnsFile::Alive { file, inode, adrift: Some(adrift) })
+}
+
+/// The namespace of this inode number and this cookie, by a process inside.
+fn find_by_processes(inode: u64, made: u64) -> Option<(i32, File)> {
     let pid = processes::first_in(inode)?;
     let file = File::open(format!("/proc/{pid}/ns/net")).ok()?;
     let found = run_inside(&file, || Ok(cookie(&UnixDatagram::unbound()?))).ok()?;
     let same = found == Some(made) && file.metadata().is_ok_and(|found| found.ino() == inode);
-    let adrift =
-        DetachedNetns { pid, stale: instead == FoundInstead::Stale, taken: instead == FoundInstead::Another };
-    same.then_some(NetnsFile::Alive { file, inode, adrift: Some(adrift) })
+    same.then_some((pid, file))
 }
 
 /// Device and inode number of a namespace, by which its processes are found.

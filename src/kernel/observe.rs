@@ -4,6 +4,7 @@ use super::foreign::Foreign;
 use super::handle::Kernel;
 use super::inside::{self, KnownTuning};
 use super::netlink_socket::NetlinkSocket;
+use super::netns::AttachedNetns;
 use super::processes::is_alive;
 use super::stack::{self, StackExtent};
 use super::sysctl::{self, Sysctls};
@@ -38,6 +39,7 @@ fn tuned(state: &State, host: &BTreeMap<String, String>) -> BTreeMap<String, Str
 impl Kernel {
     /// Observes what is looked at; what does not depend on each other at the same time.
     pub(super) fn look(&mut self, state: &State, look: Look<'_>) -> Result<Observed> {
+        self.learn_attached(state);
         let abandoned = find_abandoned(state)?;
         let others = look.others(state, &abandoned);
         let is_inside = !matches!(look, Look::Outside(_));
@@ -89,7 +91,8 @@ impl Kernel {
             Some(foreign) => other_firewalls::observe(foreign, state, &devices),
             None => Ok(Gates::default()),
         };
-        let inside = || namespaces(state, look, others, &host, &settled);
+        let attached = &self.attached;
+        let inside = || namespaces(state, look, others, &host, &settled, attached);
         let (gates, namespaces) = side_by_side(gates, inside)?;
         self.foreign = foreign;
         host.sysctls.extend(tuned);
@@ -126,6 +129,7 @@ fn namespaces(
     others: &OtherNamespaces<'_>,
     host: &Stack,
     settled: &KnownTuning<'_>,
+    attached: &BTreeMap<Name, AttachedNetns>,
 ) -> Result<BTreeMap<Name, Netns>> {
     let known = state.namespaces.keys().filter(|name| !others.namespaces.contains_key(*name));
     let asked = look.names().iter().copied();
@@ -137,7 +141,7 @@ fn namespaces(
         Look::Outside(_) => false,
     };
     let (looked_into, passed_by): (Vec<_>, Vec<_>) = wanted.iter().partition(is_seen);
-    let mut out = inside::look_into(&looked_into, settled)?;
+    let mut out = inside::look_into(&looked_into, settled, attached)?;
     for name in passed_by {
         out.extend(unseen_netns(name, state)?.map(|found| (name.clone(), found)));
     }
@@ -146,7 +150,11 @@ fn namespaces(
 
 /// A namespace's state without looking into it.
 fn unseen_netns(name: &Name, state: &State) -> Result<Option<Netns>> {
-    let noted = state.namespaces.get(name).map(|namespace| namespace.inode.unwrap_or_default());
+    let known = state.namespaces.get(name);
+    let noted = known.map(|namespace| namespace.inode.unwrap_or_default());
+    if let Some(inode) = noted.filter(|_| known.is_some_and(|known| known.attached.is_some())) {
+        return Ok(Some(Netns::Unseen { inode }));
+    }
     Ok(match (netns::find(name)?, noted) {
         (netns::NetnsFile::Alive { inode, .. }, _) | (_, Some(inode)) => Some(Netns::Unseen { inode }),
         (netns::NetnsFile::Nothing, None) => None,
@@ -154,9 +162,14 @@ fn unseen_netns(name: &Name, state: &State) -> Result<Option<Netns>> {
     })
 }
 
-/// Ephemeral namespaces whose owner ended and in which nobody is.
+/// Ephemeral namespaces whose owner ended and in which nobody is, and attachments whose network namespace is gone.
 fn find_abandoned(state: &State) -> Result<BTreeSet<Name>> {
-    let mut out = BTreeSet::new();
+    let mut out: BTreeSet<Name> = state
+        .namespaces
+        .iter()
+        .filter(|(_, namespace)| is_gone(namespace))
+        .map(|(name, _)| name.clone())
+        .collect();
     let ownerless = |namespace: &ActiveNamespace| namespace.owner.is_some_and(|owner| !is_alive(owner));
     for (name, _) in state.namespaces.iter().filter(|(_, namespace)| ownerless(namespace)) {
         if netns::identity(name)?.is_none_or(|netns| super::processes_in(netns).is_empty()) {
@@ -164,6 +177,17 @@ fn find_abandoned(state: &State) -> Result<BTreeSet<Name>> {
         }
     }
     Ok(out)
+}
+
+/// Whether it is an attachment to a network namespace that is certainly gone: it is not where it was, and nobody is in it.
+fn is_gone(namespace: &ActiveNamespace) -> bool {
+    let (Some(attached), Some(inode)) = (&namespace.attached, namespace.inode) else { return false };
+    // A user may be forbidden to look there.
+    if !nix::unistd::geteuid().is_root() {
+        return false;
+    }
+    let place = AttachedNetns { path: attached.path.clone(), inode, cookie: namespace.cookie };
+    matches!(netns::find_attached(&place), Ok(netns::NetnsFile::Nothing))
 }
 
 fn features(sysctls: &mut Sysctls) -> Features {

@@ -77,7 +77,9 @@ impl Kernel {
             Action::RemoveTable => remove_table(),
             Action::Elements { remove, add } => self.changes.make(&crate::nft::change(remove, add)),
             Action::ForgetFlows { source, which } => conntrack::forget(*source, *which),
-            Action::ResetConnections { name, families, spared } => tcp::reset(name, families, spared),
+            Action::ResetConnections { name, families, spared, from } => {
+                tcp::reset(name, families, spared, from)
+            }
             Action::ForgetServers { link } => self.changes.make(&crate::nft::forget_servers(link)),
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value),
             Action::AddPass { pass } => passes::add(pass),
@@ -85,7 +87,7 @@ impl Kernel {
             Action::AddPolicy { policy } => ipsec::add(policy),
             Action::RemovePolicy { policy } => ipsec::remove(policy),
             Action::Tune { name, values } => self.tune(name, values),
-            Action::AddVeth { name, link, mtu } => self.add_veth(name, link, *mtu),
+            Action::AddVeth { name, link, mtu, ifname } => self.add_veth(name, link, *mtu, ifname),
             Action::RemoveLink { link } => self.request_removal(&Side::Host, Message::DelLink(named(link))),
             Action::SetLink { place, dev, change } => {
                 self.request_change(place, Message::NewLink(link_message(dev, change)), 0)
@@ -183,7 +185,8 @@ impl Kernel {
             return Ok(());
         }
         let what = || format!("namespace {name}");
-        let netns::NetnsFile::Alive { file, .. } = netns::find(name)? else {
+        let found = self.attached.get(name).map_or_else(|| netns::find(name), netns::find_attached);
+        let netns::NetnsFile::Alive { file, .. } = found? else {
             return Err(Error::new(what(), "it went away meanwhile"));
         };
         let socket = netns::run_inside(&file, || Socket::new(NETLINK_ROUTE)).what(what)?;
@@ -192,10 +195,10 @@ impl Kernel {
         Ok(())
     }
 
-    fn add_veth(&mut self, name: &Name, link: &str, mtu: u32) -> Result<()> {
+    fn add_veth(&mut self, name: &Name, link: &str, mtu: u32, ifname: &str) -> Result<()> {
         self.open_inside(name)?;
         let file = self.inside.get(name).map_or(-1, |inside| inside.file.as_raw_fd());
-        self.request_change(&Side::Host, Message::NewLink(encode::veth(link, mtu, file)), CREATE)
+        self.request_change(&Side::Host, Message::NewLink(encode::veth(link, mtu, ifname, file)), CREATE)
     }
 
     /// Asks rtnetlink for a change.

@@ -20,15 +20,22 @@ const STATES: u32 = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 1
 /// first four bytes of `struct inet_diag_msg`.
 const ID: std::ops::Range<usize> = 4..52;
 const PORT: std::ops::Range<usize> = 2..4;
+const SOURCE: std::ops::Range<usize> = 4..20;
 const DESTINATION: std::ops::Range<usize> = 20..36;
 
 /// Ends the connections of these families in a namespace, but for those to these addresses. Its programs hear of it at once. What a kernel
 /// cannot end ends by itself, later.
-pub(super) fn reset(name: &Name, families: &[Family], spared: &BTreeSet<IpAddr>) -> Result<()> {
+pub(super) fn reset(
+    name: &Name,
+    families: &[Family],
+    spared: &BTreeSet<IpAddr>,
+    from: &[IpAddr],
+) -> Result<()> {
     let Some(netlink) = inside(name)? else { return Ok(()) };
     for (family, row) in connections(&netlink) {
         let peer = peer(family, &row).map(|peer| peer.ip());
-        let ends = |peer| families.contains(&Family::of(peer)) && !is_spared(peer, spared);
+        let is_meant = from.is_empty() || own(family, &row).is_some_and(|own| from.contains(&own));
+        let ends = |peer| is_meant && families.contains(&Family::of(peer)) && !is_spared(peer, spared);
         if let Some(id) = row.get(ID).filter(|_| peer.is_some_and(ends)) {
             let _ = netlink.ask_whole(SOCK_DESTROY, 0, &request(family, id));
         }
@@ -68,15 +75,23 @@ fn request(family: u8, id: &[u8]) -> Vec<u8> {
     [&[family, TCP, 0, 0], &STATES.to_ne_bytes()[..], id].concat()
 }
 
-/// The other end. IPv4 in a socket of IPv6 is told as what it is.
+/// The other end.
 fn peer(family: u8, row: &[u8]) -> Option<SocketAddr> {
     let id = row.get(ID)?;
     let port = u16::from_be_bytes(*id.get(PORT)?.first_chunk()?);
-    let bytes = id.get(DESTINATION)?;
-    let address = if i32::from(family) == libc::AF_INET {
-        IpAddr::from(*bytes.first_chunk::<4>()?)
+    Some(SocketAddr::new(address(family, id.get(DESTINATION)?)?, port))
+}
+
+/// The address of this end.
+fn own(family: u8, row: &[u8]) -> Option<IpAddr> {
+    address(family, row.get(ID)?.get(SOURCE)?)
+}
+
+/// An address. IPv4 in a socket of IPv6 is told as what it is.
+fn address(family: u8, bytes: &[u8]) -> Option<IpAddr> {
+    if i32::from(family) == libc::AF_INET {
+        Some(IpAddr::from(*bytes.first_chunk::<4>()?))
     } else {
-        Ipv6Addr::from(*bytes.first_chunk::<16>()?).to_canonical()
-    };
-    Some(SocketAddr::new(address, port))
+        Some(Ipv6Addr::from(*bytes.first_chunk::<16>()?).to_canonical())
+    }
 }

@@ -4,7 +4,7 @@ use super::nft::{Datum, Element};
 use super::stack::device_of;
 use super::{ActiveNamespace, Name, Netns, Observed, State};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 /// What is looked at. Each names the namespaces that are looked for besides those that are up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +54,9 @@ impl<'a> OtherNamespaces<'a> {
         let mut out = Self { namespaces: namespaces.collect(), ..Self::default() };
         for namespace in out.namespaces.values() {
             out.links.insert(&namespace.link);
-            // The second of the block's addresses; the same bits end the one of IPv6.
-            let bits = u32::from(namespace.subnet.network()) + 2;
-            out.addresses.insert(Ipv4Addr::from(bits).into());
+            out.addresses.insert(namespace.address().into());
+            // The same bits end the one of IPv6.
+            let bits = u32::from(namespace.address());
             if let Some(slice) = state.egresses.get(&namespace.egress).and_then(|egress| egress.slice6) {
                 out.addresses.insert(Ipv6Addr::from(u128::from(slice.network()) | u128::from(bits)).into());
             }

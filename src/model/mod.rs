@@ -1,6 +1,7 @@
 //! Plain data: names, numbers and the kernel objects that nsnat knows. No I/O, no decisions.
 
 mod account;
+mod attached;
 mod code;
 mod digest;
 pub mod dnsaddr;
@@ -29,6 +30,7 @@ pub mod tuning;
 mod uplink_path;
 
 pub use account::Account;
+pub use attached::{Attached, Destination};
 pub use code::{Code, Severity, Stage};
 pub use digest::digest;
 pub use event::{Event, EventKind};

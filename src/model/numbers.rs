@@ -15,8 +15,19 @@ pub const DOOMED_GROUP: u32 = 0x006e_736f;
 /// Prefix of a host veth's device name. Names of devices have at most 15 bytes (IFNAMSIZ − 1).
 pub const LINK_PREFIX: &str = "nsn-";
 
+/// Name of the interface in a namespace that nsnat made.
+pub const INSIDE_LINK: &str = "eth0";
+
 /// `ifalias` of a host veth is this and the namespace's name: for people, and for finding the name again.
 pub const ALIAS_PREFIX: &str = "nsnat:";
+
+/// The same for an attachment. It is another prefix because a namespace that nsnat made is known by the one above where
+/// the state file was lost, and is removed; the namespace of an attachment never is.
+pub const ATTACHED_PREFIX: &str = "nsnat-attached:";
+
+/// Next hop of every attachment: the address that its host veth has towards it. Of the block that no router forwards
+/// (RFC 3927), with 213 in it like the pool, and far from what clouds use there (169.254.169.254).
+pub const ATTACHED_GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 213, 1);
 
 /// Routing protocol of our rules and routes on the host: "kernel", because systemd-networkd removes every rule
 /// and route of other protocols when it restarts (`ManageForeignRoutes=`, networkd.conf(5)) — which happens in

@@ -1,6 +1,7 @@
 //! What is: what the kernel holds and what nsnat recorded, as far as the plan needs them.
 
 use super::gate::{FoundPass, Gate};
+use super::numbers::INSIDE_LINK;
 use super::tap::Tap;
 use super::{Account, Element, Health, Link, Name, Stack, State, ownership};
 use serde::{Deserialize, Serialize};
@@ -146,14 +147,17 @@ impl Observed {
     }
 
     /// Whether a namespace is ours: the state has it (and it is still that one), or its eth0 carries our tag
-    /// and a host veth names it (the state file was lost).
+    /// and a host veth names it (the state file was lost). Of an attachment, whether it is still that namespace.
     pub fn is_ours(&self, name: &Name, netns: &Netns) -> bool {
         let noted = self.state.namespaces.get(name);
+        if let Some(attachment) = noted.filter(|noted| noted.attached.is_some()) {
+            return attachment.inode.is_some() && attachment.inode == netns.inode();
+        }
         match netns {
             Netns::Stale => noted.is_some(),
             Netns::Unseen { inode } => self.is_noted(name, *inode),
             Netns::Alive { inode, stack, .. } => {
-                let tagged = stack.link("eth0").is_some_and(Link::is_ours);
+                let tagged = stack.link(INSIDE_LINK).is_some_and(Link::is_ours);
                 match noted.map(|namespace| namespace.inode) {
                     Some(Some(noted)) if noted == *inode => true,
                     // Killed before the number was noted: then it holds our veth, or nothing yet.

@@ -7,8 +7,8 @@
 //! is ours.
 
 use super::ipsec::Effect;
-use super::numbers::{self, ALIAS_PREFIX, HOST_PROTOCOL, INSIDE_PROTOCOL, preference};
-use super::{Family, Link, Name, Policy, Route, Rule, RuleAction, State};
+use super::numbers::{self, ALIAS_PREFIX, ATTACHED_PREFIX, HOST_PROTOCOL, INSIDE_PROTOCOL, preference};
+use super::{Family, Link, Name, NamespaceRecord, Policy, Route, Rule, RuleAction, State};
 use std::collections::BTreeSet;
 
 impl Link {
@@ -27,6 +27,19 @@ impl Link {
 /// The `ifalias` of a namespace's host veth.
 pub fn alias(name: &Name) -> String {
     format!("{ALIAS_PREFIX}{name}")
+}
+
+/// The same of a namespace or an attachment.
+pub fn alias_of(name: &Name, namespace: &NamespaceRecord) -> String {
+    match namespace.attached {
+        Some(_) => format!("{ATTACHED_PREFIX}{name}"),
+        None => alias(name),
+    }
+}
+
+/// The namespace or attachment that an `ifalias` says a host veth is of.
+pub fn named_by(alias: &str) -> Option<Name> {
+    [ALIAS_PREFIX, ATTACHED_PREFIX].iter().find_map(|prefix| alias.strip_prefix(prefix))?.parse().ok()
 }
 
 /// Whether a table is of an egress.

@@ -14,8 +14,10 @@
 //! The state is written *before* anything is changed (as the union of old and new), so that a kill at any moment
 //! leaves nothing that is not in it.
 
+use super::attached::Attached;
 use super::gate::{Pass, Split};
 use super::name::Name;
+use super::numbers;
 use super::proxy::Proxy;
 use super::stack::Family;
 use super::uplink_path::UplinkPath;
@@ -23,8 +25,9 @@ use ipnetwork::{Ipv4Network, Ipv6Network};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The directory of everything of ours that a reboot forgets.
@@ -132,7 +135,7 @@ pub struct State {
 }
 
 fn usual_first() -> u32 {
-    super::numbers::preference::FIRST
+    numbers::preference::FIRST
 }
 
 impl Default for State {
@@ -212,7 +215,7 @@ pub struct Egress {
 impl Egress {
     /// Number of the egress's routing table.
     pub fn table(&self) -> u32 {
-        super::numbers::TABLE_BASE + self.number
+        numbers::TABLE_BASE + self.number
     }
 
     /// Whether it leaves by one of the tunnels of a kill switch.
@@ -264,7 +267,8 @@ pub struct NamespaceRecord {
     pub egress: String,
     /// Host veth's device name.
     pub link: String,
-    /// The namespace's /30: the first address is the host veth's, the second the namespace's.
+    /// The namespace's /30: the first address is the host veth's, the second the namespace's. An attachment has a single
+    /// address.
     pub subnet: Ipv4Network,
     /// The subnet was chosen by hand: it lies in no slice.
     pub own_subnet: bool,
@@ -300,6 +304,22 @@ pub struct NamespaceRecord {
     /// The process for whose sake it exists (ephemeral namespaces).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
+    /// Another program made it, and nsnat has no more than an interface in it (attachments).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<Attached>,
+}
+
+impl NamespaceRecord {
+    /// Name of nsnat's interface inside.
+    pub fn ifname(&self) -> &str {
+        self.attached.as_ref().map_or(numbers::INSIDE_LINK, |attached| &attached.ifname)
+    }
+
+    /// Its address inside.
+    pub fn address(&self) -> Ipv4Addr {
+        let first = u32::from(self.subnet.network());
+        Ipv4Addr::from(if self.attached.is_some() { first } else { first + 2 })
+    }
 }
 
 /// Users and groups by number.
@@ -412,6 +432,9 @@ pub struct ExecRecord {
     /// Cookie of the namespace: a later namespace may get the same inode number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cookie: Option<u64>,
+    /// Where the namespace of an attachment is, which `exec` does not enter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached: Option<PathBuf>,
     /// Users and groups that may enter the namespace besides root.
     #[serde(skip_serializing_if = "Allowed::is_empty")]
     pub allowed: Allowed,

@@ -101,13 +101,15 @@ pub enum Action {
         families: Vec<Family>,
         /// Addresses of the host: connections to these go on.
         spared: BTreeSet<IpAddr>,
+        /// Those from these addresses; from any, where none is named.
+        from: Vec<IpAddr>,
     },
     /// Forgets which of a namespace's servers did not answer: others are in their places now.
     ForgetServers {
         /// Host veth.
         link: String,
     },
-    /// Makes a veth pair, its peer inside as `eth0`, both tagged.
+    /// Makes a veth pair, its peer inside, both tagged.
     AddVeth {
         /// The namespace.
         name: Name,
@@ -115,6 +117,8 @@ pub enum Action {
         link: String,
         /// Bytes.
         mtu: u32,
+        /// Name of the peer.
+        ifname: String,
     },
     /// Removes a link, and its peer with it.
     RemoveLink {

@@ -140,17 +140,20 @@ fn slice6(pool: Ipv6Network, number: u32) -> Option<Ipv6Network> {
     Ipv6Network::new(Ipv6Addr::from(bits), SLICE6).ok()
 }
 
-/// A free /30 for a namespace of `egress`, out of its slices, which grow by doubling when they are full.
+/// A free block of this prefix length for a namespace of `egress`, out of its slices, which grow by doubling when they are
+/// full.
 pub(super) fn subnet(
     state: &mut State,
     key: &str,
+    prefix: u8,
     settings: &Settings,
     taken: &TakenNetworks,
 ) -> Option<Ipv4Network> {
     let used: BTreeSet<Ipv4Network> = state.namespaces.values().map(|namespace| namespace.subnet).collect();
     let egress = state.egresses.get(key)?;
     let free = |slices: &[Ipv4Network]| {
-        let blocks = slices.iter().flat_map(|slice| blocks_of(*slice, 30).map(|net| (net, slice.prefix())));
+        let blocks =
+            slices.iter().flat_map(|slice| blocks_of(*slice, prefix).map(|net| (net, slice.prefix())));
         // Nearly every block that is taken is so by a namespace with that very block.
         let apart = |net: &Ipv4Network| !used.contains(net) && used.iter().all(|other| !net.overlaps(*other));
         let mut left = blocks.filter(|(net, slice)| apart(net) && taken.leaves(*net, *slice));

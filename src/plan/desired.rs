@@ -2,6 +2,7 @@
 
 use super::addresses::{Addresses, VethAddresses, sources};
 use super::{dns, held_sysctls, source};
+use crate::model::numbers::INSIDE_LINK;
 use crate::model::{
     ActiveNamespace, Address, Datum, Egress, Element, Family, Link, Name, Port, Route, RouteKind, Rule,
     RuleAction, Set, Stack, State, UplinkPath, dnsaddr, numbers,
@@ -16,6 +17,9 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Metric that the kernel gives IPv6 routes which name none (`IP6_RT_PRIO_USER`, include/uapi/linux/ipv6_route.h);
 /// spelled out because it reads back.
 const METRIC6: u32 = 1024;
+
+/// Table "main".
+const MAIN: u32 = 254;
 
 /// What a veth takes (ETH_MIN_MTU, ETH_MAX_MTU in include/uapi/linux/if_ether.h); a tunnel's device may have more.
 const MTU_LEAST: u32 = 68;
@@ -107,6 +111,12 @@ fn mtu(namespace: &ActiveNamespace, egress: &Egress) -> u32 {
     namespace.mtu.or(uplink).unwrap_or(1500)
 }
 
+/// MTU of the link of one that is up.
+pub fn mtu_of(state: &State, name: &Name) -> Option<u32> {
+    let namespace = state.namespaces.get(name)?;
+    Some(mtu(namespace, state.egresses.get(&namespace.egress)?))
+}
+
 /// Rules and the table of an egress.
 fn egress_routing(out: &mut Desired, state: &State, egress: &Egress, features: Features) {
     let table = egress.table();
@@ -167,7 +177,8 @@ fn table_routes(egress: &Egress, table: u32, family: Family) -> Vec<Route> {
     out
 }
 
-fn metric(family: Family) -> u32 {
+/// Metric of what nsnat adds inside, and of the way back.
+pub(super) fn metric(family: Family) -> u32 {
     match family {
         Family::V4 => 0,
         Family::V6 => METRIC6,
@@ -215,7 +226,7 @@ fn host_veth(
     features: Features,
 ) {
     let dev = &namespace.link;
-    let alias = Some(ownership::alias(name));
+    let alias = Some(ownership::alias_of(name, namespace));
     out.host.links.insert(our_link(dev, mtu(namespace, egress), alias));
     for ends in &net.ends {
         out.host.addresses.insert(Address { dev: dev.clone(), net: ends.host });
@@ -224,6 +235,8 @@ fn host_veth(
             metric: metric(ends.family),
             ..Route::new(egress.table(), ends.net, numbers::HOST_PROTOCOL)
         };
+        // The host itself looks in the main table.
+        out.host.routes.extend(ends.is_apart.then(|| Route { table: MAIN, ..back.clone() }));
         out.host.routes.insert(back);
         // The switch for all devices is the state's to hold.
         let key = held_sysctls::forwarding(ends.family, dev, features);
@@ -267,21 +280,12 @@ fn our_link(name: &str, mtu: u32, alias: Option<String>) -> Link {
 
 /// What a namespace's own stack holds.
 fn stack_inside(namespace: &ActiveNamespace, egress: &Egress, net: &Addresses, features: Features) -> Stack {
-    let mut out = Stack::default();
-    out.links.insert(our_link("eth0", mtu(namespace, egress), None));
-    out.links.insert(loopback());
-    let served6 = net.has(Family::V6) && egress.path.as_ref().is_some_and(|path| path.carries(Family::V6));
-    for ends in &net.ends {
-        out.addresses.insert(Address { dev: "eth0".into(), net: ends.inside });
-        if ends.family == Family::V6 && !served6 {
-            continue;
-        }
-        let via = Some(ends.host.ip());
-        let default =
-            Route::new(u32::from(libc::RT_TABLE_MAIN), ends.family.everything(), numbers::INSIDE_PROTOCOL);
-        out.routes.insert(Route { via, dev: Some("eth0".into()), metric: metric(ends.family), ..default });
+    let (mut out, served6) = interface_inside(namespace, egress, net, features);
+    // All else in the namespace of an attachment is its maker's.
+    if namespace.attached.is_some() {
+        return out;
     }
-    out.sysctls.extend(sysctls6("eth0", namespace, egress, net, features));
+    out.links.insert(loopback());
     if features.ipv6 && !served6 {
         out.routes.insert(unreachable6());
     }
@@ -291,6 +295,30 @@ fn stack_inside(namespace: &ActiveNamespace, egress: &Egress, net: &Addresses, f
         divert_loopback(&mut out, ends);
     }
     out
+}
+
+/// nsnat's interface inside, and the way out by it; and whether IPv6 has one.
+fn interface_inside(
+    namespace: &ActiveNamespace,
+    egress: &Egress,
+    net: &Addresses,
+    features: Features,
+) -> (Stack, bool) {
+    let (mut out, ifname) = (Stack::default(), namespace.ifname());
+    out.links.insert(our_link(ifname, mtu(namespace, egress), None));
+    let served6 = net.has(Family::V6) && egress.path.as_ref().is_some_and(|path| path.carries(Family::V6));
+    for ends in &net.ends {
+        out.addresses.insert(Address { dev: ifname.into(), net: ends.inside });
+        if ends.family == Family::V6 && !served6 {
+            continue;
+        }
+        let (via, dev, onlink) = (Some(ends.host.ip()), Some(ifname.into()), ends.is_apart);
+        let default =
+            Route::new(u32::from(libc::RT_TABLE_MAIN), ends.family.everything(), numbers::INSIDE_PROTOCOL);
+        out.routes.insert(Route { via, dev, onlink, metric: metric(ends.family), ..default });
+    }
+    out.sysctls.extend(sysctls6(ifname, namespace, egress, net, features));
+    (out, served6)
 }
 
 /// Programs fall back to IPv4 at once where the uplink has no IPv6.
@@ -321,8 +349,9 @@ const LOOPBACK_ON_ETH0: [(&str, &str); 3] =
 /// Sends DNS for 127.0.0.0/8 out to the host, which rewrites it. Such packets never leave a stack by themselves:
 /// the local table comes first, and eth0 takes no loopback addresses. Every other port stays local.
 fn divert_loopback(out: &mut Stack, ends: &VethAddresses) {
-    out.sysctls
-        .extend(LOOPBACK_ON_ETH0.map(|(key, value)| (format!("net/ipv4/conf/eth0/{key}"), value.into())));
+    out.sysctls.extend(
+        LOOPBACK_ON_ETH0.map(|(key, value)| (format!("net/ipv4/conf/{INSIDE_LINK}/{key}"), value.into())),
+    );
     let loopback = Ipv4Network::new(Ipv4Addr::new(127, 0, 0, 0), 8).ok().map(IpNetwork::V4);
     for protocol in [TCP, UDP] {
         let action = RuleAction::Lookup(numbers::INSIDE_DNS_TABLE);
@@ -331,5 +360,5 @@ fn divert_loopback(out: &mut Stack, ends: &VethAddresses) {
     }
     let to_host = Route::new(numbers::INSIDE_DNS_TABLE, Family::V4.everything(), numbers::INSIDE_PROTOCOL);
     let (via, src): (IpAddr, IpAddr) = (ends.host.ip(), ends.inside.ip());
-    out.routes.insert(Route { via: Some(via), src: Some(src), dev: Some("eth0".into()), ..to_host });
+    out.routes.insert(Route { via: Some(via), src: Some(src), dev: Some(INSIDE_LINK.into()), ..to_host });
 }

@@ -9,7 +9,7 @@
 
 use super::action::{Action, Flows, LinkChange, Side};
 use super::addresses::inside_addresses;
-use super::desired::Desired;
+use super::desired::{Desired, metric};
 use super::{held_sysctls, ipsec, moved, other_firewalls, source};
 use crate::model::ownership::OurRules;
 use crate::model::stack::{device_of, is_link_local, overlap};
@@ -17,6 +17,7 @@ use crate::model::{
     Address, Datum, DetachedNetns, Element, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set, Stack,
     State, dnsaddr, numbers, tuning,
 };
+use ipnetwork::IpNetwork;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,8 +107,10 @@ fn diff_namespace(
     desired: &Desired,
     observed: &Observed,
 ) {
+    let Some(namespace) = state.namespaces.get(name) else { return };
     let place = Side::Inside(name.clone());
-    let mut is_tuned = false;
+    let is_attached = namespace.attached.is_some();
+    let mut is_tuned = is_attached;
     let mut have = match observed.namespaces.get(name) {
         Some(Netns::Alive { stack, adrift, tuned, .. }) => {
             let attach = |lost: &DetachedNetns| Action::AttachNetns {
@@ -116,26 +119,28 @@ fn diff_namespace(
                 stale: lost.stale,
             };
             out.extend(adrift.as_ref().filter(|adrift| !adrift.taken).map(attach));
-            is_tuned = *tuned;
+            is_tuned |= *tuned;
             Cow::Borrowed(stack.as_ref())
         }
         Some(Netns::Unseen { .. }) => return,
+        // Its maker took it away since the look; the next one finds that.
+        _ if is_attached => return,
         absent => {
             out.push(Action::MakeNetns { name: name.clone(), stale: absent.is_some() });
             Cow::Owned(Stack { sysctls: tuning::settings_when_new(&state.inherited), ..Stack::fresh() })
         }
     };
-    let Some(namespace) = state.namespaces.get(name) else { return };
+    let ifname = namespace.ifname();
     let mtu = desired.host.link(&namespace.link).map_or(1500, |link| link.mtu);
-    let paired = observed.host.link(&namespace.link).is_some() && have.link("eth0").is_some();
+    let paired = observed.host.link(&namespace.link).is_some() && have.link(ifname).is_some();
     if !paired {
-        out.push(Action::AddVeth { name: name.clone(), link: namespace.link.clone(), mtu });
+        let (link, ifname) = (namespace.link.clone(), ifname.to_owned());
         // The kernel removes the end that is inside together with the host's, also if somebody renamed it. So every link
-        // inside that carries our tag counts as gone.
-        let tagged = have.links.iter().filter(|link| link.is_ours());
-        let gone: BTreeSet<String> =
-            tagged.map(|link| link.name.clone()).chain(["eth0".to_owned()]).collect();
+        // inside that carries our tag counts as gone; but in the namespace of an attachment there may be other ones.
+        let tagged = have.links.iter().filter(|link| link.is_ours() && !is_attached);
+        let gone: BTreeSet<String> = tagged.map(|link| link.name.clone()).chain([ifname.clone()]).collect();
         forget_links(have.to_mut(), &gone);
+        out.push(Action::AddVeth { name: name.clone(), link, mtu, ifname });
     }
     let have = have.as_ref();
     if !is_tuned {
@@ -147,7 +152,8 @@ fn diff_namespace(
         let now = have.link(&link.name).unwrap_or(if link.loopback { &loopback_down } else { &new });
         change_link(out, &place, link, now);
     }
-    diff_stack(out, &place, want, have, &inside_is_ours(have));
+    let ours = if is_attached { attachment_is_ours(have, ifname) } else { inside_is_ours(have) };
+    diff_stack(out, &place, want, have, &ours);
 }
 
 /// What the host is tuned to, and the namespace is not.
@@ -195,11 +201,28 @@ fn inside_is_ours(have: &Stack) -> OursToRemove<'_> {
     }
 }
 
+/// In the namespace of an attachment: what is on our interface, and carries our protocol where that can be.
+fn attachment_is_ours<'a>(have: &'a Stack, ifname: &str) -> OursToRemove<'a> {
+    let ours = |route: &&Route| route.is_ours_inside() && route.dev.as_deref() == Some(ifname);
+    let mut addresses = addresses_on_ours(have);
+    addresses.retain(|address| address.dev == ifname);
+    OursToRemove { routes: have.routes.iter().filter(ours).collect(), rules: Vec::new(), addresses }
+}
+
 /// On the host: routes of our tables and rules of our blocks, both of protocol "kernel", and the addresses of our
-/// links.
+/// links. In the main table, what leads to an attachment; the kernel's own routes by our links lead to subnets, or to the
+/// host's addresses of IPv6, and have another metric there.
 fn host_is_ours<'a>(have: &'a Stack, rules: &OurRules) -> OursToRemove<'a> {
+    let links = have.links.iter().filter(|link| link.is_ours());
+    let devs: BTreeSet<&str> = links.map(|link| link.name.as_str()).collect();
+    let leads_to_attachment = |route: &Route| {
+        route.table == u32::from(libc::RT_TABLE_MAIN)
+            && route.dev.as_deref().is_some_and(|dev| devs.contains(dev))
+            && IpNetwork::from(route.to.ip()) == route.to
+            && route.metric == metric(route.family())
+    };
     OursToRemove {
-        routes: have.routes.iter().filter(|route| route.is_ours()).collect(),
+        routes: have.routes.iter().filter(|route| route.is_ours() || leads_to_attachment(route)).collect(),
         rules: have.rules.iter().filter(|rule| rules.has(rule)).collect(),
         addresses: addresses_on_ours(have),
     }
@@ -342,8 +365,8 @@ fn forget_flows_of_changed_dns(out: &mut Vec<Action>, state: &State, observed: &
     for (link, port) in out.iter().flat_map(rewritten) {
         let namespaces = state.namespaces.iter().filter(|(_, namespace)| namespace.link == link);
         let before = namespaces.filter(|(name, _)| observed.state.namespaces.contains_key(*name));
-        for (_, stack) in before.filter_map(|(name, _)| observed.stack(name).map(|stack| (name, stack))) {
-            let sources = stack.addresses.iter().filter(|address| address.dev == "eth0");
+        for (one, stack) in before.filter_map(|(name, one)| observed.stack(name).map(|stack| (one, stack))) {
+            let sources = stack.addresses.iter().filter(|address| address.dev == one.ifname());
             flows.extend(sources.map(|address| (address.net.ip(), port)));
         }
     }
@@ -421,13 +444,17 @@ fn leave_to_the_kernel(out: &mut Vec<Action>) {
     });
 }
 
-/// Namespaces of ours that should not be any more.
+/// Namespaces of ours that should not be any more. That of an attachment is its maker's.
 fn gone_namespaces(out: &mut Vec<Action>, state: &State, desired: &Desired, observed: &Observed) {
+    let is_attachment = |name: &Name| {
+        let known = [state, &observed.state].into_iter().filter_map(|state| state.namespaces.get(name));
+        known.into_iter().any(|namespace| namespace.attached.is_some())
+    };
     let gone = observed
         .namespaces
         .iter()
         .filter(|(name, netns)| !desired.inside.contains_key(*name) && observed.is_ours(name, netns))
         .filter(|(name, _)| !(observed.is_unseen(name) && state.namespaces.contains_key(*name)))
-        .filter(|(name, _)| !observed.is_taken(name));
+        .filter(|(name, _)| !observed.is_taken(name) && !is_attachment(name));
     out.extend(gone.map(|(name, _)| Action::RemoveNetns { name: name.clone() }));
 }

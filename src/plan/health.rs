@@ -1,7 +1,7 @@
 //! Which uplinks are to be asked whether they live: the uplinks of namespaces that are up and have something else to take.
 
-use super::reach;
 use super::uplink_path;
+use super::{attached, reach};
 use crate::config::{Config, Uplink};
 use crate::model::{Asked, CheckKind, Checkup, Name, Observed, State};
 use std::collections::BTreeMap;
@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 /// These uplinks, and what is to be asked of each. An uplink without a next hop is left out while its link is up.
 pub fn checkups(config: &Config, state: &State, observed: &Observed) -> BTreeMap<Name, Checkup> {
     let is_up = |name: &Name| state.namespaces.contains_key(name);
-    let several = config.namespaces.iter().filter(|(name, ns)| is_up(name) && ns.has_choice());
+    let attachments = attached::namespaces(config, state);
+    let several =
+        config.namespaces.iter().chain(&attachments).filter(|(name, ns)| is_up(name) && ns.has_choice());
     let uplinks = several.flat_map(|(_, namespace)| &namespace.uplinks);
     let named: BTreeMap<&Name, &Uplink> =
         uplinks.filter_map(|uplink| Some((uplink.name.as_ref()?, uplink))).collect();

@@ -4,7 +4,8 @@
 //! refused as a whole: a namespace whose uplink is not there yet exists and is closed, and one that has another problem
 //! stays as it is until that is solved.
 
-use super::resolve::{Selection, resolve_each};
+use super::resolve::resolve_each;
+use super::selection::Selection;
 use crate::config::{Config, Problem};
 use crate::model::{Name, Observed, State};
 use std::collections::BTreeSet;

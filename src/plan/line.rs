@@ -50,9 +50,12 @@ fn line(action: &Action) -> String {
         Action::ForgetFlows { source, which: Flows::LeavingWith(address) } => {
             format!("conntrack -D -s {source} -q {address} || true")
         }
-        Action::ResetConnections { name, families, spared } => {
+        Action::ResetConnections { name, families, spared, from } => {
             let not: Vec<String> = spared.iter().map(|address| format!(" and not dst {address}")).collect();
-            let filter = format!("not dst 127.0.0.0/8{}", not.concat());
+            let from: Vec<String> = from.iter().map(|address| format!("src {address}")).collect();
+            let from =
+                if from.is_empty() { String::new() } else { format!(" and ( {} )", from.join(" or ")) };
+            let filter = format!("not dst 127.0.0.0/8{}{from}", not.concat());
             let only = match families.as_slice() {
                 [Family::V4] => " -4",
                 [Family::V6] => " -6",
@@ -61,7 +64,7 @@ fn line(action: &Action) -> String {
             format!("ip netns exec {name} ss -K -t{only} state synchronized {} || true", quote(&filter))
         }
         Action::ForgetServers { link } => format!("nft {}", quote(&forget_text(link))),
-        Action::AddVeth { name, link, mtu } => veth(name, link, *mtu),
+        Action::AddVeth { name, link, mtu, ifname } => veth(name, link, *mtu, ifname),
         Action::RemoveLink { link } => format!("ip link del dev {}", quote(link)),
         Action::SetLink { place, dev, change } => {
             format!("{} link set dev {} {}", ip(place, None), quote(dev), link_change(change))
@@ -122,9 +125,10 @@ fn skeleton(elements: &[Element], replace: bool) -> String {
     format!("{{ {before}nsnat skeleton{after}; }} | nft -f -")
 }
 
-fn veth(name: &Name, link: &str, mtu: u32) -> String {
+fn veth(name: &Name, link: &str, mtu: u32, ifname: &str) -> String {
     let common = format!("numtxqueues 1 numrxqueues 1 mtu {mtu} group {}", numbers::LINK_GROUP);
-    format!("ip link add name {} {common} type veth peer name eth0 {common} netns {name}", quote(link))
+    let (link, ifname) = (quote(link), quote(ifname));
+    format!("ip link add name {link} {common} type veth peer name {ifname} {common} netns {name}")
 }
 
 fn link_change(change: &LinkChange) -> String {

@@ -18,6 +18,7 @@
 mod action;
 mod addresses;
 mod alloc;
+mod attached;
 mod choice;
 pub mod desired;
 mod diff;
@@ -29,6 +30,7 @@ mod ipsec;
 mod keep;
 mod last_resort;
 mod line;
+mod link_name;
 mod moved;
 mod namespace_of_action;
 mod other_firewalls;
@@ -37,6 +39,7 @@ mod reach;
 mod reachable_servers;
 mod resolve;
 mod rule_precedence;
+mod selection;
 mod source;
 mod taps;
 mod trace_report;
@@ -46,8 +49,10 @@ mod uplink_path;
 mod verdict;
 
 pub use action::{Action, Flows, LinkChange, Side};
+pub use addresses::attachment_addresses;
 pub use alloc::unusual_blocks;
-pub use desired::Desired;
+pub use attached::closed_to;
+pub use desired::{Desired, mtu_of};
 pub use diff::diff;
 pub use health::checkups;
 pub use held_sysctls::recall_held;
@@ -59,10 +64,9 @@ pub use other_firewalls::{closed, pass_arguments, pass_program, reasons_stopped}
 pub use others::concerns_others;
 pub use reach::neighbours;
 pub use reachable_servers::{unreachable, unresolvable};
-pub use resolve::{
-    Selection, forget_foreign, refresh, refreshed, resolve, state_without, tidy_state, with_dns,
-};
+pub use resolve::{forget_foreign, refresh, refreshed, resolve, state_without, tidy_state, with_dns};
 pub use rule_precedence::{PrecedingRule, preceding_rules};
+pub use selection::Selection;
 pub use taps::{certain_findings, possible_findings};
 pub use trace_report::TraceReport;
 pub use traced_path::{Fault, Host, TracedPath, follow_probe};

@@ -2,6 +2,7 @@
 //! another address. Their peers know the old one, and a program that only waits for more would wait for as long as TCP does.
 
 use super::action::Action;
+use super::addresses::attachment_addresses;
 use crate::model::{ActiveNamespace, Family, Link, Name, Observed, State, UplinkPath};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -9,6 +10,12 @@ use std::net::IpAddr;
 /// The connections of namespaces that move to another device end, but for those to the host itself; where one family moves,
 /// those of that family.
 pub(super) fn lost_connections(state: &State, observed: &Observed) -> Vec<Action> {
+    // In the namespace of an attachment there may be connections by other interfaces.
+    let own = |name: &Name, after: &ActiveNamespace| {
+        let of_attachment =
+            after.attached.is_some().then(|| attachment_addresses(state, observed.features, name));
+        of_attachment.into_iter().flatten().map(|(own, _)| own).collect()
+    };
     let reset = |(name, before): (&Name, &ActiveNamespace)| {
         let after = state.namespaces.get(name)?;
         let families = moved_families(observed.state.path_of(before)?, state.path_of(after)?);
@@ -17,6 +24,7 @@ pub(super) fn lost_connections(state: &State, observed: &Observed) -> Vec<Action
             name: name.clone(),
             families,
             spared: spared(),
+            from: own(name, after),
         })
     };
     observed.state.namespaces.iter().filter_map(reset).collect()

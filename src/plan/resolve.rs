@@ -1,8 +1,10 @@
 //! Configuration → state: every namespace with its device, gateways, numbers and subnet found.
 
 use super::egress_key::{carry_over, egress_key, is_choice_of};
+use super::link_name::link_name;
 use super::reachable_servers::{self, Names};
-use super::{alloc, choice, dns, held_sysctls, other_firewalls, rule_precedence, uplink_path};
+use super::selection::{Selection, attachments, selected};
+use super::{alloc, attached, choice, dns, held_sysctls, other_firewalls, rule_precedence, uplink_path};
 use crate::config::{self, Config, Ipv6, Namespace, Problem};
 use crate::model::stack::overlap;
 use crate::model::{
@@ -11,37 +13,6 @@ use crate::model::{
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Which namespaces of the configuration are to be up.
-#[derive(Clone, Copy, Debug)]
-pub enum Selection<'a> {
-    /// All of them.
-    All,
-    /// These; whatever else is up stays as it is.
-    These(&'a [Name]),
-    /// These, as far as that is possible at the moment; see [`keep()`](super::keep()).
-    Kept(&'a BTreeSet<Name>),
-    /// This one, for as long as its owner lives.
-    Ephemeral(&'a Name, Owner),
-}
-
-impl Selection<'_> {
-    fn contains(self, name: &Name) -> bool {
-        match self {
-            Self::All => true,
-            Self::These(names) => names.contains(name),
-            Self::Kept(names) => names.contains(name),
-            Self::Ephemeral(only, _) => only == name,
-        }
-    }
-
-    fn owner_of(self, name: &Name) -> Option<Owner> {
-        match self {
-            Self::Ephemeral(only, owner) if only == name => Some(owner),
-            _ => None,
-        }
-    }
-}
 
 type Lookup<T> = Result<T, Vec<Problem>>;
 
@@ -63,17 +34,23 @@ pub(super) fn resolve_each(
         problems.insert(None, found);
     }
     let taken = alloc::TakenNetworks::new(observed, config);
-    carry_over(
-        &mut state,
-        &selected(config, selection).map(|(name, ns)| (name, egress_key(ns, observed))).collect(),
-    );
-    let with_subnet = selected(config, selection).filter(|(_, namespace)| namespace.subnet.is_some());
-    let moving = &with_subnet.map(|(name, _)| name).collect();
+    let attachments = match attachments(config, selection, &state) {
+        Ok(attachments) => attachments,
+        Err(found) => {
+            problems.insert(None, found);
+            return (state, problems);
+        }
+    };
+    let selected = || selected(config, &attachments, selection);
+    carry_over(&mut state, &selected().map(|(name, ns)| (name, egress_key(ns, observed))).collect());
+    let moving = &selected().filter(|(_, one)| one.subnet.is_some()).map(|(name, _)| name).collect();
     let mut paths = BTreeMap::new();
-    for (name, namespace) in selected(config, selection) {
+    for (name, namespace) in selected() {
         let owner = selection.owner_of(name);
         // For the sake of a check alone, nothing is refused: what is wrong with its uplink, the namespaces say that have it.
-        let is_check = namespace.checks.is_some();
+        // An attachment stays as it is then, because nobody is asking for it who could be told.
+        let is_new = matches!(selection, Selection::Attachment(only, _) if only == name);
+        let is_check = namespace.checks.is_some() || (namespace.attached.is_some() && !is_new);
         let kept = is_check || matches!(selection, Selection::Kept(_));
         let resolver =
             NamespaceResolver { config, name, namespace, observed, taken: &taken, moving, owner, kept };
@@ -97,6 +74,7 @@ fn remembered_state(observed: &Observed) -> State {
     inherit(&mut state, observed);
     forget_foreign(&mut state, observed);
     state.namespaces.retain(|name, _| !observed.abandoned.contains(name));
+    state.namespaces.retain(|name, namespace| !attached::is_over(name, namespace, observed));
     // A namespace without an egress is left over from a removal that was cut off.
     let egresses = &state.egresses;
     state.namespaces.retain(|_, namespace| egresses.contains_key(&namespace.egress));
@@ -212,13 +190,6 @@ fn set_mask(state: &mut State, config: &Config) -> Lookup<()> {
     Ok(())
 }
 
-fn selected<'a>(
-    config: &'a Config,
-    selection: Selection<'a>,
-) -> impl Iterator<Item = (&'a Name, &'a Namespace)> {
-    config.namespaces.iter().chain(&config.checks).filter(move |(name, _)| selection.contains(name))
-}
-
 /// Resolves one namespace of the configuration.
 struct NamespaceResolver<'a> {
     config: &'a Config,
@@ -258,6 +229,7 @@ impl NamespaceResolver<'_> {
         self.servers(state, &key, ipv6)?;
         let subnet = self.subnet(state, &key)?;
         let old = state.namespaces.get(self.name);
+        let (inode, cookie) = self.identity(old);
         let namespace = NamespaceRecord {
             egress: key,
             link: old.map_or_else(|| link_name(self.name, state, self.observed), |old| old.link.clone()),
@@ -267,13 +239,14 @@ impl NamespaceResolver<'_> {
             ipv6,
             dns,
             dns_was_set,
-            inode: old.and_then(|old| old.inode),
-            cookie: old.and_then(|old| old.cookie),
+            inode,
+            cookie,
             tuned: old.and_then(|old| old.tuned.clone()),
             allowed: self.allowed()?,
             proxy: self.namespace.proxy,
             checks: self.namespace.checks.clone(),
             owner: self.owner.or(old.and_then(|old| old.owner)),
+            attached: self.namespace.attached.clone(),
         };
         state.namespaces.insert(self.name.clone(), namespace.into());
         Ok(())
@@ -283,9 +256,27 @@ impl NamespaceResolver<'_> {
         Problem::at(self.namespace.place.clone(), message)
     }
 
+    /// The numbers of its network namespace, where that is there already.
+    fn identity(&self, old: Option<&ActiveNamespace>) -> (Option<u64>, Option<u64>) {
+        match self.observed.namespaces.get(self.name).filter(|_| self.namespace.attached.is_some()) {
+            Some(Netns::Alive { inode, cookie, .. }) => (Some(*inode), *cookie),
+            _ => (old.and_then(|old| old.inode), old.and_then(|old| old.cookie)),
+        }
+    }
+
     /// A namespace of that name which is somebody else's is never touched.
     fn refuse_foreign(&self) -> Lookup<()> {
         let name = self.name;
+        if let Some(attached) = &self.namespace.attached {
+            let obstacle = attached::obstacle(name, attached, self.config, self.observed);
+            return obstacle.map_or(Ok(()), |problem| Err(vec![problem]));
+        }
+        if self.observed.state.namespaces.get(name).is_some_and(|known| known.attached.is_some()) {
+            let why = format!("an attachment is called {name}");
+            return Err(vec![
+                self.problem_here(why).help(format!("choose another name, or: nsnat detach {name}")),
+            ]);
+        }
         match self.observed.namespaces.get(name) {
             Some(netns @ Netns::Alive { .. })
                 if !self.observed.is_ours(name, netns) || self.observed.is_taken(name) =>
@@ -408,7 +399,8 @@ impl NamespaceResolver<'_> {
             return Ok(old.subnet);
         }
         let pool = &self.config.settings.pool;
-        alloc::subnet(state, key, &self.config.settings, self.taken).ok_or_else(|| {
+        let prefix = if self.namespace.attached.is_some() { 32 } else { 30 };
+        alloc::subnet(state, key, prefix, &self.config.settings, self.taken).ok_or_else(|| {
             let why = format!("namespace {}: the pool {} has no free block left", self.name, pool.value);
             let help = match self.taken.overlaps(IpNetwork::V4(pool.value)) {
                 _ if pool.place.is_none() => {
@@ -454,23 +446,4 @@ impl NamespaceResolver<'_> {
                 .help("choose another subnet, or leave it out: one is taken from settings.pool"),
         }])
     }
-}
-
-/// Device name of the host veth: the prefix and the name, or what of it fits and a digest.
-fn link_name(name: &Name, state: &State, observed: &Observed) -> String {
-    const ROOM: usize = 15 - numbers::LINK_PREFIX.len();
-    let plain = format!("{}{name}", numbers::LINK_PREFIX);
-    let foreign = |link: &str| observed.host.link(link).is_some_and(|link| !link.is_ours());
-    let taken =
-        |link: &str| foreign(link) || state.namespaces.values().any(|namespace| namespace.link == link);
-    if name.as_str().len() <= ROOM && !taken(&plain) {
-        return plain;
-    }
-    let start: String = name.as_str().chars().take(ROOM - 6).collect();
-    // Among hundreds of ephemeral namespaces two names do have one digest of 24 bits.
-    let digested = |n: u32| {
-        let digest: String = crate::model::digest(format!("{name}{n}")).chars().rev().take(6).collect();
-        format!("{}{start}{digest}", numbers::LINK_PREFIX)
-    };
-    (0..1000).map(digested).find(|link| !taken(link)).unwrap_or(plain)
 }

@@ -275,6 +275,7 @@ fn exec_records<'a>(state: &'a State, observed: &Observed, all: bool) -> BTreeMa
         allowed: namespace.allowed.clone(),
         stopped: stopped_of(namespace),
         proxy: namespace.proxy,
+        attached: namespace.attached.as_ref().map(|attached| attached.path.clone()),
     };
     let written = state.namespaces.iter().filter(|(name, _)| all || !observed.is_unseen(name));
     written.map(|(name, namespace)| (name, record_of(namespace))).collect()

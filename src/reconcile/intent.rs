@@ -40,6 +40,7 @@ fn orphaned_namespace(inode: u64, cookie: Option<u64>) -> ActiveNamespace {
         proxy: None,
         checks: None,
         owner: None,
+        attached: None,
     };
     record.into()
 }

@@ -2,7 +2,7 @@
 
 use super::event::{self, local_time};
 use super::table;
-use crate::model::{Condition, Event, EventKind, Family, Finding, Name};
+use crate::model::{Attached, Condition, Event, EventKind, Family, Finding, Name};
 use anstyle::{AnsiColor, Style};
 use ipnetwork::IpNetwork;
 use serde::{Serialize, Serializer};
@@ -78,6 +78,9 @@ pub struct Status {
     pub gateway: Vec<IpAddr>,
     /// The family that leaves by another uplink than that.
     pub apart: Option<Apart>,
+    /// Where it is, and by what it leaves, where it is an attachment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached: Option<Attached>,
     /// The namespace's own addresses.
     pub address: Vec<IpNetwork>,
     /// "ADDR" for servers, "OLD=NEW" for rewrites.
@@ -129,6 +132,7 @@ pub fn details(status: &Status, events: &[Event]) -> String {
     let uplinks: Vec<String> = status.uplinks.iter().map(|uplink| describe_uplink(uplink, status)).collect();
     let rows = [
         ("up since", since.unwrap_or_default()),
+        ("attached", status.attached.as_ref().map(place).unwrap_or_default()),
         ("address", addresses.join(", ")),
         ("uplinks", uplinks.join(", ")),
         ("last event", events.last().map(event::line).unwrap_or_default()),
@@ -138,6 +142,11 @@ pub fn details(status: &Status, events: &[Event]) -> String {
         let _ = writeln!(out, "  {what:<11} {value}");
     }
     out
+}
+
+/// "eth0 in /run/netns/web".
+fn place(attached: &Attached) -> String {
+    format!("{} in {}", attached.ifname, attached.path.display())
 }
 
 /// "dsl (well, in use)".

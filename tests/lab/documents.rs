@@ -36,7 +36,8 @@ struct Block {
 
 /// All blocks of README.md and docs/.
 fn blocks() -> Vec<Block> {
-    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let docs = ["docs", "docs/engines"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let docs = docs.into_iter().flatten().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> =
         docs.chain(["README.md", "nft/README.md"].map(|file| root().join(file))).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "md"));

@@ -178,8 +178,9 @@ fn the_example_of_a_configuration_is_one() {
 /// A link to a file that does not exist helps nobody.
 #[test]
 fn links_lead_somewhere() {
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let pages = ["docs", "docs/engines"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let pages = pages.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = pages.filter(|path| path.is_file()).collect();
     files.extend(["README.md", "nft/README.md"].map(|file| root().join(file)));
     for path in files {
         let text = fs::read_to_string(&path).unwrap();

@@ -9,6 +9,7 @@
     reason = "a test ends so"
 )]
 
+mod cni;
 mod completions;
 mod config;
 mod documents;

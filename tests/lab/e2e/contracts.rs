@@ -31,7 +31,7 @@ fn what_was_performed_is_observed_and_its_inverse_takes_it_away() {
         Action::RemoveNetns { name: name.clone() },
     );
     kernel.perform(&Action::MakeNetns { name: name.clone(), stale: false });
-    let veth = Action::AddVeth { name: name.clone(), link: LINK.into(), mtu: 1400 };
+    let veth = Action::AddVeth { name: name.clone(), link: LINK.into(), mtu: 1400, ifname: "eth0".into() };
     let paired = |o: &Observed| {
         let ours = |link: Option<&Link>| {
             link.is_some_and(|l| {

@@ -3,6 +3,7 @@
 //! One file a subject; each test has a lab of its own. Nothing is skipped: a machine that cannot have a lab
 //! (not root, a tool missing) fails, and says what is missing.
 
+mod attach;
 mod caught;
 mod changes;
 mod cli;

@@ -4,9 +4,9 @@
 use super::fault::Disk;
 use super::model::Model;
 use super::scenarios::Scenario;
-use super::world::World;
+use super::world::{World, asked};
 use nsnat::config::{Config, Source, load, report};
-use nsnat::model::{DetachedNetns, Element, Name, Netns, Observed, Stack};
+use nsnat::model::{Attached, DetachedNetns, Element, Name, Netns, Observed, Stack};
 use nsnat::plan::{Action, Selection, Side};
 use serde::Deserialize;
 use std::fmt::Write as _;
@@ -26,6 +26,12 @@ struct Scene {
     /// Files of the case; `up` was run with each of them, in order.
     #[serde(default)]
     up: Vec<String>,
+    /// Network namespaces that other programs made.
+    #[serde(default)]
+    foreign: Vec<Name>,
+    /// Attachments to these, which were made then.
+    #[serde(default)]
+    attach: Vec<Attachment>,
     /// What happened then.
     #[serde(default)]
     then: Vec<Event>,
@@ -73,7 +79,11 @@ enum Command {
     Up,
     UpOnly(Vec<Name>),
     Down(Vec<Name>),
+    Attach(Attachment),
 }
+
+/// An attachment: its name, which is that of the foreign namespace, and all that `nsnat attach` is told.
+pub(super) type Attachment = (Name, Attached);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
@@ -102,6 +112,9 @@ fn scenario(folder: &Path) -> Result<Scenario, String> {
         Command::Up => super::scenarios::Command::Up(Vec::new()),
         Command::UpOnly(names) => super::scenarios::Command::Up(names.clone()),
         Command::Down(names) => super::scenarios::Command::Down(names.clone()),
+        Command::Attach((name, attached)) => {
+            super::scenarios::Command::Attach(name.clone(), attached.clone())
+        }
     };
     let name = folder.file_name().unwrap().to_string_lossy().into_owned();
     Ok(Scenario { name, start: world(folder, &scene)?, command, config: config(folder, "config.toml")? })
@@ -142,6 +155,7 @@ fn outcome(folder: &Path) -> Result<String, String> {
         Command::Up => Selection::All,
         Command::UpOnly(names) => Selection::These(names),
         Command::Down(names) => return down(&mut world, names),
+        Command::Attach((name, attached)) => Selection::Attachment(name, attached),
     };
     let (goal, actions) = match world.plan(&config, selection) {
         Ok(plan) => plan,
@@ -151,7 +165,7 @@ fn outcome(folder: &Path) -> Result<String, String> {
     if actions.is_empty() {
         out.push_str("nothing to do\n");
     }
-    world.reach(&config.namespaces.keys().collect::<Vec<_>>(), &goal)?;
+    world.reach(&asked(&config, selection, world.policy), &goal)?;
     Ok(out)
 }
 
@@ -179,6 +193,15 @@ fn world(folder: &Path, scene: &Scene) -> Result<World, String> {
     for file in &scene.up {
         let config = config(folder, file)?;
         let done = world.up(&config, Selection::All);
+        done.map_err(|problems| report(&problems, &config.sources, false).to_string())??;
+    }
+    for name in &scene.foreign {
+        world.kernel.make_netns(name, false)?;
+        world.kernel.link_up(&Side::Inside(name.clone()), "lo")?;
+    }
+    for (name, attached) in &scene.attach {
+        let config = config(folder, "config.toml")?;
+        let done = world.up(&config, Selection::Attachment(name, attached));
         done.map_err(|problems| report(&problems, &config.sources, false).to_string())??;
     }
     for event in &scene.then {

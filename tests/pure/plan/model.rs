@@ -23,8 +23,8 @@ const LEAST_MTU6: u32 = 1280;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Model {
     pub(crate) observed: Observed,
-    /// Host veth → the namespace that its peer is in, as eth0.
-    pub(crate) pairs: BTreeMap<String, Name>,
+    /// Host veth → the namespace that its peer is in, and the peer's name there.
+    pub(crate) pairs: BTreeMap<String, (Name, String)>,
     inode: u64,
 }
 
@@ -65,7 +65,7 @@ impl Model {
             Action::ForgetFlows { .. } | Action::ForgetServers { .. } | Action::ResetConnections { .. } => {
                 Ok(())
             }
-            Action::AddVeth { name, link, mtu } => self.add_veth(name, link, *mtu),
+            Action::AddVeth { name, link, mtu, ifname } => self.add_veth(name, link, *mtu, ifname),
             Action::RemoveLink { link } => {
                 self.remove_link(link);
                 Ok(())
@@ -202,7 +202,7 @@ impl Model {
     pub(crate) fn remove_netns(&mut self, name: &Name) -> Result {
         let Some(_) = self.observed.namespaces.remove(name) else { return no("No such file or directory") };
         let links: Vec<String> =
-            self.pairs.iter().filter(|(_, n)| *n == name).map(|(l, _)| l.clone()).collect();
+            self.pairs.iter().filter(|(_, (n, _))| n == name).map(|(l, _)| l.clone()).collect();
         for link in &links {
             self.remove_link(link);
         }
@@ -239,7 +239,7 @@ impl Model {
         Ok(())
     }
 
-    fn add_veth(&mut self, name: &Name, link: &str, mtu: u32) -> Result {
+    fn add_veth(&mut self, name: &Name, link: &str, mtu: u32, ifname: &str) -> Result {
         if self.observed.host.link(link).is_some() {
             return no(format!("{link}: File exists"));
         }
@@ -251,27 +251,27 @@ impl Model {
             ..Link::default()
         };
         let inside = self.stack(&Side::Inside(name.clone()))?;
-        if inside.link("eth0").is_some() {
-            return no("eth0: File exists");
+        if inside.link(ifname).is_some() {
+            return no(format!("{ifname}: File exists"));
         }
-        inside.links.insert(end("eth0"));
-        sysctls_of(&mut inside.sysctls, "eth0", &INSIDE_SYSCTLS);
+        inside.links.insert(end(ifname));
+        sysctls_of(&mut inside.sysctls, ifname, &INSIDE_SYSCTLS);
         self.observed.host.links.insert(end(link));
         let known = host_sysctls(self.observed.features.force_forwarding);
         sysctls_of(&mut self.observed.host.sysctls, link, &known);
         let forwards = self.observed.host.sysctls[DEFAULT_FORWARDING].clone();
         self.observed.host.sysctls.insert(format!("net/ipv6/conf/{link}/forwarding"), forwards);
-        self.pairs.insert(link.into(), name.clone());
+        self.pairs.insert(link.into(), (name.clone(), ifname.into()));
         Ok(())
     }
 
     /// Takes a device away, and its peer.
     pub(crate) fn remove_link(&mut self, link: &str) {
         drop_link(&mut self.observed.host, link);
-        if let Some(name) = self.pairs.remove(link)
+        if let Some((name, ifname)) = self.pairs.remove(link)
             && let Ok(stack) = self.stack(&Side::Inside(name))
         {
-            drop_link(stack, "eth0");
+            drop_link(stack, &ifname);
         }
     }
 
@@ -293,8 +293,8 @@ impl Model {
         let (from, to) = (format!("/conf/{link}/"), format!("/conf/{new}/"));
         host.sysctls =
             std::mem::take(&mut host.sysctls).into_iter().map(|(k, v)| (k.replace(&from, &to), v)).collect();
-        if let Some(name) = self.pairs.remove(link) {
-            self.pairs.insert(new.into(), name);
+        if let Some(peer) = self.pairs.remove(link) {
+            self.pairs.insert(new.into(), peer);
         }
     }
 
@@ -346,14 +346,14 @@ impl Model {
 
     /// A veth has a carrier when both its ends are up.
     fn carriers(&mut self) {
-        for (link, name) in self.pairs.clone() {
+        for (link, (name, ifname)) in self.pairs.clone() {
             let place = Side::Inside(name);
             let up = |stack: &Stack, dev: &str| stack.link(dev).is_some_and(|link| link.up);
-            let far = self.stack(&place).is_ok_and(|stack| up(stack, "eth0"));
+            let far = self.stack(&place).is_ok_and(|stack| up(stack, &ifname));
             let both = far && up(&self.observed.host, &link);
             let _ = change_link(&mut self.observed.host, &link, |link| link.carrier = both);
             if let Ok(stack) = self.stack(&place) {
-                let _ = change_link(stack, "eth0", |link| link.carrier = both);
+                let _ = change_link(stack, &ifname, |link| link.carrier = both);
             }
         }
     }

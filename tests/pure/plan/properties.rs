@@ -299,7 +299,7 @@ impl Walk {
         let noted =
             |name: &Name| state.namespaces.get(name).is_some_and(|namespace| namespace.inode.is_some());
         let firm: Vec<String> =
-            kernel.pairs.iter().filter(|(_, name)| noted(name)).map(|(link, _)| link.clone()).collect();
+            kernel.pairs.iter().filter(|(_, (name, _))| noted(name)).map(|(link, _)| link.clone()).collect();
         match step {
             Step::RuleGone(at) => {
                 pick(&mut kernel.observed.host.rules, *at, |rule: &Rule| is_in_our_block(rule));
@@ -314,7 +314,7 @@ impl Walk {
             Step::VethGone(at) if !firm.is_empty() => kernel.remove_link(at.get::<String>(&firm)),
             Step::VethRenamed(at) if !firm.is_empty() => kernel.rename(at.get::<String>(&firm), "renamed0"),
             Step::NamespaceGone(at) | Step::NamespaceReplaced(at) if !ours.is_empty() => {
-                let name = kernel.pairs[at.get::<String>(&ours)].clone();
+                let (name, _) = kernel.pairs[at.get::<String>(&ours)].clone();
                 kernel.remove_netns(&name)?;
                 if matches!(step, Step::NamespaceReplaced(_)) {
                     // In use: its loopback is up.

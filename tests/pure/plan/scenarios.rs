@@ -4,7 +4,7 @@ use super::fault::Disk;
 use super::golden;
 use super::world::World;
 use nsnat::config::{Config, Source, load};
-use nsnat::model::{Datum, Name, Observed, Owner, State, Table};
+use nsnat::model::{Attached, Datum, Name, Observed, Owner, State, Table};
 use nsnat::plan::{self, Selection, Side};
 use nsnat::reconcile::Policy;
 
@@ -24,6 +24,7 @@ pub(super) enum Command {
     /// The queries of this one go where the configuration says of that one.
     Dns(Name, Name),
     ThrowAway(Name),
+    Attach(Name, Attached),
 }
 
 impl Scenario {
@@ -33,7 +34,7 @@ impl Scenario {
             Command::Up(names) if self.start.policy.narrow => names.iter().collect(),
             Command::Up(_) => self.config.namespaces.keys().collect(),
             Command::Down(names) => names.iter().collect(),
-            Command::Dns(name, _) | Command::ThrowAway(name) => vec![name],
+            Command::Dns(name, _) | Command::ThrowAway(name) | Command::Attach(name, _) => vec![name],
         }
     }
 
@@ -47,6 +48,9 @@ impl Scenario {
                 Some(plan::state_without(observed, |name| names.is_empty() || names.contains(name)))
             }
             Command::Dns(name, like) => Some(plan::with_dns(observed, name, &config.namespaces[like].dns)),
+            Command::Attach(name, attached) => {
+                plan::resolve(config, Selection::Attachment(name, attached), observed).ok()
+            }
             Command::ThrowAway(name) => {
                 let owner = Owner { pid: 4711, start: 1, space: 1 };
                 plan::resolve(config, Selection::Ephemeral(name, owner), observed).ok()

@@ -119,10 +119,10 @@ impl World {
 }
 
 /// The namespaces that a command names; one that looks into no others names those that it is for.
-fn asked<'a>(config: &'a Config, selection: Selection<'a>, policy: Policy) -> Vec<&'a Name> {
+pub(super) fn asked<'a>(config: &'a Config, selection: Selection<'a>, policy: Policy) -> Vec<&'a Name> {
     match selection {
         Selection::These(names) if policy.narrow => names.iter().collect(),
-        Selection::Ephemeral(name, _) => vec![name],
+        Selection::Ephemeral(name, _) | Selection::Attachment(name, _) => vec![name],
         _ => config.namespaces.keys().collect(),
     }
 }

@@ -1,0 +1,41 @@
+//! The arguments of `nsnat attach`.
+
+use super::values;
+use crate::model::{Destination, Name};
+use clap::{ArgGroup, Args};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// The arguments of `nsnat attach`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("way").required(true).args(["to", "uplink", "gateway"]))]
+pub struct Attach {
+    /// A file that leads to the network namespace, such as /run/netns/NAME or /proc/PID/ns/net
+    pub path: PathBuf,
+    /// Leave as this declared namespace does, with its DNS. That namespace need not be up
+    #[arg(long, value_name = "NAME")]
+    pub to: Option<Name>,
+    /// Leave by this uplink of the configuration. Give this once for each uplink, in the order in which they are preferred
+    #[arg(long, value_name = "NAME")]
+    pub uplink: Vec<Name>,
+    /// Leave by this router (next hop). Give this once for each address family
+    #[arg(long, value_name = "ADDR")]
+    pub gateway: Vec<IpAddr>,
+    /// The name of the interface
+    #[arg(long, value_name = "IF", default_value = "eth0", value_parser = values::ifname)]
+    pub ifname: String,
+    /// The name of the attachment. When it is not given, it is made of the path and of the name of the interface
+    #[arg(long, value_name = "NAME")]
+    pub id: Option<Name>,
+}
+
+impl Attach {
+    /// By what the attachment leaves.
+    pub fn destination(&self) -> Destination {
+        match &self.to {
+            Some(name) => Destination::Namespace(name.clone()),
+            None if self.uplink.is_empty() => Destination::Gateways(self.gateway.clone()),
+            None => Destination::Uplinks(self.uplink.clone()),
+        }
+    }
+}

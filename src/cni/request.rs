@@ -1,0 +1,215 @@
+//! What a runtime asks: the environment and the network configuration.
+
+use super::failure::{Failure, code};
+use super::identity;
+use super::version::Version;
+use crate::model::{Attached, Destination, Name};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// A call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The version that is spoken.
+    pub version: Version,
+    /// Name of the network.
+    pub network: String,
+    /// By what the containers of the network leave.
+    pub to: Destination,
+    /// What is asked.
+    pub call: Call,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Gives a container an interface.
+    Add(Endpoint),
+    /// Takes it away.
+    Del(Name),
+    /// Whether it is as it should be, with the addresses that it was given.
+    Check(Endpoint, Vec<IpAddr>),
+    /// Takes away what belongs to the network and is not among these.
+    Collect(BTreeSet<Name>),
+    /// Whether containers can be added.
+    Status,
+}
+
+/// The interface of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// What its attachment is called.
+    pub id: Name,
+    /// The network namespace, as the runtime names it.
+    pub netns: PathBuf,
+    /// The interface.
+    pub ifname: String,
+}
+
+/// Keys of a network configuration that ask for something that nsnat does not do: it would be missed.
+const UNSUPPORTED: [&str; 2] = ["ipam", "runtimeConfig"];
+
+type Answer<T> = Result<T, Failure>;
+
+/// The version in a question for the versions.
+pub fn read_version(input: &str) -> Answer<String> {
+    let fields: Map<String, Value> = serde_json::from_str(input).map_err(|why| {
+        Failure::new(code::DECODE, "the question for versions is not understood", why.to_string())
+    })?;
+    let version = fields.get("cniVersion").and_then(Value::as_str);
+    Ok(version.unwrap_or(Version::V1_1.text()).to_owned())
+}
+
+/// Reads a call; `variable` looks a variable of the environment up, `command` is the first of them.
+pub fn read(command: &str, variable: impl Fn(&str) -> Option<String>, input: &str) -> Answer<Request> {
+    let fields: Map<String, Value> = serde_json::from_str(input).map_err(|why| {
+        Failure::new(code::DECODE, "the network configuration is not understood", why.to_string())
+    })?;
+    let version = Version::read(fields.get("cniVersion").and_then(Value::as_str).unwrap_or("0.1.0"))?;
+    let read = || {
+        let network = network(&fields)?;
+        let call = call(command, version, variable, &fields)?;
+        // To take away what is there needs no way out, even where the configuration has become wrong since.
+        let to = match &call {
+            Call::Del(_) | Call::Collect(_) => {
+                destination(&fields).unwrap_or(Destination::Uplinks(Vec::new()))
+            }
+            Call::Add(_) | Call::Check(..) | Call::Status => destination(&fields)?,
+        };
+        Ok(Request { version, network, to, call })
+    };
+    read().map_err(|failure: Failure| Failure { version: Some(version), ..failure })
+}
+
+fn wrong(details: impl Into<String>) -> Failure {
+    Failure::new(code::CONFIGURATION, "invalid network configuration", details)
+}
+
+fn network(fields: &Map<String, Value>) -> Answer<String> {
+    let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
+    if is_word(name) { Ok(name.to_owned()) } else { Err(wrong(format!("`name` is {name:?}"))) }
+}
+
+/// As the specification has the names of networks and containers.
+fn is_word(text: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(known)
+}
+
+/// By what the network leaves: one of `egress`, `uplink` and `gateway`.
+fn destination(fields: &Map<String, Value>) -> Answer<Destination> {
+    const KEYS: [&str; 3] = ["egress", "uplink", "gateway"];
+    for key in UNSUPPORTED {
+        if let Some(value) = fields.get(key).filter(|value| !is_empty(value)) {
+            let details =
+                format!("{key} = {value}: nsnat chooses the addresses itself, and has no capabilities");
+            return Err(Failure::new(code::FIELD, format!("unsupported field {key} = {value}"), details));
+        }
+    }
+    let mut given = KEYS.into_iter().filter_map(|key| Some((key, fields.get(key)?)));
+    let (Some((key, value)), None) = (given.next(), given.next()) else {
+        return Err(wrong("one of `egress` (a declared namespace), `uplink` and `gateway` is needed"));
+    };
+    let words = words(value).ok_or_else(|| wrong(format!("`{key}` is {value}, which is no text")))?;
+    let name = |word: &String| word.parse::<Name>().map_err(|why| wrong(format!("`{key}`: {why}")));
+    match (key, words.as_slice()) {
+        ("egress", [word]) => name(word).map(Destination::Namespace),
+        ("egress", _) => Err(wrong("`egress` names one namespace")),
+        ("uplink", words) => words.iter().map(name).collect::<Answer<_>>().map(Destination::Uplinks),
+        (_, words) => {
+            let address = |word: &String| {
+                word.parse::<IpAddr>().map_err(|_| wrong(format!("`gateway`: {word:?} is no address")))
+            };
+            words.iter().map(address).collect::<Answer<_>>().map(Destination::Gateways)
+        }
+    }
+}
+
+/// What a runtime adds although nobody asked for it.
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_object().is_some_and(Map::is_empty)
+}
+
+/// A text, or several.
+fn words(value: &Value) -> Option<Vec<String>> {
+    let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    let words: Option<Vec<String>> = values.iter().map(|value| value.as_str().map(str::to_owned)).collect();
+    words.filter(|words| !words.is_empty())
+}
+
+fn call(
+    command: &str,
+    version: Version,
+    variable: impl Fn(&str) -> Option<String>,
+    fields: &Map<String, Value>,
+) -> Answer<Call> {
+    let variables = Variables(variable);
+    match command {
+        "ADD" if fields.get("prevResult").is_some_and(|value| !is_empty(value)) => Err(wrong(
+            "`prevResult` is given: nsnat makes the interface, and comes first in a list of plugins",
+        )),
+        "ADD" => variables.endpoint().map(Call::Add),
+        "DEL" => variables.id().map(Call::Del),
+        "CHECK" => Ok(Call::Check(variables.endpoint()?, addresses(fields))),
+        "GC" if version >= Version::V1_1 => valid(fields).map(Call::Collect),
+        "STATUS" if version >= Version::V1_1 => Ok(Call::Status),
+        _ => Err(environment(
+            &format!("CNI_COMMAND={command}"),
+            &format!("not known to CNI {}", version.text()),
+        )),
+    }
+}
+
+fn environment(message: &str, details: &str) -> Failure {
+    Failure::new(code::ENVIRONMENT, format!("invalid environment: {message}"), details)
+}
+
+struct Variables<F>(F);
+
+impl<F: Fn(&str) -> Option<String>> Variables<F> {
+    fn get(&self, name: &str) -> Answer<String> {
+        let value = (self.0)(name).filter(|value| !value.is_empty());
+        value.ok_or_else(|| environment(name, &format!("{name} is missing")))
+    }
+
+    fn id(&self) -> Answer<Name> {
+        let (container, ifname) = (self.get("CNI_CONTAINERID")?, self.get("CNI_IFNAME")?);
+        if !is_word(&container) {
+            let message = format!("CNI_CONTAINERID={container}");
+            return Err(environment(&message, "not of letters, digits, '_', '.' and '-'"));
+        }
+        if let Some(why) = Attached::problem_of_ifname(&ifname) {
+            return Err(environment(&format!("CNI_IFNAME={ifname}"), why));
+        }
+        identity::name_of(&container, &ifname)
+            .ok_or_else(|| environment(&format!("CNI_CONTAINERID={container}"), "no name can be made of it"))
+    }
+
+    fn endpoint(&self) -> Answer<Endpoint> {
+        let id = self.id()?;
+        Ok(Endpoint { id, netns: self.get("CNI_NETNS")?.into(), ifname: self.get("CNI_IFNAME")? })
+    }
+}
+
+/// The addresses that ADD answered with.
+fn addresses(fields: &Map<String, Value>) -> Vec<IpAddr> {
+    let ips = fields.get("prevResult").and_then(|result| result.get("ips")).and_then(Value::as_array);
+    let address = |ip: &Value| ip.get("address")?.as_str()?.split('/').next()?.parse().ok();
+    ips.into_iter().flatten().filter_map(address).collect()
+}
+
+/// The attachments of the network that are still there.
+fn valid(fields: &Map<String, Value>) -> Answer<BTreeSet<Name>> {
+    const KEY: &str = "cni.dev/valid-attachments";
+    let Some(valid) = fields.get(KEY).and_then(Value::as_array) else {
+        return Err(wrong(format!("`{KEY}` is missing, without which everything would be removed")));
+    };
+    let one = |value: &Value| {
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        identity::name_of(text("containerID")?, text("ifname")?)
+    };
+    let names: Option<BTreeSet<Name>> = valid.iter().map(one).collect();
+    names.ok_or_else(|| wrong(format!("`{KEY}` has an entry without containerID or ifname")))
+}

@@ -1,0 +1,37 @@
+//! Versions of the specification.
+
+use super::failure::{Failure, code};
+
+/// A version that is spoken here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// 0.4.0, the first one with CHECK.
+    V0_4,
+    /// 1.0.0, whose addresses name no family.
+    V1_0,
+    /// 1.1.0, with GC and STATUS.
+    V1_1,
+}
+
+impl Version {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::V0_4, Self::V1_0, Self::V1_1];
+
+    /// As it is written.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::V0_4 => "0.4.0",
+            Self::V1_0 => "1.0.0",
+            Self::V1_1 => "1.1.0",
+        }
+    }
+
+    pub(super) fn read(text: &str) -> Result<Self, Failure> {
+        Self::ALL.into_iter().find(|version| version.text() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::text).join(", ");
+            let details =
+                format!("the network configuration has the version {text:?}; supported are {known}");
+            Failure::new(code::VERSION, "incompatible CNI version", details)
+        })
+    }
+}

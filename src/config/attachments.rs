@@ -1,0 +1,48 @@
+//! Attachments as the namespaces that they would be, had somebody declared them.
+
+use super::reader::nearest;
+use super::{Config, Namespace, Problem, Uplink};
+use crate::model::{Attached, Check, Destination, Name};
+
+impl Config {
+    /// An attachment as a namespace with the same way out. Problems where what it leaves by is declared nowhere.
+    pub fn attachment(&self, attached: &Attached) -> Result<Namespace, Vec<Problem>> {
+        let way = match &attached.to {
+            Destination::Namespace(name) => self.like(name)?,
+            Destination::Uplinks(names) => {
+                Namespace::by(names.iter().map(|name| self.uplink(name)).collect::<Result<_, _>>()?)
+            }
+            Destination::Gateways(gateways) => Namespace::by(vec![Uplink {
+                name: None,
+                place: None,
+                dev: None,
+                gateways: gateways.iter().map(|gateway| (*gateway).into()).collect(),
+                check: Check::default(),
+            }]),
+        };
+        Ok(Namespace { attached: Some(attached.clone()), ..way })
+    }
+
+    /// All that a namespace says of its way out, and nothing that only it can have.
+    fn like(&self, name: &Name) -> Result<Namespace, Vec<Problem>> {
+        let Some(namespace) = self.namespaces.get(name) else {
+            let problem = Problem::at(None, format!("no namespace {name} is declared"));
+            return Err(vec![match self.nearest(name.as_str()) {
+                Some(near) => problem.help(format!("did you mean {near}?")),
+                None => problem.help("nsnat list names those that are"),
+            }]);
+        };
+        let (subnet, allow, proxy, on_change) = (None, Vec::new(), None, Vec::new());
+        Ok(Namespace { subnet, allow, proxy, on_change, temporary: false, ..namespace.clone() })
+    }
+
+    fn uplink(&self, name: &Name) -> Result<Uplink, Vec<Problem>> {
+        self.uplinks.get(name).cloned().ok_or_else(|| {
+            let problem = Problem::at(None, format!("no uplink is called {name}"));
+            vec![match nearest(name.as_str(), self.uplinks.keys().map(Name::as_str)) {
+                Some(near) => problem.help(format!("did you mean {near}?")),
+                None => problem.help("declare it as [uplink.NAME]"),
+            }]
+        })
+    }
+}

@@ -1,0 +1,64 @@
+//! A network namespace that another program made, in which nsnat has an interface and nothing else.
+
+use super::name::Name;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// What is recorded of an attachment besides what any namespace has. Its network namespace is known by the numbers that
+/// any namespace's record has ([`NamespaceRecord::inode`](super::NamespaceRecord::inode)), from before the first change on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// A file that leads to the network namespace, for as long as its maker keeps it.
+    pub path: PathBuf,
+    /// Name of nsnat's interface in it.
+    pub ifname: String,
+    /// By what it leaves.
+    pub to: Destination,
+    /// The network of a container runtime (CNI) that it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+}
+
+/// By what an attachment leaves, as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Destination {
+    /// As a declared namespace does, with its DNS.
+    Namespace(Name),
+    /// By these uplinks of the configuration, in this order.
+    Uplinks(Vec<Name>),
+    /// By these next hops.
+    Gateways(Vec<IpAddr>),
+}
+
+impl Attached {
+    /// Why a name cannot be that of an interface, as the kernel sees it (`dev_valid_name` in net/core/dev.c).
+    pub fn problem_of_ifname(ifname: &str) -> Option<&'static str> {
+        let is_bad = |c: char| c.is_whitespace() || c.is_control() || "/:%".contains(c);
+        if ifname.is_empty() || ifname.len() > 15 {
+            return Some("the name of an interface has 1 to 15 bytes");
+        }
+        if ["lo", ".", "..", "all", "default"].contains(&ifname) {
+            return Some("that name is the kernel's own");
+        }
+        ifname
+            .contains(is_bad)
+            .then_some("a space, '/', ':' and '%' cannot be part of the name of an interface")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_name_of_an_interface() {
+        for bad in ["", "lo", ".", "..", "all", "a b", "a/b", "a:b", "a%d", "a\n", "sixteen-letters!"] {
+            assert!(Attached::problem_of_ifname(bad).is_some(), "{bad:?}");
+        }
+        for good in ["eth0", "net1", "fifteen-letters", "ä"] {
+            assert_eq!(Attached::problem_of_ifname(good), None, "{good:?}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `tests/cni/<case>.call`: a call of a container runtime (variables of the environment, an empty line, standard input) →
+//! `<case>.answer`: what is understood of it, and for ADD what is answered when it is done; or the error. `BLESS=1` writes
+//! what comes out. The calls are those of the specification's examples, with nsnat in the place of their plugins.
+
+use nsnat::cni::{self, Call, Failure, Interface, Request, Route};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+fn calls() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cni");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut calls: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "call")).collect();
+    calls.sort();
+    calls
+}
+
+#[test]
+fn cases() {
+    let calls = calls();
+    assert!(calls.len() >= 30, "only {} calls found", calls.len());
+    let wrong: Vec<String> = calls.iter().filter_map(|call| case(call)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn case(call: &Path) -> Option<String> {
+    let text = fs::read_to_string(call).unwrap();
+    let (environment, input) = text.split_once("\n\n").unwrap();
+    let variables: BTreeMap<&str, &str> =
+        environment.lines().map(|line| line.split_once('=').unwrap()).collect();
+    let actual = answer(&variables, input);
+    let golden = call.with_extension("answer");
+    if std::env::var_os("BLESS").is_some() {
+        fs::File::create(&golden).unwrap().write_all(actual.as_bytes()).unwrap();
+    }
+    let expected = fs::read_to_string(&golden).unwrap_or_default();
+    (actual != expected).then(|| format!("--- {}\n{expected}\n+++ now\n{actual}", golden.display()))
+}
+
+fn answer(variables: &BTreeMap<&str, &str>, input: &str) -> String {
+    let command = variables.get("CNI_COMMAND").copied().unwrap_or_default();
+    let failed = |failure: Failure| format!("{:#}\n", failure.json());
+    if command == "VERSION" {
+        return cni::read_version(input)
+            .map_or_else(failed, |asked| format!("{:#}\n", cni::supported(&asked)));
+    }
+    let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
+    cni::read(command, variable, input).map_or_else(failed, |request| understood(&request))
+}
+
+fn understood(request: &Request) -> String {
+    let result = match &request.call {
+        Call::Add(endpoint) => {
+            let nameservers = vec!["198.51.100.53".parse().unwrap()];
+            let made = Interface {
+                ifname: endpoint.ifname.clone(),
+                netns: endpoint.netns.clone(),
+                mac: Some("99:88:77:66:55:44".into()),
+                host_ifname: "nsn-cni1b2e3c4".into(),
+                host_mac: Some("55:44:33:22:11:11".into()),
+                mtu: Some(1500),
+                routes: vec![
+                    Route {
+                        own: "10.213.0.0".parse().unwrap(),
+                        gateway: "169.254.213.1".parse().unwrap(),
+                        is_way_out: true,
+                    },
+                    Route {
+                        own: "fd6e:736e:6174:1::ad5:0".parse().unwrap(),
+                        gateway: "fd6e:736e:6174:1::1".parse().unwrap(),
+                        is_way_out: false,
+                    },
+                ],
+                nameservers,
+            };
+            format!("{:#}\n", cni::added(request.version, &made))
+        }
+        _ => String::new(),
+    };
+    format!("{request:#?}\n{result}")
+}
