@@ -68,7 +68,7 @@ table_rows() {
 				count = split(all[name], times, " ")
 				if (!count) continue
 				for (a = 1; a <= count; a++) for (b = a + 1; b <= count; b++) if (times[b] + 0 < times[a] + 0) { t = times[a]; times[a] = times[b]; times[b] = t }
-				printf "%s|%s|%s|%s|%s|%s\n", name, what[name], goal[name], times[int((count + 1) / 2)], times[1], times[count]
+				printf "%s|%s|%s|%s|%s|%s\n", name, what[name], goal[name], times[int(count / 2) + 1], times[1], times[count]
 			}
 		}
 	' <(goals) "$1"
