@@ -67,7 +67,7 @@ pub fn read(command: &str, variable: impl Fn(&str) -> Option<String>, input: &st
     let fields: Map<String, Value> = serde_json::from_str(input).map_err(|why| {
         Failure::new(code::DECODE, "the network configuration is not understood", why.to_string())
     })?;
-    let version = Version::read(fields.get("cniVersion").and_then(Value::as_str).unwrap_or("0.1.0"))?;
+    let version = version(&fields)?;
     let read = || {
         let network = network(&fields)?;
         let call = call(command, version, variable, &fields)?;
@@ -81,6 +81,16 @@ pub fn read(command: &str, variable: impl Fn(&str) -> Option<String>, input: &st
         Ok(Request { version, network, to, call })
     };
     read().map_err(|failure: Failure| Failure { version: Some(version), ..failure })
+}
+
+fn version(fields: &Map<String, Value>) -> Answer<Version> {
+    // The first version had no such key.
+    let text = fields.get("cniVersion").and_then(Value::as_str).unwrap_or("0.1.0");
+    Version::read(text).ok_or_else(|| {
+        let known = Version::ALL.map(Version::text).join(", ");
+        let details = format!("the network configuration has the version {text:?}; supported are {known}");
+        Failure::new(code::VERSION, "incompatible CNI version", details)
+    })
 }
 
 fn wrong(details: impl Into<String>) -> Failure {

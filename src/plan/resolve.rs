@@ -74,7 +74,6 @@ fn remembered_state(observed: &Observed) -> State {
     inherit(&mut state, observed);
     forget_foreign(&mut state, observed);
     state.namespaces.retain(|name, _| !observed.abandoned.contains(name));
-    state.namespaces.retain(|name, namespace| !attached::is_over(name, namespace, observed));
     // A namespace without an egress is left over from a removal that was cut off.
     let egresses = &state.egresses;
     state.namespaces.retain(|_, namespace| egresses.contains_key(&namespace.egress));
@@ -86,12 +85,12 @@ fn remembered_state(observed: &Observed) -> State {
     state
 }
 
-/// A namespace that was removed and whose name somebody else took is not up any more.
+/// A namespace that was removed and whose name somebody else took is not up any more; nor is an attachment that is over.
 pub fn forget_foreign(state: &mut State, observed: &Observed) {
     let is_foreign = |name: &Name| {
         observed.namespaces.get(name).is_some_and(|netns| exists(netns) && !observed.is_ours(name, netns))
     };
-    state.namespaces.retain(|name, _| !is_foreign(name));
+    state.namespaces.retain(|name, one| !is_foreign(name) && !attached::is_over(name, one, observed));
 }
 
 fn exists(netns: &Netns) -> bool {

@@ -128,18 +128,20 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
     }
 
     /// Performs actions. If none of them adds anything, an error does not stop the run: the others are performed, and the
-    /// first error is returned. If any of them adds something, the first error stops the run.
+    /// first error is returned. If any of them adds something, the first error stops the run. Nothing takes the guard away
+    /// after a link that could not be removed: that of an attachment goes with nothing else.
     fn perform(&mut self, actions: &[Action]) -> Result<()> {
         let only_removes = !actions.iter().any(Action::is_addition);
         let Self { circle, stoppable, refused_passes, done, .. } = self;
         let progress = &mut *circle.progress;
-        let mut first_error = None;
+        let (mut first_error, mut is_link_left) = (None, false);
         circle.host.perform(actions, &mut |step| match step {
             Step::Before(next) => {
                 for action in next {
                     progress.before(action);
                 }
-                !(*stoppable && progress.is_interrupted())
+                let unguards = is_link_left && next.contains(&Action::RemoveTable);
+                !(unguards || (*stoppable && progress.is_interrupted()))
             }
             Step::Done(actions) => {
                 done.extend_from_slice(actions);
@@ -150,7 +152,8 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
                 refused_passes.insert(pass.clone());
                 true
             }
-            Step::Failed(_, error) => {
+            Step::Failed(failed, error) => {
+                is_link_left |= failed.iter().any(|action| matches!(action, Action::RemoveLink { .. }));
                 first_error.get_or_insert(error);
                 only_removes
             }

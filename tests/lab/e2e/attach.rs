@@ -9,7 +9,7 @@ const SLOW: &str = "[namespace.slow]
 
 /// A container, as far as its network goes: made and in use by another program.
 const CONTAINER: &str = "ip netns add web; ip -n web link set lo up;
-    ip netns exec web sleep 1000 & echo $! >/run/lab/web";
+    ip netns exec web sleep 1000 >/dev/null 2>&1 & echo $! >/run/lab/web";
 
 /// All of the container's network, but for what an interface of that name has.
 const REST: &str = "
@@ -164,10 +164,10 @@ fn what_cannot_be_attached_is_said() {
         assert!(output.status != 0 && output.stderr.contains(why), "{line}: {why}\n{output}");
     }
     // Another program's interface, and its default route.
-    lab.ok("ip -n web link add eth0 type dummy");
+    lab.ok("ip -n web link add eth0 type veth peer name other");
     let refused = lab.fails(1, "nsnat attach /run/netns/web --to slow");
     assert!(refused.contains("there is an interface eth0") && refused.contains("--ifname"), "{refused}");
-    lab.ok("ip -n web addr add 10.88.0.2/24 dev eth0; ip -n web link set eth0 up; ip -n web route add default via 10.88.0.1");
+    lab.ok("ip -n web addr add 10.88.0.2/24 dev eth0; ip -n web link set eth0 up; ip -n web link set other up; ip -n web route add default via 10.88.0.1");
     let refused = lab.fails(1, "nsnat attach /run/netns/web --to slow --ifname net1");
     assert!(refused.contains("has a default route by eth0"), "{refused}");
     lab.same(&before, "after refusals");

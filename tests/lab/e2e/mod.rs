@@ -7,6 +7,7 @@ mod attach;
 mod caught;
 mod changes;
 mod cli;
+mod cni;
 mod contracts;
 mod crowd;
 mod doctor;
