@@ -3,7 +3,9 @@
 use super::action::{Action, Flows, LinkChange, Side};
 use super::{ipsec, other_firewalls};
 use crate::model::{Datum, Element, Family, Name, Route, RouteKind, Rule, RuleAction, nft, numbers};
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
+use std::net::IpAddr;
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,31 +39,9 @@ fn line(action: &Action) -> String {
         Action::LoadSkeleton { elements, replace, .. } => skeleton(elements, *replace),
         Action::RemoveTable => format!("nft delete table inet {}", nft::TABLE),
         Action::Elements { remove, add } => format!("nft {}", quote(&element_text(remove, add))),
-        Action::ForgetFlows { source, which: Flows::All } => format!("conntrack -D -s {source} || true"),
-        // (conntrack(8) can select those that have it, and not the others; what is followed is followed again.)
-        Action::ForgetFlows { source, which: Flows::Plain } => {
-            format!("conntrack -D -s {source} || true # those without source NAT")
-        }
-        Action::ForgetFlows { source, which: Flows::To(port) } => {
-            let one =
-                |protocol| format!("conntrack -D -s {source} -p {protocol} --orig-port-dst {port} || true");
-            format!("{}; {}", one("udp"), one("tcp"))
-        }
-        Action::ForgetFlows { source, which: Flows::LeavingWith(address) } => {
-            format!("conntrack -D -s {source} -q {address} || true")
-        }
+        Action::ForgetFlows { source, which } => forget_flows(*source, which),
         Action::ResetConnections { name, families, spared, from } => {
-            let not: Vec<String> = spared.iter().map(|address| format!(" and not dst {address}")).collect();
-            let from: Vec<String> = from.iter().map(|address| format!("src {address}")).collect();
-            let from =
-                if from.is_empty() { String::new() } else { format!(" and ( {} )", from.join(" or ")) };
-            let filter = format!("not dst 127.0.0.0/8{}{from}", not.concat());
-            let only = match families.as_slice() {
-                [Family::V4] => " -4",
-                [Family::V6] => " -6",
-                _ => "",
-            };
-            format!("ip netns exec {name} ss -K -t{only} state synchronized {} || true", quote(&filter))
+            format!("ip netns exec {name} ss -K -t{} || true", connections(families, spared, from))
         }
         Action::ForgetServers { link } => format!("nft {}", quote(&forget_text(link))),
         Action::AddVeth { name, link, mtu, ifname } => veth(name, link, *mtu, ifname),
@@ -98,6 +78,34 @@ fn line(action: &Action) -> String {
         Action::AddPass { pass } => other_firewalls::add_line(pass),
         Action::RemovePass { pass, handle } => other_firewalls::remove_line(pass, *handle),
     }
+}
+
+/// conntrack(8) that forgets flows of a source address.
+fn forget_flows(source: IpAddr, which: &Flows) -> String {
+    match which {
+        Flows::All => format!("conntrack -D -s {source} || true"),
+        // (It can select those that have it, and not the others; what is followed is followed again.)
+        Flows::Plain => format!("conntrack -D -s {source} || true # those without source NAT"),
+        Flows::To(port) => {
+            let one =
+                |protocol| format!("conntrack -D -s {source} -p {protocol} --orig-port-dst {port} || true");
+            format!("{}; {}", one("udp"), one("tcp"))
+        }
+        Flows::LeavingWith(address) => format!("conntrack -D -s {source} -q {address} || true"),
+    }
+}
+
+/// The connections that ss(8) is to end.
+fn connections(families: &[Family], spared: &BTreeSet<IpAddr>, from: &[IpAddr]) -> String {
+    let not: Vec<String> = spared.iter().map(|address| format!(" and not dst {address}")).collect();
+    let from: Vec<String> = from.iter().map(|address| format!("src {address}")).collect();
+    let from = if from.is_empty() { String::new() } else { format!(" and ( {} )", from.join(" or ")) };
+    let only = match families {
+        [Family::V4] => " -4",
+        [Family::V6] => " -6",
+        _ => "",
+    };
+    format!("{only} state synchronized {}", quote(&format!("not dst 127.0.0.0/8{}{from}", not.concat())))
 }
 
 /// `ip`, in the right namespace, for the right family.
