@@ -3,9 +3,9 @@
 use super::refusals::need_root;
 use crate::error::{Error, Result};
 use crate::kernel::netns::AttachedNetns;
-use crate::kernel::{Files, Kernel, Restored, Standby, declarations, files, interrupt};
+use crate::kernel::{Files, Kernel, declarations, files, interrupt};
 use crate::model::{Event, Look, Name, Observed, State};
-use crate::plan::{self, Action};
+use crate::plan::Action;
 use crate::reconcile::{Host, Outcome, Policy, Progress, Reconciler, Store, prepare};
 use crate::ui::Ui;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -53,16 +53,6 @@ impl<'a> Session<'a> {
     /// What is remembered of what is up.
     pub(super) fn state(&mut self) -> Result<State> {
         self.files.read()
-    }
-
-    /// Goes on from where our table was put back.
-    pub(super) fn go_on_from(&mut self, restored: Option<Restored>) {
-        self.kernel.go_on_from(restored);
-    }
-
-    /// Makes ready what puts our table back when another program takes it away.
-    pub(super) fn prepare(&self, standby: &mut Standby, outcome: &Outcome) -> Result<()> {
-        self.files.prepare(standby, || plan::table_of(&outcome.goal, outcome.before.features))
     }
 
     /// Where an attachment is that may be new.

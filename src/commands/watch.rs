@@ -6,7 +6,7 @@ use super::session::{Session, seconds};
 use crate::config::{Config, locate, report};
 use crate::error::{Error, Result};
 use crate::health::{self, Moment, Monitor};
-use crate::kernel::{Hooks, Restored, Scope, Signal, Standby, files};
+use crate::kernel::{Hooks, Scope, Signal, files};
 use crate::model::{
     Answers, Asked, CheckKind, Checkup, Condition, Egress, Event, EventKind, Family, Name, State,
     stack::device_of,
@@ -44,8 +44,6 @@ pub(super) fn run(ui: &Ui<'_>) -> Result<()> {
         config: None,
         refused: None,
         problems: Vec::new(),
-        standby: Standby::default(),
-        restored: None,
         settings: Vec::new(),
         next_hops: Vec::new(),
         flaps: Flaps::default(),
@@ -93,10 +91,6 @@ struct Kept<'a> {
     refused: Option<String>,
     /// What stands in the way of some namespaces, as it was told.
     problems: Vec<String>,
-    /// Our table, for when it is taken away.
-    standby: Standby,
-    /// The same as it was put back since the last look.
-    restored: Option<Restored>,
     /// The settings below `/proc/sys` that were looked at.
     settings: Vec<(String, Scope)>,
     /// The next hops of the uplinks that are used.
@@ -127,7 +121,6 @@ impl Keeper for Kept<'_> {
         self.note_health();
         let Some(config) = &self.config else { return Ok(Done::Nothing) };
         let mut session = Session::begin(self.ui, "watch")?;
-        session.go_on_from(self.restored.take());
         let concerned = causes.namespaces();
         let policy = Policy { narrow: concerned.is_some(), ..Policy::default() };
         // A namespace that is not up is always looked for: another program may have made one of that name.
@@ -144,7 +137,6 @@ impl Keeper for Kept<'_> {
             problems.replace(found);
             Ok(goal)
         })?;
-        session.prepare(&mut self.standby, &outcome)?;
         self.failure = None;
         self.next_hops = next_hops(&outcome.goal);
         self.settings = settings(&outcome);
@@ -173,11 +165,6 @@ impl Keeper for Kept<'_> {
 
     fn next_hops(&self) -> Vec<IpAddr> {
         self.next_hops.clone()
-    }
-
-    fn put_table_back(&mut self, generation: u32) {
-        // Where it fails, the look that follows says why.
-        self.restored = self.standby.put_back(generation).ok().flatten();
     }
 
     fn settings(&self) -> Vec<(String, Scope)> {

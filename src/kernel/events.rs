@@ -10,7 +10,7 @@ use super::route_filter::{self, Matter};
 use crate::attributes::{big_endian, find, name, native, word};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, nft, ownership::named_by};
-use crate::nft::numbers::{DELETE_TABLE, GENERATION, NEW_GENERATION, NEW_TABLE, TABLE_NAME};
+use crate::nft::numbers::{NEW_GENERATION, TABLE_NAME};
 use netlink_sys::Socket;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use nix::errno::Errno;
@@ -32,9 +32,6 @@ const NFTABLES: [u32; 1] = [7];
 const ROOM: usize = 4 << 20;
 /// The largest datagram: the kernel puts several messages of nf_tables into one.
 const LARGEST: usize = 1 << 16;
-
-/// The rest of a transaction follows its beginning within this time.
-const REST: Duration = Duration::from_millis(1);
 
 /// NETLINK_LISTEN_ALL_NSID (include/uapi/linux/netlink.h).
 const NAMESPACE: libc::c_int = 8;
@@ -102,8 +99,6 @@ pub struct Heard {
     pub changes: Vec<Change>,
     /// There were more, and there was no room for them.
     pub lost: bool,
-    /// Our table was taken away, and is not there again: the number of the latest transaction of nf_tables.
-    pub table_gone: Option<u32>,
 }
 
 /// An open ear.
@@ -167,21 +162,13 @@ impl Events {
         let mut lost = drain(routing, room, |datagram, namespace| {
             heard.changes.extend(told(datagram).filter_map(|message| ends.routed(&message, namespace)));
         })?;
-        let mut transactions = Transactions::default();
-        loop {
-            lost |= drain(nftables, room, |datagram, _| {
-                told(datagram).for_each(|message| transactions.add(&message));
-            })?;
-            // The kernel tells of one as a whole, and the first part of it wakes the daemon.
-            if transactions.are_complete() || !wait_for(&[borrowed(nftables)], REST)? {
-                break;
-            }
-        }
+        let mut of_transaction = Vec::new();
+        lost |= drain(nftables, room, |datagram, _| {
+            told(datagram).for_each(|message| filtered(&message, &mut of_transaction, &mut heard.changes));
+        })?;
+        heard.changes.append(&mut of_transaction);
         self.missed |= lost;
-        heard.changes.append(&mut transactions.changes);
-        heard.changes.append(&mut transactions.of_this);
-        let table_gone = transactions.table_gone.filter(|_| !lost);
-        Ok(Heard { lost, table_gone, ..heard })
+        Ok(Heard { lost, ..heard })
     }
 }
 
@@ -305,48 +292,22 @@ fn number(body: &[u8], header: usize, kind: u16) -> Option<u32> {
     find(body.get(header..)?, kind).and_then(native)
 }
 
-/// Transactions of nf_tables, as they are heard.
-#[derive(Default)]
-struct Transactions {
-    /// What the present one changed, so far.
-    of_this: Vec<Change>,
-    /// It took our table away, or made one.
-    takes_table: Option<bool>,
-    changes: Vec<Change>,
-    table_gone: Option<u32>,
-}
-
-impl Transactions {
-    /// What a message tells: of an object; or, at the end of a transaction, its number and the program that made it.
-    fn add(&mut self, message: &Told<'_>) {
-        // Behind nfgenmsg.
-        let rest = message.body.get(4..).unwrap_or_default();
-        if message.kind == NEW_GENERATION {
-            self.end(rest);
-            return;
-        }
+/// What a message of nf_tables tells: of an object; or, at the end of a transaction, the program that made it.
+fn filtered(message: &Told<'_>, of_transaction: &mut Vec<Change>, changes: &mut Vec<Change>) {
+    // Behind nfgenmsg.
+    let rest = message.body.get(4..).unwrap_or_default();
+    if message.kind == NEW_GENERATION {
+        let by = find(rest, CHANGER_NAME).map(word).zip(find(rest, CHANGER).and_then(big_endian));
+        let by = by.filter(|(_, process)| *process != std::process::id());
+        changes.extend(of_transaction.drain(..).map(|change| Change { by: by.clone(), ..change }));
+    } else {
         let is_ours = find(rest, TABLE_NAME).map(name) == Some(nft::TABLE);
-        if is_ours && [NEW_TABLE, DELETE_TABLE].contains(&message.kind) {
-            self.takes_table = Some(message.kind == DELETE_TABLE);
-        }
         let scope = if is_ours { Scope::Everything } else { Scope::Host };
         let change = Change { what: "the ruleset of nftables", scope, by: None };
         // A ruleset is thousands of objects.
-        if self.of_this.last() != Some(&change) {
-            self.of_this.push(change);
+        if of_transaction.last() != Some(&change) {
+            of_transaction.push(change);
         }
-    }
-
-    fn end(&mut self, rest: &[u8]) {
-        let by = find(rest, CHANGER_NAME).map(word).zip(find(rest, CHANGER).and_then(big_endian));
-        let by = by.filter(|(_, process)| *process != std::process::id());
-        self.changes.extend(self.of_this.drain(..).map(|change| Change { by: by.clone(), ..change }));
-        let is_gone = self.takes_table.take().unwrap_or(self.table_gone.is_some());
-        self.table_gone = find(rest, GENERATION).and_then(big_endian).filter(|_| is_gone);
-    }
-
-    fn are_complete(&self) -> bool {
-        self.of_this.is_empty()
     }
 }
 
@@ -394,31 +355,6 @@ mod tests {
         // The host veth goes, and another device gets the number.
         assert_eq!(scope(&mut ends, LINK_GONE, &ours, None), slow());
         assert_eq!(scope(&mut ends, LINK, &link(7, "", 5), None), Some(Scope::Host));
-    }
-
-    fn transactions(told: &[(u16, &str)]) -> Transactions {
-        let mut out = Transactions::default();
-        for (number, (kind, table)) in (7_u32..).zip(told) {
-            let generation = attribute(GENERATION, &number.to_be_bytes());
-            let rest = if *kind == NEW_GENERATION { generation } else { text(TABLE_NAME, table) };
-            out.add(&Told { kind: *kind, port: 0, body: &[&[0; 4][..], &rest].concat() });
-        }
-        out
-    }
-
-    #[test]
-    fn our_table_is_gone_when_a_transaction_took_it_away_and_none_made_it_again() {
-        let gone = |told: &[(u16, &str)]| transactions(told).table_gone;
-        let (taken, end) = ((DELETE_TABLE, nft::TABLE), (NEW_GENERATION, ""));
-        assert_eq!(gone(&[(DELETE_TABLE, "other"), taken, (NEW_TABLE, "other"), end]), Some(10));
-        // Until the transaction is told of as a whole, its number is not known.
-        assert_eq!(gone(&[taken]), None);
-        assert!(!transactions(&[taken]).are_complete() && transactions(&[taken, end]).are_complete());
-        // Others may follow, and the last one counts.
-        assert_eq!(gone(&[taken, end, (NEW_TABLE, "other"), end]), Some(10));
-        assert_eq!(gone(&[taken, (NEW_TABLE, nft::TABLE), end]), None);
-        assert_eq!(gone(&[taken, end, (NEW_TABLE, nft::TABLE), end]), None);
-        assert_eq!(gone(&[(DELETE_TABLE, "other"), end]), None);
     }
 
     #[test]

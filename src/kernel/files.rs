@@ -47,13 +47,6 @@ impl Lock {
     }
 }
 
-/// Takes the lock, unless another nsnat has it.
-pub(super) fn try_lock() -> Option<Lock> {
-    let file = OpenOptions::new().write(true).open(LOCK).ok()?;
-    let lock = Lock(Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?);
-    lock.is_in_place().then_some(lock)
-}
-
 /// Waits for the lock; `waiting` is called once when that takes longer than a second. An interrupt ends the wait.
 pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
     let mut waiting = Some(waiting);
@@ -206,12 +199,6 @@ pub(super) fn same_file(file: &File, path: &str) -> bool {
 /// The state; an empty one when there is none.
 pub fn read_state() -> Result<State> {
     state(state_text()?.as_deref())
-}
-
-/// What tells one state from another without reading it: each is written into a file of its own.
-pub(super) fn state_identity() -> Option<(u64, u64, i64, i64)> {
-    let file = std::fs::metadata(STATE).ok()?;
-    Some((file.dev(), file.ino(), file.ctime(), file.ctime_nsec()))
 }
 
 /// The text of the state, where there is one.

@@ -3,7 +3,6 @@
 use super::foreign::Foreign;
 use super::nft::Changes;
 use super::route_socket::Netlink;
-use super::standby::Restored;
 use super::table::LastTable;
 use super::{limits, netns, sysctl};
 use crate::error::{Context, Result};
@@ -32,8 +31,6 @@ pub struct Kernel {
     pub(super) foreign: Option<Foreign>,
     /// Changes of our table.
     pub(super) changes: Changes,
-    /// Our table was put back before the first look.
-    pub(super) restored: Option<Restored>,
     _descriptors: limits::Descriptors,
 }
 
@@ -49,11 +46,6 @@ impl Kernel {
     pub fn open_to_change() -> Result<Self> {
         let kernel = Self::open()?;
         Ok(Self { changes: Changes::open()?, ..kernel })
-    }
-
-    /// Goes on from where our table was put back: a look finds it gone, until it is loaded.
-    pub fn go_on_from(&mut self, restored: Option<Restored>) {
-        self.restored = restored;
     }
 
     /// Opens the host's stack (that of the calling thread). To look at it only takes no root.
@@ -78,7 +70,6 @@ impl Kernel {
             table: LastTable::default(),
             foreign: None,
             changes: Changes::default(),
-            restored: None,
             _descriptors: descriptors,
         })
     }

@@ -3,7 +3,6 @@
 use super::files::{self, Lock};
 use super::handle::Kernel;
 use super::route_socket::Netlink;
-use super::standby::Standby;
 use super::{event_log, needs, netns, record};
 use crate::error::Result;
 use crate::model::{Event, ExecRecord, Look, Name, Need, Observed, State};
@@ -62,11 +61,6 @@ impl Files {
             self.state = Some(state);
         }
         Ok(())
-    }
-
-    /// Makes ready what puts our table back at once (`load`), as long as the state is the one that is recorded now.
-    pub fn prepare(&self, standby: &mut Standby, load: impl FnOnce() -> Option<Action>) -> Result<()> {
-        standby.prepare(&self.lock, load)
     }
 
     /// Records what happened, unless nothing is up any more and all was cleared.

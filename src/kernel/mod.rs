@@ -55,7 +55,6 @@ mod resolver;
 mod route_filter;
 mod route_socket;
 mod stack;
-mod standby;
 mod surroundings;
 mod sysctl;
 pub mod systemd;
@@ -82,7 +81,6 @@ pub use prober::Prober;
 pub use processes::{
     Process, Running, crowds, is_alive, netns_of, processes_in, running, send_signal, this_process,
 };
-pub use standby::{Restored, Standby};
 pub use surroundings::surroundings;
 pub use table::servers_passed_over;
 pub use tcp::peers as tcp_peers;

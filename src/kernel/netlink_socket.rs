@@ -4,7 +4,7 @@
 //! not change with the version of a tool.
 
 use super::dump;
-use crate::attributes::{native, number};
+use crate::attributes::native;
 use crate::error::{Context, Error, Result};
 use crate::nft::Change;
 use crate::nft::numbers::{INET, SUBSYSTEM};
@@ -20,8 +20,6 @@ const NLMSG_DONE: u16 = 3;
 /// NFNL_MSG_BATCH_BEGIN and its end.
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
-/// NFNL_BATCH_GENID.
-const BATCH_GENERATION: u16 = 1;
 /// nfgenmsg, with which bodies begin.
 const HEADER: usize = 4;
 /// The kernel fills no more of a buffer with one part of a dump (`netlink_recvmsg` in net/netlink/af_netlink.c).
@@ -267,7 +265,7 @@ impl Batch {
         // The subsystem stands in nfgenmsg, in network order.
         let bound = [0, 0, 0, subsystem];
         let (count, mut bytes) = (changes.len(), Vec::new());
-        put(&mut bytes, 0, (BATCH_BEGIN, REQUEST), &[&bound, &number(BATCH_GENERATION, 0)]);
+        put(&mut bytes, 0, (BATCH_BEGIN, REQUEST), &[&bound]);
         for (number, change) in (1_u32..).zip(changes) {
             let ack = if number as usize == count { ACK } else { 0 };
             let flags = REQUEST | ack | change.flags;
@@ -280,15 +278,6 @@ impl Batch {
     /// The same for changes of our table.
     pub(super) fn of_table(changes: &[Change]) -> Self {
         Self::of(SUBSYSTEM, changes.iter().map(BatchedChange::of_table))
-    }
-
-    /// From now on the kernel refuses it where a transaction was made since the one of that number; 0: whatever was made.
-    pub(super) fn only_after(&mut self, generation: u32) {
-        /// Behind two headers and that of the attribute.
-        const PLACE: std::ops::Range<usize> = 24..28;
-        if let Some(place) = self.bytes.get_mut(PLACE) {
-            place.copy_from_slice(&generation.to_be_bytes());
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::{files, ipsec, netns, other_firewalls, resolver};
 use crate::error::{Context, Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{
-    ActiveNamespace, Gates, Link, Look, Name, Netns, Observed, OtherNamespaces, Stack, State, Table,
+    ActiveNamespace, Gates, Link, Look, Name, Netns, Observed, OtherNamespaces, Stack, State,
     observed::Features, tuning,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,10 +43,9 @@ impl Kernel {
         let abandoned = find_abandoned(state)?;
         let others = look.others(state, &abandoned);
         let is_inside = !matches!(look, Look::Outside(_));
-        let is_restored = self.restored.is_some();
         let mut last_table = std::mem::take(&mut self.table);
         let nft = || {
-            let mut table = || if is_restored { Ok(Table::default()) } else { last_table.observe(&others) };
+            let mut table = || last_table.observe(&others);
             if is_inside { Ok((table()?, ipsec::observe()?)) } else { Ok(Default::default()) }
         };
         let stacks = || self.stacks(state, look, &others);

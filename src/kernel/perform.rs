@@ -6,7 +6,7 @@ use super::route_socket::{Netlink, NetlinkError};
 use super::sysctl::Sysctls;
 use super::{conntrack, encode, ipsec, needs, netns, passes, tcp};
 use crate::error::{Context, Error, Result};
-use crate::model::{Element, Name, Need, Route, numbers};
+use crate::model::{Name, Need, Route, numbers};
 use crate::plan::{Action, LinkChange, Side};
 use crate::reconcile::Step;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
@@ -73,7 +73,9 @@ impl Kernel {
                 self.inside.remove(name);
                 netns::remove(name)
             }
-            Action::LoadSkeleton { mask, replace, elements } => self.load_table(*mask, *replace, elements),
+            Action::LoadSkeleton { mask, replace, elements } => {
+                crate::nft::load(*mask, *replace, elements).and_then(|changes| self.changes.make(&changes))
+            }
             Action::RemoveTable => remove_table(),
             Action::Elements { remove, add } => self.changes.make(&crate::nft::change(remove, add)),
             Action::ForgetFlows { source, which } => conntrack::forget(*source, *which),
@@ -115,20 +117,6 @@ impl Kernel {
             }
         };
         done.map_err(|error| needs::reason(parts_for(action)).unwrap_or_else(|| error.as_reason_of(action)))
-    }
-
-    /// Loads our table, unless that very one was put back before the look.
-    fn load_table(&mut self, mask: u32, replace: bool, elements: &[Element]) -> Result<()> {
-        let mut changes = Vec::new();
-        if let Some(restored) = self.restored.take() {
-            if restored.is_it(mask, elements) && self.table.generation_now()? == Some(restored.generation) {
-                return Ok(());
-            }
-            // It is another one than is wanted now, or another program was there since.
-            changes = crate::nft::remove();
-        }
-        changes.extend(crate::nft::load(mask, replace, elements)?);
-        self.changes.make(&changes)
     }
 
     fn attach(&mut self, name: &Name, stale: bool) -> Result<()> {

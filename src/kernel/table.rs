@@ -59,14 +59,6 @@ impl LastTable {
         self.netlink = Some(netlink);
         Ok(self.table.clone())
     }
-
-    /// The number of the latest transaction of nf_tables.
-    pub(super) fn generation_now(&mut self) -> Result<Option<u32>> {
-        let netlink = self.netlink.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
-        let now = generation(&netlink)?;
-        self.netlink = Some(netlink);
-        Ok(now)
-    }
 }
 
 /// The number of the latest transaction of nf_tables.

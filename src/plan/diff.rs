@@ -311,16 +311,11 @@ fn diff_table(out: &mut Vec<Action>, state: &State, desired: &Desired, observed:
         return;
     }
     if !is_whole(state, observed) {
-        out.push(load_table(state, desired, have.exists));
+        let elements = desired.elements.iter().cloned().collect();
+        out.push(Action::LoadSkeleton { mask: state.mask, replace: have.exists, elements });
         return;
     }
     diff_elements(out, &desired.elements, &have.elements);
-}
-
-/// Loads the whole table.
-pub(super) fn load_table(state: &State, desired: &Desired, replace: bool) -> Action {
-    let elements = desired.elements.iter().cloned().collect();
-    Action::LoadSkeleton { mask: state.mask, replace, elements }
 }
 
 /// Whether the table is there, as it was loaded, and loaded from the text of today.

@@ -74,17 +74,10 @@ pub use transparent::cut_off;
 pub use uplink_path::why_closed;
 pub use verdict::{Verdict, judge_outcome};
 
-use crate::model::observed::Features;
 use crate::model::{Observed, State};
 
 /// What has to be done to make `state` true, as far as was looked.
 pub fn actions(state: &State, observed: &Observed) -> Vec<Action> {
     let desired = desired::desired_of(state, observed.features, |name| !observed.is_unseen(name));
     diff(state, &desired, observed)
-}
-
-/// What loads our table of nf_tables where there is none; nothing where the state has no namespaces.
-pub fn table_of(state: &State, features: Features) -> Option<Action> {
-    let desired = desired::desired(state, features);
-    (!desired.inside.is_empty()).then(|| diff::load_table(state, &desired, false))
 }

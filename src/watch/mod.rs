@@ -73,9 +73,6 @@ pub trait Keeper {
     /// The next hops of uplinks, as they were found last.
     fn next_hops(&self) -> Vec<IpAddr>;
 
-    /// Puts our table of nf_tables back, which the transaction of that number took away, or one before it. A look follows.
-    fn put_table_back(&mut self, generation: u32);
-
     /// The settings that what is kept depends on, as they were found last: by path below `/proc/sys`, with where each matters.
     fn settings(&self) -> Vec<(String, Scope)>;
 
@@ -142,9 +139,6 @@ struct Daemon<'a> {
 
 impl Daemon<'_> {
     fn hear(&mut self, mut woken: Woken) {
-        if let Some(generation) = woken.table_gone.filter(|_| self.schedule.can_repair(Instant::now())) {
-            self.keeper.put_table_back(generation);
-        }
         if woken.signals.contains(&Signal::SIGHUP) {
             self.keeper.reloading();
         }

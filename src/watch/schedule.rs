@@ -98,11 +98,6 @@ impl Schedule {
         [affordable(self.paid), worked].into_iter().flatten().chain([wanted]).max()
     }
 
-    /// Whether a repair can be paid for.
-    pub fn can_repair(&self, now: Instant) -> bool {
-        affordable(self.paid).is_none_or(|from| from <= now)
-    }
-
     /// Whether it is time to look. What was waited for counts as looked at then.
     pub fn take(&mut self, now: Instant) -> bool {
         let is_due = self.next_look().is_some_and(|at| at <= now);

@@ -3,7 +3,7 @@
 use super::settings::Settings;
 use crate::error::{Context, Error, Result};
 use crate::kernel::event_log::Reader;
-use crate::kernel::{Change, Events, Heard, Prober, Scope, interrupt};
+use crate::kernel::{Change, Events, Prober, Scope, interrupt};
 use crate::model::{Answers, Checkup, Event, Name};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -24,8 +24,6 @@ pub struct Woken {
     pub changes: Vec<Change>,
     /// More changed than could be heard.
     pub lost: bool,
-    /// Our table was taken away by the transaction of that number, or before it.
-    pub table_gone: Option<u32>,
     /// A declaration changed.
     pub declared: bool,
     /// Uplinks that were asked, and whether each of their families answers.
@@ -110,11 +108,6 @@ impl Sources {
 
     fn take(&mut self) -> Result<Woken> {
         let mut heard = self.events.take()?;
-        if heard.table_gone.is_some() {
-            // What is done now has to be done at once; the rest is still there afterwards.
-            let Heard { changes, lost, table_gone } = heard;
-            return Ok(Woken { changes, lost, table_gone, ..Woken::default() });
-        }
         heard.changes.extend(self.settings.take()?);
         let mut signals = Vec::new();
         while let Some(info) = self.signals.read_signal().what(|| "signals")? {
@@ -124,8 +117,7 @@ impl Sources {
         signals.extend(interrupt::caught_signal().and_then(known));
         interrupt::forget();
         let (declared, answers, happened) = (self.declared()?, self.prober.take(), self.record.take()?);
-        let Heard { changes, lost, table_gone } = heard;
-        Ok(Woken { changes, lost, table_gone, declared, answers, happened, signals })
+        Ok(Woken { changes: heard.changes, lost: heard.lost, declared, answers, happened, signals })
     }
 
     /// Whether a declaration changed since this was asked last. A directory that is new is watched from now on.
