@@ -9,6 +9,8 @@ use super::sysctl::Sysctls;
 use super::{netns, stack};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, Netns, OtherNamespaces, State, tuning};
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -28,7 +30,7 @@ pub(super) fn look_into(
         }
         Ok(found)
     };
-    let count = thread::available_parallelism().map_or(1, usize::from).min(names.len());
+    let count = processors().min(names.len());
     thread::scope(|scope| {
         let start = |_| thread::Builder::new().spawn_scoped(scope, worker).what(|| "start a thread");
         let workers = (0..count).map(start).collect::<Result<Vec<_>>>()?;
@@ -39,6 +41,13 @@ pub(super) fn look_into(
         }
         Ok(out)
     })
+}
+
+/// How many processors this process may use. What a control group allows is not asked for: in one of version 1 that means to
+/// read a line of each mount, and every namespace is a mount.
+fn processors() -> usize {
+    let Ok(allowed) = sched_getaffinity(Pid::from_raw(0)) else { return 1 };
+    (0..CpuSet::count()).filter(|number| allowed.is_set(*number).unwrap_or(false)).count().max(1)
 }
 
 /// A namespace's state; none where `/run/netns` has nothing of that name. The thread is in the namespace afterwards.

@@ -34,6 +34,7 @@ pub mod interrupt;
 mod ipsec;
 mod leases;
 mod limits;
+mod mounts;
 pub mod names;
 mod needs;
 mod neighbour;

@@ -2,6 +2,7 @@
 
 use crate::model::dnsaddr;
 use std::collections::BTreeMap;
+use std::fs::DirEntry;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -26,10 +27,9 @@ pub(super) fn nameservers() -> Vec<IpAddr> {
 
 /// Real servers by device name; under "" the servers that belong to no device.
 pub(super) fn upstreams(indices: &BTreeMap<u32, String>) -> BTreeMap<String, Vec<IpAddr>> {
-    let dirs = BY_LINK.iter().filter(|(dir, _)| Path::new(dir).is_dir());
-    let told = |index| dirs.clone().find_map(|(dir, key)| link_servers(&format!("{dir}/{index}"), key));
-    let by_link = indices.iter().filter_map(|(index, name)| Some((name.clone(), told(*index)?)));
-    let mut out: BTreeMap<_, _> = by_link.collect();
+    let named = |(index, servers)| Some((indices.get(&index)?.clone(), servers));
+    // What was told over the bus comes last, and takes the place of what was learned.
+    let mut out: BTreeMap<_, _> = BY_LINK.into_iter().rev().flat_map(by_index).filter_map(named).collect();
     let real = |server: &IpAddr| !server.is_loopback();
     let global = BEHIND_STUBS.iter().map(|path| read_conf(path)).find(|servers| servers.iter().any(real));
     out.extend(global.map(|servers| (String::new(), servers)));
@@ -38,15 +38,22 @@ pub(super) fn upstreams(indices: &BTreeMap<u32, String>) -> BTreeMap<String, Vec
 
 /// Every server that the host may ask, by whichever file.
 pub(super) fn all_servers() -> Vec<IpAddr> {
-    let by_link = BY_LINK.iter().flat_map(|(dir, key)| {
-        let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-        files.filter_map(|file| link_servers(file.path().to_str()?, key)).flatten()
-    });
+    let by_link = BY_LINK.into_iter().flat_map(by_index).flat_map(|(_, servers)| servers);
     let behind_stubs = BEHIND_STUBS.iter().flat_map(|path| read_conf(path));
     nameservers().into_iter().chain(behind_stubs).chain(by_link).collect()
 }
 
-fn link_servers(path: &str, key: &str) -> Option<Vec<IpAddr>> {
+/// The servers of each device that a directory has a file of.
+fn by_index((dir, key): (&str, &str)) -> Vec<(u32, Vec<IpAddr>)> {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let of_device = |file: DirEntry| {
+        let index = file.file_name().to_str()?.parse().ok()?;
+        Some((index, link_servers(&file.path(), key)?))
+    };
+    files.filter_map(of_device).collect()
+}
+
+fn link_servers(path: &Path, key: &str) -> Option<Vec<IpAddr>> {
     let text = std::fs::read_to_string(path).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     let servers: Vec<IpAddr> = line.split_whitespace().filter_map(dnsaddr::server).collect();

@@ -10,6 +10,7 @@
 //! written there, that is meant for nsnat, too. There, and where there can be no such file system (Linux before 5.2, a user
 //! namespace), nsnat looks in `/proc/sys`.
 
+use super::mounts;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
@@ -19,6 +20,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::LazyLock;
 
+const PROC: &str = "/proc";
 const PROC_SYS: &str = "/proc/sys";
 
 /// Sysctls of the namespace in which the calling thread was at the first look into a directory, which stays open.
@@ -36,17 +38,12 @@ fn root() -> io::Result<OwnedFd> {
     }
 }
 
-/// Whether something is mounted on `/proc/sys` or below `/proc/sys/net` (proc_pid_mountinfo(5)). Asked once.
+/// Whether something is mounted on `/proc/sys` or below `/proc/sys/net`. Asked once.
 fn is_covered() -> bool {
-    static COVERED: LazyLock<bool> = LazyLock::new(|| {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        mounts.lines().filter_map(|line| line.split(' ').nth(MOUNT_POINT)).any(covers)
-    });
+    static COVERED: LazyLock<bool> =
+        LazyLock::new(|| mounts::below(PROC).iter().any(|mount_point| covers(mount_point)));
     *COVERED
 }
-
-/// The place of the mount point in a line.
-const MOUNT_POINT: usize = 4;
 
 fn covers(mount_point: &str) -> bool {
     mount_point.strip_prefix(PROC_SYS).is_some_and(|rest| rest.is_empty() || rest.starts_with("/net"))

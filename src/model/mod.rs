@@ -2,6 +2,7 @@
 
 mod account;
 mod attached;
+mod change;
 mod code;
 mod digest;
 pub mod dnsaddr;
@@ -31,6 +32,7 @@ mod uplink_path;
 
 pub use account::Account;
 pub use attached::{Attached, Destination};
+pub use change::{Change, changes};
 pub use code::{Code, Severity, Stage};
 pub use digest::digest;
 pub use event::{Event, EventKind};

@@ -1,16 +1,16 @@
 //! Names of namespaces and uplinks.
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::fmt;
-use std::sync::Arc;
 
 /// Longest name, in bytes.
 pub const MAX: usize = 64;
 
 /// A name that can leave neither its directory nor its nft string: `[A-Za-z0-9][A-Za-z0-9_.-]*`, at most 64 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Name(Arc<str>);
+#[serde(try_from = "SmolStr", into = "SmolStr")]
+pub struct Name(SmolStr);
 
 impl Name {
     /// The name as text.
@@ -33,26 +33,33 @@ impl Name {
     }
 }
 
+impl TryFrom<SmolStr> for Name {
+    type Error = String;
+    fn try_from(text: SmolStr) -> Result<Self, String> {
+        match Self::problem(&text) {
+            None => Ok(Self(text)),
+            Some(why) => Err(why),
+        }
+    }
+}
+
 impl TryFrom<String> for Name {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        match Self::problem(&text) {
-            None => Ok(Self(text.into())),
-            Some(why) => Err(why),
-        }
+        SmolStr::from(text).try_into()
     }
 }
 
 impl std::str::FromStr for Name {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        text.to_owned().try_into()
+        SmolStr::from(text).try_into()
     }
 }
 
-impl From<Name> for String {
+impl From<Name> for SmolStr {
     fn from(name: Name) -> Self {
-        name.0.as_ref().to_owned()
+        name.0
     }
 }
 

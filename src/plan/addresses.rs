@@ -2,7 +2,6 @@
 
 use crate::model::{ActiveNamespace, Egress, Family, Name, State, numbers, observed::Features};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Addresses of both ends, by family; a family that the egress does not serve has none.
@@ -69,18 +68,15 @@ fn subnet6(slice6: Ipv6Network, subnet: Ipv4Network) -> Option<Ipv6Network> {
     Ipv6Network::new(Ipv6Addr::from(bits), 126).ok()
 }
 
-/// The addresses inside of each of these namespaces.
+/// The addresses inside of a namespace of `state`; none where it has no egress.
 pub(super) fn inside_addresses(
     state: &State,
+    namespace: &ActiveNamespace,
     features: Features,
-    is_meant: impl Fn(&Name) -> bool,
-) -> BTreeMap<&Name, Vec<IpAddr>> {
-    let addresses = |(name, namespace): (_, &ActiveNamespace)| {
-        let egress = state.egresses.get(&namespace.egress)?;
-        let ends = Addresses::new(egress, namespace, features).ends;
-        Some((name, ends.iter().map(|ends| ends.inside.ip()).collect()))
-    };
-    state.namespaces.iter().filter(|(name, _)| is_meant(name)).filter_map(addresses).collect()
+) -> Vec<IpAddr> {
+    let egress = state.egresses.get(&namespace.egress);
+    let ends = egress.map(|egress| Addresses::new(egress, namespace, features).ends);
+    ends.into_iter().flatten().map(|ends| ends.inside.ip()).collect()
 }
 
 /// The addresses of an attachment, each with its next hop; none where it is not up.

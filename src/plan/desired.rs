@@ -58,14 +58,15 @@ pub(super) fn desired_of(state: &State, features: Features, is_seen: impl Fn(&Na
     for (name, namespace) in &state.namespaces {
         let Some(egress) = state.egresses.get(&namespace.egress) else { continue };
         modes.push(&namespace.dns);
-        if !is_seen(name) && namespace.dns.host.is_none() {
+        let is_seen = is_seen(name);
+        if !is_seen && namespace.dns.host.is_none() {
             continue;
         }
         let net = Addresses::new(egress, namespace, features);
         let mark = (state.mark_of(egress), state.mask);
         let nets = net.ends.iter().map(|ends| ends.net);
         out.host.rules.extend(dns::rules(&namespace.dns, state.first, mark, nets));
-        if !is_seen(name) {
+        if !is_seen {
             continue;
         }
         host_veth(&mut out, (name, namespace), egress, &net, features);

@@ -14,8 +14,8 @@ use super::{held_sysctls, ipsec, moved, other_firewalls, source};
 use crate::model::ownership::OurRules;
 use crate::model::stack::{device_of, is_link_local, overlap};
 use crate::model::{
-    Address, Datum, DetachedNetns, Element, Link, Name, Netns, Observed, Route, RouteKind, Rule, Set, Stack,
-    State, dnsaddr, numbers, tuning,
+    ActiveNamespace, Address, Datum, DetachedNetns, Element, Link, Name, Netns, Observed, Route, RouteKind,
+    Rule, Set, Stack, State, changes, dnsaddr, numbers, tuning,
 };
 use ipnetwork::IpNetwork;
 use std::borrow::Cow;
@@ -372,16 +372,26 @@ fn forget_flows_of_changed_dns(out: &mut Vec<Action>, state: &State, observed: &
 /// Flows of a namespace that goes or gets other addresses: the other side goes on sending, and conntrack would turn
 /// that around towards an address that is nobody's.
 fn forget_flows_of_released_addresses(out: &mut Vec<Action>, state: &State, observed: &Observed) {
-    let is_seen = |name: &Name| !observed.is_unseen(name);
-    let after = inside_addresses(state, observed.features, is_seen);
-    for (name, before) in inside_addresses(&observed.state, observed.features, is_seen) {
-        let kept = after.get(name);
-        let gone = before.into_iter().filter(|address| kept.is_none_or(|kept| !kept.contains(address)));
-        out.extend(gone.map(|source| Action::ForgetFlows { source, which: Flows::All }));
-        // The table is made anew: what began while there was none was not masqueraded.
-        let without = out.iter().any(|action| matches!(action, Action::LoadSkeleton { replace: false, .. }));
-        let kept = kept.into_iter().flatten().filter(|_| without);
-        out.extend(kept.map(|source| Action::ForgetFlows { source: *source, which: Flows::Plain }));
+    let addresses = |state, namespace: Option<&ActiveNamespace>| {
+        namespace.map_or_else(Vec::new, |namespace| inside_addresses(state, namespace, observed.features))
+    };
+    let forget = |which: Flows| move |source| Action::ForgetFlows { source, which };
+    for change in changes(&observed.state, state) {
+        if !observed.is_unseen(change.name) {
+            let mut gone = addresses(&observed.state, change.before);
+            let kept = addresses(state, change.after);
+            gone.retain(|address| !kept.contains(address));
+            out.extend(gone.into_iter().map(forget(Flows::All)));
+        }
+    }
+    // The table is made anew: what began while there was none was not masqueraded.
+    if out.iter().any(|action| matches!(action, Action::LoadSkeleton { replace: false, .. })) {
+        for (name, before) in &observed.state.namespaces {
+            let mut kept = addresses(state, state.namespaces.get(name));
+            let before = addresses(&observed.state, Some(before));
+            kept.retain(|address| before.contains(address) && !observed.is_unseen(name));
+            out.extend(kept.into_iter().map(forget(Flows::Plain)));
+        }
     }
 }
 
@@ -445,11 +455,14 @@ fn gone_namespaces(out: &mut Vec<Action>, state: &State, desired: &Desired, obse
         let known = [state, &observed.state].into_iter().filter_map(|state| state.namespaces.get(name));
         known.into_iter().any(|namespace| namespace.attached.is_some())
     };
+    let stays = |name: &Name, netns: &Netns| match netns {
+        Netns::Unseen { .. } => state.namespaces.contains_key(name),
+        _ => desired.inside.contains_key(name),
+    };
     let gone = observed
         .namespaces
         .iter()
-        .filter(|(name, netns)| !desired.inside.contains_key(*name) && observed.is_ours(name, netns))
-        .filter(|(name, _)| !(observed.is_unseen(name) && state.namespaces.contains_key(*name)))
+        .filter(|(name, netns)| !stays(name, netns) && observed.is_ours(name, netns))
         .filter(|(name, _)| !observed.is_taken(name) && !is_attachment(name));
     out.extend(gone.map(|(name, _)| Action::RemoveNetns { name: name.clone() }));
 }

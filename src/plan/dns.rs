@@ -149,8 +149,10 @@ pub(super) fn elements(link: &str, dns: &DnsMode) -> Vec<Element> {
 
 /// Elements that namespaces with these modes share.
 pub(super) fn shared_elements(modes: &[&DnsMode]) -> Vec<Element> {
-    let ports: BTreeSet<u16> = modes.iter().flat_map(|dns| watched_ports(dns)).collect();
-    let is_doh_refused = modes.iter().any(|dns| dns.no_doh);
+    // Mostly many have the same one after another.
+    let modes = modes.chunk_by(|one, next| one == next).filter_map(<[_]>::first);
+    let ports: BTreeSet<u16> = modes.clone().flat_map(|dns| watched_ports(dns)).collect();
+    let is_doh_refused = modes.clone().any(|dns| dns.no_doh);
     let resolvers = is_doh_refused.then(|| doh::addresses().map(resolver)).into_iter().flatten();
     ports.into_iter().map(watched).chain(resolvers).collect()
 }

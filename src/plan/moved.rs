@@ -3,7 +3,7 @@
 
 use super::action::Action;
 use super::addresses::attachment_addresses;
-use crate::model::{ActiveNamespace, Family, Link, Name, Observed, State, UplinkPath};
+use crate::model::{ActiveNamespace, Change, Family, Link, Name, Observed, State, UplinkPath, changes};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -16,8 +16,8 @@ pub(super) fn lost_connections(state: &State, observed: &Observed) -> Vec<Action
             after.attached.is_some().then(|| attachment_addresses(state, observed.features, name));
         of_attachment.into_iter().flatten().map(|(own, _)| own).collect()
     };
-    let reset = |(name, before): (&Name, &ActiveNamespace)| {
-        let after = state.namespaces.get(name)?;
+    let reset = |Change { name, before, after }: Change<'_>| {
+        let (before, after) = before.zip(after)?;
         let families = moved_families(observed.state.path_of(before)?, state.path_of(after)?);
         let spared = || addresses_beside(&after.link, observed);
         (!families.is_empty()).then(|| Action::ResetConnections {
@@ -27,7 +27,7 @@ pub(super) fn lost_connections(state: &State, observed: &Observed) -> Vec<Action
             from: own(name, after),
         })
     };
-    observed.state.namespaces.iter().filter_map(reset).collect()
+    changes(&observed.state, state).into_iter().filter_map(reset).collect()
 }
 
 /// The families that leave by another device than before. Where that is not one family alone, both do: a family may have

@@ -17,9 +17,12 @@ pub(super) fn record_passes(state: &mut State, observed: &Observed) {
 
 /// The passes that packets of what is up take in a gate.
 fn passes_of(gate: &Gate, state: &State, observed: &Observed) -> Vec<Pass> {
-    let addresses = inside_addresses(state, observed.features, |_| true);
-    let families: BTreeSet<Family> =
-        addresses.values().flatten().map(|address| Family::of(*address)).collect();
+    let is_of = |family| move |address: &IpAddr| Family::of(*address) == family;
+    let has = |family: &Family| {
+        let mut namespaces = state.namespaces.values();
+        namespaces.any(|one| inside_addresses(state, one, observed.features).iter().any(is_of(*family)))
+    };
+    let families: BTreeSet<Family> = Family::BOTH.into_iter().filter(has).collect();
     if !families.iter().any(|family| gate.chain.kind.sees(*family)) {
         return Vec::new();
     }

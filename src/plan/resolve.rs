@@ -100,8 +100,12 @@ fn exists(netns: &Netns) -> bool {
 /// A namespace that went away is made anew, and has neither inode number nor cookie until that is done.
 fn forget_identities(state: &mut State, observed: &Observed) {
     for (name, namespace) in &mut state.namespaces {
-        namespace.inode = namespace.inode.filter(|_| observed.namespaces.get(name).is_some_and(exists));
-        namespace.cookie = namespace.cookie.filter(|_| namespace.inode.is_some());
+        let is_known = namespace.inode.is_some() || namespace.cookie.is_some();
+        let is_kept = namespace.inode.is_some() && observed.namespaces.get(name).is_some_and(exists);
+        if is_known && !is_kept {
+            namespace.inode = None;
+            namespace.cookie = None;
+        }
     }
 }
 

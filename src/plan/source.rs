@@ -68,9 +68,13 @@ pub(super) fn elements(egress: &Egress, mark: u32) -> Vec<Element> {
 /// Flows that leave with an address that is not the host's any more, or is another device's than they leave by. A flow
 /// keeps an address that is only preferred no longer, as connections of the host itself do.
 pub(super) fn stale_flows(state: &State, observed: &Observed) -> Vec<Action> {
-    let inside = inside_addresses(state, observed.features, |_| true);
     let outdated = |(name, before): (_, &ActiveNamespace)| {
-        let (old, new) = (observed.state.path_of(before)?, state.path_of(state.namespaces.get(name)?));
+        let old = observed.state.path_of(before)?;
+        if old.parts().all(|part| part.sources.is_empty()) {
+            return None;
+        }
+        let after = state.namespaces.get(name)?;
+        let new = state.path_of(after);
         let leaves_by =
             move |family| new.and_then(|new| new.part_of(family).or(Some(new))).map(|part| &part.dev);
         let gone = old.parts().flat_map(move |part| {
@@ -78,12 +82,13 @@ pub(super) fn stale_flows(state: &State, observed: &Observed) -> Vec<Action> {
                 leaves_by(Family::of(**source)) != Some(&part.dev) || !is_the_hosts(**source, observed)
             })
         });
-        Some((inside.get(name)?, gone))
+        Some((inside_addresses(state, after, observed.features), gone))
     };
     let pairs = observed.state.namespaces.iter().filter_map(outdated).flat_map(|(inside, gone)| {
         gone.flat_map(move |outside| {
-            let of_family = inside.iter().filter(|ip| ip.is_ipv4() == outside.is_ipv4());
-            of_family.map(|ip| (*ip, *outside))
+            let mut of_family = inside.clone();
+            of_family.retain(|ip| ip.is_ipv4() == outside.is_ipv4());
+            of_family.into_iter().map(|ip| (ip, *outside))
         })
     });
     pairs

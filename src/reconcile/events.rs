@@ -1,7 +1,7 @@
 //! What a run did, as what happened to namespaces.
 
 use super::outcome::Outcome;
-use crate::model::{ActiveNamespace, Event, EventKind, Family, Name, UplinkPath};
+use crate::model::{ActiveNamespace, Change, Event, EventKind, Family, Name, UplinkPath, changes};
 use crate::plan::{Action, Owners};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +17,7 @@ impl Outcome {
     /// What became of each namespace that is not as it was. Those for checks concern nobody.
     fn changes(&self, time: u64) -> Vec<Event> {
         let (before, after) = (&self.before.state, &self.goal);
-        let of_kept = |(name, namespace): (&Name, &ActiveNamespace)| {
-            let old = before.namespaces.get(name);
+        let of_kept = |name: &Name, old: Option<&ActiveNamespace>, namespace: &ActiveNamespace| {
             let (left_by, leaves_by) = (old.and_then(|old| before.path_of(old)), after.path_of(namespace));
             let event = |(family, kind): (Option<Family>, EventKind)| {
                 let path = part_of(leaves_by, family);
@@ -37,12 +36,21 @@ impl Outcome {
             let kinds = kinds_of_change((old, left_by), (namespace, leaves_by));
             kinds.into_iter().map(event).collect::<Vec<_>>()
         };
-        let mut events: Vec<Event> =
-            after.namespaces.iter().filter(|(_, new)| new.checks.is_none()).flat_map(of_kept).collect();
-        let known: BTreeSet<&Name> = before.namespaces.keys().chain(self.before.orphans()).collect();
-        let is_check = |name: &Name| before.namespaces.get(name).is_some_and(|old| old.checks.is_some());
-        let gone = known.into_iter().filter(|name| !after.namespaces.contains_key(*name) && !is_check(name));
-        events.extend(gone.map(|name| Event::new(time, Some(name.clone()), EventKind::Down)));
+        let is_for_jobs = |one: &&ActiveNamespace| one.checks.is_none();
+        let (mut events, mut gone) = (Vec::new(), BTreeSet::new());
+        for Change { name, before, after } in changes(before, after) {
+            match after {
+                Some(after) => events.extend(
+                    Some(after)
+                        .filter(is_for_jobs)
+                        .into_iter()
+                        .flat_map(|after| of_kept(name, before, after)),
+                ),
+                None => gone.extend(before.filter(is_for_jobs).map(|_| name)),
+            }
+        }
+        gone.extend(self.before.orphans().filter(|name| !after.namespaces.contains_key(*name)));
+        events.extend(gone.into_iter().map(|name| Event::new(time, Some(name.clone()), EventKind::Down)));
         events
     }
 
