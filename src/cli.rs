@@ -8,7 +8,7 @@ mod values;
 pub use attach::Attach;
 
 use crate::model::trace::ProbeTarget;
-use crate::model::{Name, dnsaddr};
+use crate::model::{Name, Published, dnsaddr};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnetwork::IpNetwork;
 use std::ffi::OsString;
@@ -355,6 +355,10 @@ pub struct Add {
     /// Let this user run commands inside. Give this once for each user
     #[arg(long, value_name = "USER")]
     pub allow: Vec<String>,
+    /// Let the other side of the uplink ask this port of the host, which leads to the port inside. Give this once for each
+    /// port
+    #[arg(long, value_name = "PORT[:PORT][/PROTOCOL]")]
+    pub publish: Vec<Published>,
     /// Declare the namespace below /run, so that it is gone after a reboot
     #[arg(long)]
     pub temporary: bool,

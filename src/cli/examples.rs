@@ -34,6 +34,7 @@ Examples:
   nsnat add slow --gateway 192.168.1.254 --dns 198.51.100.53  The same, with a DNS server of its own
   nsnat add slow --uplink dsl --uplink lte                    By the first of two uplinks of the configuration that works
   nsnat add lte --dev wwan0                                   Leave by that device
+  nsnat add web --dev eth1 --publish 8080:80/tcp              Let eth1's side reach port 80 inside as port 8080 of the host
   nsnat add try --dev eth1 --temporary                        Until the next reboot";
 
 /// Of `remove`.

@@ -102,6 +102,7 @@ fn new(add: &Add) -> NewNamespace {
         lan: add.lan,
         mtu: add.mtu,
         allow: add.allow.clone(),
+        publish: add.publish.clone(),
         ..new_by_way(&add.path)
     }
 }

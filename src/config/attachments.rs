@@ -32,8 +32,9 @@ impl Config {
                 None => problem.help("nsnat list names those that are"),
             }]);
         };
-        let (subnet, allow, proxy, on_change) = (None, Vec::new(), None, Vec::new());
-        Ok(Namespace { subnet, allow, proxy, on_change, temporary: false, ..namespace.clone() })
+        let (subnet, allow, publish) = (None, Vec::new(), Vec::new());
+        let (proxy, on_change) = (None, Vec::new());
+        Ok(Namespace { subnet, allow, publish, proxy, on_change, temporary: false, ..namespace.clone() })
     }
 
     fn uplink(&self, name: &Name) -> Result<Uplink, Vec<Problem>> {

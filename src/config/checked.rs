@@ -2,7 +2,7 @@
 
 use super::problem::{Located, Source, Span};
 use super::reader;
-use crate::model::{Account, Attached, Check, LastResort, Name, Prefer, Proxy, numbers};
+use crate::model::{Account, Attached, Check, LastResort, Name, Prefer, Proxy, Published, numbers};
 use ipnetwork::{Ipv4Network, Ipv6Network};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -66,6 +66,8 @@ pub struct Namespace {
     pub dns: Dns,
     /// Users and groups that may enter the namespace besides root.
     pub allow: Vec<Located<Account>>,
+    /// Ports that the other side of the uplink reaches.
+    pub publish: Vec<Located<Published>>,
     /// What becomes of proxies that a job's environment names.
     pub proxy: Option<Proxy>,
     /// The program that is run when something happened to the namespace, and its arguments; none where empty.
@@ -92,6 +94,7 @@ impl Namespace {
             ipv6: Ipv6::Auto,
             dns: Dns::Auto,
             allow: Vec::new(),
+            publish: Vec::new(),
             proxy: None,
             on_change: Vec::new(),
             checks: None,

@@ -4,7 +4,7 @@
 //! for byte; what comes out is parsed again and compared with what should have come out.
 
 use crate::error::{Error, Result};
-use crate::model::{Name, dnsaddr};
+use crate::model::{Name, Published, dnsaddr};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -35,6 +35,8 @@ pub struct NewNamespace {
     pub mtu: Option<u32>,
     /// Users.
     pub allow: Vec<String>,
+    /// Ports that the other side of the uplink reaches.
+    pub publish: Vec<Published>,
 }
 
 /// The text of a file with the namespace declared at its end; `existing` is what the file holds now. Undone by
@@ -86,6 +88,7 @@ fn table(name: &Name, namespace: &NewNamespace) -> String {
     line("mtu", namespace.mtu.map(|mtu| mtu.to_string()));
     line("ipv6", namespace.ipv6.as_deref().map(literal));
     line("allow", list(&namespace.allow));
+    line("publish", list(&namespace.publish));
     text
 }
 
@@ -113,8 +116,8 @@ fn one_or_list<T>(values: &[T], show: impl Fn(&T) -> String) -> Option<String> {
 }
 
 /// Nothing, or a list.
-fn list(values: &[String]) -> Option<String> {
-    let texts: Vec<String> = values.iter().map(|value| literal(value)).collect();
+fn list(values: &[impl ToString]) -> Option<String> {
+    let texts: Vec<String> = values.iter().map(|value| literal(&value.to_string())).collect();
     (!texts.is_empty()).then(|| format!("[{}]", texts.join(", ")))
 }
 
@@ -285,6 +288,7 @@ uplink = "lte"
             lan: Some(false),
             mtu: Some(1400),
             allow: vec!["root".into()],
+            publish: vec!["8080:80".parse().unwrap()],
         };
         let config = loaded(&declare(Some(KEPT), &name("site.a"), &full).unwrap());
         let namespace = &config.namespaces["site.a"];

@@ -3,7 +3,7 @@
 use super::reader::{Key, Reader, Section, Value, parse_word, quoted};
 use super::{Dns, Ipv6, Located, Namespace, Problem, Uplink};
 use super::{dns, health, hook, net, schema, uplink};
-use crate::model::{Account, Name, Proxy};
+use crate::model::{Account, Name, Proxy, Published};
 
 /// What the kernel takes as an IPv4 MTU: RFC 791's minimum for a datagram's reassembly up to its length field.
 const MTU: std::ops::RangeInclusive<i128> = 576..=65_535;
@@ -74,6 +74,7 @@ pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_
         ipv6,
         dns: section.value_of("dns").map_or(Dns::Auto, |value| dns::read(reader, value, ipv6)),
         allow: section.value_of("allow").map_or_else(Vec::new, |value| allow(reader, value)),
+        publish: section.value_of("publish").map_or_else(Vec::new, |value| publish(reader, value)),
         proxy: section.value_of("proxy").and_then(|value| proxy(reader, value)),
         on_change: section.value_of("on-change").map_or_else(Vec::new, |value| hook::read(reader, value)),
         checks: None,
@@ -132,6 +133,33 @@ fn allow(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Located<Account>> {
     };
     let values = reader.list("`allow`", value);
     values.into_iter().filter_map(|value| reader.parsed("`allow`", value, account)).collect()
+}
+
+/// `publish`: ports, each once.
+fn publish(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Located<Published>> {
+    let port = |text: &str| {
+        let cure =
+            "the port of the host, the port inside and the protocol: `\"8080:80/tcp\"`, or `\"53/udp\"`";
+        text.parse().map_err(|why: String| {
+            (format!("{} cannot be published: {why}", quoted(text)), Some(cure.into()))
+        })
+    };
+    let mut read: Vec<Located<Published>> = Vec::new();
+    for value in reader.list("`publish`", value) {
+        let Some(port) = reader.parsed("`publish`", value, port) else { continue };
+        match read.iter().find(|first| first.value.is_same_outside(&port.value)) {
+            Some(first) => {
+                let message = format!("port {} of the host is published twice", port.value.outside);
+                let problem = Problem::at(port.place, message)
+                    .label("again")
+                    .other(first.place.clone(), "the first time")
+                    .help("leave one of them out: a port of the host leads to one port inside");
+                reader.report(problem);
+            }
+            None => read.push(port),
+        }
+    }
+    read
 }
 
 /// `proxy`.

@@ -24,6 +24,7 @@ pub(super) const NAMESPACE: Table = Table {
         "subnet",
         "ipv6",
         "allow",
+        "publish",
         "proxy",
         "prefer",
         "last-resort",

@@ -52,6 +52,8 @@ const BY_DESTINATION: u32 = 1 << 1;
 
 /// IPS_SRC_NAT (include/uapi/linux/netfilter/nf_conntrack_common.h).
 const SOURCE_NAT: u32 = 1 << 4;
+/// IPS_DST_NAT.
+const DESTINATION_NAT: u32 = 1 << 5;
 
 /// Zones of questions: none, and those that `dns_question` of host.nft gives where there are several servers.
 const ZONES: [u16; 4] = [0, 1, 2, 3];
@@ -75,6 +77,7 @@ const ASKING: [u8; 2] = [17, 6];
 fn at_once(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<bool> {
     let request = match which {
         Flows::All | Flows::To(_) => filter(source),
+        Flows::Published => answered_by(source),
         Flows::Plain => {
             let status = attribute(CTA_STATUS, &0_u32.to_be_bytes());
             let mask = attribute(CTA_STATUS_MASK, &SOURCE_NAT.to_be_bytes());
@@ -91,7 +94,8 @@ fn at_once(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<bool
 /// Lists the flows and forgets each of them.
 fn one_by_one(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<()> {
     let all = || netlink.dump(CT_GET, family(source), &[]);
-    let filtered = || netlink.dump(CT_GET, family(source), &filter(source));
+    let selected = if which == Flows::Published { answered_by(source) } else { filter(source) };
+    let filtered = || netlink.dump(CT_GET, family(source), &selected);
     let entries = if source.is_ipv4() { filtered().or_else(|_| all())? } else { all()? };
     for entry in entries.iter().flatten().filter(|entry| is_meant(entry, source, which)) {
         check_deleted(source, netlink.ask(CT_DELETE, family(source), &this_one(entry))?)?;
@@ -101,12 +105,14 @@ fn one_by_one(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<(
 
 /// Whether an entry is to be forgotten.
 fn is_meant(entry: &[u8], source: IpAddr, which: Flows) -> bool {
-    let Some(tuple) = find(entry, CTA_TUPLE_ORIG) else { return false };
+    let begun_by = if which == Flows::Published { CTA_TUPLE_REPLY } else { CTA_TUPLE_ORIG };
+    let Some(tuple) = find(entry, begun_by) else { return false };
     if source_ip(tuple) != Some(source) {
         return false;
     }
     match which {
         Flows::All => true,
+        Flows::Published => is_destination_mapped(entry),
         Flows::To(port) => {
             let numbers = find(tuple, CTA_TUPLE_PROTO).unwrap_or_default();
             let protocol = find(numbers, CTA_PROTO_NUM).and_then(<[u8]>::first);
@@ -122,6 +128,12 @@ fn is_meant(entry: &[u8], source: IpAddr, which: Flows) -> bool {
             answer.and_then(|tuple| ip_in(tuple, CTA_IP_V4_DST, CTA_IP_V6_DST)) == Some(outside)
         }
     }
+}
+
+/// Whether its destination is not the one that was asked.
+fn is_destination_mapped(entry: &[u8]) -> bool {
+    let status = find(entry, CTA_STATUS).and_then(<[u8]>::first_chunk);
+    status.is_some_and(|status| u32::from_be_bytes(*status) & DESTINATION_NAT != 0)
 }
 
 /// What names this entry and no other: its tuple (with the zone of that direction), the zone of both, and its number.
@@ -165,6 +177,15 @@ fn filter(source: IpAddr) -> Vec<u8> {
     let tuple = nested(CTA_TUPLE_IP, &address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC));
     let flags = attribute(CTA_FILTER_ORIG_FLAGS, &BY_SOURCE.to_ne_bytes());
     [nested(CTA_TUPLE_ORIG, &tuple), nested(CTA_FILTER, &flags)].concat()
+}
+
+/// Flows whose destination was mapped to `source`, so that it answers them.
+fn answered_by(source: IpAddr) -> Vec<u8> {
+    let tuple = nested(CTA_TUPLE_IP, &address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC));
+    let flags = attribute(CTA_FILTER_REPLY_FLAGS, &BY_SOURCE.to_ne_bytes());
+    let status = attribute(CTA_STATUS, &DESTINATION_NAT.to_be_bytes());
+    let mask = attribute(CTA_STATUS_MASK, &DESTINATION_NAT.to_be_bytes());
+    [nested(CTA_TUPLE_REPLY, &tuple), nested(CTA_FILTER, &flags), status, mask].concat()
 }
 
 /// Forgets flows whose answers go to `outside`, the address that the other side sees.
@@ -296,6 +317,8 @@ mod tests {
             assert_eq!(after(how, "10.0.0.2", Flows::Plain), [5, 6, 7, 8]);
             assert_eq!(after(how, "fd00::2", Flows::To(53)), [0, 1, 2, 3, 4, 5, 6, 8]);
             assert_eq!(after(how, "10.0.0.9", Flows::All), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+            assert_eq!(after(how, "9.9.9.9", Flows::Published), [0, 2, 3, 4, 5, 6, 7, 8]);
+            assert_eq!(after(how, "8.8.8.8", Flows::Published), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
             let leaving = |address: &str| Flows::LeavingWith(address.parse().unwrap());
             assert_eq!(after(how, "10.0.0.2", leaving("192.0.2.1")), [0, 1, 2, 3, 4, 6, 7, 8]);
             assert_eq!(after(how, "10.0.0.2", leaving("192.0.2.2")), [0, 1, 2, 3, 4, 5, 6, 7, 8]);

@@ -144,18 +144,21 @@ fn elements(set: Set, list: &[u8], others: &OtherNamespaces<'_>) -> Vec<Element>
 /// An element, unless it is about one of `others`: these may be thousands, and are not even taken apart.
 fn read(set: Set, element: &[u8], others: &OtherNamespaces<'_>) -> Option<Element> {
     let value = |kind| find(element, kind).and_then(|data| find(data, DATA_VALUE));
-    let key = value(ELEMENT_KEY).filter(|key| !is_about(others, set, key))?;
+    let key = value(ELEMENT_KEY).filter(|key| !is_about(others, set, set.key(), key))?;
     let last = value(ELEMENT_KEY_END).unwrap_or(key);
     let data = value(ELEMENT_DATA).unwrap_or_default();
+    if is_about(others, set, set.value(), data) {
+        return None;
+    }
     Some(Element { set, key: split(set, set.key(), key, last)?, value: split(set, set.value(), data, data)? })
 }
 
-/// Whether a key names a host veth of theirs, or in a set of such an address inside of them.
-fn is_about(others: &OtherNamespaces<'_>, set: Set, key: &[u8]) -> bool {
+/// Whether a key or a value names a host veth of theirs, or in a set of such an address inside of them.
+fn is_about(others: &OtherNamespaces<'_>, set: Set, kinds: &[nft::Kind], data: &[u8]) -> bool {
     let mut at = 0;
-    set.key().iter().any(|kind| {
+    kinds.iter().any(|kind| {
         let length = length(set, *kind);
-        let datum = key.get(at..at + length).unwrap_or_default();
+        let datum = data.get(at..at + length).unwrap_or_default();
         at += length.next_multiple_of(4);
         match kind {
             nft::Kind::Device => others.have_link(name(datum)),

@@ -76,7 +76,7 @@ impl<'a> OtherNamespaces<'a> {
 
     /// Whether an element of our table is about one of them.
     pub fn have_element(&self, element: &Element) -> bool {
-        element.key.iter().any(|datum| match datum {
+        element.key.iter().chain(&element.value).any(|datum| match datum {
             Datum::Device(name) => self.have_link(name),
             Datum::Address(address) => element.set.is_of_addresses_inside() && self.have_address(*address),
             _ => false,

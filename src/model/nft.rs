@@ -117,6 +117,14 @@ sets! {
     Source4 = "source4": [Mark, Device] => [Address];
     /// The address that flows of a mark leave a device with, IPv6.
     Source6 = "source6": [Mark, Device] => [Address];
+    /// Where a question to a port of the host goes, IPv4: device, protocol, port.
+    Publish4 = "publish4": [Device, Protocol, Port] => [Address, Port];
+    /// Where a question to a port of the host goes, IPv6.
+    Publish6 = "publish6": [Device, Protocol, Port] => [Address, Port];
+    /// What may be asked inside, and by which device, IPv4.
+    Published4 = "published4": [Device, Address, Protocol, Port] => [];
+    /// What may be asked inside, and by which device, IPv6.
+    Published6 = "published6": [Device, Address, Protocol, Port] => [];
     /// Devices on which IPv4 forwarding is on for our sake only.
     Opened4 = "opened4": [Device] => [];
     /// Devices on which IPv6 forwarding is on for our sake only.
@@ -181,9 +189,15 @@ sets! {
 }
 
 impl Set {
-    /// Whether its keys are addresses inside of namespaces.
+    /// Whether the addresses in its keys and values are those inside of namespaces.
     pub fn is_of_addresses_inside(self) -> bool {
         matches!(self, Self::AnswerMark4 | Self::AnswerMark6 | Self::Inside4 | Self::Inside6)
+            || self.is_of_published_ports()
+    }
+
+    /// Whether it is about ports that the other side of an uplink reaches.
+    pub fn is_of_published_ports(self) -> bool {
+        matches!(self, Self::Publish4 | Self::Publish6 | Self::Published4 | Self::Published6)
     }
 }
 

@@ -19,6 +19,7 @@ use super::gate::{Pass, Split};
 use super::name::Name;
 use super::numbers;
 use super::proxy::Proxy;
+use super::published::Published;
 use super::stack::Family;
 use super::uplink_path::UplinkPath;
 use ipnetwork::{Ipv4Network, Ipv6Network};
@@ -298,6 +299,9 @@ pub struct NamespaceRecord {
     /// What becomes of proxies that a job's environment names; none: they stay, and it is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
+    /// Ports that the other side of its uplink reaches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<Published>,
     /// The uplink whose targets are asked from here: it exists for the sake of a check, and not for jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checks: Option<Name>,

@@ -81,6 +81,7 @@ static SELECTORS: &[Selector] = &[
     network("ip6 hoplimit", 7, &of::INTEGER, OF_IPV6),
     network("ip6 saddr", 8, &of::IPV6, OF_IPV6),
     network("ip6 daddr", 24, &of::IPV6, OF_IPV6),
+    transport("th sport", 0, &of::INET_SERVICE, &[]),
     transport("th dport", 2, &of::INET_SERVICE, &[]),
     transport("tcp sport", 0, &of::INET_SERVICE, OF_TCP),
     transport("tcp dport", 2, &of::INET_SERVICE, OF_TCP),

@@ -25,6 +25,8 @@ pub enum Flows {
     To(u16),
     /// Flows without masquerade: they began while there was none.
     Plain,
+    /// Flows that others began to ports that are not published any more.
+    Published,
     /// Flows that leave with this address, which the path does not have any more.
     LeavingWith(IpAddr),
 }

@@ -1,7 +1,7 @@
 //! What the kernel should hold for a state.
 
 use super::addresses::{Addresses, VethAddresses, sources};
-use super::{dns, held_sysctls, source};
+use super::{dns, held_sysctls, published, source};
 use crate::model::numbers::INSIDE_LINK;
 use crate::model::{
     ActiveNamespace, Address, Datum, Egress, Element, Family, Link, Name, Port, Route, RouteKind, Rule,
@@ -58,15 +58,15 @@ pub(super) fn desired_of(state: &State, features: Features, is_seen: impl Fn(&Na
     for (name, namespace) in &state.namespaces {
         let Some(egress) = state.egresses.get(&namespace.egress) else { continue };
         modes.push(&namespace.dns);
-        let is_seen = is_seen(name);
-        if !is_seen && namespace.dns.host.is_none() {
+        let is_looked_into = is_seen(name);
+        if !is_looked_into && namespace.dns.host.is_none() {
             continue;
         }
         let net = Addresses::new(egress, namespace, features);
         let mark = (state.mark_of(egress), state.mask);
         let nets = net.ends.iter().map(|ends| ends.net);
         out.host.rules.extend(dns::rules(&namespace.dns, state.first, mark, nets));
-        if !is_seen {
+        if !is_looked_into {
             continue;
         }
         host_veth(&mut out, (name, namespace), egress, &net, features);
@@ -76,6 +76,7 @@ pub(super) fn desired_of(state: &State, features: Features, is_seen: impl Fn(&Na
         out.elements.extend(split_mark(state, namespace, egress));
     }
     out.elements.extend(dns::shared_elements(&modes));
+    out.elements.extend(published::elements(state, features, is_seen));
     out
 }
 

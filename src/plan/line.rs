@@ -91,6 +91,7 @@ fn forget_flows(source: IpAddr, which: &Flows) -> String {
                 |protocol| format!("conntrack -D -s {source} -p {protocol} --orig-port-dst {port} || true");
             format!("{}; {}", one("udp"), one("tcp"))
         }
+        Flows::Published => format!("conntrack -D -r {source} || true"),
         Flows::LeavingWith(address) => format!("conntrack -D -s {source} -q {address} || true"),
     }
 }

@@ -35,6 +35,7 @@ mod moved;
 mod namespace_of_action;
 mod other_firewalls;
 mod others;
+mod published;
 mod reach;
 mod reachable_servers;
 mod resolve;

@@ -4,12 +4,14 @@ use super::egress_key::{carry_over, egress_key, is_choice_of};
 use super::link_name::link_name;
 use super::reachable_servers::{self, Names};
 use super::selection::{Selection, attachments, selected};
-use super::{alloc, attached, choice, dns, held_sysctls, other_firewalls, rule_precedence, uplink_path};
-use crate::config::{self, Config, Ipv6, Namespace, Problem};
+use super::{
+    alloc, attached, choice, dns, held_sysctls, other_firewalls, published, rule_precedence, uplink_path,
+};
+use crate::config::{self, Config, Ipv6, Located, Namespace, Problem};
 use crate::model::stack::overlap;
 use crate::model::{
     Account, ActiveNamespace, Allowed, DnsMode, Egress, Family, Name, NamespaceRecord, Netns, Observed,
-    Owner, State, UplinkPath, numbers, tuning,
+    Owner, Published, State, UplinkPath, numbers, tuning,
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::{BTreeMap, BTreeSet};
@@ -231,6 +233,7 @@ impl NamespaceResolver<'_> {
         let dns_was_set = set.is_some();
         self.servers(state, &key, ipv6)?;
         let subnet = self.subnet(state, &key)?;
+        let published = self.published(state, &key)?;
         let old = state.namespaces.get(self.name);
         let (inode, cookie) = self.identity(old);
         let namespace = NamespaceRecord {
@@ -246,6 +249,7 @@ impl NamespaceResolver<'_> {
             cookie,
             tuned: old.and_then(|old| old.tuned.clone()),
             allowed: self.allowed()?,
+            published,
             proxy: self.namespace.proxy,
             checks: self.namespace.checks.clone(),
             owner: self.owner.or(old.and_then(|old| old.owner)),
@@ -257,6 +261,26 @@ impl NamespaceResolver<'_> {
 
     fn problem_here(&self, message: impl Into<String>) -> Problem {
         Problem::at(self.namespace.place.clone(), message)
+    }
+
+    /// The ports that are published. One that another namespace has on the same device is refused, unless nobody could be
+    /// told: then the first one by name has it (`plan::published`).
+    fn published(&self, state: &State, key: &str) -> Lookup<Vec<Published>> {
+        let path = state.egresses.get(key).and_then(|egress| egress.path.as_ref());
+        let others = || state.namespaces.iter().filter(|(name, _)| *name != self.name);
+        let conflict = |wanted: &Located<Published>| {
+            let (other, dev) = others().find_map(|(name, other)| {
+                let has = other.published.iter().any(|port| port.is_same_outside(&wanted.value));
+                Some((name, published::shared_device(path?, state.path_of(other).filter(|_| has)?)?))
+            })?;
+            let port = wanted.value.outside_name();
+            let why = format!("port {port} of {dev} is published by namespace {other}");
+            Some(Problem::at(wanted.place.clone(), why).help("choose another port of the host"))
+        };
+        let problems: Vec<_> =
+            self.namespace.publish.iter().filter(|_| !self.kept).filter_map(conflict).collect();
+        let all = self.namespace.publish.iter().map(|port| port.value).collect();
+        if problems.is_empty() { Ok(all) } else { Err(problems) }
     }
 
     /// The numbers of its network namespace, where that is there already.
@@ -417,12 +441,7 @@ impl NamespaceResolver<'_> {
     }
 
     /// A subnet that was chosen by hand must be nobody else's.
-    fn own_subnet(
-        &self,
-        own: &config::Located<Ipv4Network>,
-        state: &State,
-        key: &str,
-    ) -> Lookup<Ipv4Network> {
+    fn own_subnet(&self, own: &Located<Ipv4Network>, state: &State, key: &str) -> Lookup<Ipv4Network> {
         let wanted = IpNetwork::V4(own.value);
         let stays = |name: &Name| name != self.name && !self.moving.contains(name);
         let others: Vec<(&Name, IpNetwork)> = state

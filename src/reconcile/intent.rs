@@ -38,6 +38,7 @@ fn orphaned_namespace(inode: u64, cookie: Option<u64>) -> ActiveNamespace {
         tuned: None,
         allowed: Allowed::default(),
         proxy: None,
+        published: Vec::new(),
         checks: None,
         owner: None,
         attached: None,

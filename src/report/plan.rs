@@ -151,6 +151,7 @@ fn flows(source: IpAddr, which: Flows) -> String {
         Flows::All => format!("from {source}"),
         Flows::To(port) => format!("from {source} to port {port}"),
         Flows::Plain => format!("from {source} without masquerade"),
+        Flows::Published => format!("to {source}"),
         Flows::LeavingWith(address) => format!("from {source} by {address}"),
     }
 }

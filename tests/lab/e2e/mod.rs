@@ -31,6 +31,7 @@ mod neighbours;
 mod on_change;
 mod plan_lines;
 mod proxy;
+mod published;
 mod scale;
 mod signals;
 mod strangers;
