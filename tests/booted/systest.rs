@@ -61,6 +61,12 @@ fn package_trixie() {
     run("package@trixie");
 }
 
+/// Podman 4 of Debian 12, whose networks are plugins of CNI.
+#[test]
+fn podman_cni() {
+    run("podman-cni");
+}
+
 #[test]
 fn proxies() {
     run("proxies");

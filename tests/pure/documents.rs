@@ -193,6 +193,24 @@ fn links_lead_somewhere() {
     }
 }
 
+/// A block ```` ```sh NAME ```` is run by the scenario of that name, in a booted Debian with the engine.
+#[test]
+fn commands_of_engines_are_run_by_scenarios() {
+    let mut found = 0;
+    for page in fs::read_dir(root().join("docs/engines")).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = fs::read_to_string(&page).unwrap();
+        let page = format!("engines/{}", page.file_name().unwrap().to_str().unwrap());
+        let names = text.lines().filter_map(|line| line.strip_prefix("```sh ")).filter(|name| *name != "run");
+        for name in names {
+            let scenario = root().join(format!("tests/systest/{name}.sh"));
+            let scenario = fs::read_to_string(scenario).unwrap_or_default();
+            assert!(scenario.contains(&format!("documented {page} {name}\n")), "{page}: {name} runs nothing");
+            found += 1;
+        }
+    }
+    assert!(found > 0, "no block was found");
+}
+
 /// A promise that is held by a test that does not exist is held by nothing.
 #[test]
 fn properties_name_tests_that_exist() {

@@ -135,7 +135,7 @@ boot() {
 		SYSTEMD_NSPAWN_API_VFS_WRITABLE=network exec systemd-nspawn --quiet -D "$disk" --machine=debian \
 			--network-namespace-path="/proc/$lab/ns/net" --register=no --keep-unit --resolv-conf=off \
 			--link-journal=no --console=pipe --capability=all \
-			--system-call-filter='@keyring bpf perf_event_open' --tmpfs=/var/lib/docker -b \
+			--system-call-filter='@keyring bpf perf_event_open' --tmpfs=/var/lib/docker --tmpfs=/var/lib/containers --tmpfs=/var/lib/containerd -b \
 			</dev/null >"$work/console" 2>&1
 	) &
 	nspawn=$!

@@ -1,0 +1,91 @@
+# shellcheck shell=bash disable=SC2154,SC2016,SC2015 # variables of scripts/systest; scripts for the host
+#
+# What scenarios of container engines share. A container is started and ended by words of the scenario:
+#
+#   start N, finish N          lines of shell for the host; the container is called cN
+#   inside N COMMAND..         a line of shell: the command in the container, with a shell's words
+#   killed N                   numbers of the processes of the container, and of what looks after it
+#   busy                       names of programs that end when they are through, as pgrep has them
+#   clean                      a line of shell: the engine removes all containers
+#
+#   image_tar                  /tmp/image.tar on the host: what Debian's busybox is; there is no registry here
+#   documented PAGE KIND       the blocks ```sh KIND of docs/PAGE, line after line; `# → TEXT`: the output holds TEXT
+#   gets_out N                 by the slow router in both families, and names are asked there
+#   host_and_others WHEN       the host and a container of another network (`other COMMAND`) go by the fast router
+#   many COUNT                 that many at once; a third of them is killed; what the engine cleans up leaves nothing
+
+# What engines ask of a kernel by cgroups, this machine may not let them have.
+podman_conf() {
+	put /etc/containers/containers.conf <<-'END'
+		[containers]
+		cgroups = "disabled"
+	END
+	ln -s /usr/local/bin/nsnat "$disk/usr/bin/nsnat"
+}
+
+image_tar() {
+	host 'set -e; mkdir -p /tmp/image/{bin,etc,proc,sys,dev,tmp,run,www}; cp /bin/busybox /tmp/image/bin
+		for name in sh ip nc httpd nslookup sleep; do ln -s busybox /tmp/image/bin/$name; done
+		echo published >/tmp/image/www/index.html; tar -C /tmp/image -cf /tmp/image.tar .'
+}
+
+# A here-document goes on until END: its lines are no commands.
+marked() {
+	awk -v fence="\`\`\`sh $2" '$0 == "```" { open = 0 } open {
+			if (!text && NF) printf "echo \"=== %d\"\n", NR
+			print
+			if (/<<-?.END./) text = 1
+			if (/^END$/) text = 0
+		}
+		$0 == fence { open = 1 }' "$project/docs/$1"
+}
+
+documented() {
+	local page=$1 kind=$2 script said line wanted number
+	script=$(marked "$page" "$kind")
+	[[ -n $script ]] || die_now "docs/$page has no block of the kind $kind"
+	checks+=1
+	said=$(host "exec 2>&1; set -eo pipefail; cd /root; $script") || fail "docs/$page" "$said"
+	while IFS=: read -r number line; do
+		checks+=1
+		wanted=${line##*# → }
+		line=$(awk -v mark="=== $number" '/^=== [0-9]+$/ { own = $0 == mark; next } own' <<<"$said")
+		[[ $line == *"$wanted"* ]] || fail "docs/$page:$number does not print $wanted" "$line"
+	done < <(marked "$page" "$kind" | awk '/^echo "=== / { gsub("[^0-9]", "", $3); number = $3 } / # → / { print number ":" $0 }')
+}
+
+gets_out() {
+	check "$1: by which router" "$LAB_WAN_SLOW $LAB_WAN_SLOW6" host "echo \$($(inside "$1" \
+		"nc -w 2 $LAB_SERVICE 80 </dev/null; nc -w 2 $LAB_SERVICE6 80 </dev/null"))"
+	check "$1: who answers names" 192.0.2.53 host \
+		"$(inside "$1" "nslookup -type=a job.example.test $LAB_OLD") | sed -n 's/^Address: *\\(192[0-9.]*\\)\$/\\1/p'"
+}
+
+host_and_others() {
+	local ask="nc -w 2 $LAB_SERVICE 80 </dev/null"
+	check "$1: the host" "$LAB_WAN_FAST $LAB_WAN_FAST6" host \
+		"echo \$(busybox $ask) \$(busybox nc -w 2 $LAB_SERVICE6 80 </dev/null)"
+	check "$1: a container of another network" "$LAB_WAN_FAST" host "$(other "$ask")"
+}
+
+# What there is of links, namespaces and nsnat, and all that others have configured; once nobody works on it any more.
+look() {
+	wait_for 30 host "! pgrep -x '$busy' >/dev/null" || fail "still at work" "$(host "pgrep -ax '$busy'")"
+	state "$1"
+	host 'ip -br link | cut -d" " -f1; ls /run/netns /run/nsnat 2>&1; nsnat list' >>"$work/$1"
+}
+
+many() {
+	local count=$1
+	look before-many
+	host "for n in \$(seq $count); do $(start '$n') >/dev/null 2>/tmp/said.\$n & done; wait; cat /tmp/said.* | head -n 5"
+	check "$count at once are up" "$count" host 'nsnat -o json status | grep -c "\"state\": *\"up\""'
+	check "$count at once by the slow router" "$count $LAB_WAN_SLOW" host \
+		"{ for n in \$(seq $count); do $(inside '$n' "nc -w 5 $LAB_SERVICE 80 </dev/null") & done; wait; } 2>&1 | sort | uniq -c | awk '{ print \$1, \$2 }'"
+	host "for n in \$(seq 2 3 $count); do kill -9 $(killed '$n'); done"
+	host "for n in \$(seq 1 3 $count); do $(finish '$n') >/dev/null 2>&1 & done; wait"
+	check "one that nobody killed" "$LAB_WAN_SLOW" host "$(inside 3 "nc -w 2 $LAB_SERVICE 80 </dev/null")"
+	host "$clean >/dev/null 2>&1"
+	look after-many
+	same "a third of $count killed, all removed" before-many after-many
+}
