@@ -25,6 +25,18 @@ fn bridge() {
     run("bridge");
 }
 
+/// containerd 1.6 of Debian 12, asked as a kubelet asks it.
+#[test]
+fn containerd() {
+    run("containerd");
+}
+
+/// The same with containerd 1.7 of Debian 13.
+#[test]
+fn containerd_trixie() {
+    run("containerd@trixie");
+}
+
 #[test]
 fn docker() {
     run("docker");

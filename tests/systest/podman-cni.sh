@@ -5,7 +5,7 @@
 source "$scenarios/lib/containers.sh"
 
 prepare() {
-	podman_conf
+	containers_without_cgroups
 }
 
 start() { echo "podman run -d --name c$1 --network slow busybox sleep 1000"; }

@@ -1,0 +1,66 @@
+# shellcheck shell=bash disable=SC2034,SC2154,SC2016,SC2015 # variables of scripts/systest; scripts for the host
+# containerd, asked as a kubelet asks it (tests/systest/lib/cri): 1.6 in Debian 12, 1.7 in Debian 13.
+
+# shellcheck source=../tests/systest/lib/containers.sh
+source "$scenarios/lib/containers.sh"
+
+prepare() {
+	containers_without_cgroups
+	put /usr/local/bin/cri 755 <"$scenarios/lib/cri"
+	put /usr/local/bin/cri.proto <"$scenarios/lib/cri.proto"
+	put /etc/containerd/config.toml <<-'END'
+		version = 2
+		[plugins."io.containerd.grpc.v1.cri"]
+		  sandbox_image = "localhost/busybox:1"
+		  disable_cgroup = true
+		  disable_apparmor = true
+		  restrict_oom_score_adj = true
+		  [plugins."io.containerd.grpc.v1.cri".cni]
+		    bin_dir = "/opt/cni/bin"
+		    conf_dir = "/etc/cni/net.d"
+	END
+	rm -f "$disk"/etc/cni/net.d/*
+	mkdir -p "$disk/etc/cni/net.d"
+}
+
+start() { echo "cri run c$1"; }
+finish() { echo "cri remove c$1"; }
+inside() { echo "cri exec c$1 sh -c '$2'"; }
+# The pod's shim, and what it looks after.
+killed() { echo "\$(shim=\$(pgrep -f -- \"-id \$(cri id c$1) \"); echo \$shim; pgrep -P \$shim)"; }
+readonly clean='cri remove' busy='nsnat'
+
+# As after a crash: everything that runs of the engine is gone, and its plugins are not told.
+crash() {
+	look before-crash
+	host 'for n in 1 2 3; do cri run c$n; done; systemctl kill -s KILL --kill-whom=all containerd; pkill -9 containerd-shim
+		pkill -9 -x sleep; systemctl restart containerd; until cri ready >/dev/null 2>&1; do sleep 0.1; done'
+	host "$(start 4)"
+	gets_out 4
+	host "$clean"
+	look after-crash
+	same "containerd killed with all pods, started again, the pods removed" before-crash after-crash
+	host 'for n in 1 2 3; do cri run c$n; done; systemctl kill -s KILL --kill-whom=all containerd; pkill -9 containerd-shim
+		pkill -9 -x sleep; for name in $(ls /run/netns); do ip netns delete $name; done; nsnat up third; nsnat down third' >/dev/null
+	look after-crash
+	same "containerd killed with all pods, and never started again" before-crash after-crash
+}
+
+boot
+image_tar
+host 'cri image /tmp/image.tar >/tmp/docker.tar; systemctl start containerd
+	for of in default k8s.io; do ctr -n $of images import /tmp/docker.tar; done >/dev/null 2>&1'
+check "without a network" False host 'cri ready | cut -d" " -f1'
+documented engines/cni.md containerd
+check "with a network" 'True' host 'cri ready | cut -d" " -f1'
+host "$(start 1)"
+gets_out 1
+check "the engine knows the addresses" '10.213.0.0 fd6e:736e:6174:1::ad5:0' host 'cri address c1'
+healthy "with a pod"
+check "the host" "$LAB_WAN_FAST" host "busybox nc -w 2 $LAB_SERVICE 80 </dev/null"
+host "$(finish 1)"
+many 30
+crash
+host 'sed -i "s/\"egress\": \"slow\"/\"egress\": \"nowhere\"/" /etc/cni/net.d/10-slow.conflist; systemctl restart containerd'
+check "a way out that is not declared" 'no namespace nowhere is declared' host \
+	'until cri ready | grep -q True; do sleep 0.1; done; cri run c9 2>&1 | grep -o "no namespace nowhere is declared"'
