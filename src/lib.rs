@@ -29,7 +29,8 @@
 //! | [`watch`] | the daemon: when the host is looked at again, and what wakes it | `kernel`, `model` | |
 //! | [`report`] | text and JSON, view only | `doctor`, `plan`, `model` | |
 //! | [`cni`] | pure: what container runtimes ask, and what they are answered | `model` | |
-//! | [`commands`] | one file a verb, glue only | `cli`, `cni`, `complete`, `config`, `doctor`, `enter`, `health`, `kernel`, `model`, `nft`, `plan`, `reconcile`, `report`, `ui`, `watch` | |
+//! | [`netavark`] | pure: what podman's network program asks, and what it is answered | `cni`, `model` | |
+//! | [`commands`] | one file a verb, glue only | `cli`, `cni`, `complete`, `config`, `doctor`, `enter`, `health`, `kernel`, `model`, `netavark`, `nft`, `plan`, `reconcile`, `report`, `ui`, `watch` | |
 //! | [`cli`] | the types of the command line | `model` | |
 //! | [`complete`] | pure: what can come next on a command line | | |
 //! | [`ui`] | all that is printed | `cli` | on standard output and error |
@@ -58,6 +59,7 @@ pub mod error;
 pub mod health;
 pub mod kernel;
 pub mod model;
+pub mod netavark;
 pub mod nft;
 pub mod plan;
 pub mod reconcile;

@@ -7,8 +7,8 @@ use clap::{CommandFactory, Parser};
 use nsnat::cli::Cli;
 use nsnat::error::{Error, Result};
 use nsnat::ui::tell;
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// In a static binary the default is musl's, which asks the kernel for pages and gives them back hundreds of times in
@@ -18,8 +18,13 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    if is_plugin(&args) {
-        return nsnat::commands::serve_cni(named_configuration());
+    match plugin(&args) {
+        Some(Plugin::Cni) => return nsnat::commands::serve_cni(named_configuration()),
+        Some(Plugin::Netavark) => {
+            let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+            return nsnat::commands::serve_netavark(named_configuration(), &args);
+        }
+        None => {}
     }
     // `exec` first: before the command line's parser and before any runtime.
     let result = match nsnat::enter::fast_path(&args) {
@@ -32,11 +37,23 @@ fn main() -> ExitCode {
     })
 }
 
-/// Whether a container runtime calls: by the name of the plugin, or without any argument and with a command of CNI.
-fn is_plugin(args: &[OsString]) -> bool {
-    let called = std::env::args_os().next().map(PathBuf::from);
-    let is_named = called.is_some_and(|path| path.file_name().is_some_and(|name| name == "nsnat-cni"));
-    args.is_empty() && (is_named || std::env::var_os("CNI_COMMAND").is_some())
+/// What a container engine calls nsnat as.
+enum Plugin {
+    Cni,
+    Netavark,
+}
+
+/// Whether a container engine calls: by the name of the plugin, without any argument and with a command of CNI, or out of
+/// the directory of netavark's plugins, where a file is called as the driver is to be called.
+fn plugin(args: &[OsString]) -> Option<Plugin> {
+    let called = PathBuf::from(std::env::args_os().next()?);
+    let is = |name: Option<&OsStr>, word: &str| name.is_some_and(|name| name == word);
+    let directory = called.parent().and_then(Path::file_name);
+    if is(called.file_name(), "nsnat-netavark") || is(directory, "netavark") {
+        return Some(Plugin::Netavark);
+    }
+    let is_cni = is(called.file_name(), "nsnat-cni") || std::env::var_os("CNI_COMMAND").is_some();
+    (args.is_empty() && is_cni).then_some(Plugin::Cni)
 }
 
 /// The configuration that the environment names.

@@ -5,12 +5,14 @@
 //! the calls do is in `commands`.
 
 mod answer;
+mod destination;
 mod failure;
 mod identity;
 mod request;
 mod version;
 
 pub use answer::{Interface, Route, added, supported};
+pub use destination::{KEYS, destination};
 pub use failure::{Failure, code};
 pub use identity::name_of;
 pub use request::{Call, Endpoint, Request, read, read_version};

@@ -1,5 +1,6 @@
 //! What a runtime asks: the environment and the network configuration.
 
+use super::destination::{self, KEYS};
 use super::failure::{Failure, code};
 use super::identity;
 use super::version::Version;
@@ -50,6 +51,9 @@ pub struct Endpoint {
 
 /// Keys of a network configuration that ask for something that nsnat does not do: it would be missed.
 const UNSUPPORTED: [&str; 2] = ["ipam", "runtimeConfig"];
+
+/// What the names of attachments begin with.
+const BY: &str = "cni";
 
 type Answer<T> = Result<T, Failure>;
 
@@ -108,9 +112,8 @@ fn is_word(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(known)
 }
 
-/// By what the network leaves: one of `egress`, `uplink` and `gateway`.
+/// By what the network leaves.
 fn destination(fields: &Map<String, Value>) -> Answer<Destination> {
-    const KEYS: [&str; 3] = ["egress", "uplink", "gateway"];
     for key in UNSUPPORTED {
         if let Some(value) = fields.get(key).filter(|value| !is_empty(value)) {
             let details =
@@ -118,23 +121,13 @@ fn destination(fields: &Map<String, Value>) -> Answer<Destination> {
             return Err(Failure::new(code::FIELD, format!("unsupported field {key} = {value}"), details));
         }
     }
-    let mut given = KEYS.into_iter().filter_map(|key| Some((key, fields.get(key)?)));
-    let (Some((key, value)), None) = (given.next(), given.next()) else {
-        return Err(wrong("one of `egress` (a declared namespace), `uplink` and `gateway` is needed"));
+    let read = |key: &'static str| {
+        let value = fields.get(key)?;
+        let words = words(value).ok_or_else(|| wrong(format!("`{key}` is {value}, which is no text")));
+        Some(words.map(|words| (key, words)))
     };
-    let words = words(value).ok_or_else(|| wrong(format!("`{key}` is {value}, which is no text")))?;
-    let name = |word: &String| word.parse::<Name>().map_err(|why| wrong(format!("`{key}`: {why}")));
-    match (key, words.as_slice()) {
-        ("egress", [word]) => name(word).map(Destination::Namespace),
-        ("egress", _) => Err(wrong("`egress` names one namespace")),
-        ("uplink", words) => words.iter().map(name).collect::<Answer<_>>().map(Destination::Uplinks),
-        (_, words) => {
-            let address = |word: &String| {
-                word.parse::<IpAddr>().map_err(|_| wrong(format!("`gateway`: {word:?} is no address")))
-            };
-            words.iter().map(address).collect::<Answer<_>>().map(Destination::Gateways)
-        }
-    }
+    let given: Vec<_> = KEYS.into_iter().filter_map(read).collect::<Answer<_>>()?;
+    destination::destination(&given).map_err(wrong)
 }
 
 /// What a runtime adds although nobody asked for it.
@@ -193,7 +186,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         if let Some(why) = Attached::problem_of_ifname(&ifname) {
             return Err(environment(&format!("CNI_IFNAME={ifname}"), why));
         }
-        identity::name_of(&container, &ifname)
+        identity::name_of(BY, &container, &ifname)
             .ok_or_else(|| environment(&format!("CNI_CONTAINERID={container}"), "no name can be made of it"))
     }
 
@@ -218,7 +211,7 @@ fn valid(fields: &Map<String, Value>) -> Answer<BTreeSet<Name>> {
     };
     let one = |value: &Value| {
         let text = |key: &str| value.get(key).and_then(Value::as_str);
-        identity::name_of(text("containerID")?, text("ifname")?)
+        identity::name_of(BY, text("containerID")?, text("ifname")?)
     };
     let names: Option<BTreeSet<Name>> = valid.iter().map(one).collect();
     names.ok_or_else(|| wrong(format!("`{KEY}` has an entry without containerID or ifname")))

@@ -1,18 +1,17 @@
 //! nsnat as a plugin of the Container Network Interface: each call is one of the other commands, and its answer.
 
-use super::{attach, config, session};
+use super::engine::{self, Refusal};
+use super::{attach, session};
 use crate::cli::GlobalOptions;
-use crate::cni::{self, Call, Endpoint, Failure, Interface, Request, Route, code};
-use crate::config::{Config, Problem};
+use crate::cni::{self, Call, Endpoint, Failure, Request, code};
 use crate::error::Error;
+use crate::kernel::files;
 use crate::kernel::netns::AttachedNetns;
-use crate::kernel::{files, hardware_address};
-use crate::model::{Attached, Family, Look, Name};
+use crate::model::{Attached, Look, Name};
 use crate::plan::{self, Owners};
-use crate::reconcile::Outcome;
 use crate::ui::Ui;
 use serde_json::Value;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -68,58 +67,27 @@ fn failed(what: &str, why: &Error) -> Failure {
     Failure::of(code::FAILED, what, why)
 }
 
-/// nsnat's own configuration, and what a network of the runtime leaves by.
-fn opened(ui: &Ui<'_>, attached: &Attached) -> Result<Config, Failure> {
-    let config = config::open(ui).map_err(|why| failed("nsnat's configuration has mistakes", &why))?;
-    match config.attachment(attached) {
-        Ok(_) => Ok(config),
-        Err(problems) => {
-            let one = |problem: Problem| [Some(problem.message), problem.help].into_iter().flatten();
-            let details = problems.into_iter().flat_map(one).collect::<Vec<_>>().join("; ");
-            Err(Failure::new(code::CONFIGURATION, "invalid network configuration", details))
-        }
-    }
-}
-
 fn attached(request: &Request, netns: PathBuf, ifname: String) -> Attached {
     Attached { path: netns, ifname, to: request.to.clone(), network: Some(request.network.clone()) }
 }
 
 fn add(ui: &Ui<'_>, request: &Request, endpoint: &Endpoint) -> Answer {
     let attached = attached(request, endpoint.netns.clone(), endpoint.ifname.clone());
-    let config = opened(ui, &attached)?;
-    AttachedNetns::at(&attached.path).map_err(|why| {
-        let message = format!("invalid environment: CNI_NETNS={}", attached.path.display());
-        Failure::of(code::ENVIRONMENT, &message, &why)
-    })?;
-    let outcome = attach::make(ui, &config, &endpoint.id, &attached).map_err(|why| {
-        // What is only closed at the moment is attached all the same; what is left is an uplink that is not there yet.
-        let is_closed = matches!(way_out(ui, &config, &attached), Ok(Some(_)));
-        let code = if is_closed { code::LATER } else { code::FAILED };
-        Failure::of(code, "the container cannot be attached", &why)
-    })?;
-    Ok(Some(cni::added(request.version, &made(endpoint, &outcome))))
+    let made = engine::add(ui, &endpoint.id, &attached).map_err(|why| failure(&why, &attached))?;
+    Ok(Some(cni::added(request.version, &made)))
 }
 
-/// What was made, as the runtime is told.
-fn made(endpoint: &Endpoint, outcome: &Outcome) -> Interface {
-    let id = &endpoint.id;
-    let (state, features) = (&outcome.goal, outcome.before.features);
-    let namespace = state.namespaces.get(id);
-    let path = namespace.and_then(|namespace| state.path_of(namespace));
-    let is_way_out = |own: IpAddr| own.is_ipv4() || path.is_some_and(|path| path.carries(Family::of(own)));
-    let route = |(own, gateway)| Route { own, gateway, is_way_out: is_way_out(own) };
-    let host_ifname = namespace.map(|namespace| namespace.link.clone()).unwrap_or_default();
-    let servers = namespace.map(|namespace| namespace.dns.servers.as_slice()).unwrap_or_default();
-    Interface {
-        ifname: endpoint.ifname.clone(),
-        netns: endpoint.netns.clone(),
-        mac: hardware_address(Some(id), &endpoint.ifname),
-        host_mac: hardware_address(None, &host_ifname),
-        host_ifname,
-        mtu: plan::mtu_of(state, id),
-        routes: plan::attachment_addresses(state, features, id).into_iter().map(route).collect(),
-        nameservers: servers.iter().map(SocketAddr::ip).collect(),
+fn failure(why: &Refusal, attached: &Attached) -> Failure {
+    const WHAT: &str = "the container cannot be attached";
+    match why {
+        Refusal::Configuration(why) => failed("nsnat's configuration has mistakes", why),
+        Refusal::Network(why) => Failure::new(code::CONFIGURATION, "invalid network configuration", why),
+        Refusal::Netns(why) => {
+            let message = format!("invalid environment: CNI_NETNS={}", attached.path.display());
+            Failure::of(code::ENVIRONMENT, &message, why)
+        }
+        Refusal::Later(why) => Failure::of(code::LATER, WHAT, why),
+        Refusal::Failed(why) => failed(WHAT, why),
     }
 }
 
@@ -158,16 +126,10 @@ fn check(ui: &Ui<'_>, endpoint: &Endpoint, addresses: &[IpAddr]) -> Answer {
 fn status(ui: &Ui<'_>, request: &Request) -> Answer {
     const WHAT: &str = "no container can be added now";
     let attached = attached(request, PathBuf::new(), String::new());
-    let config = opened(ui, &attached)?;
-    match way_out(ui, &config, &attached) {
+    let config = engine::configuration(ui, &attached).map_err(|why| failure(&why, &attached))?;
+    match engine::way_out(ui, &config, &attached) {
         Ok(None) => Ok(None),
         Ok(Some(why)) => Err(Failure::new(code::UNAVAILABLE, WHAT, why)),
         Err(why) => Err(Failure::of(code::UNAVAILABLE, WHAT, &why)),
     }
-}
-
-/// Why nothing would get out of a new container; none: something would.
-fn way_out(ui: &Ui<'_>, config: &Config, attached: &Attached) -> Result<Option<String>, Error> {
-    let observed = session::look(ui, Look::Outside(&[]))?;
-    Ok(config.attachment(attached).ok().and_then(|namespace| plan::closed_to(&namespace, &observed)))
 }

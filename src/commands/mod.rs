@@ -10,6 +10,7 @@ mod dns;
 mod dns_test;
 mod doctor;
 mod down;
+mod engine;
 mod ephemeral;
 mod events;
 mod exec;
@@ -17,6 +18,7 @@ mod follow;
 mod info;
 mod list;
 mod neighbours;
+mod netavark;
 mod plan;
 mod processes;
 mod refusals;
@@ -31,6 +33,7 @@ mod watch;
 mod watch_status;
 
 pub use cni::serve as serve_cni;
+pub use netavark::serve as serve_netavark;
 
 use crate::cli::{Cli, Command};
 use crate::error::Result;

@@ -92,12 +92,19 @@ pub(super) fn obstacle(
 fn holder(name: &Name, inode: u64, ifname: &str, observed: &Observed) -> Option<Problem> {
     let mut there = observed.state.namespaces.iter();
     let (other, namespace) = there.find(|(other, namespace)| {
-        *other != name && namespace.inode == Some(inode) && namespace.ifname() == ifname
+        *other != name && namespace.inode == Some(inode) && !is_over(other, namespace, observed)
     })?;
-    let problem = Problem::at(None, format!("{other} has the interface {ifname} there"));
-    Some(match namespace.attached {
-        Some(_) => problem.help(format!("nsnat detach {other}, or another interface: --ifname")),
-        None => problem.help(format!("it is a namespace of nsnat's own: nsnat exec {other}")),
+    let problem = |why: String| Problem::at(None, why);
+    Some(match &namespace.attached {
+        None => problem(format!("{other} is a namespace of nsnat's own"))
+            .help(format!("it has a way out already: nsnat exec {other}")),
+        Some(attached) if attached.ifname == ifname => {
+            problem(format!("{other} has the interface {ifname} there")).help(format!("nsnat detach {other}"))
+        }
+        Some(attached) => {
+            problem(format!("{other} is the way out there already, by the interface {}", attached.ifname))
+                .help(format!("a container leaves by one network of nsnat's: nsnat detach {other}"))
+        }
     })
 }
 

@@ -73,6 +73,12 @@ fn package_trixie() {
     run("package@trixie");
 }
 
+/// Podman 5 of Debian 13, whose networks netavark makes.
+#[test]
+fn podman() {
+    run("podman@trixie");
+}
+
 /// Podman 4 of Debian 12, whose networks are plugins of CNI.
 #[test]
 fn podman_cni() {

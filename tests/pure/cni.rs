@@ -8,8 +8,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-fn calls() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cni");
+fn calls(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut calls: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|extension| extension == "call")).collect();
@@ -19,18 +19,25 @@ fn calls() -> Vec<PathBuf> {
 
 #[test]
 fn cases() {
-    let calls = calls();
-    assert!(calls.len() >= 30, "only {} calls found", calls.len());
-    let wrong: Vec<String> = calls.iter().filter_map(|call| case(call)).collect();
+    let answer = |environment: &str, input: &str| {
+        let variables = environment.lines().map(|line| line.split_once('=').unwrap()).collect();
+        answer(&variables, input)
+    };
+    are_answered("tests/cni", 30, answer);
+}
+
+/// Each call of a folder has its answer; `answer` is given what is before and what is after the first empty line.
+pub(crate) fn are_answered(folder: &str, least: usize, answer: impl Fn(&str, &str) -> String) {
+    let calls = calls(folder);
+    assert!(calls.len() >= least, "only {} calls found", calls.len());
+    let wrong: Vec<String> = calls.iter().filter_map(|call| case(call, &answer)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn case(call: &Path) -> Option<String> {
+fn case(call: &Path, answer: impl Fn(&str, &str) -> String) -> Option<String> {
     let text = fs::read_to_string(call).unwrap();
-    let (environment, input) = text.split_once("\n\n").unwrap();
-    let variables: BTreeMap<&str, &str> =
-        environment.lines().map(|line| line.split_once('=').unwrap()).collect();
-    let actual = answer(&variables, input);
+    let (before, input) = text.split_once("\n\n").unwrap();
+    let actual = answer(before, input);
     let golden = call.with_extension("answer");
     if std::env::var_os("BLESS").is_some() {
         fs::File::create(&golden).unwrap().write_all(actual.as_bytes()).unwrap();
@@ -53,31 +60,32 @@ fn answer(variables: &BTreeMap<&str, &str>, input: &str) -> String {
 fn understood(request: &Request) -> String {
     let result = match &request.call {
         Call::Add(endpoint) => {
-            let nameservers = vec!["198.51.100.53".parse().unwrap()];
-            let made = Interface {
-                ifname: endpoint.ifname.clone(),
-                netns: endpoint.netns.clone(),
-                mac: Some("99:88:77:66:55:44".into()),
-                host_ifname: "nsn-cni1b2e3c4".into(),
-                host_mac: Some("55:44:33:22:11:11".into()),
-                mtu: Some(1500),
-                routes: vec![
-                    Route {
-                        own: "10.213.0.0".parse().unwrap(),
-                        gateway: "169.254.213.1".parse().unwrap(),
-                        is_way_out: true,
-                    },
-                    Route {
-                        own: "fd6e:736e:6174:1::ad5:0".parse().unwrap(),
-                        gateway: "fd6e:736e:6174:1::1".parse().unwrap(),
-                        is_way_out: false,
-                    },
-                ],
-                nameservers,
-            };
+            let made = interface(&endpoint.ifname, &endpoint.netns);
             format!("{:#}\n", cni::added(request.version, &made))
         }
         _ => String::new(),
     };
     format!("{request:#?}\n{result}")
+}
+
+/// What was made for a container.
+pub(crate) fn interface(ifname: &str, netns: &Path) -> Interface {
+    let route = |own: &str, gateway: &str, is_way_out: bool| Route {
+        own: own.parse().unwrap(),
+        gateway: gateway.parse().unwrap(),
+        is_way_out,
+    };
+    Interface {
+        ifname: ifname.into(),
+        netns: netns.into(),
+        mac: Some("99:88:77:66:55:44".into()),
+        host_ifname: "nsn-cni1b2e3c4".into(),
+        host_mac: Some("55:44:33:22:11:11".into()),
+        mtu: Some(1500),
+        routes: vec![
+            route("10.213.0.0", "169.254.213.1", true),
+            route("fd6e:736e:6174:1::ad5:0", "fd6e:736e:6174:1::1", false),
+        ],
+        nameservers: vec!["198.51.100.53".parse().unwrap()],
+    }
 }

@@ -175,6 +175,8 @@ fn what_cannot_be_attached_is_said() {
     lab.ok("ip -n web route del default; ip -n web route add default via 10.88.0.1 metric 100
         nsnat attach /run/netns/web --to slow --ifname net1");
     lab.leaves_by_slow();
+    let refused = lab.fails(1, "nsnat attach /run/netns/web --to slow --ifname net2 --id second");
+    assert!(refused.contains("web.net1 is the way out there already, by the interface net1"), "{refused}");
     lab.ok("nsnat down");
     lab.says("ip -n web route", "default via 10.88.0.1 dev eth0 metric 100 \n10.88.0.0/24 dev eth0 proto kernel scope link src 10.88.0.2");
 }

@@ -1,0 +1,46 @@
+# shellcheck shell=bash disable=SC2034,SC2154,SC2016,SC2015 # variables of scripts/systest; scripts for the host
+# podman 5 of Debian 13, whose networks netavark makes, with plugins: what docs/engines/podman.md has it do, and many containers at once.
+
+# shellcheck source=../tests/systest/lib/containers.sh
+source "$scenarios/lib/containers.sh"
+# shellcheck source=../tests/systest/lib/podman.sh
+source "$scenarios/lib/podman.sh"
+
+prepare() {
+	containers_without_cgroups
+	put /etc/containers/systemd/job.container.d/machine.conf <<-'END'
+		[Container]
+		PodmanArgs=--cgroups=disabled
+	END
+}
+
+# refuses WORD COMMAND
+refuses() {
+	check "refused: $2" "$1" host "$2 2>&1 | grep -o '$1'"
+}
+
+boot
+image_tar
+host 'podman import /tmp/image.tar busybox >/dev/null 2>&1'
+check "podman uses netavark" netavark host 'podman info --format "{{.Host.NetworkBackend}}"'
+
+host_and_others "without nsnat"
+documented engines/podman.md podman
+refuses 'one of `egress`' 'podman network create -d nsnat bad'
+refuses 'no namespace nowhere is declared' 'podman network create -d nsnat --opt egress=nowhere bad'
+refuses 'the option `mtu` is not known' 'podman network create -d nsnat --opt egress=slow --opt mtu=1400 bad'
+refuses '`subnets` is not supported' 'podman network create -d nsnat --opt egress=slow --subnet 10.1.0.0/24 bad'
+refuses '`internal` is not supported' 'podman network create -d nsnat --opt egress=slow --internal bad'
+refuses '`port_mappings` is not supported' 'podman run --rm --network slow -p 8080:80 busybox true'
+refuses '`static_ips` is not supported' 'podman run --rm --network slow --ip 10.213.0.9 busybox true'
+host 'podman network create -d nsnat --opt egress=third third >/dev/null'
+refuses 'is the way out there already' 'podman run --rm --network slow --network third busybox true'
+host "$(start 1) >/dev/null"
+gets_out 1
+check "inspect knows the addresses" '10.213.0.0 fd6e:736e:6174:1::ad5:0' host \
+	'podman inspect c1 --format "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.GlobalIPv6Address}}{{end}}"'
+host_and_others "beside a container that leaves by another way"
+healthy "with a container"
+host "$(finish 1) >/dev/null"
+many 30
+killed_at_start
