@@ -37,8 +37,13 @@ pub struct Route {
     pub is_way_out: bool,
 }
 
-/// The result of ADD.
-pub fn added(version: Version, made: &Interface) -> Value {
+/// The result of ADD: what is there now, with what the plugins before nsnat made.
+pub fn added(version: Version, made: &Interface, previous: Option<&Map<String, Value>>) -> Value {
+    let earlier = |key: &str| {
+        previous.and_then(|result| result.get(key)).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    // The second one of nsnat's.
+    let number = earlier("interfaces").len() + 1;
     let interface = |name: &str, mac: Option<&String>, sandbox: Option<String>| {
         let mut out = Map::from_iter([("name".to_owned(), json!(name))]);
         out.extend(mac.map(|mac| ("mac".to_owned(), json!(mac))));
@@ -49,9 +54,8 @@ pub fn added(version: Version, made: &Interface) -> Value {
     let sandbox = made.netns.display().to_string();
     let ip = |route: &Route| {
         let prefix = if route.own.is_ipv4() { 32 } else { 128 };
-        // The second of the interfaces below.
-        let mut out =
-            json!({ "address": format!("{}/{prefix}", route.own), "gateway": route.gateway, "interface": 1 });
+        let address = format!("{}/{prefix}", route.own);
+        let mut out = json!({ "address": address, "gateway": route.gateway, "interface": number });
         if let Some(fields) = out.as_object_mut().filter(|_| version < Version::V1_0) {
             fields.insert("version".into(), if route.own.is_ipv4() { "4" } else { "6" }.into());
         }
@@ -63,16 +67,26 @@ pub fn added(version: Version, made: &Interface) -> Value {
     };
     let dns =
         if made.nameservers.is_empty() { json!({}) } else { json!({ "nameservers": made.nameservers }) };
+    let interfaces = [
+        interface(&made.host_ifname, made.host_mac.as_ref(), None),
+        interface(&made.ifname, made.mac.as_ref(), Some(sandbox)),
+    ];
+    let with = |key: &str, own: Vec<Value>| earlier(key).into_iter().chain(own).collect::<Vec<_>>();
+    let ways = made.routes.iter().filter(|route| route.is_way_out);
     json!({
         "cniVersion": version.text(),
-        "interfaces": [
-            interface(&made.host_ifname, made.host_mac.as_ref(), None),
-            interface(&made.ifname, made.mac.as_ref(), Some(sandbox)),
-        ],
-        "ips": made.routes.iter().map(ip).collect::<Vec<_>>(),
-        "routes": made.routes.iter().filter(|route| route.is_way_out).map(way).collect::<Vec<_>>(),
-        "dns": dns,
+        "interfaces": with("interfaces", interfaces.to_vec()),
+        "ips": with("ips", made.routes.iter().map(ip).collect()),
+        "routes": with("routes", ways.map(way).collect()),
+        "dns": earlier_dns(previous).unwrap_or(dns),
     })
+}
+
+/// The servers that the plugins before nsnat named, such as a cluster's, stay.
+fn earlier_dns(previous: Option<&Map<String, Value>>) -> Option<Value> {
+    let dns = previous?.get("dns")?;
+    let servers = dns.get("nameservers")?.as_array()?;
+    (!servers.is_empty()).then(|| dns.clone())
 }
 
 /// The result of VERSION; `asked`: the version in the question.

@@ -4,7 +4,8 @@ use super::destination::{self, KEYS};
 use super::failure::{Failure, code};
 use super::identity;
 use super::version::Version;
-use crate::model::{Attached, Destination, Name};
+use crate::model::{Attached, Beside, Destination, Name};
+use ipnetwork::IpNetwork;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -45,12 +46,26 @@ pub struct Endpoint {
     pub id: Name,
     /// The network namespace, as the runtime names it.
     pub netns: PathBuf,
-    /// The interface.
+    /// nsnat's interface.
     pub ifname: String,
+    /// What the plugins before nsnat made.
+    pub previous: Option<Previous>,
+}
+
+/// What the plugins before nsnat made: the result, and what of it matters to routing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Previous {
+    /// As it was given.
+    pub result: Map<String, Value>,
+    /// The other way out.
+    pub beside: Beside,
 }
 
 /// Keys of a network configuration that ask for something that nsnat does not do: it would be missed.
 const UNSUPPORTED: [&str; 2] = ["ipam", "runtimeConfig"];
+
+/// nsnat's interface where another plugin made the one that the runtime names.
+const IFNAME: &str = "nsnat0";
 
 /// What the names of attachments begin with.
 const BY: &str = "cni";
@@ -150,10 +165,7 @@ fn call(
 ) -> Answer<Call> {
     let variables = Variables(variable);
     match command {
-        "ADD" if fields.get("prevResult").is_some_and(|value| !is_empty(value)) => Err(wrong(
-            "`prevResult` is given: nsnat makes the interface, and comes first in a list of plugins",
-        )),
-        "ADD" => variables.endpoint().map(Call::Add),
+        "ADD" => Ok(Call::Add(beside(variables.endpoint()?, fields)?)),
         "DEL" => variables.id().map(Call::Del),
         "CHECK" => Ok(Call::Check(variables.endpoint()?, addresses(fields))),
         "GC" if version >= Version::V1_1 => valid(fields).map(Call::Collect),
@@ -192,8 +204,38 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
 
     fn endpoint(&self) -> Answer<Endpoint> {
         let id = self.id()?;
-        Ok(Endpoint { id, netns: self.get("CNI_NETNS")?.into(), ifname: self.get("CNI_IFNAME")? })
+        let (netns, ifname) = (self.get("CNI_NETNS")?.into(), self.get("CNI_IFNAME")?);
+        Ok(Endpoint { id, netns, ifname, previous: None })
     }
+}
+
+/// In a list of plugins: the interface that the runtime names is that of the plugins before, and nsnat's is another one.
+fn beside(endpoint: Endpoint, fields: &Map<String, Value>) -> Answer<Endpoint> {
+    let except = fields.get("except").map_or(Ok(Vec::new()), networks)?;
+    let own = fields.get("ifname").map_or(Some(IFNAME), Value::as_str);
+    let ifname = own.ok_or_else(|| wrong("`ifname` is no text"))?;
+    if let Some(why) = Attached::problem_of_ifname(ifname) {
+        return Err(wrong(format!("`ifname` is {ifname:?}: {why}")));
+    }
+    let previous = fields.get("prevResult").and_then(Value::as_object).filter(|result| !result.is_empty());
+    let Some(result) = previous else {
+        let needless = ["except", "ifname"].into_iter().find(|key| fields.contains_key(*key));
+        let why =
+            |key| wrong(format!("`{key}` is for a list of plugins in which another one makes the interface"));
+        return needless.map_or(Ok(endpoint), |key| Err(why(key)));
+    };
+    let beside = Beside { addresses: addresses(fields), except };
+    let previous = Some(Previous { result: result.clone(), beside });
+    Ok(Endpoint { ifname: ifname.to_owned(), previous, ..endpoint })
+}
+
+fn networks(value: &Value) -> Answer<Vec<IpNetwork>> {
+    let words = words(value).ok_or_else(|| wrong(format!("`except` is {value}, which is no text")))?;
+    let one = |word: &String| {
+        let network = word.parse::<IpNetwork>().ok().filter(|net| net.ip() == net.network());
+        network.ok_or_else(|| wrong(format!("`except`: {word:?} is no network")))
+    };
+    words.iter().map(one).collect()
 }
 
 /// The addresses that ADD answered with.

@@ -24,7 +24,7 @@ pub(super) fn attach(ui: &Ui<'_>, line: &Attach) -> Result<()> {
         None => name_for(&line.path, &line.ifname)?,
     };
     let (path, ifname) = (line.path.clone(), line.ifname.clone());
-    let attached = Attached { path, ifname, to: line.destination(), network: None };
+    let attached = Attached { path, ifname, to: line.destination(), network: None, beside: None };
     let outcome = make(ui, &config, &id, &attached)?;
     if ui.json() {
         return ui.print_json(&described(&id, &outcome));

@@ -68,13 +68,17 @@ fn failed(what: &str, why: &Error) -> Failure {
 }
 
 fn attached(request: &Request, netns: PathBuf, ifname: String) -> Attached {
-    Attached { path: netns, ifname, to: request.to.clone(), network: Some(request.network.clone()) }
+    let (to, network) = (request.to.clone(), Some(request.network.clone()));
+    Attached { path: netns, ifname, to, network, beside: None }
 }
 
 fn add(ui: &Ui<'_>, request: &Request, endpoint: &Endpoint) -> Answer {
+    let beside = endpoint.previous.as_ref().map(|previous| previous.beside.clone());
     let attached = attached(request, endpoint.netns.clone(), endpoint.ifname.clone());
+    let attached = Attached { beside, ..attached };
     let made = engine::add(ui, &endpoint.id, &attached).map_err(|why| failure(&why, &attached))?;
-    Ok(Some(cni::added(request.version, &made)))
+    let previous = endpoint.previous.as_ref().map(|previous| &previous.result);
+    Ok(Some(cni::added(request.version, &made, previous)))
 }
 
 fn failure(why: &Refusal, attached: &Attached) -> Failure {

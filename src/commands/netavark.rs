@@ -49,7 +49,7 @@ fn answer(ui: &Ui<'_>, arguments: &[String]) -> Result<Option<Value>, String> {
 }
 
 fn attached(to: Destination, path: PathBuf, ifname: String) -> Attached {
-    Attached { path, ifname, to, network: None }
+    Attached { path, ifname, to, network: None, beside: None }
 }
 
 fn text(why: &Refusal) -> String {

@@ -1,6 +1,7 @@
 //! A network namespace that another program made, in which nsnat has an interface and nothing else.
 
 use super::name::Name;
+use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -18,6 +19,19 @@ pub struct Attached {
     /// The network of a container runtime (CNI) that it is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// Another program has given it a way out before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
+}
+
+/// A way out that another program made, and that nsnat's comes before: what still goes there besides what has a route of
+/// its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// What is sent from these addresses: answers to what came in by them.
+    pub addresses: Vec<IpAddr>,
+    /// What is sent to these networks.
+    pub except: Vec<IpNetwork>,
 }
 
 /// By what an attachment leaves, as it was asked for.

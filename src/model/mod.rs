@@ -32,7 +32,7 @@ pub mod tuning;
 mod uplink_path;
 
 pub use account::Account;
-pub use attached::{Attached, Destination};
+pub use attached::{Attached, Beside, Destination};
 pub use change::{Change, changes};
 pub use code::{Code, Severity, Stage};
 pub use digest::digest;

@@ -67,6 +67,14 @@ pub mod preference {
     pub const INSIDE_DNS: u32 = 10;
     /// Inside a namespace: the local table's new place (0 is the kernel's).
     pub const INSIDE_LOCAL: u32 = 100;
+    /// In an attachment beside another way out: networks that are reached by that one.
+    pub const BESIDE_EXCEPT: u32 = 21_300;
+    /// The same: addresses that answer by that one.
+    pub const BESIDE_ADDRESS: u32 = 21_301;
+    /// The same: whatever has a route of its own.
+    pub const BESIDE_OWN_ROUTE: u32 = 21_302;
+    /// The same: all else goes out by nsnat's way.
+    pub const BESIDE_WAY: u32 = 21_303;
 }
 
 /// Table of the egress with number 0; numbers start at 1. 213 like the pool, far above what people number by hand.
@@ -74,6 +82,9 @@ pub const TABLE_BASE: u32 = 213_000;
 
 /// Table inside a namespace that sends DNS for loopback addresses out.
 pub const INSIDE_DNS_TABLE: u32 = 53;
+
+/// Table in an attachment beside another way out: nsnat's way.
+pub const BESIDE_TABLE: u32 = 213;
 
 /// Highest number of an egress: a mark of 8 bits that is not zero.
 pub const MAX_EGRESS: u32 = 255;

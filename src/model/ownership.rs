@@ -66,6 +66,12 @@ impl Rule {
         let is_kernels = self.preference == 0 && self.family == Family::V4;
         self.more.is_empty() && (self.protocol == INSIDE_PROTOCOL || is_kernels)
     }
+
+    /// Whether a rule in the namespace of an attachment is ours.
+    pub fn is_ours_beside(&self) -> bool {
+        let places = preference::BESIDE_EXCEPT..=preference::BESIDE_WAY;
+        self.more.is_empty() && self.protocol == INSIDE_PROTOCOL && places.contains(&self.preference)
+    }
 }
 
 impl Policy {

@@ -85,7 +85,11 @@ pub(super) fn obstacle(
         return problem(format!("{name} has the interface {}", old.ifname()), &help);
     }
     holder(name, inode, &attached.ifname, observed)
-        .or_else(|| of_others(old.is_some(), &attached.ifname, stack, &path.to_string()))
+        .or_else(|| interface_of_others(old.is_some(), &attached.ifname, stack, &path.to_string()))
+        .or_else(|| {
+            default_of_others(&attached.ifname, stack, &path.to_string())
+                .filter(|_| attached.beside.is_none())
+        })
 }
 
 /// Nsnat itself has something in that network namespace.
@@ -108,12 +112,15 @@ fn holder(name: &Name, inode: u64, ifname: &str, observed: &Observed) -> Option<
     })
 }
 
-/// Another program has something there that is in the way.
-fn of_others(is_known: bool, ifname: &str, stack: &Stack, path: &str) -> Option<Problem> {
-    if stack.link(ifname).is_some_and(|link| !is_known || !link.is_ours()) {
-        let why = format!("there is an interface {ifname} in {path}, which is not nsnat's");
-        return Some(Problem::at(None, why).help("choose another name for nsnat's: --ifname"));
-    }
+/// Another program has an interface of that name there.
+fn interface_of_others(is_known: bool, ifname: &str, stack: &Stack, path: &str) -> Option<Problem> {
+    stack.link(ifname).filter(|link| !is_known || !link.is_ours())?;
+    let why = format!("there is an interface {ifname} in {path}, which is not nsnat's");
+    Some(Problem::at(None, why).help("choose another name for nsnat's: --ifname"))
+}
+
+/// Another program has a default route there that is as good as nsnat's.
+fn default_of_others(ifname: &str, stack: &Stack, path: &str) -> Option<Problem> {
     let is_default = |route: &&Route| {
         route.kind == RouteKind::Unicast
             && route.table == u32::from(libc::RT_TABLE_MAIN)

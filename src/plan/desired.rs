@@ -1,7 +1,7 @@
 //! What the kernel should hold for a state.
 
 use super::addresses::{Addresses, VethAddresses, sources};
-use super::{dns, held_sysctls, published, source};
+use super::{beside, dns, held_sysctls, published, source};
 use crate::model::numbers::INSIDE_LINK;
 use crate::model::{
     ActiveNamespace, Address, Datum, Egress, Element, Family, Link, Name, Port, Route, RouteKind, Rule,
@@ -284,7 +284,10 @@ fn our_link(name: &str, mtu: u32, alias: Option<String>) -> Link {
 fn stack_inside(namespace: &ActiveNamespace, egress: &Egress, net: &Addresses, features: Features) -> Stack {
     let (mut out, served6) = interface_inside(namespace, egress, net, features);
     // All else in the namespace of an attachment is its maker's.
-    if namespace.attached.is_some() {
+    if let Some(attached) = &namespace.attached {
+        if let Some(beside) = &attached.beside {
+            beside::put_before(&mut out, beside, features);
+        }
         return out;
     }
     out.links.insert(loopback());

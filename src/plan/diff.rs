@@ -202,12 +202,17 @@ fn inside_is_ours(have: &Stack) -> OursToRemove<'_> {
     }
 }
 
-/// In the namespace of an attachment: what is on our interface, and carries our protocol where that can be.
+/// In the namespace of an attachment: what is on our interface, and carries our protocol where that can be; and our table and
+/// the rules that lead there, which exist beside another way out.
 fn attachment_is_ours<'a>(have: &'a Stack, ifname: &str) -> OursToRemove<'a> {
-    let ours = |route: &&Route| route.is_ours_inside() && route.dev.as_deref() == Some(ifname);
+    let is_on_ours = |route: &Route| route.dev.as_deref() == Some(ifname);
+    let ours = |route: &&Route| {
+        route.is_ours_inside() && (is_on_ours(route) || route.table == numbers::BESIDE_TABLE)
+    };
     let mut addresses = addresses_on_ours(have);
     addresses.retain(|address| address.dev == ifname);
-    OursToRemove { routes: have.routes.iter().filter(ours).collect(), rules: Vec::new(), addresses }
+    let rules = have.rules.iter().filter(|rule| rule.is_ours_beside()).collect();
+    OursToRemove { routes: have.routes.iter().filter(ours).collect(), rules, addresses }
 }
 
 /// On the host: routes of our tables and rules of our blocks, both of protocol "kernel", and the addresses of our

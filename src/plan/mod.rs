@@ -19,6 +19,7 @@ mod action;
 mod addresses;
 mod alloc;
 mod attached;
+mod beside;
 mod choice;
 pub mod desired;
 mod diff;

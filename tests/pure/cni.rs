@@ -61,7 +61,8 @@ fn understood(request: &Request) -> String {
     let result = match &request.call {
         Call::Add(endpoint) => {
             let made = interface(&endpoint.ifname, &endpoint.netns);
-            format!("{:#}\n", cni::added(request.version, &made))
+            let previous = endpoint.previous.as_ref().map(|previous| &previous.result);
+            format!("{:#}\n", cni::added(request.version, &made, previous))
         }
         _ => String::new(),
     };

@@ -22,5 +22,11 @@ gets_out 1
 host_and_others "beside a container that leaves by another way"
 healthy "with a container"
 host "$(finish 1) >/dev/null"
+check "a published port, behind bridge and portmap" published at printer curl --silent --max-time 2 "http://$LAB_HOST:8080/"
+check "from where it does not leave" "$LAB_WAN_SLOW" host "podman exec web nc -w 2 $LAB_SERVICE 80 </dev/null"
+check "a neighbour" published host 'busybox timeout 5 podman run --rm --network both busybox sh -c \
+	"printf \"GET /index.html HTTP/1.0\r\n\r\n\" | nc -w 2 $(podman inspect web --format "{{.NetworkSettings.Networks.both.IPAddress}}") 80" | tail -n 1'
+look with-web
+host 'podman rm -f -t 0 web >/dev/null'
 many 30
 killed_at_start

@@ -63,6 +63,60 @@ fn a_container_comes_and_goes() {
     lab.same(&before, "after DEL");
 }
 
+/// What a plugin before nsnat has made: an interface with an address and a way out by the host's own, and what it answered.
+const ROUTED: &str = r#"
+    ip netns add blue; ip link add veth1 up type veth peer name eth0 netns blue; ip addr add 10.88.0.1/24 dev veth1
+    ip -n blue link set lo up; ip -n blue addr add 10.88.0.2/24 dev eth0; ip -n blue link set eth0 up
+    ip -n blue route add default via 10.88.0.1
+    sysctl -qw net.ipv4.ip_forward=1
+    nft -f - <<<'table ip main { chain post { type nat hook postrouting priority srcnat; ip saddr 10.88.0.0/24 oifname != "veth1" masquerade; }; }'
+"#;
+
+const CHAINED: &str = r#"
+    chained() {
+        local previous='{"cniVersion":"1.0.0","interfaces":[{"name":"veth1"},{"name":"eth0","sandbox":"/run/netns/blue"}],"ips":[{"address":"10.88.0.2/24","gateway":"10.88.0.1","interface":1}],"routes":[{"dst":"0.0.0.0/0"}],"dns":{}}'
+        CONF='{"cniVersion":"1.0.0","name":"net","type":"nsnat","egress":"slow","except":["192.168.1.0/24"],"prevResult":'"${2:-$previous}"'}' \
+            cni "$1" example /run/netns/blue
+    }
+"#;
+
+/// Behind another plugin: nsnat's way comes first, what has a route of its own, or is excepted, goes by the other one; and
+/// without nsnat's interface nothing falls through to that.
+#[test]
+fn behind_another_plugin_its_way_comes_first() {
+    let lab = with_egress();
+    lab.ok(ROUTED);
+    lab.says("ip netns exec blue whoami4", "203.0.113.1");
+    let before = lab.snapshot();
+    let says = |script: &str, expected: &str| lab.runtime_says(&format!("{CHAINED}{script}"), expected);
+    says(
+        "chained ADD >/run/lab/cni/result; jq -c '[.interfaces[].name] - [.interfaces[2].name], [.ips[] | .address, .interface]' /run/lab/cni/result",
+        "[\"veth1\",\"eth0\",\"nsnat0\"]\n[\"10.88.0.2/24\",1,\"10.213.0.0/32\",3,\"fd6e:736e:6174:1::ad5:0/128\",3]",
+    );
+    let ways = "ip netns exec blue whoami4; ip netns exec blue whoami6; ip netns exec blue ask $LAB_OLD a.example.test";
+    lab.says(ways, "203.0.113.254\n2001:db8:f::fe\n192.0.2.53");
+    // The neighbours, the exception, and what is sent from the other address: as before.
+    lab.says("ip netns exec blue socat -u TCP4:$LAB_SERVICE:80,bind=10.88.0.2 -", "203.0.113.1");
+    let device = |to: &str| format!("ip -n blue route get {to} | grep -o 'dev [a-z0-9]*'; ");
+    let devices = ["10.88.0.1", "$LAB_PRINTER", "$LAB_SERVICE"].map(device).concat();
+    lab.says(&devices, "dev eth0\ndev eth0\ndev nsnat0");
+    says("chained CHECK \"$(cat /run/lab/cni/result)\"; echo $?", "0");
+    lab.ok("ip -n blue rule del pref 21302");
+    says("{ chained CHECK \"$(cat /run/lab/cni/result)\" || :; } | jq .code", "101");
+    lab.ok("nsnat -q up --repair");
+    says("chained CHECK \"$(cat /run/lab/cni/result)\"; echo $?", "0");
+    // Without the interface there is no way, for either family; and `up` makes it again.
+    let closed = "ip netns exec blue whoami4 || echo closed; ip netns exec blue whoami6 || echo closed";
+    lab.ok("ip -n blue link del nsnat0");
+    lab.says(&format!("{{ {closed}; }} 2>/dev/null | grep -v '^$'"), "closed\nclosed");
+    lab.ok("nsnat -q up --repair");
+    lab.says(ways, "203.0.113.254\n2001:db8:f::fe\n192.0.2.53");
+    says("chained DEL; echo $?", "0");
+    lab.says(&format!("{{ {closed}; }} 2>/dev/null | grep -v '^$'"), "closed\nclosed");
+    lab.ok("nsnat -q down");
+    lab.same(&before, "after DEL");
+}
+
 #[test]
 fn errors_are_told_by_their_codes() {
     let lab = with_egress();

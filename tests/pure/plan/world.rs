@@ -4,7 +4,7 @@ use super::fault::{Disk, Fault, Leak, Machine, Signal};
 use super::model::Model;
 use nsnat::config::{Config, Problem};
 use nsnat::error::{Error, Result};
-use nsnat::model::{Link, Look, Name, Netns, Observed, State};
+use nsnat::model::{Link, Look, Name, Netns, Observed, Stack, State, numbers};
 use nsnat::plan::{self, Action, Selection};
 use nsnat::reconcile::{Failure, Outcome, Policy, Reconciler, prepare};
 use std::cell::RefCell;
@@ -149,7 +149,7 @@ pub(super) fn inventory(observed: &Observed) -> BTreeSet<String> {
     let sysctls = host.sysctls.iter().map(|sysctl| format!("{sysctl:?}"));
     // A file without a namespace holds nothing.
     let stack = |(name, netns): (&Name, &Netns)| match netns {
-        Netns::Alive { stack, adrift, .. } => Some(format!("{name}: {adrift:?} {stack:?}")),
+        Netns::Alive { stack, adrift, .. } => Some(format!("{name}: {adrift:?} {:?}", unclosed(stack))),
         Netns::Unseen { .. } | Netns::Stale => None,
     };
     let namespaces = observed.namespaces.iter().filter_map(stack);
@@ -161,6 +161,15 @@ pub(super) fn inventory(observed: &Observed) -> BTreeSet<String> {
     let elements = table.elements.iter().map(|element| format!("{element:?}"));
     let stacks = links.chain(addresses).chain(rules).chain(routes).chain(sysctls).chain(namespaces);
     stacks.chain(gates).chain(passes).chain(policies).chain(text).chain(elements).collect()
+}
+
+/// Without what keeps an attachment closed that has lost nsnat's way beside another one: it stays, for as long as the
+/// namespace is there (`plan::beside`).
+fn unclosed(stack: &Stack) -> Stack {
+    let mut out = stack.clone();
+    out.rules.retain(|rule| !rule.is_ours_beside());
+    out.routes.retain(|route| route.table != numbers::BESIDE_TABLE);
+    out
 }
 
 /// The lines that differ, a line each.

@@ -1,0 +1,44 @@
+//! An attachment whose namespace has a way out already: nsnat's comes before that, and takes nothing of it away.
+//!
+//! The other way stays as its maker made it, in the main table. What has a route of its own there goes by that; so do the
+//! networks that are excepted, and answers by the addresses that the maker gave. Everything else goes by nsnat's table. When
+//! nsnat's interface is gone, that table is still there, and says that there is no way: nothing falls through to the other one.
+
+use crate::model::numbers::{self, preference as pref};
+use crate::model::observed::Features;
+use crate::model::{Beside, Family, Route, RouteKind, Rule, RuleAction, Stack};
+use ipnetwork::IpNetwork;
+
+/// Moves the default routes of an attachment to a table of their own, and adds the rules that lead there.
+pub(super) fn put_before(out: &mut Stack, beside: &Beside, features: Features) {
+    let moved = std::mem::take(&mut out.routes).into_iter();
+    out.routes = moved.map(|route| Route { table: numbers::BESIDE_TABLE, ..route }).collect();
+    for family in Family::BOTH {
+        if family == Family::V6 && !features.ipv6 {
+            continue;
+        }
+        out.routes.insert(Route {
+            kind: RouteKind::Unreachable,
+            metric: numbers::FLOOR_METRIC,
+            ..Route::new(numbers::BESIDE_TABLE, family.everything(), numbers::INSIDE_PROTOCOL)
+        });
+        out.rules.extend(rules(beside, family));
+    }
+}
+
+fn rules(beside: &Beside, family: Family) -> Vec<Rule> {
+    let rule = |place, table| Rule::new(family, place, RuleAction::Lookup(table), numbers::INSIDE_PROTOCOL);
+    let main = u32::from(libc::RT_TABLE_MAIN);
+    let except = beside.except.iter().filter(|net| Family::of_net(**net) == family);
+    let addresses = beside.addresses.iter().filter(|address| Family::of(**address) == family);
+    let mut out = vec![
+        Rule { suppress: Some(0), ..rule(pref::BESIDE_OWN_ROUTE, main) },
+        rule(pref::BESIDE_WAY, numbers::BESIDE_TABLE),
+    ];
+    out.extend(except.map(|net| Rule { to: Some(*net), ..rule(pref::BESIDE_EXCEPT, main) }));
+    out.extend(addresses.map(|address| {
+        let from = Some(IpNetwork::from(*address));
+        Rule { from, ..rule(pref::BESIDE_ADDRESS, main) }
+    }));
+    out
+}
