@@ -43,10 +43,11 @@ pub(super) fn observe(names: &DeviceNames, ours: impl Fn(&str) -> bool) -> Resul
         let Some(device) = word_at(&row, 0).and_then(|index| names.get(&index)) else { continue };
         let (kind, index) = (kind(&row), row.get(..4).unwrap_or_default());
         if HOLDERS.contains(&kind.as_str()) {
-            for (side, parent) in SIDES {
+            // "ingress" has no other side, and answers for both.
+            for (side, parent) in SIDES.into_iter().take(if kind == "ingress" { 1 } else { 2 }) {
                 let of = [index, &[0; 4], &parent.to_ne_bytes()[..], &[0; 4]].concat();
                 let rows = netlink.dump(GET_FILTER, 0, &of).ok().flatten().unwrap_or_default();
-                out.extend(rows.iter().filter_map(|row| filter(row, device, side)));
+                out.extend(rows.iter().filter_map(|row| filter(row, device, side, names)));
             }
         } else if word_at(&row, 1).is_some_and(|handle| handle != 0) && ours(device) {
             out.push(Tap::Queue { device: device.clone(), kind });
@@ -55,21 +56,26 @@ pub(super) fn observe(names: &DeviceNames, ours: impl Fn(&str) -> bool) -> Resul
     Ok(out)
 }
 
-fn filter(row: &[u8], device: &str, side: TapHook) -> Option<Tap> {
+fn filter(row: &[u8], device: &str, side: TapHook, names: &DeviceNames) -> Option<Tap> {
     let kind = kind(row);
     let options = find(row.get(TCMSG..)?, OPTIONS)?;
     let (_, actions) = ACTIONS.iter().find(|(name, _)| *name == kind)?;
-    let deed = attributes(find(options, *actions)?).find_map(|(_, action)| effect_of(action))?;
+    let (deed, to) = attributes(find(options, *actions)?).find_map(|(_, action)| effect_of(action))?;
+    let to = to.and_then(|index| names.get(&index)).cloned();
     let preference = u16::try_from(word_at(row, 3)? >> 16).ok()?;
     let all = kind == "matchall" || (kind == "u32" && find(options, U32_SELECTION).is_some_and(takes_all));
-    Some(Tap::Filter { device: device.into(), side, preference, kind, deed, all })
+    Some(Tap::Filter { device: device.into(), side, preference, kind, deed, to, all })
 }
 
-fn effect_of(action: &[u8]) -> Option<FilterEffect> {
+/// What an action does, and the number of the device that it sends packets to.
+fn effect_of(action: &[u8]) -> Option<(FilterEffect, Option<u32>)> {
     let parameters = || find(find(action, ACT_OPTIONS)?, PARAMETERS);
     match word(find(action, ACT_KIND)?).as_str() {
-        "gact" => (word_at(parameters()?, 2)? == SHOT).then_some(FilterEffect::Drops),
-        "mirred" => REDIRECTIONS.contains(&word_at(parameters()?, 5)?).then_some(FilterEffect::Redirects),
+        "gact" => (word_at(parameters()?, 2)? == SHOT).then_some((FilterEffect::Drops, None)),
+        "mirred" => {
+            let is_redirection = REDIRECTIONS.contains(&word_at(parameters()?, 5)?);
+            is_redirection.then_some((FilterEffect::Redirects, word_at(parameters()?, 6)))
+        }
         _ => None,
     }
 }

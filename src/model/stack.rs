@@ -108,6 +108,13 @@ pub struct Link {
     pub bytes: Option<(u64, u64)>,
 }
 
+impl Link {
+    /// Whether it is there for queues alone (ifb): packets come back from it to where they were, once they have waited.
+    pub fn only_queues(&self) -> bool {
+        self.kind.as_deref() == Some("ifb")
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it out so")]
 fn is_zero(number: &u32) -> bool {
     *number == 0

@@ -84,6 +84,9 @@ pub enum Tap {
         kind: String,
         /// What the filter does with a packet that it matches.
         deed: FilterEffect,
+        /// The device that it sends the packet to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
         /// The filter matches every packet.
         all: bool,
     },

@@ -2,7 +2,7 @@
 
 use crate::model::gate::Stop;
 use crate::model::tap::{FilterEffect, Layer, Tap, TapHook};
-use crate::model::{ActiveNamespace, Code, Cure, Family, Finding, Observed, State, UplinkPath};
+use crate::model::{ActiveNamespace, Code, Cure, Family, Finding, Link, Observed, State, UplinkPath};
 
 /// What surely stops a namespace.
 pub fn certain_findings(namespace: &ActiveNamespace, state: &State, observed: &Observed) -> Vec<Finding> {
@@ -52,7 +52,9 @@ fn finding_of(
             };
             Some(Finding::new(code, what, cure).shown_by([place]))
         }
-        Tap::Filter { device, side, preference, kind, deed, all } => on(device).then(|| {
+        // From a device of that kind, packets come back to where they were, once they have waited there.
+        Tap::Filter { to: Some(to), .. } if observed.host.link(to).is_some_and(Link::only_queues) => None,
+        Tap::Filter { device, side, preference, kind, deed, all, .. } => on(device).then(|| {
             let (side, device) = (side_name(*side), crate::plan::line::quote(device));
             let deed = if *deed == FilterEffect::Drops { "drops" } else { "redirects" };
             let (code, what) = match all {
@@ -63,6 +65,8 @@ fn finding_of(
             let cure = Cure::command(format!("tc filter del dev {device} {side} pref {preference}"));
             Finding::new(code, format!("{place} {deed} {what}"), cure).shown_by([place])
         }),
+        // Whoever made the container may have limited it (the plugin "bandwidth" of CNI).
+        Tap::Queue { kind, .. } if namespace.attached.is_some() && kind == "tbf" => None,
         Tap::Queue { device, kind } => (*device == namespace.link).then(|| {
             let what = format!("{device} has a queue that is not nsnat's ({kind}), which may drop or delay");
             Finding::new(Code::DeviceQueue, what, Cure::command(format!("tc qdisc del dev {device} root")))

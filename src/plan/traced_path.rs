@@ -13,7 +13,7 @@ use super::line::rule_text;
 use super::rule_precedence;
 use crate::model::gate::Hook;
 use crate::model::trace::{Done, Event, Header, ProbeAnswer, Trace, TracedChain};
-use crate::model::{Code, Egress, Family, Finding, Observed, State, UplinkPath};
+use crate::model::{Code, Egress, Family, Finding, Link, Observed, State, UplinkPath};
 use serde::Serialize;
 use std::net::SocketAddr;
 
@@ -215,7 +215,8 @@ impl SeenProbe<'_> {
                 "look for IPsec policies (ip xfrm policy), tc(8) filters and netdev chains on that device",
             ));
         }
-        if let Some(dev) = self.trace.left.iter().find(|dev| **dev != path.dev) {
+        let only_queues = |dev: &String| self.host.observed.host.link(dev).is_some_and(Link::only_queues);
+        if let Some(dev) = self.trace.left.iter().find(|dev| **dev != path.dev && !only_queues(dev)) {
             let what = format!("it left by {dev}, and its way out is {}", path.dev);
             return Some(self.known_fault(Code::PacketStrayed, what, "nsnat up"));
         }

@@ -46,9 +46,25 @@ crash() {
 	same "containerd killed with all pods, and never started again" before-crash after-crash
 }
 
+# A pod whose interface is that of another plugin: it has that one's address, and leaves by nsnat.
+behind_bridge() {
+	host 'cat >/etc/cni/net.d/05-both.conflist <<-"END"
+		{ "cniVersion": "1.0.0", "name": "both", "plugins": [
+		    { "type": "bridge", "bridge": "cni-both", "isGateway": true, "isDefaultGateway": true, "ipMasq": true,
+		      "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.99.0.0/24" }]] } },
+		    { "type": "nsnat", "egress": "slow", "except": ["10.96.0.0/12"] }
+		] }
+	END
+		systemctl restart containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done; cri run c7'
+	gets_out 7
+	check "behind bridge: the address of the pod" 10.99.0.2 host 'cri address c7 | cut -d" " -f1'
+	host 'cri remove c7; rm /etc/cni/net.d/05-both.conflist'
+	check "behind bridge: nothing is left" '0' host 'nsnat list | grep -c cni; true'
+}
+
 boot
 image_tar
-host 'cri image /tmp/image.tar >/tmp/docker.tar; systemctl start containerd
+host 'mkdir -p /opt/cni/bin; ln -s /usr/lib/cni/bridge /usr/lib/cni/host-local /opt/cni/bin/; cri image /tmp/image.tar >/tmp/docker.tar; systemctl start containerd
 	for of in default k8s.io; do ctr -n $of images import /tmp/docker.tar; done >/dev/null 2>&1'
 check "without a network" False host 'cri ready | cut -d" " -f1'
 documented engines/cni.md containerd
@@ -61,6 +77,7 @@ check "the host" "$LAB_WAN_FAST" host "busybox nc -w 2 $LAB_SERVICE 80 </dev/nul
 host "$(finish 1)"
 many 30
 crash
+behind_bridge
 host 'sed -i "s/\"egress\": \"slow\"/\"egress\": \"nowhere\"/" /etc/cni/net.d/10-slow.conflist; systemctl restart containerd'
 check "a way out that is not declared" 'no namespace nowhere is declared' host \
 	'until cri ready | grep -q True; do sleep 0.1; done; cri run c9 2>&1 | grep -o "no namespace nowhere is declared"'

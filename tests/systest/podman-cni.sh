@@ -10,6 +10,24 @@ prepare() {
 	containers_without_cgroups
 }
 
+# The plugins bandwidth and tuning after nsnat: they do what they are for, and nsnat takes neither for a fault.
+limited() {
+	host 'cat >/etc/cni/net.d/30-limited.conflist <<-"END"
+		{ "cniVersion": "1.0.0", "name": "limited", "plugins": [
+		    { "type": "nsnat", "egress": "slow" },
+		    { "type": "bandwidth", "ingressRate": 8000000, "ingressBurst": 80000, "egressRate": 8000000, "egressBurst": 80000 },
+		    { "type": "tuning", "sysctl": { "net.ipv4.ip_default_ttl": "61" } }
+		] }
+	END
+		podman run -d --name c1 --network limited busybox sleep 1000 >/dev/null'
+	gets_out 1
+	check "tuning" 61 host "$(inside 1 'cat /proc/sys/net/ipv4/ip_default_ttl')"
+	check "bandwidth: in and out" 2 host 'tc qdisc show | grep -c "^qdisc tbf .* rate 8Mbit"'
+	healthy "with a limit"
+	host "$(finish 1) >/dev/null"
+	check "bandwidth: its device went" '' host 'ip -br link show type ifb'
+}
+
 boot
 image_tar
 host 'podman import /tmp/image.tar busybox >/dev/null 2>&1'
@@ -26,7 +44,7 @@ check "a published port, behind bridge and portmap" published at printer curl --
 check "from where it does not leave" "$LAB_WAN_SLOW" host "podman exec web nc -w 2 $LAB_SERVICE 80 </dev/null"
 check "a neighbour" published host 'busybox timeout 5 podman run --rm --network both busybox sh -c \
 	"printf \"GET /index.html HTTP/1.0\r\n\r\n\" | nc -w 2 $(podman inspect web --format "{{.NetworkSettings.Networks.both.IPAddress}}") 80" | tail -n 1'
-look with-web
-host 'podman rm -f -t 0 web >/dev/null'
+host 'podman rm -f -t 0 web >/dev/null; ip link del cni-both'
+limited
 many 30
 killed_at_start

@@ -29,7 +29,7 @@ containers_without_cgroups() {
 
 image_tar() {
 	host 'set -e; mkdir -p /tmp/image/{bin,etc,proc,sys,dev,tmp,run,www}; cp /bin/busybox /tmp/image/bin
-		for name in sh ip nc httpd nslookup sleep; do ln -s busybox /tmp/image/bin/$name; done
+		for name in sh cat ip nc httpd nslookup sleep; do ln -s busybox /tmp/image/bin/$name; done
 		echo published >/tmp/image/www/index.html; tar -C /tmp/image -cf /tmp/image.tar .'
 }
 
