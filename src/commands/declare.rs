@@ -34,7 +34,6 @@ pub(super) fn add(ui: &Ui<'_>, add: &Add) -> Result<()> {
     declarations::sweep(&alone)?;
     let before = existing(&path)?;
     let text = declare(before.as_deref(), &add.name, &namespace)?;
-    let made = declarations::missing_dirs(&path);
     let written = match before {
         Some(_) => files::edit(&path, &text),
         None => declarations::create(&path, &text),
@@ -42,7 +41,7 @@ pub(super) fn add(ui: &Ui<'_>, add: &Add) -> Result<()> {
     let result = written.and_then(|()| up::add(ui, &config, &add.name));
     if result.is_err() {
         // The first error is the one that tells; on a full disk not even the old text can be written again.
-        let _ = undo_declaration(&path, before.as_deref(), &made);
+        let _ = undo_declaration(&path, before.as_deref());
     }
     result
 }
@@ -80,7 +79,7 @@ pub(super) fn remove(ui: &Ui<'_>, name: &Name, kill: bool) -> Result<()> {
 /// Leaves the rest of a file; without any, the file goes, unless somebody named it by `--config`.
 fn forget_in(ui: &Ui<'_>, path: &Path, rest: &str) -> Result<()> {
     if rest.is_empty() && ui.global.config.as_deref() != Some(path) {
-        declarations::remove(path, &own_dirs(ui, path))?;
+        declarations::remove(path)?;
         clear_run(ui, path)
     } else {
         files::edit(path, rest)
@@ -128,19 +127,12 @@ fn existing(path: &Path) -> Result<Option<String>> {
 }
 
 /// Puts a file and its directories back as they were.
-fn undo_declaration(path: &Path, before: Option<&str>, made: &[PathBuf]) -> Result<()> {
+fn undo_declaration(path: &Path, before: Option<&str>) -> Result<()> {
     match before {
         Some(text) if existing(path)?.as_deref() != Some(text) => files::edit(path, text),
         Some(_) => Ok(()),
-        None => declarations::remove(path, made),
+        None => declarations::remove(path),
     }
-}
-
-/// The directory of declarations and the one above it go with the last of them: `add` made them. One that holds
-/// anything else stays, as does a directory that somebody named by `--config`, and the one of all that is up.
-fn own_dirs(ui: &Ui<'_>, path: &Path) -> Vec<PathBuf> {
-    let above = ui.global.config.is_none() && !path.starts_with(files::RUN);
-    path.ancestors().skip(1).take(if above { 2 } else { 1 }).map(Path::to_owned).collect()
 }
 
 /// After a temporary declaration: its directory is in the one of all that is up, which goes with the last of that.

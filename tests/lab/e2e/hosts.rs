@@ -49,6 +49,51 @@ fn a_read_only_etc() {
     add_and_remove(&lab, "a read-only /etc");
 }
 
+/// A package, or an administrator, may have made them; the last declaration takes only those with it that nsnat made.
+#[test]
+fn directories_that_were_there_before() {
+    for dir in ["/etc/nsnat", "/etc/nsnat/conf.d", "/run/lab/mine", "/run/lab/mine/conf.d"] {
+        let lab = Lab::new();
+        lab.ok(&format!("mkdir -p {dir}"));
+        if dir.starts_with("/etc") {
+            add_and_remove(&lab, dir);
+        }
+        lab.ok("mkdir -p /run/lab/mine");
+        let before = lab.ok("find /run/lab/mine");
+        lab.ok(
+            "export NSNAT_CONFIG=/run/lab/mine; nsnat -q add slow --gateway $LAB_SLOW; nsnat -q remove slow",
+        );
+        lab.says("find /run/lab/mine", before.trim_end());
+    }
+}
+
+/// Directories that nsnat made stay its own while others have files in them, whichever declaration goes first.
+#[test]
+fn directories_that_nsnat_made_go_with_the_last_that_is_in_them() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    let add = |name: &str| lab.ok(&format!("nsnat -q add {name} --gateway $LAB_SLOW"));
+    add("slow");
+    add("more");
+    lab.ok("nsnat -q remove slow; nsnat -q remove more");
+    lab.same(&before, "after the first declaration went first");
+    add("slow");
+    lab.ok("touch /etc/nsnat/theirs /etc/nsnat/conf.d/theirs; nsnat -q remove slow");
+    lab.says("find /etc/nsnat -name theirs | sort", "/etc/nsnat/conf.d/theirs\n/etc/nsnat/theirs");
+    lab.ok("rm /etc/nsnat/conf.d/theirs");
+    add("more");
+    lab.ok("nsnat -q remove more");
+    lab.says("ls -A /etc/nsnat | grep -v nsnat", "theirs");
+    lab.ok("rm /etc/nsnat/theirs");
+    add("slow");
+    lab.ok("nsnat -q remove slow");
+    lab.same(&before, "after what others had put there went");
+    // An add that fails after it has declared.
+    lab.ok("ip netns add theirs");
+    lab.fails(2, "nsnat -q add theirs --gateway $LAB_SLOW");
+    lab.says("ls -d /etc/nsnat 2>/dev/null || echo gone", "gone");
+}
+
 #[track_caller]
 fn add_and_remove(lab: &Lab, what: &str) {
     let before = lab.snapshot();
