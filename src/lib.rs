@@ -25,7 +25,7 @@
 //! | [`health`] | pure: whether uplinks live, out of what comes of asking them | `model` | |
 //! | [`reconcile`] | the circle: observe, plan, record the intent, perform, verify, commit, roll back | `plan`, `model` | |
 //! | [`kernel`] | observing and performing: the host as the circle sees it | `attributes`, `model`, `nft`, `plan::action`, `plan::other_firewalls`, `reconcile::world` | on the host |
-//! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::interrupt`, `kernel::netns`, `kernel::processes`, `kernel::record` | on its own process |
+//! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::cookie`, `kernel::interrupt`, `kernel::netns`, `kernel::processes`, `kernel::record` | on its own process |
 //! | [`watch`] | the daemon: when the host is looked at again, and what wakes it | `kernel`, `model` | |
 //! | [`report`] | text and JSON, view only | `doctor`, `plan`, `model` | |
 //! | [`cni`] | pure: what container runtimes ask, and what they are answered | `model` | |

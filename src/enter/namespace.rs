@@ -3,6 +3,7 @@
 //! Both are opened, checked by what was opened (never by what a path said earlier), and used by descriptor.
 
 use crate::error::{Context, Error, Result};
+use crate::kernel::cookie::cookie;
 use crate::kernel::{netns, record};
 use crate::model::{ExecRecord, Name};
 use nix::errno::Errno;
@@ -38,7 +39,7 @@ impl CheckedNamespace {
         // Any socket will do; this kind costs least.
         let (family, kind) = (AddressFamily::Unix, SockType::Datagram);
         let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, None).what(what)?;
-        if netns::cookie(&socket) == Some(made) { Ok(()) } else { Err(another(name)) }
+        if cookie(&socket) == Some(made) { Ok(()) } else { Err(another(name)) }
     }
 }
 

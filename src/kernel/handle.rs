@@ -4,7 +4,7 @@ use super::foreign::Foreign;
 use super::nft::Changes;
 use super::route_socket::Netlink;
 use super::table::LastTable;
-use super::{limits, netns, sysctl};
+use super::{cookie, limits, netns, sysctl};
 use crate::error::{Context, Result};
 use crate::model::{Name, State};
 use std::collections::BTreeMap;
@@ -57,7 +57,9 @@ impl Kernel {
             .build()
             .what(|| "start")?;
         let host = runtime.block_on(async { Netlink::open() })?;
-        let cookie = netns::cookie(&std::os::unix::net::UnixDatagram::unbound().what(|| "start")?);
+        let socket = std::os::unix::net::UnixDatagram::unbound().what(|| "start")?;
+        // Before Linux 5.14 its inode number will do: nobody else gets that while it lives, and with it the state goes.
+        let cookie = cookie::cookie(&socket).or_else(netns::own_inode);
         Ok(Self {
             runtime,
             host,

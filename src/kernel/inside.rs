@@ -58,7 +58,7 @@ fn namespace(
 ) -> Result<Option<Netns>> {
     let noted = settled.state.namespaces.get(name).and_then(|namespace| namespace.inode);
     let found = match (attached, noted) {
-        (Some(place), _) => netns::find_attached(place),
+        (Some(place), _) => netns::find_attached(name, place),
         (None, Some(_)) => netns::find_noted(name, noted),
         (None, None) => netns::find(name),
     };

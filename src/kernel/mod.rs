@@ -14,6 +14,7 @@ mod accepts;
 pub mod bundle;
 mod claims;
 mod conntrack;
+pub mod cookie;
 pub mod declarations;
 mod decode;
 mod devconf;
@@ -67,6 +68,7 @@ mod tcp;
 mod trace;
 mod tracer;
 mod traffic;
+mod veth_ends;
 
 pub use events::{Change, Events, Heard, Scope, wait_for};
 pub use handle::Kernel;

@@ -54,7 +54,7 @@ impl NetlinkSocket {
 
     /// The cookie of the namespace that it was opened in.
     pub(super) fn cookie(&self) -> Option<u64> {
-        super::netns::cookie(&self.0)
+        super::cookie::cookie(&self.0)
     }
 
     /// For IPsec, whose messages have no such header; none where the kernel knows no IPsec.

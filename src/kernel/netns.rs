@@ -5,8 +5,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "namespaces are made, entered and mounted here")]
 
+use super::cookie::cookie;
+use super::veth_ends::{self, VethEnd};
 use super::{files, processes, record};
 use crate::error::{Context, Error, Result};
+use crate::model::ownership::named_by;
 use crate::model::{DetachedNetns, ExecRecord, Name};
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -42,7 +45,7 @@ pub(super) enum NetnsFile {
 pub(super) fn find(name: &Name) -> Result<NetnsFile> {
     match record::read(name) {
         Some(ExecRecord { attached: Some(path), inode: Some(inode), cookie, .. }) => {
-            find_attached(&AttachedNetns { path, inode, cookie })
+            find_attached(name, &AttachedNetns { path, inode, cookie })
         }
         target => find_noted(name, target.and_then(|target| target.inode)),
     }
@@ -75,14 +78,14 @@ impl AttachedNetns {
 }
 
 /// The network namespace of an attachment, by its path, or by the processes inside when its path leads elsewhere.
-pub(super) fn find_attached(place: &AttachedNetns) -> Result<NetnsFile> {
+pub(super) fn find_attached(name: &Name, place: &AttachedNetns) -> Result<NetnsFile> {
     let inode = place.inode;
     if let Ok(file) = open_namespace(&place.path)
         && inode_of(&file).what(|| place.path.display())? == Some(inode)
     {
         return Ok(NetnsFile::Alive { file, inode, adrift: None });
     }
-    let inside = place.cookie.and_then(|cookie| find_by_processes(inode, cookie));
+    let inside = find_by_processes(inode, |file| is_that_of(name, place.cookie, file));
     Ok(inside.map_or(NetnsFile::Nothing, |(_, file)| NetnsFile::Alive { file, inode, adrift: None }))
 }
 
@@ -129,24 +132,37 @@ enum FoundInstead {
 }
 
 /// The namespace that `up` made, where a process is still inside. Its inode number may be another one's by now; its
-/// cookie cannot be.
+/// cookie cannot be, and neither can the veth pair, where there are no cookies.
 fn find_detached(name: &Name, instead: FoundInstead) -> Option<NetnsFile> {
-    let ExecRecord { inode: Some(inode), cookie: Some(made), .. } = record::read(name)? else {
-        return None;
-    };
-    let (pid, file) = find_by_processes(inode, made)?;
+    let ExecRecord { inode: Some(inode), cookie: noted, .. } = record::read(name)? else { return None };
+    let (pid, file) = find_by_processes(inode, |file| is_that_of(name, noted, file))?;
     let adrift =
         DetachedNetns { pid, stale: instead == FoundInstead::Stale, taken: instead == FoundInstead::Another };
     Some(NetnsFile::Alive { file, inode, adrift: Some(adrift) })
 }
 
-/// The namespace of this inode number and this cookie, by a process inside.
-fn find_by_processes(inode: u64, made: u64) -> Option<(i32, File)> {
+/// The namespace of this inode number, by a process inside, where it is the one that is meant.
+fn find_by_processes(inode: u64, is_meant: impl FnOnce(&File) -> bool) -> Option<(i32, File)> {
     let pid = processes::first_in(inode)?;
     let file = File::open(format!("/proc/{pid}/ns/net")).ok()?;
-    let found = run_inside(&file, || Ok(cookie(&UnixDatagram::unbound()?))).ok()?;
-    let same = found == Some(made) && file.metadata().is_ok_and(|found| found.ino() == inode);
+    let same = file.metadata().is_ok_and(|found| found.ino() == inode) && is_meant(&file);
     same.then_some((pid, file))
+}
+
+/// Whether it is the namespace of a name: by its cookie, or, where the kernel has none, by the veth pair of that name, which
+/// joins the host to it.
+fn is_that_of(name: &Name, noted: Option<u64>, inside: &File) -> bool {
+    if let Some(noted) = noted {
+        let found = run_inside(inside, || Ok(cookie(&UnixDatagram::unbound()?)));
+        return found.is_ok_and(|found| found == Some(noted));
+    }
+    let ends_in = |namespace: &File| run_inside(namespace, || veth_ends::ours().map_err(io::Error::other));
+    // This thread may be in another namespace by now; the first one of the process never is.
+    let here = File::open("/proc/self/ns/net").and_then(|host| ends_in(&host)).unwrap_or_default();
+    let there = ends_in(inside).unwrap_or_default();
+    let meets = |end: &VethEnd| there.iter().any(|other| end.meets(other));
+    let is_of_name = |end: &&VethEnd| end.link.alias.as_deref().and_then(named_by).as_ref() == Some(name);
+    here.iter().filter(is_of_name).any(meets)
 }
 
 /// Device and inode number of a namespace, by which its processes are found.
@@ -156,22 +172,9 @@ pub fn identity(name: &Name) -> Result<Option<(u64, u64)>> {
     Ok(Some((device, inode)))
 }
 
-/// The number of the namespace that a socket is in, which no other namespace ever gets (socket(7) does not have it:
-/// `SO_NETNS_COOKIE` in include/uapi/asm-generic/socket.h); none before Linux 5.14.
-pub fn cookie(socket: &impl AsRawFd) -> Option<u64> {
-    let mut cookie = 0_u64;
-    let mut length = libc::socklen_t::try_from(size_of::<u64>()).ok()?;
-    // SAFETY: the kernel writes at most `length` bytes into `cookie`.
-    let done = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_NETNS_COOKIE,
-            (&raw mut cookie).cast(),
-            &raw mut length,
-        )
-    };
-    (done == 0).then_some(cookie)
+/// Inode number of this thread's namespace.
+pub(super) fn own_inode() -> Option<u64> {
+    Some(std::fs::metadata("/proc/thread-self/ns/net").ok()?.ino())
 }
 
 /// Whether `/run/netns` is there.

@@ -166,7 +166,7 @@ fn find_abandoned(state: &State) -> Result<BTreeSet<Name>> {
     let mut out: BTreeSet<Name> = state
         .namespaces
         .iter()
-        .filter(|(_, namespace)| is_gone(namespace))
+        .filter(|(name, namespace)| is_gone(name, namespace))
         .map(|(name, _)| name.clone())
         .collect();
     let ownerless = |namespace: &ActiveNamespace| namespace.owner.is_some_and(|owner| !is_alive(owner));
@@ -179,14 +179,14 @@ fn find_abandoned(state: &State) -> Result<BTreeSet<Name>> {
 }
 
 /// Whether it is an attachment to a network namespace that is certainly gone: it is not where it was, and nobody is in it.
-fn is_gone(namespace: &ActiveNamespace) -> bool {
+fn is_gone(name: &Name, namespace: &ActiveNamespace) -> bool {
     let (Some(attached), Some(inode)) = (&namespace.attached, namespace.inode) else { return false };
     // A user may be forbidden to look there.
     if !nix::unistd::geteuid().is_root() {
         return false;
     }
     let place = AttachedNetns { path: attached.path.clone(), inode, cookie: namespace.cookie };
-    matches!(netns::find_attached(&place), Ok(netns::NetnsFile::Nothing))
+    matches!(netns::find_attached(name, &place), Ok(netns::NetnsFile::Nothing))
 }
 
 fn features(sysctls: &mut Sysctls) -> Features {

@@ -173,7 +173,10 @@ impl Kernel {
             return Ok(());
         }
         let what = || format!("namespace {name}");
-        let found = self.attached.get(name).map_or_else(|| netns::find(name), netns::find_attached);
+        let found = self
+            .attached
+            .get(name)
+            .map_or_else(|| netns::find(name), |place| netns::find_attached(name, place));
         let netns::NetnsFile::Alive { file, .. } = found? else {
             return Err(Error::new(what(), "it went away meanwhile"));
         };

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Observed {
     /// The host's stack.
     pub host: Stack,
-    /// The host's cookie ([`NamespaceRecord::cookie`](super::NamespaceRecord::cookie)), where the kernel has them.
+    /// The host's cookie ([`NamespaceRecord::cookie`](super::NamespaceRecord::cookie)); before Linux 5.14 its inode number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cookie: Option<u64>,
     /// Namespaces that the state or the configuration names, as far as `/run/netns` has them.
@@ -172,7 +172,11 @@ impl Observed {
     /// lists; and which of ours, if it is one.
     pub fn foreign_namespace(&self) -> Option<Option<&Name>> {
         let here = self.cookie.filter(|here| self.state.host.is_some_and(|host| host != *here))?;
-        let ours = self.state.namespaces.iter().find(|(_, namespace)| namespace.cookie == Some(here));
+        let ours = self
+            .state
+            .namespaces
+            .iter()
+            .find(|(_, namespace)| namespace.cookie.or(namespace.inode) == Some(here));
         Some(ours.map(|(name, _)| name))
     }
 

@@ -93,7 +93,7 @@ pub struct State {
     pub version: u32,
     /// Mask of our bits in a packet's mark.
     pub mask: u32,
-    /// Cookie ([`NamespaceRecord::cookie`]) of the network namespace that is the host.
+    /// Cookie ([`NamespaceRecord::cookie`]) of the network namespace that is the host; before Linux 5.14 its inode number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<u64>,
     /// Settings of the host that namespaces get ([`super::tuning`]): path below `/proc/sys` → value.

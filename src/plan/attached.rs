@@ -69,7 +69,7 @@ pub(super) fn obstacle(
             return problem(format!("{path} leads to no network namespace"), "it may have ended meanwhile");
         }
     };
-    if cookie.is_some() && cookie == observed.cookie {
+    if cookie.or(Some(inode)) == observed.cookie {
         return problem(
             format!("{path} is the network of the host itself"),
             "name the namespace of a container",

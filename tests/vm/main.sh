@@ -32,6 +32,17 @@ check 'nothing is wrong' '' eval 'nsnat status --check 2>/tmp/said >/dev/null ||
 nsnat exec --gateway 192.168.1.254 -- true
 check 'for one command' 203.0.113.254 ask 4 nsnat exec --gateway 192.168.1.254 --
 
+# Who is inside is not on the host; and a namespace whose file went is found by a process inside.
+check 'called inside' 'nsnat: not here: this is inside of namespace slow, and not the host' eval \
+	"nsnat exec slow -- nsnat up 2>&1 | grep -v '^hint'"
+nsnat exec slow -- sleep 1000 </dev/null >/dev/null 2>&1 &
+check 'somebody is inside' sleep eval 'wait_for eval "nsnat ps slow | grep -q sleep" && echo sleep'
+inode=$(stat -L -c %i /run/netns/slow)
+ip netns del slow
+check 'it gets its file back' "$inode" eval 'nsnat -q up; stat -L -c %i /run/netns/slow'
+check 'and works' 203.0.113.254 job 4
+kill $!
+
 nft flush ruleset
 check 'flushed' $'none\nnone' eval 'job 4; job 6'
 check 'nothing by the fast router when flushed' 0 counted fast plain
