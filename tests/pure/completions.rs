@@ -9,8 +9,13 @@ use std::time::{Duration, Instant};
 const NSNAT: &str = env!("CARGO_BIN_EXE_nsnat");
 
 /// What is typed, and what stands there after the tab key (and, in some shells, a space).
-const LINES: [(&str, &str); 7] = [
+const LINES: [(&str, &str); 9] = [
     ("nsnat exec bac", "nsnat exec backup-by-lte"),
+    ("nsnat add x --uplink the-l", "nsnat add x --uplink the-line-of-this-test"),
+    (
+        "nsnat systemd bind backup-by-lte systemd-journald.ser",
+        "nsnat systemd bind backup-by-lte systemd-journald.service",
+    ),
     ("nsnat systemd un", "nsnat systemd unbind"),
     ("nsnat man nsnat.t", "nsnat man nsnat.toml.5"),
     ("nsnat status --che", "nsnat status --check"),
@@ -26,7 +31,7 @@ const LINES: [(&str, &str); 7] = [
 fn place() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let script = r#"cd "$1"; mkdir bin; ln -s "$0" bin/nsnat
-        printf '[namespace.backup-by-lte]\ndev = "wwan0"\n' >nsnat.toml
+        printf '[uplink.the-line-of-this-test]\ndev = "wwan0"\n[namespace.backup-by-lte]\nuplink = "the-line-of-this-test"\n' >nsnat.toml
         printf '#!/bin/sh\n' >bin/only-in-this-test; chmod 755 bin/*test; touch the-file-of-this-test
         for shell in bash zsh fish; do nsnat completions $shell >$shell; done"#;
     let output = command("sh", dir.path()).args(["-euc", script, NSNAT]).arg(dir.path()).output().unwrap();

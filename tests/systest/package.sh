@@ -13,6 +13,9 @@ install_nsnat() {
 		RELEASE=$release "$project/scripts/package" --from "$work/bin" --out "$work" deb >/dev/null
 		install -D -m 644 "$work"/nsnat_*-"$release"_*.deb "$disk/root/nsnat-$release.deb"
 	done
+	mkdir "$work/again"
+	RELEASE=1 "$project/scripts/package" --from "$work/bin" --out "$work/again" deb >/dev/null
+	check "made twice" '' cmp "$work"/again/*.deb "$disk/root/nsnat-1.deb"
 }
 
 # files FILE: all files and links but those that change by themselves.
