@@ -120,7 +120,8 @@ fn of_namespace(
             (NamespaceState::Down, _) if !asked_for => Vec::new(),
             (NamespaceState::Down, true) => {
                 let cure = Cure::command(format!("nsnat up {name}"));
-                vec![Finding::new(Code::NotUp, "declared, and not up", cure)]
+                let finding = Finding::new(Code::NotUp, "declared, and not up", cure);
+                vec![finding.shown_by([format!("nsnat status {name}")])]
             }
             _ => problems,
         });

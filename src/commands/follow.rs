@@ -66,7 +66,10 @@ pub(super) fn follow_each_family(
         return Ok(Vec::new());
     }
     let mut out: Vec<TraceReport> = Vec::new();
-    for goal in probe_targets(namespace, None) {
+    let path = egress.path.as_ref().filter(|path| Family::BOTH.iter().any(|family| path.carries(*family)));
+    // A family that has no way out is refused inside, as it should be, while the other one has.
+    let is_carried = |goal: &ProbeTarget| path.is_none_or(|path| path.carries(Family::of(goal.address)));
+    for goal in probe_targets(namespace, None).into_iter().filter(is_carried) {
         let is_same = |told: &TraceReport| Family::of(told.trace.goal.address) == Family::of(goal.address);
         if !out.iter().any(|told| is_same(told) && told.walk.fault.is_some()) {
             out.push(follow_one(name, namespace, goal, egress, (state, observed), &[])?);

@@ -7,13 +7,14 @@ use super::{config, session, uplinks};
 use crate::config::Config;
 use crate::doctor::{Patient, Shared, examine, unexplained};
 use crate::error::Result;
-use crate::kernel::event_log::Reader;
+use crate::kernel::event_log::{Reader, latest};
 use crate::kernel::{self, crowds, files};
+use crate::model::flaps;
 use crate::model::numbers::INSIDE_LINK;
 use crate::model::stack::is_link_local;
 use crate::model::{
-    ActiveNamespace, Code, Cure, DnsMode, Family, Finding, Look, Name, Netns, Observed, Severity, State,
-    UplinkPath,
+    ActiveNamespace, Code, Cure, DnsMode, Event, Family, Finding, Look, Name, Netns, Observed, Severity,
+    State, UplinkPath,
 };
 use crate::plan::{self, Action, Owners};
 use crate::report::{self, Apart, NamespaceState, Status, Uplink};
@@ -109,6 +110,8 @@ pub(super) struct StatusView<'a> {
     silent: SilentNextHops,
     /// Processes in each network namespace, by its inode number.
     crowds: BTreeMap<u64, usize>,
+    /// What happened lately, by which a line is known that goes and comes.
+    happened: Vec<Event>,
     /// What is found once for several namespaces.
     shared: Shared,
 }
@@ -153,6 +156,7 @@ impl<'a> StatusView<'a> {
             refused: BTreeMap::new(),
             silent: SilentNextHops::default(),
             crowds: crowds(),
+            happened: latest(flaps::WITHIN),
             shared,
         }
     }
@@ -240,6 +244,7 @@ impl<'a> StatusView<'a> {
             missing: missing.collect(),
             refused: self.refused.get(name).map_or(&[], Vec::as_slice),
             silent: path.map(|path| self.silent.of_path(path, observed)).unwrap_or_default(),
+            flaps: flaps::of_namespace(name, &self.happened, session::seconds()),
             uplinks: uplinks::ailments(uplinks, path),
             probes: None,
             names: None,
@@ -285,7 +290,8 @@ fn down(name: &Name, observed: &Observed) -> Status {
         (NamespaceState::Broken, Some(Finding::new(Code::StateLost, what, cure).shown_by(shown)))
     } else {
         let what = "taken down, and nsnat watch leaves it so";
-        let finding = || Finding::new(Code::TakenDown, what, up("brings it up"));
+        let shown = || [format!("nsnat events {name}")];
+        let finding = || Finding::new(Code::TakenDown, what, up("brings it up")).shown_by(shown());
         (NamespaceState::Down, observed.state.down.contains(name).then(finding))
     };
     Status { state, problems: finding.into_iter().collect(), ..empty(name) }

@@ -61,7 +61,7 @@ fn ailment(
         }
     };
     let instead = used.map(|used| format!("{used} is used")).unwrap_or_default();
-    Some(Finding::new(code, what, Cure::advice(instead)))
+    Some(Finding::new(code, what, Cure::advice(instead)).shown_by(["nsnat events".to_owned()]))
 }
 
 /// For how long that has been so.

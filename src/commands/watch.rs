@@ -259,7 +259,8 @@ impl Kept<'_> {
 
     /// Writes a line about each thing that is not as it should be. A full disk does not prevent repairs.
     fn say(&mut self) {
-        let first = |text: &String| text.lines().next().unwrap_or_default().to_owned();
+        let first =
+            |text: &String| text.lines().next().unwrap_or_default().trim_start_matches("nsnat: ").to_owned();
         let refused = self.refused.as_ref().map(|why| format!("{REFUSED}: {}", first(why)));
         let fight = self.fights.then(|| FIGHT.to_owned());
         let lines = refused

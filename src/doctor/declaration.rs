@@ -30,5 +30,6 @@ pub(super) fn forgotten(patient: &Patient<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let cure = Cure::command(format!("nsnat down {}", patient.name));
-    vec![Finding::new(Code::NotDeclared, "up, but not declared any more", cure)]
+    let finding = Finding::new(Code::NotDeclared, "up, but not declared any more", cure);
+    vec![finding.shown_by(["nsnat list".to_owned()])]
 }

@@ -6,10 +6,11 @@ use crate::model::{Finding, Surroundings};
 use std::collections::BTreeSet;
 
 /// The checks of a namespace.
-const CHECKS: [fn(&Patient<'_>) -> Vec<Finding>; 17] = [
+const CHECKS: [fn(&Patient<'_>) -> Vec<Finding>; 18] = [
     uplink::usable,
     uplink::device,
     uplink::addresses,
+    uplink::flapping,
     declaration::name,
     others::preceding,
     others::firewalls,

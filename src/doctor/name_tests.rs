@@ -64,9 +64,9 @@ impl NameTests {
     /// Nobody answers at all, or nobody whom programs ask.
     fn unanswered(&self) -> Option<Finding> {
         let resolves = |tried: &ProbedServer| tried.path == RESOLV_CONF && answered(tried);
+        let asked = self.tried.iter().filter(|tried| tried.path == RESOLV_CONF).map(shown);
         if !self.tried.iter().any(answered) {
             let cure = Cure::Advice(format!("is the way out there? nsnat status {}", self.name));
-            let asked = self.tried.iter().filter(|tried| tried.path == RESOLV_CONF).map(shown);
             return Some(Finding::new(Code::DnsSilent, "no server answers at all", cure).shown_by(asked));
         }
         if self.tried.iter().any(resolves) {
@@ -74,7 +74,7 @@ impl NameTests {
         }
         let what = "no server that resolv.conf names answers: names do not resolve inside";
         let cure = Cure::Advice(format!("nsnat dns {} set ADDR", self.name));
-        Some(Finding::new(Code::DnsUnresolvable, what, cure))
+        Some(Finding::new(Code::DnsUnresolvable, what, cure).shown_by(asked))
     }
 }
 
@@ -95,15 +95,20 @@ fn shown(tried: &ProbedServer) -> String {
 fn unseen_query(tried: &ProbedServer) -> Finding {
     let (asked, how) = (dnsaddr::show(tried.probe.server), tried.probe.transport);
     let what = format!("where a query to {asked} ({how}) went cannot be seen");
-    Finding::new(Code::DnsUnseen, what, Cure::advice("does a firewall of this host drop it?"))
-        .shown_by([shown(tried)])
+    Finding::new(
+        Code::DnsUnseen,
+        what,
+        Cure::advice("does a firewall of this host drop it, or NAT inside change it?"),
+    )
+    .shown_by([shown(tried)])
 }
 
 fn leak(name: &Name, tried: &ProbedServer) -> Finding {
     let by = tried.outcome.by.map_or_else(|| "another server".into(), dnsaddr::show);
     let (asked, how) = (dnsaddr::show(tried.probe.server), tried.probe.transport);
     let what = format!("a query to {asked} ({how}) went to {by}, which is not configured");
-    Finding::new(Code::DnsLeaks, what, Cure::Up(Some(name.clone()), "repairs it")).shown_by([shown(tried)])
+    let cure = format!("nsnat up {name}; or look for NAT inside: ip netns exec {name} nft list ruleset");
+    Finding::new(Code::DnsLeaks, what, Cure::Advice(cure)).shown_by([shown(tried)])
 }
 
 fn visible(socket: &Socket) -> Finding {

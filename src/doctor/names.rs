@@ -14,7 +14,8 @@ pub(super) fn family(patient: &Patient<'_>) -> Vec<Finding> {
         let set = format!("name a server of the other family: nsnat dns {} set ADDR", patient.name);
         Cure::Advice(set)
     };
-    why.map(|why| Finding::new(Code::DnsFamily, why, cure())).into_iter().collect()
+    let shown = || namespace.dns.servers.iter().map(|server| dnsaddr::show(*server));
+    why.map(|why| Finding::new(Code::DnsFamily, why, cure()).shown_by(shown())).into_iter().collect()
 }
 
 /// No server that resolv.conf names can be asked. A resolv.conf that somebody wrote for the namespace is left to them.
@@ -24,9 +25,12 @@ pub(super) fn resolv_conf(patient: &Patient<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let why = plan::unresolvable(&namespace.dns, namespace.ipv6, patient.path(), patient.observed);
-    why.map(|why| Finding::new(Code::DnsUnresolvable, why, Cure::advice("name one: dns = \"ADDR\"")))
-        .into_iter()
-        .collect()
+    let one = |why| {
+        let named = plan::named_servers(&namespace.dns, patient.observed).iter();
+        let shown = named.map(|server| format!("resolv.conf: nameserver {server}"));
+        Finding::new(Code::DnsUnresolvable, why, Cure::advice("name one: dns = \"ADDR\"")).shown_by(shown)
+    };
+    why.map(one).into_iter().collect()
 }
 
 /// What became of questions.

@@ -14,8 +14,9 @@ pub(super) fn missing(patient: &Patient<'_>) -> Vec<Finding> {
     for action in &patient.missing {
         kinds.entry(kind(action)).or_default().push(action);
     }
-    // A chain of another program that stops packets is told by its own check.
+    // A chain or an IPsec policy of another program that stops packets is told by a check of its own.
     kinds.remove(&Code::FirewallDrops);
+    kinds.remove(&Code::PolicyPrecedes);
     kinds.into_iter().map(|(code, actions)| of_kind(code, &actions)).collect()
 }
 
@@ -43,7 +44,7 @@ fn kind(action: &Action) -> Code {
         Action::LoadSkeleton { .. } => Code::TableMissing,
         Action::Elements { add, .. } if !add.is_empty() => Code::ElementsMissing,
         Action::Sysctl { .. } | Action::Tune { .. } => Code::SettingChanged,
-        Action::AddPolicy { .. } => Code::PolicyMissing,
+        Action::AddPolicy { .. } => Code::PolicyPrecedes,
         Action::AddPass { .. } => Code::FirewallDrops,
         Action::RemoveNetns { .. }
         | Action::RemoveTable

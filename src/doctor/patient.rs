@@ -104,6 +104,8 @@ pub struct Patient<'a> {
     pub refused: &'a [String],
     /// Next hops of its path that do not answer.
     pub silent: Vec<Neighbour>,
+    /// How often its line went within the last minute, where that is often.
+    pub flaps: Option<usize>,
     /// Uplinks of its that are not well.
     pub uplinks: Vec<Finding>,
     /// What became of test packets, where some were sent.

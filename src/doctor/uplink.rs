@@ -16,7 +16,12 @@ pub(super) fn usable(patient: &Patient<'_>) -> Vec<Finding> {
         Some(path) if path.dead => (Code::UplinksDead, closed),
         Some(path) => return families(patient, path),
     };
-    vec![Finding::new(code, what, see())]
+    vec![Finding::new(code, what, see()).shown_by([happened(patient)])]
+}
+
+/// The command that shows what became of uplinks.
+fn happened(patient: &Patient<'_>) -> String {
+    format!("nsnat events {}", patient.name)
 }
 
 fn see() -> Cure {
@@ -29,13 +34,13 @@ fn families(patient: &Patient<'_>, path: &UplinkPath) -> Vec<Finding> {
     let one = |family: Family| {
         if path.silent.contains(&family) {
             let what = format!("none of its uplinks answers by {family}: nothing gets out by {family}");
-            return Some(Finding::new(Code::UplinksDead, what, see()));
+            return Some(Finding::new(Code::UplinksDead, what, see()).shown_by([happened(patient)]));
         }
         path.part_of(family).filter(|part| part.last_resort).map(|_| {
             let what = format!(
                 "none of its uplinks can be used by {family}: {family} leaves by the host's main table"
             );
-            Finding::new(Code::LastResort, what, see())
+            Finding::new(Code::LastResort, what, see()).shown_by([happened(patient)])
         })
     };
     Family::BOTH.into_iter().filter(has).filter_map(one).collect()
@@ -49,21 +54,23 @@ pub(super) fn device(patient: &Patient<'_>) -> Vec<Finding> {
 
 fn of_device(path: &UplinkPath, link: Option<&Link>) -> Option<Finding> {
     let dev = &path.dev;
-    match link {
+    let (code, is, cure) = match link {
         None => {
             let cure = Cure::advice("plug it in, or start what makes it");
-            Some(Finding::new(Code::UplinkGone, format!("the device {dev} is gone: nothing gets out"), cure))
+            (Code::UplinkGone, format!("the device {dev} is gone"), cure)
         }
         Some(link) if !link.up => {
             let cure = Cure::Commands(vec![format!("ip link set {dev} up"), "nsnat up".into()]);
-            Some(Finding::new(Code::UplinkDown, format!("{dev} is down: nothing gets out"), cure))
+            (Code::UplinkDown, format!("{dev} is down"), cure)
         }
         Some(link) if !link.carrier => {
             let cure = Cure::advice("look at its cable, and at the other end");
-            Some(Finding::new(Code::UplinkCarrier, format!("{dev} has no carrier: nothing gets out"), cure))
+            (Code::UplinkCarrier, format!("{dev} has no carrier"), cure)
         }
-        Some(_) => None,
-    }
+        Some(_) => return None,
+    };
+    let finding = Finding::new(code, format!("{is}: nothing gets out"), cure);
+    Some(finding.shown_by([format!("ip link show {dev}")]))
 }
 
 /// Families whose next hop is out of reach, because the device has no address of theirs.
@@ -73,8 +80,20 @@ pub(super) fn addresses(patient: &Patient<'_>) -> Vec<Finding> {
     let one = |(dev, family): (&String, &Family)| {
         let what = format!("{dev} has no {family} address: nothing gets out by {family}");
         Finding::new(Code::UplinkAddress, what, Cure::advice("once it has one: nsnat up"))
+            .shown_by([format!("ip address show {dev}")])
     };
     waiting.map(one).collect()
+}
+
+/// A line that goes and comes.
+pub(super) fn flapping(patient: &Patient<'_>) -> Vec<Finding> {
+    let dev = patient.path().map_or("its line", |path| path.dev.as_str());
+    let one = |often: usize| {
+        let what = format!("{dev} goes and comes, {often} times in the last minute");
+        let cure = Cure::advice("look at its cable, at its signal, and at what dials it");
+        Finding::new(Code::UplinkFlaps, what, cure).shown_by([happened(patient)])
+    };
+    patient.flaps.map(one).into_iter().collect()
 }
 
 /// Next hops that do not answer.

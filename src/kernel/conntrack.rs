@@ -93,14 +93,19 @@ fn at_once(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<bool
 
 /// Lists the flows and forgets each of them.
 fn one_by_one(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<()> {
-    let all = || netlink.dump(CT_GET, family(source), &[]);
     let selected = if which == Flows::Published { answered_by(source) } else { filter(source) };
-    let filtered = || netlink.dump(CT_GET, family(source), &selected);
-    let entries = if source.is_ipv4() { filtered().or_else(|_| all())? } else { all()? };
-    for entry in entries.iter().flatten().filter(|entry| is_meant(entry, source, which)) {
+    for entry in list(netlink, source, &selected)?.iter().filter(|entry| is_meant(entry, source, which)) {
         check_deleted(source, netlink.ask(CT_DELETE, family(source), &this_one(entry))?)?;
     }
     Ok(())
+}
+
+/// Lists the flows that a filter selects, and maybe others of the family of `source`.
+fn list(netlink: &NetlinkSocket, source: IpAddr, selected: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let all = || netlink.dump(CT_GET, family(source), &[]);
+    let filtered = || netlink.dump(CT_GET, family(source), selected);
+    let entries = if source.is_ipv4() { filtered().or_else(|_| all())? } else { all()? };
+    Ok(entries.unwrap_or_default())
 }
 
 /// Whether an entry is to be forgotten.
@@ -166,6 +171,21 @@ pub(super) fn reply_source(
         }
     }
     Ok(None)
+}
+
+/// The same wherever the flow leads to: NAT inside of a namespace changes that before a packet comes to the host. All flows
+/// are looked through.
+pub(super) fn reply_source_of_any(source: SocketAddr, protocol: u8) -> Result<Option<SocketAddr>> {
+    let entries = list(&NetlinkSocket::for_netfilter()?, source.ip(), &filter(source.ip()))?;
+    Ok(entries.iter().filter(|entry| is_from(entry, source, protocol)).find_map(|entry| reply_in(entry)))
+}
+
+fn is_from(entry: &[u8], source: SocketAddr, protocol: u8) -> bool {
+    let Some(tuple) = find(entry, CTA_TUPLE_ORIG) else { return false };
+    let numbers = find(tuple, CTA_TUPLE_PROTO).unwrap_or_default();
+    source_ip(tuple) == Some(source.ip())
+        && find(numbers, CTA_PROTO_NUM) == Some(&[protocol])
+        && find(numbers, CTA_PROTO_SRC_PORT) == Some(&source.port().to_be_bytes())
 }
 
 fn family(address: IpAddr) -> u8 {

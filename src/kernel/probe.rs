@@ -41,8 +41,12 @@ pub fn probe(name: &Name, host: &str, probes: &[Probe]) -> Result<Vec<Outcome>> 
 /// Asks inside, then looks outside where the flow went; the flow is known for seconds after.
 fn probe_server(file: &File, probe: Probe, message: Vec<u8>) -> io::Result<Outcome> {
     let asked = netns::run_inside(file, move || Ok(ask(probe, &message)))?;
+    let protocol = probe.transport.protocol();
     let by = asked.source.and_then(|source| {
-        conntrack::reply_source(source, probe.server, probe.transport.protocol()).ok().flatten()
+        let by = conntrack::reply_source(source, probe.server, protocol).ok().flatten();
+        // Somebody answered a query that never came to the host with this destination.
+        let elsewhere = || conntrack::reply_source_of_any(source, protocol).ok().flatten();
+        by.or_else(|| if asked.error.is_none() { elsewhere() } else { None })
     });
     Ok(Outcome { by, took: asked.took, error: asked.error.as_ref().map(describe_error) })
 }

@@ -140,8 +140,6 @@ codes! {
             after [Uplink] [TableMissing];
         SettingChanged Fault "A setting of the kernel (sysctl) that the namespace needs was changed."
             after [] [NetnsMissing LinkMissing];
-        PolicyMissing Fault "An IPsec policy of nsnat's is gone."
-            after [] [PolicyPrecedes PolicyUnpassable];
         Leftover Warning "Something of nsnat's is there that is not needed any more."
             after [Objects Uplink Others] [];
     }
@@ -163,6 +161,8 @@ codes! {
         GatewayDuplicate Fault "Several machines say that the address of the next hop is theirs: packets may go to the wrong one."
             after [] [];
         LeaseEnds Warning "The address of the uplink is a lease that is nearly over, and no DHCP client has renewed it."
+            after [] [];
+        UplinkFlaps Warning "The line of the uplink goes and comes: each time that it is gone, nothing gets out."
             after [] [];
         GatewaySilent Fault "The next hop does not answer by ARP or neighbour discovery."
             after [] [UplinkGone UplinkDown UplinkCarrier NeighboursFull];
@@ -201,7 +201,7 @@ codes! {
     }
     Packets {
         PacketUnsent Fault "The namespace cannot send a packet."
-            after [Objects] [];
+            after [Objects] [UplinkAddress];
         PacketRefused Fault "nsnat's guard refuses the packet, because it would leave by a way that is not its own."
             after [Objects Uplink Others] [];
         PacketDropped Fault "A rule of another program drops the packet."
@@ -237,7 +237,7 @@ codes! {
         DnsUnseen Fault "Where a DNS query went cannot be seen."
             after [Objects Uplink Others Packets Beyond] [ConntrackFull];
         DnsServerDead Warning "One of several DNS servers does not answer; another one does."
-            after [Objects Uplink Others Packets Beyond] [];
+            after [Objects Uplink Others Packets Beyond] [DnsUnseen];
         DnsSilent Fault "No DNS server answers."
             after [Objects Uplink Others Packets Beyond] [ConntrackFull DnsFamily DnsUnresolvable DnsUnseen];
         NamesEncrypted Warning "A program inside asks for names over an encrypted connection of its own: its questions do not go to the servers of the namespace."

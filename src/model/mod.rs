@@ -9,6 +9,7 @@ pub mod dnsaddr;
 pub mod doh;
 mod event;
 mod finding;
+pub mod flaps;
 pub mod gate;
 mod health;
 pub mod ipsec;

@@ -65,7 +65,7 @@ pub use namespace_of_action::Owners;
 pub use other_firewalls::{closed, pass_arguments, pass_program, reasons_stopped};
 pub use others::concerns_others;
 pub use reach::neighbours;
-pub use reachable_servers::{unreachable, unresolvable};
+pub use reachable_servers::{named_servers, unreachable, unresolvable};
 pub use resolve::{forget_foreign, refresh, refreshed, resolve, state_without, tidy_state, with_dns};
 pub use rule_precedence::{PrecedingRule, preceding_rules};
 pub use selection::Selection;

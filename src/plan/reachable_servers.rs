@@ -29,9 +29,17 @@ pub fn unresolvable(
     observed: &Observed,
 ) -> Option<&'static str> {
     let names = Names { path: Some(path.filter(|path| path.up)?), ipv6, observed };
-    let own = Some(&dns.nameservers[..]).filter(|own| !own.is_empty());
-    let works = own.unwrap_or(names.named()).iter().any(|server| names.leads_somewhere(dns, *server));
+    let works = named_servers(dns, observed).iter().any(|server| names.leads_somewhere(dns, *server));
     (!works).then_some("names do not resolve inside: no server that its resolv.conf names can be asked there")
+}
+
+/// The servers that a namespace's resolv.conf names: those of its own, or the host's.
+pub fn named_servers<'a>(dns: &'a DnsMode, observed: &'a Observed) -> &'a [IpAddr] {
+    if dns.nameservers.is_empty() { named_by_host(observed) } else { &dns.nameservers }
+}
+
+fn named_by_host(observed: &Observed) -> &[IpAddr] {
+    if observed.nameservers.is_empty() { &[dnsaddr::DEFAULT] } else { &observed.nameservers }
 }
 
 /// What decides which servers a namespace can ask.
@@ -79,7 +87,7 @@ impl<'a> Names<'a> {
 
     /// What the host's resolv.conf names.
     pub(super) fn named(self) -> &'a [IpAddr] {
-        if self.observed.nameservers.is_empty() { &[dnsaddr::DEFAULT] } else { &self.observed.nameservers }
+        named_by_host(self.observed)
     }
 
     /// The uplinks by which it leaves.

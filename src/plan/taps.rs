@@ -69,7 +69,12 @@ fn finding_of(
         Tap::Queue { kind, .. } if namespace.attached.is_some() && kind == "tbf" => None,
         Tap::Queue { device, kind } => (*device == namespace.link).then(|| {
             let what = format!("{device} has a queue that is not nsnat's ({kind}), which may drop or delay");
-            Finding::new(Code::DeviceQueue, what, Cure::command(format!("tc qdisc del dev {device} root")))
+            let finding = Finding::new(
+                Code::DeviceQueue,
+                what,
+                Cure::command(format!("tc qdisc del dev {device} root")),
+            );
+            finding.shown_by([format!("tc qdisc show dev {device}")])
         }),
         Tap::Flowtable { family, table, name, devices } => devices.iter().any(on).then(|| {
             let place = format!("table {family} {table}, flowtable {name}");

@@ -156,7 +156,10 @@ impl SeenProbe<'_> {
     fn answer(&self) -> String {
         let by = self.trace.by.map_or_else(|| "an answer".to_owned(), |by| by.to_string());
         match self.trace.heard {
-            ProbeAnswer::Nothing => "none within 0.9 s".into(),
+            ProbeAnswer::Nothing => match &self.trace.arrived {
+                Some(dev) => format!("arrived by {dev}, and none was heard inside within 0.9 s"),
+                None => "none within 0.9 s".into(),
+            },
             ProbeAnswer::HopLimit => format!("{by}: the hop limit is used up; it got as far as it should"),
             ProbeAnswer::Answer => "the destination itself answers".into(),
             ProbeAnswer::Reset => "the connection was refused".into(),
@@ -218,7 +221,8 @@ impl SeenProbe<'_> {
         let only_queues = |dev: &String| self.host.observed.host.link(dev).is_some_and(Link::only_queues);
         if let Some(dev) = self.trace.left.iter().find(|dev| **dev != path.dev && !only_queues(dev)) {
             let what = format!("it left by {dev}, and its way out is {}", path.dev);
-            return Some(self.known_fault(Code::PacketStrayed, what, "nsnat up"));
+            let look = format!("look for what redirects there: tc filter show dev {} egress", path.dev);
+            return Some(self.known_fault(Code::PacketStrayed, what, &look));
         }
         if let Some(fault) = self.foreign_source(path) {
             return Some(fault);
@@ -238,7 +242,7 @@ impl SeenProbe<'_> {
             return Some(self.known_fault(
                 Code::AnswerLost,
                 "an answer arrived, and it did not reach the namespace".into(),
-                "look at rp_filter, tc(8) filters and netdev chains on the way back",
+                "look at rp_filter, tc(8) filters and netdev chains on the way back, and at nft list ruleset inside",
             ));
         }
         // A router may keep silent about hop limits; one that does not even answer ARP is known.
@@ -404,7 +408,7 @@ const REFUSALS: [(&str, &str, &str); 10] = [
     (
         "outwards",
         "nsnat's guard refused it: that is not a way out of this namespace",
-        "look for rules before nsnat's (ip rule), then: nsnat up",
+        "look for routes of others in its table (ip route show table all), and for rules before nsnat's (ip rule)",
     ),
 ];
 

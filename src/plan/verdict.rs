@@ -16,7 +16,7 @@ pub enum Verdict {
     Refused,
     /// Nobody answered.
     Silent,
-    /// Nobody answered or refused, and where it went cannot be seen, although the configuration says where.
+    /// Where it went cannot be seen, although the configuration says where, and nobody refused it.
     Unseen,
     /// Somebody else answered, or was asked.
     Leaks,
@@ -27,10 +27,11 @@ pub fn judge_outcome(dns: &DnsMode, probe: &Probe, outcome: &Outcome) -> Verdict
     let (expected, configured) = expected_servers(dns, probe);
     match outcome.by {
         Some(by) if !expected.contains(&by) => Verdict::Leaks,
+        _ if is_refused(outcome) => Verdict::Refused,
+        // An answer does not say who gave it.
+        None if configured => Verdict::Unseen,
         _ if outcome.error.is_none() && configured => Verdict::Configured,
         _ if outcome.error.is_none() => Verdict::Direct,
-        _ if is_refused(outcome) => Verdict::Refused,
-        None if configured => Verdict::Unseen,
         _ => Verdict::Silent,
     }
 }
@@ -93,6 +94,8 @@ mod tests {
         assert_eq!(judged(&dns, "8.8.8.8", Some("192.0.2.1"), Some(Outcome::LATE)), Verdict::Silent);
         // The query may have gone anywhere.
         assert_eq!(judged(&dns, "8.8.8.8", None, Some(Outcome::LATE)), Verdict::Unseen);
+        assert_eq!(judged(&dns, "8.8.8.8", None, None), Verdict::Unseen);
+        assert_eq!(judged(&DnsMode::default(), "8.8.8.8", None, None), Verdict::Direct);
         assert_eq!(judged(&DnsMode::default(), "8.8.8.8", None, Some(Outcome::LATE)), Verdict::Silent);
     }
 

@@ -1,12 +1,8 @@
 //! Lines that go and come. Pure: time is given.
 
 use crate::model::Name;
+use crate::model::flaps::{WITHIN, went_often};
 use std::collections::{BTreeMap, VecDeque};
-
-/// A line that went so often...
-const OFTEN: usize = 5;
-/// ...in so many seconds goes and comes.
-const WITHIN: u64 = 60;
 
 /// When the lines of namespaces went.
 #[derive(Debug, Default)]
@@ -27,10 +23,9 @@ impl Flaps {
         line.went.retain(|then| then + WITHIN > time);
         line.told &= !line.went.is_empty();
         line.went.push_back(time);
-        let often = line.went.len();
-        let is_news = often >= OFTEN && !line.told;
-        line.told |= is_news;
-        is_news.then_some(often)
+        let often = went_often(line.went.iter().copied(), time).filter(|_| !line.told);
+        line.told |= often.is_some();
+        often
     }
 }
 

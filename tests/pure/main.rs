@@ -13,6 +13,7 @@ mod cni;
 mod completions;
 mod config;
 mod documents;
+mod faults;
 mod netavark;
 mod plan;
 mod schema;

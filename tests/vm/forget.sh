@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2016 # a program's own variables
 # A change of the DNS server ends the flows of questions that began before it, and no other flow. Removing flows by a
 # filter is newer than this kernel, so they are found and removed one by one; both families. And tables of the kernel that
-# are full, which only a machine's first network namespace shows and sets.
+# are full, which only a machine's first network namespace shows and sets; and a flowtable, which not every kernel knows.
 
 lay_wires
 printf '[namespace.slow]\ngateway = ["192.168.1.254", "2001:db8:1::254"]\ndns = ["203.0.113.100", "2001:db8:f::100"]\n' \
@@ -39,4 +39,10 @@ planted() {
 planted conntrack-full net.netfilter.nf_conntrack_max 2
 planted neighbours-full net.ipv4.neigh.default.gc_thresh3 1
 check 'nothing of that is left' '' codes
+
+nft 'table inet theirs { flowtable f { hook ingress priority 0; devices = { eth0, nsn-slow }; }; }'
+check 'flows-offloaded' 'table inet theirs, flowtable f' eval \
+	"nsnat doctor -o json | jq -r '.findings[] | select(.code == \"flows-offloaded\") | .evidence[]'"
+nft delete table inet theirs
+check 'nothing of that is left' '' eval 'nsnat doctor | grep -o flows-offloaded || :'
 check 'down' '' nsnat -q down

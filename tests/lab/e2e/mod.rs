@@ -11,6 +11,8 @@ mod cni;
 mod contracts;
 mod crowd;
 mod doctor;
+mod doctor_names;
+mod doctor_uplinks;
 mod down;
 mod events;
 mod faults;

@@ -244,4 +244,13 @@ fn a_line_that_goes_and_comes_is_told_as_that_and_followed_each_time() {
     let log = lab.ok("cat /run/lab/watch.log");
     assert_eq!(log.matches("dial: eth7 goes and comes, 5 times in the last minute").count(), 1, "{log}");
     assert!(!log.contains("undoes each repair"), "{log}");
+    // Everybody is told, as long as it is so.
+    lab.ok("nsnat status | grep -E '^  ! eth7 goes and comes, [0-9]+ times in the last minute; '");
+    lab.says(
+        "nsnat doctor -o json | jq -r '.findings[] | select(.code == \"uplink-flaps\").evidence[]' || :",
+        "nsnat events dial",
+    );
+    lab.ok("jq -c '.time -= 60' /run/nsnat/events.jsonl >/run/lab/earlier; cp /run/lab/earlier /run/nsnat/events.jsonl");
+    lab.says("nsnat status | grep -c 'goes and comes' || :", "0");
+    lab.says("nsnat doctor -o json | jq -r '.findings[] | select(.code == \"uplink-flaps\").code' || :", "");
 }
