@@ -61,7 +61,7 @@ impl Choice<'_> {
         let Some(base) = self.best(None).and_then(|best| self.paths.get(best)) else {
             return self.last_resort(&Family::BOTH);
         };
-        let has = |family: &Family| base.serves(*family) || self.has_lost(base, *family);
+        let has = |family: &Family| self.has(base, *family);
         let parts: Vec<(Family, Option<UplinkPath>)> =
             Family::BOTH.into_iter().filter(has).map(|family| (family, self.part(family))).collect();
         if parts.iter().all(|(_, part)| part.as_ref() == Some(base)) {
@@ -105,13 +105,21 @@ impl Choice<'_> {
         })
     }
 
+    /// Whether it is the present one. While the families leave by different uplinks, it is one that has both: with one that never
+    /// had the other family, that family would be closed.
     fn stays(&self, path: &UplinkPath, family: Option<Family>) -> bool {
-        let of_family = |last: &'_ UplinkPath| match family {
-            Some(family) => last.part_of(family).map(|part| part.uplink.clone()),
-            None => Some(last.uplink.clone()),
-        };
-        self.namespace.prefer == Prefer::Sticky
-            && self.last.and_then(of_family).is_some_and(|uplink| uplink == path.uplink)
+        let Some(last) = self.last.filter(|_| self.namespace.prefer == Prefer::Sticky) else { return false };
+        if let Some(family) = family {
+            return last.part_of(family).is_some_and(|part| part.uplink == path.uplink);
+        }
+        let had = |family: &Family| last.carries(*family) || last.silent.contains(family);
+        let mut families = Family::BOTH.into_iter().filter(had);
+        last.parts().any(|part| part.uplink == path.uplink) && families.all(|family| self.has(path, family))
+    }
+
+    /// Whether an uplink has a family, or had it.
+    fn has(&self, path: &UplinkPath, family: Family) -> bool {
+        path.serves(family) || self.has_lost(path, family)
     }
 
     /// Where there is no other uplink, nothing is gained by leaving it.

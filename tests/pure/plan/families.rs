@@ -61,18 +61,27 @@ fn next_hops(world: &World, family: Family) -> (Vec<IpAddr>, Vec<IpAddr>) {
     (leads.filter_map(|route| route.via).collect(), let_out.collect())
 }
 
+/// Whether an uplink is of a family.
+fn has(uplink: usize, family: usize) -> bool {
+    family < UPLINKS[uplink].1.len()
+}
+
+/// The condition of an uplink as a whole.
+fn whole(conditions: &Conditions, uplink: usize) -> Condition {
+    (0..2).filter(|family| has(uplink, *family)).map(|family| conditions[uplink][family]).min().unwrap()
+}
+
+/// The first that is well, else the first that is unsteady; of several the one that is taken already.
+fn first(is: &dyn Fn(usize) -> Option<Condition>, present: Option<usize>) -> Option<usize> {
+    let of = |wanted| present.into_iter().chain(0..3).find(|uplink| is(*uplink) == Some(wanted));
+    of(Condition::Well).or_else(|| of(Condition::Unsteady))
+}
+
 /// The next hop that a family is to have, in words of its own: the first uplink that is well in it, else the first that is
 /// unsteady; and a family that the uplink as a whole never had is closed.
 fn expected(conditions: Conditions, family: usize) -> Option<IpAddr> {
-    let has = |uplink: usize, family: usize| family < UPLINKS[uplink].1.len();
-    let whole = |uplink: usize| {
-        (0..2).filter(|family| has(uplink, *family)).map(|f| conditions[uplink][f]).min().unwrap()
-    };
-    let first = |is: &dyn Fn(usize) -> Option<Condition>| {
-        let of = |wanted| (0..3).find(|uplink| is(*uplink) == Some(wanted));
-        of(Condition::Well).or_else(|| of(Condition::Unsteady))
-    };
-    let base = first(&|uplink| Some(whole(uplink)))?;
+    let first = |is: &dyn Fn(usize) -> Option<Condition>| first(is, None);
+    let base = first(&|uplink| Some(whole(&conditions, uplink)))?;
     if !has(base, family) {
         return None;
     }
@@ -110,14 +119,44 @@ proptest! {
 
     #[test]
     fn a_family_that_stays_does_not_move_while_its_uplink_is_well(steps in prop::collection::vec(conditions(), 2..6)) {
-        let mut last: Option<IpAddr> = None;
-        walk("prefer = \"sticky\"", &steps, |world, conditions| {
-            let (leads, _) = next_hops(world, Family::V4);
-            let of_last = last.and_then(|last| UPLINKS.iter().position(|(_, hops)| hops[0].parse() == Ok(last)));
-            if of_last.is_some_and(|uplink| conditions[uplink][0] == Condition::Well) {
-                assert_eq!(leads.first().copied(), last);
-            }
-            last = leads.first().copied();
-        });
+        walk_sticky(&steps);
     }
+}
+
+/// What is lost by all comes back by the first that has it again, while the other family stays where it went.
+#[test]
+fn a_family_that_all_had_lost_comes_back_beside_one_that_stays() {
+    use Condition::{Dead, Well};
+    walk_sticky(&[
+        [[Dead, Well], [Dead, Dead], [Well, Well]],
+        [[Well, Dead], [Dead, Dead], [Well, Well]],
+        [[Well, Well], [Dead, Dead], [Well, Well]],
+    ]);
+}
+
+/// A family stays while its uplink is well in it; and it is open while there is one for it, unless the uplink as a whole never
+/// had it.
+fn walk_sticky(steps: &[Conditions]) {
+    let mut last: [Option<IpAddr>; 2] = [None; 2];
+    let mut base = Some(0);
+    walk("prefer = \"sticky\"", steps, |world, conditions| {
+        base = first(&|uplink| Some(whole(conditions, uplink)), base).or(base);
+        for (index, family) in Family::BOTH.into_iter().enumerate() {
+            let of = |uplink: usize| has(uplink, index).then(|| conditions[uplink][index]);
+            let hop = next_hops(world, family).0.first().copied();
+            let is_last = |uplink: &usize| {
+                last[index].is_some_and(|last| {
+                    UPLINKS[*uplink].1.get(index).is_some_and(|hop| hop.parse() == Ok(last))
+                })
+            };
+            if (0..3).find(is_last).is_some_and(|uplink| of(uplink) == Some(Condition::Well)) {
+                assert_eq!(hop, last[index], "{family} at {conditions:?}");
+            }
+            let can_leave =
+                (0..3).any(|uplink| of(uplink).is_some_and(|condition| condition != Condition::Dead));
+            let is_open = can_leave && base.is_some_and(|base| has(base, index));
+            assert_eq!(hop.is_some(), is_open, "{family} at {conditions:?}, of {base:?}");
+            last[index] = hop;
+        }
+    });
 }
