@@ -67,7 +67,7 @@ fn has(uplink: usize, family: usize) -> bool {
 }
 
 /// The condition of an uplink as a whole.
-fn whole(conditions: &Conditions, uplink: usize) -> Condition {
+fn whole(conditions: Conditions, uplink: usize) -> Condition {
     (0..2).filter(|family| has(uplink, *family)).map(|family| conditions[uplink][family]).min().unwrap()
 }
 
@@ -81,7 +81,7 @@ fn first(is: &dyn Fn(usize) -> Option<Condition>, present: Option<usize>) -> Opt
 /// unsteady; and a family that the uplink as a whole never had is closed.
 fn expected(conditions: Conditions, family: usize) -> Option<IpAddr> {
     let first = |is: &dyn Fn(usize) -> Option<Condition>| first(is, None);
-    let base = first(&|uplink| Some(whole(&conditions, uplink)))?;
+    let base = first(&|uplink| Some(whole(conditions, uplink)))?;
     if !has(base, family) {
         return None;
     }
@@ -140,7 +140,7 @@ fn walk_sticky(steps: &[Conditions]) {
     let mut last: [Option<IpAddr>; 2] = [None; 2];
     let mut base = Some(0);
     walk("prefer = \"sticky\"", steps, |world, conditions| {
-        base = first(&|uplink| Some(whole(conditions, uplink)), base).or(base);
+        base = first(&|uplink| Some(whole(*conditions, uplink)), base).or(base);
         for (index, family) in Family::BOTH.into_iter().enumerate() {
             let of = |uplink: usize| has(uplink, index).then(|| conditions[uplink][index]);
             let hop = next_hops(world, family).0.first().copied();
