@@ -60,5 +60,6 @@ fn points(lab: &Lab) -> Vec<(String, usize)> {
         *counts.entry(call).or_default() += 1;
         (call.to_owned(), counts[call])
     };
-    calls.lines().map(&mut nth).collect()
+    // strace also tells of calls that it has no name for (listmount(2)), and cannot be asked for them. Those change nothing.
+    calls.lines().filter(|call| !call.starts_with("syscall_")).map(&mut nth).collect()
 }
