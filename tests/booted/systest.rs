@@ -148,6 +148,8 @@ fn every_scenario_is_run() {
     let names: Vec<_> = names.map(|file| file.file_stem().unwrap().to_string_lossy().into_owned()).collect();
     assert!(names.contains(&"docker".into()), "{names:?}");
     for name in names.iter().filter(|name| *name != "lib") {
-        assert!(include_str!("systest.rs").contains(&format!("run(\"{name}\");")), "nobody runs {name}");
+        // In Debian 12, or in another one.
+        let is_run = ["\")", "@"].map(|end| include_str!("systest.rs").contains(&format!("run(\"{name}{end}")));
+        assert!(is_run.contains(&true), "nobody runs {name}");
     }
 }

@@ -72,12 +72,14 @@ host_and_others() {
 	check "$1: a container of another network" "$LAB_WAN_FAST" host "$(other "$ask")"
 }
 
-# What there is of links, namespaces and nsnat, and all that others have configured; once nobody works on it any more.
+# What there is of links, namespaces and nsnat, and all that others have configured; once nobody works on it any more. systemd
+# has nsnat repair what is up when an engine makes the host a router, so there may be a lock for a moment where nothing is.
 look() {
-	wait_for 30 host "! pgrep -x '$busy' >/dev/null && [[ ! \$(systemctl list-jobs --no-legend) ]]" ||
-		fail "still at work" "$(host "pgrep -ax '$busy'")"
+	wait_for 30 host "! pgrep -x '$busy' >/dev/null && [[ ! \$(systemctl list-jobs --no-legend) ]] &&
+		{ ls /run/netns /run/nsnat >/tmp/listed 2>&1; ! grep -qx lock /tmp/listed || grep -qx state.json /tmp/listed; }" ||
+		fail "still at work" "$(host "pgrep -ax '$busy'; cat /tmp/listed")"
 	state "$1"
-	host 'ip -br link | cut -d" " -f1; ls /run/netns /run/nsnat 2>&1; nsnat list' >>"$work/$1"
+	host 'ip -br link | cut -d" " -f1; cat /tmp/listed; nsnat list' >>"$work/$1"
 }
 
 many() {
