@@ -149,7 +149,8 @@ fn every_scenario_is_run() {
     assert!(names.contains(&"docker".into()), "{names:?}");
     for name in names.iter().filter(|name| *name != "lib") {
         // In Debian 12, or in another one.
-        let is_run = ["\")", "@"].map(|end| include_str!("systest.rs").contains(&format!("run(\"{name}{end}")));
+        let is_run =
+            ["\")", "@"].map(|end| include_str!("systest.rs").contains(&format!("run(\"{name}{end}")));
         assert!(is_run.contains(&true), "nobody runs {name}");
     }
 }
