@@ -78,11 +78,7 @@ fn at_once(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<bool
     let request = match which {
         Flows::All | Flows::To(_) => filter(source),
         Flows::Published => answered_by(source),
-        Flows::Plain => {
-            let status = attribute(CTA_STATUS, &0_u32.to_be_bytes());
-            let mask = attribute(CTA_STATUS_MASK, &SOURCE_NAT.to_be_bytes());
-            [filter(source), status, mask].concat()
-        }
+        Flows::Plain => [filter(source), with_status(0, SOURCE_NAT)].concat(),
         Flows::LeavingWith(outside) => leaving_with(source, outside),
     };
     match netlink.ask(CT_DELETE, family(source), &request)? {
@@ -117,17 +113,14 @@ fn is_meant(entry: &[u8], source: IpAddr, which: Flows) -> bool {
     }
     match which {
         Flows::All => true,
-        Flows::Published => is_destination_mapped(entry),
+        Flows::Published => status(entry).is_some_and(|status| status & DESTINATION_NAT != 0),
         Flows::To(port) => {
             let numbers = find(tuple, CTA_TUPLE_PROTO).unwrap_or_default();
             let protocol = find(numbers, CTA_PROTO_NUM).and_then(<[u8]>::first);
             let to = find(numbers, CTA_PROTO_DST_PORT) == Some(&port.to_be_bytes());
             to && protocol.is_some_and(|protocol| ASKING.contains(protocol))
         }
-        Flows::Plain => {
-            let status = find(entry, CTA_STATUS).and_then(<[u8]>::first_chunk);
-            status.is_some_and(|status| u32::from_be_bytes(*status) & SOURCE_NAT == 0)
-        }
+        Flows::Plain => status(entry).is_some_and(|status| status & SOURCE_NAT == 0),
         Flows::LeavingWith(outside) => {
             let answer = find(entry, CTA_TUPLE_REPLY);
             answer.and_then(|tuple| ip_in(tuple, CTA_IP_V4_DST, CTA_IP_V6_DST)) == Some(outside)
@@ -135,10 +128,9 @@ fn is_meant(entry: &[u8], source: IpAddr, which: Flows) -> bool {
     }
 }
 
-/// Whether its destination is not the one that was asked.
-fn is_destination_mapped(entry: &[u8]) -> bool {
-    let status = find(entry, CTA_STATUS).and_then(<[u8]>::first_chunk);
-    status.is_some_and(|status| u32::from_be_bytes(*status) & DESTINATION_NAT != 0)
+/// What became of the flow (IPS_…).
+fn status(entry: &[u8]) -> Option<u32> {
+    find(entry, CTA_STATUS).and_then(<[u8]>::first_chunk).map(|status| u32::from_be_bytes(*status))
 }
 
 /// What names this entry and no other: its tuple (with the zone of that direction), the zone of both, and its number.
@@ -203,9 +195,13 @@ fn filter(source: IpAddr) -> Vec<u8> {
 fn answered_by(source: IpAddr) -> Vec<u8> {
     let tuple = nested(CTA_TUPLE_IP, &address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC));
     let flags = attribute(CTA_FILTER_REPLY_FLAGS, &BY_SOURCE.to_ne_bytes());
-    let status = attribute(CTA_STATUS, &DESTINATION_NAT.to_be_bytes());
-    let mask = attribute(CTA_STATUS_MASK, &DESTINATION_NAT.to_be_bytes());
-    [nested(CTA_TUPLE_REPLY, &tuple), nested(CTA_FILTER, &flags), status, mask].concat()
+    let status = with_status(DESTINATION_NAT, DESTINATION_NAT);
+    [nested(CTA_TUPLE_REPLY, &tuple), nested(CTA_FILTER, &flags), status].concat()
+}
+
+/// Flows whose bits of `mask` are those of `status`.
+fn with_status(status: u32, mask: u32) -> Vec<u8> {
+    [attribute(CTA_STATUS, &status.to_be_bytes()), attribute(CTA_STATUS_MASK, &mask.to_be_bytes())].concat()
 }
 
 /// Forgets flows whose answers go to `outside`, the address that the other side sees.

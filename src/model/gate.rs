@@ -114,7 +114,7 @@ impl Hook {
 pub enum Direction {
     /// From namespaces.
     Out,
-    /// To namespaces: only answers get so far, see chain `inwards` of the skeleton.
+    /// To namespaces: only answers, and questions to published ports, get in; see chain `inwards` of the skeleton.
     In,
     /// From namespaces to elsewhere: what is for the host itself is left to the chain.
     Onward,

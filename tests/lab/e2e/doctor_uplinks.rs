@@ -1,20 +1,8 @@
 //! `nsnat doctor`, and uplinks that `nsnat watch` asks, or waits for.
 
 use super::doctor::healthy;
-use super::health::START;
+use super::health::{DECLARED, START};
 use crate::lab::Lab;
-
-const DECLARED: &str = "[uplink.a]
-    dev = \"eth1\"
-    gateway = [\"$LAB_THIRD\", \"$LAB_THIRD6\"]
-    check = { interval = \"200ms\", fail = 2, recover = 2 }
-    [uplink.b]
-    dev = \"eth0\"
-    gateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]
-    check = { interval = \"200ms\", fail = 2, recover = 2 }
-    [namespace.job]
-    uplink = [\"a\", \"b\"]
-    dns = \"DNS\"";
 
 /// What is said of uplinks and of what hangs on them, waited for: uplinks are asked again and again. All of it is shown.
 fn told(codes: &str) -> String {
@@ -27,7 +15,8 @@ fn told(codes: &str) -> String {
 const WELL: &str = "await '[[ $(nsnat status -o json | jq -c \"[.namespaces[].uplinks[].condition] | unique\") = \"[\\\"well\\\"]\" ]]'";
 
 fn watched(lab: &Lab, dns: &str, more: &str) {
-    lab.declare(&format!("{}{more}", DECLARED.replace("DNS", dns)));
+    let uplinks = DECLARED.split("[namespace").next().unwrap_or_default();
+    lab.declare(&format!("{uplinks}[namespace.job]\nuplink = [\"a\", \"b\"]\ndns = \"{dns}\"{more}"));
     lab.ok(START);
     healthy(lab, "nothing was done");
 }
