@@ -7,8 +7,8 @@ use super::up;
 use crate::cli::Attach;
 use crate::config::{Config, Problem};
 use crate::error::{Error, Result};
-use crate::kernel::files;
 use crate::kernel::netns::AttachedNetns;
+use crate::kernel::state_file;
 use crate::model::{ActiveNamespace, Attached, DnsMode, Name, Observed, dnsaddr, name, numbers};
 use crate::plan::{self, Selection, resolve};
 use crate::reconcile::{Outcome, Policy};
@@ -55,7 +55,7 @@ pub(super) fn make(ui: &Ui<'_>, config: &Config, id: &Name, attached: &Attached)
 /// Removes attachments; none: there is none of these. A namespace of that name is none.
 pub(super) fn remove(ui: &Ui<'_>, ids: &[Name]) -> Result<Option<Outcome>> {
     let is_up = |known: &ActiveNamespace| known.attached.is_some();
-    let state = files::read_state()?;
+    let state = state_file::read()?;
     let known = |id: &&Name| state.namespaces.contains_key(*id);
     if let Some(id) = ids.iter().filter(known).find(|id| !state.namespaces.get(*id).is_some_and(is_up)) {
         return Err(Error::new(format!("detach {id}"), "it is a namespace of nsnat's own")

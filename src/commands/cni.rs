@@ -5,8 +5,8 @@ use super::{attach, session};
 use crate::cli::GlobalOptions;
 use crate::cni::{self, Call, Endpoint, Failure, Request, code};
 use crate::error::Error;
-use crate::kernel::files;
 use crate::kernel::netns::AttachedNetns;
+use crate::kernel::state_file;
 use crate::model::{Attached, Look, Name};
 use crate::plan::{self, Owners};
 use crate::ui::Ui;
@@ -52,7 +52,7 @@ fn perform(ui: &Ui<'_>, request: &Request) -> Answer {
         Call::Del(id) => remove(ui, std::slice::from_ref(id)),
         Call::Check(endpoint, addresses) => check(ui, endpoint, addresses),
         Call::Collect(valid) => {
-            let state = files::read_state().map_err(|why| failed("the state cannot be read", &why))?;
+            let state = state_file::read().map_err(|why| failed("the state cannot be read", &why))?;
             let is_of_network = |attached: &Attached| attached.network.as_ref() == Some(&request.network);
             let of_network = state.namespaces.iter().filter(|(name, namespace)| {
                 namespace.attached.as_ref().is_some_and(is_of_network) && !valid.contains(*name)

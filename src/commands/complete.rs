@@ -6,7 +6,7 @@ use crate::cli::Cli;
 use crate::complete::{Kind, Next, next};
 use crate::config::Config;
 use crate::error::Result;
-use crate::kernel::{files, names};
+use crate::kernel::{names, state_file};
 use crate::model::Name;
 use crate::ui::Ui;
 use clap::CommandFactory;
@@ -63,7 +63,7 @@ fn uplinks(config: &Config) -> Vec<Name> {
 
 /// What is up: namespaces, or attachments.
 fn up(attached: bool) -> Vec<Name> {
-    let up = files::read_state().unwrap_or_default().namespaces.into_iter();
+    let up = state_file::read().unwrap_or_default().namespaces.into_iter();
     up.filter(|(_, namespace)| namespace.attached.is_some() == attached).map(|(name, _)| name).collect()
 }
 

@@ -3,16 +3,45 @@
 use super::refusals::unknown;
 use crate::config::{self, Config, NewNamespace, Problem, Source, Trust};
 use crate::enter;
-use crate::error::Result;
+use crate::error::{Context, Error, Result};
 use crate::model::{Account, Name, Observed, State};
 use crate::plan::{self, Selection, resolve};
 use crate::ui::Ui;
 use std::borrow::Cow;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// Reads and checks the configuration.
 pub(super) fn open(ui: &Ui<'_>) -> Result<Config> {
     config::open(ui.global.config.as_deref(), &trust(ui), ui.colour)
+}
+
+/// The configuration, while a thread of its own reads it: what does not need it goes on meanwhile.
+pub(super) struct Reading<'scope> {
+    thread: Cell<Option<ScopedJoinHandle<'scope, Result<Config>>>>,
+    config: OnceCell<Config>,
+}
+
+impl<'scope> Reading<'scope> {
+    /// Begins to read it.
+    pub(super) fn begin(ui: &'scope Ui<'_>, scope: &'scope Scope<'scope, '_>) -> Result<Self> {
+        let thread = Builder::new().spawn_scoped(scope, || open(ui)).what(|| "start a thread")?;
+        Ok(Self { thread: Cell::new(Some(thread)), config: OnceCell::new() })
+    }
+
+    /// The configuration, once it is read. What is wrong with it is told at the first call.
+    pub(super) fn get(&self) -> Result<&Config> {
+        if let Some(thread) = self.thread.take() {
+            let config = thread.join().unwrap_or_else(|_| Err(unread()))?;
+            return Ok(self.config.get_or_init(|| config));
+        }
+        self.config.get().ok_or_else(unread)
+    }
+}
+
+fn unread() -> Error {
+    Error::new("configuration", "it was not read to its end")
 }
 
 /// The users whose files are obeyed. A user that called sudo and names a file by `--config` has said what root shall

@@ -5,7 +5,7 @@ use super::{config, down, systemd, up};
 use crate::cli::{Add, UplinkOptions};
 use crate::config::{COMMAND_LINE, NewNamespace, declare, forget, locate};
 use crate::error::{Error, Result};
-use crate::kernel::{declarations, files};
+use crate::kernel::{declarations, files, state_file};
 use crate::model::Name;
 use crate::ui::Ui;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ pub(super) fn remove(ui: &Ui<'_>, name: &Name, kill: bool) -> Result<()> {
         )
         .hint("edit the file, then: nsnat down"));
     };
-    if files::read_state()?.namespaces.contains_key(name) {
+    if state_file::read()?.namespaces.contains_key(name) {
         down::run(ui, std::slice::from_ref(name), kill)?;
     } else {
         ui.say(format_args!("{name}: was not up"));
@@ -141,5 +141,5 @@ fn clear_run(ui: &Ui<'_>, path: &Path) -> Result<()> {
         return Ok(());
     }
     let lock = files::lock(|| ui.note("waiting for another nsnat to finish"))?;
-    if files::read_state()?.is_empty() { files::clear(&lock) } else { Ok(()) }
+    if state_file::read()?.is_empty() { files::clear(&lock) } else { Ok(()) }
 }

@@ -60,7 +60,7 @@ fn apply(ui: &Ui<'_>, config: &Config, found: &[Examined]) -> Result<bool> {
     for name in &cures {
         let session = Session::begin(ui, "doctor --fix")?;
         let policy = Policy { narrow: name.is_some(), ..Policy::default() };
-        let outcome = up::make(session, ui, config, name.as_slice(), name.is_none(), policy)?;
+        let outcome = up::make(session, ui, || Ok(config), name.as_slice(), name.is_none(), policy)?;
         if !ui.json() {
             up::report(ui, &outcome)?;
         }

@@ -68,5 +68,5 @@ fn bring_up(ui: &Ui<'_>, name: &Name) -> Result<()> {
         return Err(Error::new(format!("namespace {name}"), why).hint(format!("nsnat up {name}")));
     }
     let policy = Policy { narrow: true, ..Policy::default() };
-    up::make(session, ui, &config, std::slice::from_ref(name), false, policy).map(drop)
+    up::make(session, ui, || Ok(&config), std::slice::from_ref(name), false, policy).map(drop)
 }

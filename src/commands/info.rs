@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Page};
 use crate::error::{Context, Error, Result};
-use crate::kernel::files;
+use crate::kernel::state_file;
 use crate::model::numbers;
 use crate::nft::skeleton;
 use crate::report;
@@ -12,7 +12,7 @@ use clap_complete::Shell;
 
 /// Prints the skeleton as `up` loads it: with the mask of what is up, else of the configuration.
 pub(super) fn skeleton(ui: &Ui<'_>) -> Result<()> {
-    let state = files::read_state().unwrap_or_default();
+    let state = state_file::read().unwrap_or_default();
     let declared = || super::config::open(ui).map_or(numbers::FWMARK_MASK, |c| c.settings.fwmark_mask.value);
     let mask = if state.namespaces.is_empty() { declared() } else { state.mask };
     ui.print(skeleton::text(mask).trim_end())

@@ -3,7 +3,7 @@
 use super::refusals::need_root;
 use crate::error::{Error, Result};
 use crate::kernel::netns::AttachedNetns;
-use crate::kernel::{Files, Kernel, declarations, files, interrupt};
+use crate::kernel::{Files, Kernel, declarations, files, interrupt, state_file};
 use crate::model::{Event, Look, Name, Observed, State};
 use crate::plan::Action;
 use crate::reconcile::{Host, Outcome, Policy, Progress, Reconciler, Store, prepare};
@@ -16,9 +16,9 @@ pub(super) fn look(ui: &Ui<'_>, look: Look<'_>) -> Result<Observed> {
     const TRIES: usize = 5;
     let mut kernel = Kernel::open()?;
     for _ in 0..TRIES {
-        let text = files::state_text()?;
-        let observed = kernel.observe(&files::state(text.as_deref())?, look)?;
-        if text == files::state_text()? {
+        let text = state_file::text()?;
+        let observed = kernel.observe(&state_file::parse(text.as_deref())?.state, look)?;
+        if text == state_file::text()? {
             if files::is_locked() {
                 ui.note("another nsnat changes something at this moment; what follows may be half of it");
             }

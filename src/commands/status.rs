@@ -20,6 +20,7 @@ use crate::plan::{self, Action, Owners};
 use crate::report::{self, Apart, NamespaceState, Status, Uplink};
 use crate::ui::Ui;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 /// Exit status of `--check` when something is broken.
@@ -36,7 +37,9 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<ExitC
     if !root {
         ui.note("as root, status also looks into the namespaces, at nftables and at the gateways");
     }
-    let all = look(ui, name, check)?;
+    // To take apart what was seen of a thousand namespaces would take a tenth of the time. The process ends soon.
+    let seen = ManuallyDrop::new(Seen::now(ui)?);
+    let all = seen.statuses(ui, name, check)?;
     show(ui, &all)?;
     if let (Some(name), [status]) = (name, all.as_slice()) {
         show_details(ui, name, status)?;
@@ -45,33 +48,47 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<ExitC
     Ok(if check && all.iter().any(is_broken) { BROKEN.into() } else { ExitCode::SUCCESS })
 }
 
-/// All that is declared or up, or the one of that name. `check`: test packets are sent.
-pub(super) fn look(ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<Vec<Status>> {
-    let config = config::open(ui)?;
-    let root = nix::unistd::geteuid().is_root();
-    let declared: Vec<&Name> = config.names().collect();
-    let look = if root { Look::Everything(&declared) } else { Look::Outside(&declared) };
-    let observed = session::look(ui, look)?;
-    let is_for_jobs = |(_, namespace): &(_, &ActiveNamespace)| namespace.checks.is_none();
-    let up = observed.state.namespaces.iter().filter(is_for_jobs).map(|(name, _)| name);
-    let up = up.chain(observed.orphans());
-    let known: BTreeSet<&Name> = config.namespaces.keys().chain(up).collect();
-    if let Some(name) = name.filter(|name| !known.contains(name)) {
-        return Err(unknown(name, known.into_iter()));
+/// What is declared, and what is.
+pub(super) struct Seen {
+    config: Config,
+    observed: Observed,
+}
+
+impl Seen {
+    pub(super) fn now(ui: &Ui<'_>) -> Result<Self> {
+        let config = config::open(ui)?;
+        let root = nix::unistd::geteuid().is_root();
+        let declared: Vec<&Name> = config.names().collect();
+        let look = if root { Look::Everything(&declared) } else { Look::Outside(&declared) };
+        let observed = session::look(ui, look)?;
+        Ok(Self { config, observed })
     }
-    let wanted: Vec<_> = known.into_iter().filter(|known| name.is_none_or(|name| name == *known)).collect();
-    let view = if root {
-        StatusView::new(ui, &config, &observed, &wanted)?
-    } else {
-        StatusView::from_outside(&config, &observed, plan::refreshed(&observed))
-    };
-    let mut all: Vec<Status> = wanted.into_iter().map(|name| view.status(name)).collect();
-    if check && !kernel::can_trace() {
-        ui.note("no test packets were sent: to follow them needs Linux 5.12 or later");
-    } else if check {
-        all.iter_mut().try_for_each(|status| view.check(status))?;
+
+    /// All that is declared or up, or the one of that name. `check`: test packets are sent.
+    pub(super) fn statuses(&self, ui: &Ui<'_>, name: Option<&Name>, check: bool) -> Result<Vec<Status>> {
+        let Self { config, observed } = self;
+        let is_for_jobs = |(_, namespace): &(_, &ActiveNamespace)| namespace.checks.is_none();
+        let up = observed.state.namespaces.iter().filter(is_for_jobs).map(|(name, _)| name);
+        let up = up.chain(observed.orphans());
+        let known: BTreeSet<&Name> = config.namespaces.keys().chain(up).collect();
+        if let Some(name) = name.filter(|name| !known.contains(name)) {
+            return Err(unknown(name, known.into_iter()));
+        }
+        let wanted: Vec<_> =
+            known.into_iter().filter(|known| name.is_none_or(|name| name == *known)).collect();
+        let view = if nix::unistd::geteuid().is_root() {
+            StatusView::new(ui, config, observed, &wanted)?
+        } else {
+            StatusView::from_outside(config, observed, plan::refreshed(observed))
+        };
+        let mut all: Vec<Status> = wanted.into_iter().map(|name| view.status(name)).collect();
+        if check && !kernel::can_trace() {
+            ui.note("no test packets were sent: to follow them needs Linux 5.12 or later");
+        } else if check {
+            all.iter_mut().try_for_each(|status| view.check(status))?;
+        }
+        Ok(all)
     }
-    Ok(all)
 }
 
 /// What is known of one namespace beyond its line. Where the record of events cannot be read, nothing is told of it.

@@ -13,13 +13,20 @@ use crate::report;
 use crate::ui::Ui;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
 
 pub(super) fn run(ui: &Ui<'_>, names: &[Name], repair: bool) -> Result<()> {
-    let config = config::open(ui)?;
-    let session = Session::begin(ui, "up")?;
-    let policy = Policy { narrow: !names.is_empty(), ..Policy::default() };
-    let outcome = make(session, ui, &config, names, repair, policy)?;
-    tell_all(ui, &config, &outcome)?;
+    thread::scope(|scope| {
+        let reading = config::Reading::begin(ui, scope)?;
+        let session = Session::begin(ui, "up")?;
+        let policy = Policy { narrow: !names.is_empty(), ..Policy::default() };
+        let outcome = make(session, ui, || reading.get(), names, repair, policy)?;
+        tell_of_up(ui, reading.get()?, names, &outcome)
+    })
+}
+
+fn tell_of_up(ui: &Ui<'_>, config: &Config, names: &[Name], outcome: &Outcome) -> Result<()> {
+    tell_all(ui, config, outcome)?;
     let forgotten = outcome.before.state.namespaces.iter().filter(|(name, namespace)| {
         let is_declarable = namespace.owner.is_none() && namespace.attached.is_none();
         is_declarable && !config.namespaces.contains_key(*name) && names.is_empty()
@@ -60,7 +67,7 @@ fn tell_silent(ui: &Ui<'_>, observed: &Observed, after: &State) {
 pub(super) fn add(ui: &Ui<'_>, config: &Config, name: &Name) -> Result<()> {
     let session = Session::begin(ui, "add")?;
     let policy = Policy { narrow: true, all_or_nothing: true, ..Policy::default() };
-    let outcome = make(session, ui, config, std::slice::from_ref(name), false, policy)?;
+    let outcome = make(session, ui, || Ok(config), std::slice::from_ref(name), false, policy)?;
     tell_all(ui, config, &outcome)
 }
 
@@ -86,18 +93,19 @@ pub(super) fn tell_all(ui: &Ui<'_>, config: &Config, outcome: &Outcome) -> Resul
     Ok(())
 }
 
-/// Makes it so.
-pub(super) fn make(
+/// Makes it so. `config` is asked for when it is needed.
+pub(super) fn make<'c>(
     mut session: Session<'_>,
     ui: &Ui<'_>,
-    config: &Config,
+    config: impl Fn() -> Result<&'c Config>,
     names: &[Name],
     repair: bool,
     policy: Policy,
 ) -> Result<Outcome> {
     let goal = if repair { config::goal_of_repair } else { config::state_with };
-    let asked: Vec<&Name> = if names.is_empty() { config.names().collect() } else { names.iter().collect() };
-    session.reconcile(policy, &asked, |observed| goal(ui, config, names, observed))
+    let asked: Vec<&Name> =
+        if names.is_empty() { config()?.names().collect() } else { names.iter().collect() };
+    session.reconcile(policy, &asked, |observed| goal(ui, config()?, names, observed))
 }
 
 /// Says what changed, and where that is not enough to resolve names.

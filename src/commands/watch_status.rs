@@ -1,6 +1,6 @@
 //! `nsnat status --watch`.
 
-use super::status;
+use super::status::Seen;
 use crate::error::Result;
 use crate::kernel::{Events, event_log::Reader, wait_for};
 use crate::model::Name;
@@ -20,7 +20,7 @@ pub(super) fn run(ui: &Ui<'_>, name: Option<&Name>) -> Result<()> {
     let mut record = Reader::from_now()?;
     let mut shown = String::new();
     loop {
-        let all = status::look(ui, name, false)?;
+        let all = Seen::now(ui)?.statuses(ui, name, false)?;
         let text = if ui.json() { report::json(&all).to_string() } else { report::text(&all, ui.colour) };
         if text != shown {
             ui.page(text.trim_end())?;

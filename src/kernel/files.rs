@@ -4,7 +4,7 @@
 
 use super::interrupt;
 use crate::error::{Context, Error, Result};
-use crate::model::{Health, Name, State, state};
+use crate::model::{Health, Name, state};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 use nix::sys::stat::{major, minor};
@@ -22,9 +22,10 @@ pub(super) const TARGETS: &str = "/run/nsnat/ns";
 const LOCK: &str = "/run/nsnat/lock";
 /// Locked while `nsnat watch` runs.
 const WATCH: &str = "/run/nsnat/watch";
-const STATE: &str = "/run/nsnat/state.json";
+/// The state ([`state_file`](super::state_file)).
+pub(super) const STATE: &str = "/run/nsnat/state.json";
 /// The name that the state had in earlier releases. It is read where there is no other, and goes with the first write.
-const EARLIER_STATE: &str = "/run/nsnat/journal.json";
+pub(super) const EARLIER_STATE: &str = "/run/nsnat/journal.json";
 /// What `nsnat watch` found out about uplinks.
 const HEALTH: &str = "/run/nsnat/health.json";
 /// What happened, an event a line ([`event_log`](super::event_log)).
@@ -194,66 +195,6 @@ pub(super) fn try_lock_declarations() -> Option<Lock> {
 pub(super) fn same_file(file: &File, path: &str) -> bool {
     let (Ok(a), Ok(b)) = (file.metadata(), std::fs::metadata(path)) else { return false };
     (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-/// The state; an empty one when there is none.
-pub fn read_state() -> Result<State> {
-    state(state_text()?.as_deref())
-}
-
-/// The text of the state, where there is one.
-pub fn state_text() -> Result<Option<String>> {
-    match read_if_there(STATE)? {
-        None => read_if_there(EARLIER_STATE),
-        text => Ok(text),
-    }
-}
-
-fn read_if_there(path: &str) -> Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        text => text.map(Some).what(|| format!("read {path}")),
-    }
-}
-
-/// The state that a text is; an empty one when there is none.
-pub fn state(text: Option<&str>) -> Result<State> {
-    text.map_or_else(|| Ok(State::default()), state::read_any_version).map_err(|error| {
-        Error::new(format!("read {STATE}"), error)
-            .hint(format!("it is damaged; rm -f {STATE} {EARLIER_STATE}, then: nsnat up, or nsnat down, which find what is nsnat's without it"))
-    })
-}
-
-/// A state as it is written.
-pub fn text_of(state: &State) -> Result<String> {
-    serde_json::to_string(state).what(|| STATE)
-}
-
-/// Replaces the state in one step.
-pub fn write_state(text: &str) -> Result<()> {
-    replace(Path::new(STATE), text, 0o644)?;
-    remove_file(Path::new(EARLIER_STATE))
-}
-
-/// How much is written.
-#[derive(Clone, Copy)]
-pub struct Size {
-    /// Namespaces in the state.
-    pub namespaces: usize,
-    /// Namespaces whose record for `exec` changes.
-    pub changed: usize,
-}
-
-/// Fails unless there is room for the state once as it is written, once beside it as it is replaced, and for what
-/// `exec` reads.
-pub fn check_room(text: &str, Size { namespaces, changed }: Size) -> Result<()> {
-    const PAGE: usize = 4096;
-    let what = || format!("write below {RUN}");
-    // The state grows a little on the way: inode numbers, the skeleton's digest.
-    let size = 2 * (text.len() + 64 * namespaces + PAGE) + PAGE * (changed + 1);
-    let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(RUN).what(what)?;
-    let size = libc::off_t::try_from(size).what(what)?;
-    nix::fcntl::posix_fallocate(file.as_file(), 0, size).map_err(io::Error::from).what(what)
 }
 
 /// Takes away all of ours below `/run` that an empty state leaves; the lock last. Temporary declarations stay.

@@ -3,6 +3,7 @@
 use super::files::{self, Lock};
 use super::handle::Kernel;
 use super::route_socket::Netlink;
+use super::state_file::{self, StateFile};
 use super::{event_log, needs, netns, record};
 use crate::error::Result;
 use crate::model::{Event, ExecRecord, Look, Name, Need, Observed, State};
@@ -33,34 +34,14 @@ impl Host for Kernel {
 /// Our files below `/run`, and whether `/run/netns` is there by our doing. Whoever has these is alone with them.
 pub struct Files {
     lock: Lock,
-    /// The state, once it was read: nobody else writes it meanwhile.
-    state: Option<State>,
+    state: StateFile,
 }
 
 impl Files {
     /// The declarations that `lock` is for, without files that were being written when their writer was killed.
     pub fn open(lock: Lock) -> Result<Self> {
         files::sweep_unfinished(&lock)?;
-        Ok(Self { lock, state: None })
-    }
-
-    fn state(&mut self) -> Result<&State> {
-        match &mut self.state {
-            Some(state) => Ok(state),
-            none => Ok(none.insert(files::read_state()?)),
-        }
-    }
-
-    /// Writes the state, unless that very one is there.
-    fn write(&mut self, state: State, check: impl FnOnce(&str) -> Result<()>) -> Result<()> {
-        if state != *self.state()? {
-            self.state = None;
-            let text = files::text_of(&state)?;
-            check(&text)?;
-            files::write_state(&text)?;
-            self.state = Some(state);
-        }
-        Ok(())
+        Ok(Self { lock, state: StateFile::default() })
     }
 
     /// Records what happened, unless nothing is up any more and all was cleared.
@@ -71,45 +52,42 @@ impl Files {
     /// Takes everything of ours below `/run` away, the lock at last, unless something is up.
     pub fn clear_unless_up(&self) -> Result<()> {
         let is_up = |state: &State| !state.is_empty();
-        let is_up = self
-            .state
-            .as_ref()
-            .map_or_else(|| files::read_state().map(|now| is_up(&now)), |now| Ok(is_up(now)));
+        let known = self.state.known_state();
+        let is_up = known.map_or_else(|| state_file::read().map(|now| is_up(&now)), |now| Ok(is_up(now)));
         if is_up? { Ok(()) } else { files::clear(&self.lock) }
     }
 }
 
 impl Store for Files {
     fn read(&mut self) -> Result<State> {
-        self.state().cloned()
+        self.state.state().cloned()
     }
 
     /// What is there already needs no writing: taking away works on a full disk. Otherwise, what is written when all is
     /// done must not fail for want of room, so nothing is begun without it.
     fn record_intent(&mut self, intent: &State, gone: &BTreeSet<&Name>) -> Result<()> {
         let made_netns_dir = intent.made_netns_dir || !netns::dir_exists();
-        let before = &self.state()?.namespaces;
+        let before = &self.state.state()?.namespaces;
         let changed = intent
             .namespaces
             .iter()
             .filter(|(name, namespace)| before.get(*name) != Some(*namespace))
             .count();
-        let size = files::Size { namespaces: intent.namespaces.len(), changed };
         let intent = State { made_netns_dir, ..intent.clone() };
-        self.write(intent, |text| files::check_room(text, size))?;
+        self.state.write(intent, |size| state_file::check_room(size, changed))?;
         gone.iter().try_for_each(|name| record::remove(name))
     }
 
     fn commit(&mut self, state: &State, targets: &BTreeMap<&Name, ExecRecord>) -> Result<()> {
-        let made_netns_dir = self.state()?.made_netns_dir;
+        let made_netns_dir = self.state.state()?.made_netns_dir;
         if state.is_empty() {
             if made_netns_dir {
                 netns::remove_dir()?;
             }
-            self.state = None;
+            self.state.forget();
             return files::clear(&self.lock);
         }
-        self.write(State { made_netns_dir, ..state.clone() }, |_| Ok(()))?;
+        self.state.write(State { made_netns_dir, ..state.clone() }, |_| Ok(()))?;
         targets.iter().try_for_each(|(name, target)| record::write(name, target))
     }
 }

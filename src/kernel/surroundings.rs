@@ -3,9 +3,9 @@
 #![expect(clippy::disallowed_methods, reason = "programs are asked for their versions")]
 
 use super::netlink_socket::NetlinkSocket;
-use super::{claims, files, leases, needs, systemd};
+use super::{claims, files, leases, needs, state_file, systemd};
 use crate::error::Result;
-use crate::model::{Daemon, Family, Link, Name, Observed, Surroundings, state};
+use crate::model::{Daemon, Family, Link, Name, Observed, Surroundings, state_text};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -30,7 +30,7 @@ pub fn surroundings(observed: &Observed, declared: Vec<Name>) -> Result<Surround
         bound: systemd::bindings(),
         declared,
         managed: observed.host.links.iter().filter(|link| link.is_ours()).filter_map(manager).collect(),
-        state_version: files::state_text()?.and_then(|text| state::version_of(&text).ok()),
+        state_version: state_file::text()?.and_then(|text| state_text::version_of(&text).ok()),
         claims: claims::claims(observed)?,
         leases: leases::leases(observed)?,
     })

@@ -10,10 +10,9 @@
 //! written there, that is meant for nsnat, too. There, and where there can be no such file system (Linux before 5.2, a user
 //! namespace), nsnat looks in `/proc/sys`.
 
-use super::mounts;
+use super::{mounts, private_mount};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -32,7 +31,7 @@ pub(super) struct Sysctls {
 
 /// The directory of all sysctls.
 fn root() -> io::Result<OwnedFd> {
-    match own_root() {
+    match private_mount::open("proc", "sys", OFlag::O_PATH) {
         Ok(root) if !is_covered() => Ok(root),
         _ => Ok(File::open(PROC_SYS)?.into()),
     }
@@ -47,14 +46,6 @@ fn is_covered() -> bool {
 
 fn covers(mount_point: &str) -> bool {
     mount_point.strip_prefix(PROC_SYS).is_some_and(|rest| rest.is_empty() || rest.starts_with("/net"))
-}
-
-/// The same in a file system that nobody else looks in. It is mounted nowhere, and goes with the last open file of it.
-fn own_root() -> io::Result<OwnedFd> {
-    let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_create(&context)?;
-    let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
-    Ok(openat(&mount, "sys", DIRECTORY, Mode::empty())?)
 }
 
 const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);

@@ -9,14 +9,14 @@
 use super::netlink_socket::NetlinkSocket;
 use crate::attributes::{address, attributes, big_endian, find, name, text, word};
 use crate::error::Result;
-use crate::model::{Datum, Element, Family, OtherNamespaces, Set, Table, nft};
+use crate::model::{ActiveNamespace, Datum, Element, Family, OtherNamespaces, Set, Table, nft};
 use crate::nft::numbers::{
     CHAIN_NAME, DATA_VALUE, ELEMENT_DATA, ELEMENT_KEY, ELEMENT_KEY_END, GENERATION, GET_CHAIN, GET_ELEMENTS,
     GET_GENERATION, GET_RULE, GET_SET, GET_TABLE, INET, LIST_ELEMENTS, LIST_SET, RULE_CHAIN, SET_NAME,
     TABLE_NAME,
 };
 use crate::nft::skeleton;
-use ipnetwork::{IpNetwork, Ipv4Network};
+use ipnetwork::IpNetwork;
 use std::collections::BTreeMap;
 
 /// NFTA_CHAIN_NAME, _HOOK, _POLICY, _TYPE: what of a chain does not change by itself.
@@ -40,15 +40,14 @@ pub(super) struct LastTable {
     table: Table,
 }
 
-/// Host veths and subnets of namespaces that are passed by.
-type Others = Vec<(String, Ipv4Network)>;
+/// Namespaces that are passed by.
+type Others = Vec<ActiveNamespace>;
 
 impl LastTable {
     /// Our table, without the elements that are about `others`.
     pub(super) fn observe(&mut self, others: &OtherNamespaces<'_>) -> Result<Table> {
         let netlink = self.netlink.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
-        let passed_by = others.namespaces.values();
-        let passed_by: Others = passed_by.map(|other| (other.link.clone(), other.subnet)).collect();
+        let passed_by: Others = others.namespaces.values().copied().cloned().collect();
         let before = generation(&netlink)?;
         if before.is_none() || before != self.generation || passed_by != self.others {
             let table = observe(&netlink, others)?;

@@ -3,7 +3,8 @@
 use super::nft::{Datum, Element};
 use super::stack::device_of;
 use super::{ActiveNamespace, Name, Netns, Observed, State};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use foldhash::{HashSet, HashSetExt};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// What is looked at. Each names the namespaces that are looked for besides those that are up.
@@ -51,7 +52,10 @@ pub struct OtherNamespaces<'a> {
 
 impl<'a> OtherNamespaces<'a> {
     fn new(state: &State, namespaces: impl Iterator<Item = (&'a Name, &'a ActiveNamespace)>) -> Self {
-        let mut out = Self { namespaces: namespaces.collect(), ..Self::default() };
+        let namespaces: BTreeMap<_, _> = namespaces.collect();
+        let many = namespaces.len();
+        let (links, addresses) = (HashSet::with_capacity(many), HashSet::with_capacity(2 * many));
+        let mut out = Self { namespaces, links, addresses };
         for namespace in out.namespaces.values() {
             out.links.insert(&namespace.link);
             out.addresses.insert(namespace.address().into());
@@ -99,6 +103,6 @@ impl<'a> OtherNamespaces<'a> {
         let unseen =
             |namespace: &ActiveNamespace| Netns::Unseen { inode: namespace.inode.unwrap_or_default() };
         let unseen = self.namespaces.iter().map(|(name, namespace)| ((*name).clone(), unseen(namespace)));
-        observed.namespaces.extend(unseen);
+        observed.namespaces.append(&mut unseen.collect());
     }
 }

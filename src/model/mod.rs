@@ -26,6 +26,7 @@ mod proxy;
 mod published;
 pub mod stack;
 pub mod state;
+pub mod state_text;
 mod surroundings;
 pub mod tap;
 pub mod trace;

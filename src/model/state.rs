@@ -21,10 +21,10 @@ use super::numbers;
 use super::proxy::Proxy;
 use super::published::Published;
 use super::stack::Family;
+use super::state_text::VERSION;
 use super::uplink_path::UplinkPath;
 use ipnetwork::{Ipv4Network, Ipv6Network};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::{Deref, DerefMut};
@@ -34,62 +34,12 @@ use std::sync::Arc;
 /// The directory of everything of ours that a reboot forgets.
 pub const RUN: &str = "/run/nsnat";
 
-/// The form of the state that is written. It changes where a conversion is needed
-/// ([`read_any_version`]): a field that is new has a default, and one that went is passed over.
-pub const VERSION: u32 = 2;
-
-/// What makes the next version's form out of each version's.
-type Conversion = fn(&mut Map<String, Value>);
-const CONVERSIONS: [Conversion; 2] = [
-    // Before there were versions, fields came and went, and none changed its meaning.
-    |_| {},
-    // Two fields have other names since.
-    |state| {
-        rename(state, "members", "namespaces");
-        let egresses = state.get_mut("egresses").and_then(Value::as_object_mut);
-        let egresses = egresses.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut);
-        egresses.for_each(|egress| rename(egress, "way", "path"));
-    },
-];
-
-/// Gives a field another name. A name that is taken already is left: the newer release that wrote it knew both.
-fn rename(fields: &mut Map<String, Value>, from: &str, to: &str) {
-    if let Some(value) = fields.remove(from) {
-        fields.entry(to).or_insert(value);
-    }
-}
-
-/// The state in its present form, out of what an older nsnat wrote; or a newer one, as far as this one knows it. An
-/// error: the text is not a state.
-pub fn read_any_version(text: &str) -> serde_json::Result<State> {
-    let version = version_of(text)?;
-    if version == VERSION {
-        return serde_json::from_str(text);
-    }
-    let mut fields: Map<String, Value> = serde_json::from_str(text)?;
-    for convert in CONVERSIONS.iter().skip(usize::try_from(version).unwrap_or(usize::MAX)) {
-        convert(&mut fields);
-    }
-    let state: State = serde_json::from_value(fields.into())?;
-    Ok(State { version: VERSION, ..state })
-}
-
-/// The form that a state was written in.
-pub fn version_of(text: &str) -> serde_json::Result<u32> {
-    serde_json::from_str(text).map(|Version { version }| version)
-}
-
-#[derive(Deserialize)]
-struct Version {
-    #[serde(default)]
-    version: u32,
-}
-
 /// All that is up, resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
-    /// [`VERSION`] of the nsnat that wrote it.
+    /// [`VERSION`] of the nsnat that wrote it; 0 before there were versions.
+    #[serde(default)]
     pub version: u32,
     /// Mask of our bits in a packet's mark.
     pub mask: u32,
@@ -106,6 +56,9 @@ pub struct State {
     pub egresses: BTreeMap<String, Egress>,
     /// Namespaces.
     pub namespaces: BTreeMap<Name, ActiveNamespace>,
+    /// In the text of a change: the namespaces that it takes away ([`state_text`](super::state_text)).
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub gone: BTreeSet<Name>,
     /// Declared namespaces that somebody took down while `nsnat watch` ran: it leaves them down.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub down: BTreeSet<Name>,
@@ -149,6 +102,7 @@ impl Default for State {
             left_alone: BTreeMap::new(),
             egresses: BTreeMap::new(),
             namespaces: BTreeMap::new(),
+            gone: BTreeSet::new(),
             down: BTreeSet::new(),
             sysctls: BTreeMap::new(),
             made_netns_dir: false,

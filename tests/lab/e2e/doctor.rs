@@ -406,7 +406,7 @@ fn the_host() {
             (
                 "state-newer",
                 "sed -i 's/\"version\":[0-9]*/\"version\":99/' /run/nsnat/state.json",
-                By("sed -i 's/\"version\":99/\"version\":2/' /run/nsnat/state.json"),
+                By("sed -i 's/\"version\":99/\"version\":3/' /run/nsnat/state.json"),
             ),
         ],
     );

@@ -36,6 +36,7 @@ mod proxy;
 mod published;
 mod scale;
 mod signals;
+mod state_file;
 mod strangers;
 mod targets;
 mod trace;
