@@ -30,7 +30,7 @@ fn what_an_older_release_left() {
 fn is_taken_over(release: &str) {
     let lab = Lab::new();
     let before = lab
-        .ok("settled; ip rule; ip -6 rule; ip route show table all; sysctl -a 2>/dev/null | grep forwarding");
+        .ok("nft list ruleset | settled; ip rule; ip -6 rule; ip route show table all; sysctl -a 2>/dev/null | grep forwarding");
     left_by(&lab, release);
     lab.says("nsnat exec slow whoami4; nsnat exec third whoami4", "203.0.113.254\n203.0.113.3");
     if release == "first" {
@@ -43,7 +43,7 @@ fn is_taken_over(release: &str) {
     lab.says("nsnat up", "nothing to do");
     lab.says(
         "jq .version /run/nsnat/state.json; nsnat ps slow -o json | jq -r '.processes[].comm'; ls /run/nsnat",
-        "2\nsleep\nevents.jsonl\nlock\nns\nstate.json",
+        "3\nsleep\nevents.jsonl\nlock\nns\nstate.json",
     );
     lab.says("nsnat exec slow whoami4; nsnat exec slow whoami6", "203.0.113.254\n2001:db8:f::fe");
     lab.says(
@@ -52,7 +52,7 @@ fn is_taken_over(release: &str) {
     );
     lab.ok("nsnat down --kill -q; rm -r /etc/nsnat");
     lab.says(
-        "settled; ip rule; ip -6 rule; ip route show table all; sysctl -a 2>/dev/null | grep forwarding",
+        "nft list ruleset | settled; ip rule; ip -6 rule; ip route show table all; sysctl -a 2>/dev/null | grep forwarding",
         &before,
     );
     lab.says("ls -d /run/nsnat /run/netns 2>/dev/null || true", "");
@@ -63,10 +63,10 @@ fn is_taken_over(release: &str) {
 fn down_after_an_older_release() {
     for release in RELEASES {
         let lab = Lab::new();
-        let before = lab.ok("settled; ip rule; ip -6 rule; ip route show table all");
+        let before = lab.ok("nft list ruleset | settled; ip rule; ip -6 rule; ip route show table all");
         left_by(&lab, release);
         lab.ok("nsnat down --kill -q; rm -r /etc/nsnat");
-        lab.says("settled; ip rule; ip -6 rule; ip route show table all", &before);
+        lab.says("nft list ruleset | settled; ip rule; ip -6 rule; ip route show table all", &before);
         lab.says("ls -d /run/nsnat 2>/dev/null || true", "");
     }
 }
@@ -88,5 +88,5 @@ fn what_another_release_may_write() {
     );
     change("del(.version) | del(.earlier) | del(.namespaces.slow.proxy) | del(.namespaces.slow.dns.host)");
     lab.ok("nsnat down -q");
-    lab.says("settled | grep -c nsnat || true", "0");
+    lab.says("nft list ruleset | grep -c nsnat || true", "0");
 }

@@ -44,11 +44,16 @@ fn an_uplink_without_ipv6_falls_back_without_a_packet() {
     lab.ok("nsnat add slow --gateway $LAB_SLOW");
     let ipv6 = "ip6 and ip6[6] != 0 and not (icmp6 or udp port 5353)";
     let capture = lab.capture("lan", ipv6);
-    // 80 answers without HTTP; curl says by which address it got it, and gives IPv6 the usual head start.
+    // A service that reads the request to its end: whoever answers before that resets the connection, now and then before the
+    // answer is read. curl says by which address it got it, and gives IPv6 the usual head start.
     // (A next header of 0 is multicast listener reports.)
-    // It answers without reading the request, so now and then the connection is reset first: that says nothing of ways.
-    let curl = "for i in 1 2 3 4 5; do out=$(nsnat exec slow curl -sS --http0.9 --resolve service.test:80:[$LAB_SERVICE6],$LAB_SERVICE \
-        --happy-eyeballs-timeout-ms 20000 --max-time 100 -w '%{remote_ip}' http://service.test/) && break; done; echo \"$out\"";
+    lab.ok(
+        "serve() { at inet socat \"$1,reuseaddr,fork\" SYSTEM:\"sed '/^.$/q' >/dev/null; echo \\$SOCAT_PEERADDR\" </dev/null >/dev/null 2>&1 & }
+        serve TCP4-LISTEN:8081; serve TCP6-LISTEN:8081,ipv6only=1
+        await 'at inet ss -Hltn sport = :8081 | [ $(wc -l) = 2 ]'",
+    );
+    let curl = "nsnat exec slow curl -sS --http0.9 --resolve service.test:8081:[$LAB_SERVICE6],$LAB_SERVICE \
+        --happy-eyeballs-timeout-ms 20000 --max-time 100 -w '%{remote_ip}' http://service.test:8081/";
     lab.says(curl, "203.0.113.254\n198.51.100.80");
     let said = lab.fails(1, "nsnat exec slow whoami6");
     assert!(refused(&said), "{said}");
