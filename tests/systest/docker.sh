@@ -21,5 +21,6 @@ started() {
 }
 
 boot
+drops=yes
 cycle docker 'systemctl reload docker'
 stopped docker.socket docker

@@ -13,6 +13,7 @@ started() {
 }
 
 boot
+drops=yes
 cycle firewalld 'firewall-cmd -q --reload'
 
 host 'nsnat up >/dev/null'

@@ -11,6 +11,7 @@
 #   all_well WHEN              every job gets out by its way, names resolve by its servers, the host is as ever
 #   watch_jobs, unwatch_jobs   senders inside and a capture on the fast router; no packet of theirs was there
 #   healthy WHEN, told CODE    `nsnat doctor` finds nothing; or this
+#   unexcepted WHEN            nsnat's exceptions in a firewall are taken away: doctor says so, and its cure helps
 #   state FILE, same A B       what others have configured; compared
 #   after WHAT SCRIPT          the script changes the network; nsnat.service puts it right, and nothing leaves elsewhere
 
@@ -229,6 +230,22 @@ healthy() {
 		'for set in asked recent down1 down2; do nft flush set inet nsnat dns_$set; done; nsnat doctor'
 }
 
+# unexcepted: another program takes nsnat's exceptions out of the firewall. doctor names that, and its cure helps.
+unexcepted() {
+	host '{
+		nft -a list ruleset 2>/dev/null | awk "/^table/ { table = \$2 \" \" \$3 } /^\tchain/ { chain = \$2 }
+			/comment \"nsnat\"/ && table != \"inet nsnat\" { print \"nft delete rule\", table, chain, \"handle\", \$NF }"
+		for iptables in iptables ip6tables; do
+			$iptables-save -t filter 2>/dev/null | sed -n "s/^-A \(.*-m devgroup .*\)/$iptables -D \1/p"
+		done; } >/tmp/exceptions; sh -e /tmp/exceptions'
+	check "$1: its exceptions are gone" yes host '[ -s /tmp/exceptions ] && echo yes'
+	check "$1: without its exceptions the job is dead" 'slow 4 nothing' host 'probe slow | sed -n "s/ (.*//; 1p"'
+	told firewall-drops
+	host 'eval "$(nsnat doctor | sed -n "s/^ *cure: //p" | sort -u)" >/dev/null'
+	healthy "$1: cured"
+	all_well "$1: cured"
+}
+
 # told CODE: doctor says this, among other things.
 told() {
 	check "doctor says $1" "[$1]" host "nsnat doctor | grep -o '\[$1\]' | sort -u"
@@ -378,6 +395,7 @@ cycle() {
 	watch_jobs
 	all_well "$unit there before nsnat"
 	healthy "$unit there before nsnat"
+	[[ -z ${drops-} ]] || unexcepted "$unit"
 	own "there before nsnat"
 	unwatch_jobs
 	check "nsnat down" '' host 'nsnat -q down'

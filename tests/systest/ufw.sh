@@ -16,6 +16,7 @@ started() {
 }
 
 boot
+drops=yes
 cycle ufw 'ufw reload'
 
 host 'nsnat up >/dev/null; ufw disable >/dev/null'
