@@ -6,11 +6,11 @@ use crate::lab::{Job, Lab};
 pub(super) const DECLARED: &str = "[uplink.a]
     dev = \"eth1\"
     gateway = [\"$LAB_THIRD\", \"$LAB_THIRD6\"]
-    check = { interval = \"200ms\", fail = 2, recover = 2 }
+    check = { interval = \"1s\", timeout = \"1s\", fail = 2, recover = 2 }
     [uplink.b]
     dev = \"eth0\"
     gateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]
-    check = { interval = \"200ms\", fail = 2, recover = 2 }
+    check = { interval = \"1s\", timeout = \"1s\", fail = 2, recover = 2 }
     [namespace.job]
     uplink = [\"a\", \"b\"]
     [namespace.only]
@@ -175,7 +175,7 @@ fn without_a_choice_nobody_is_asked() {
     // The control: each uplink has a thread that asks it.
     lab.declare(DECLARED);
     lab.until(&format!("[[ $({threads}) = 3 ]]"));
-    lab.declare(&DECLARED.replace("{ interval = \"200ms\", fail = 2, recover = 2 }", "\"none\""));
+    lab.declare(&DECLARED.replace("{ interval = \"1s\", timeout = \"1s\", fail = 2, recover = 2 }", "\"none\""));
     lab.until(&format!("[[ $({threads}) = 1 ]]"));
     // Then the link alone counts.
     lab.until(BY_A);

@@ -46,5 +46,6 @@ mod upgrade;
 mod watch;
 mod watch_events;
 mod watch_kills;
+mod watch_lost;
 mod watch_routes;
 mod weather;

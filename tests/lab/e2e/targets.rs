@@ -8,7 +8,7 @@ use crate::lab::Lab;
 const ON_ONE_LAN: &str = "[uplink.a]
     dev = \"eth0\"
     gateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]
-    check = { kind = \"ping\", target = [\"$LAB_INET\", \"$LAB_INET6\"], interval = \"200ms\", fail = 2, recover = 2 }
+    check = { kind = \"ping\", target = [\"$LAB_INET\", \"$LAB_INET6\"], interval = \"1s\", timeout = \"1s\", fail = 2, recover = 2 }
     [uplink.b]
     dev = \"eth0\"
     gateway = [\"$LAB_FAST\", \"$LAB_FAST6\"]
@@ -94,10 +94,10 @@ fn connections_and_queries_are_questions_too() {
         "[uplink.a]
         dev = \"eth1\"
         gateway = \"$LAB_THIRD\"
-        check = { kind = \"tcp\", target = \"$LAB_SERVICE:80\", interval = \"200ms\", fail = 2, recover = 2 }
+        check = { kind = \"tcp\", target = \"$LAB_SERVICE:80\", interval = \"1s\", timeout = \"1s\", fail = 2, recover = 2 }
         [uplink.b]
         gateway = \"$LAB_SLOW\"
-        check = { kind = \"dns\", target = \"$LAB_NEW\", interval = \"200ms\", fail = 2, recover = 2 }
+        check = { kind = \"dns\", target = \"$LAB_NEW\", interval = \"1s\", timeout = \"1s\", fail = 2, recover = 2 }
         [namespace.job]
         uplink = [\"a\", \"b\"]
         dns = \"$LAB_OLD\"",
