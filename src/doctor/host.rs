@@ -1,6 +1,6 @@
 //! The host: what has to do with every namespace.
 
-use crate::model::{Code, Cure, Family, Finding, Lacks, Surroundings, state, state_text};
+use crate::model::{Code, Cure, Family, Finding, Lacks, Surroundings, state};
 
 /// A table that is fuller than this is full: the kernel throws entries out of it, or refuses new ones.
 const FULL_PERCENT: u64 = 95;
@@ -63,7 +63,7 @@ pub(super) fn versions(host: &Surroundings) -> Vec<Finding> {
 
 /// A state that a newer release has written.
 pub(super) fn state(host: &Surroundings) -> Vec<Finding> {
-    let Some(version) = host.state_version.filter(|version| *version > state_text::VERSION) else {
+    let Some(version) = host.state_version.filter(|version| *version > state::VERSION) else {
         return Vec::new();
     };
     let what = "a newer release of nsnat has recorded what is up, and this one may not know all of it";
@@ -71,7 +71,7 @@ pub(super) fn state(host: &Surroundings) -> Vec<Finding> {
     let shown = format!(
         "{}/state.json is of version {version}, and this nsnat writes {}",
         state::RUN,
-        state_text::VERSION
+        state::VERSION
     );
     vec![Finding::new(Code::StateNewer, what, cure).shown_by([shown])]
 }

@@ -21,7 +21,6 @@ use super::numbers;
 use super::proxy::Proxy;
 use super::published::Published;
 use super::stack::Family;
-use super::state_text::VERSION;
 use super::uplink_path::UplinkPath;
 use ipnetwork::{Ipv4Network, Ipv6Network};
 use serde::{Deserialize, Serialize};
@@ -33,6 +32,10 @@ use std::sync::Arc;
 
 /// The directory of everything of ours that a reboot forgets.
 pub const RUN: &str = "/run/nsnat";
+
+/// The form of the state that is written. It changes where a conversion is needed, which
+/// [`state_text`](super::state_text) makes: a field that is new has a default, and one that went is passed over.
+pub const VERSION: u32 = 3;
 
 /// All that is up, resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

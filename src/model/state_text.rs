@@ -10,14 +10,10 @@
 //! nothing: the change that it was to record had not begun.
 
 use super::change::{Change, changes};
-use super::state::State;
+use super::state::{State, VERSION};
 use serde::de::DeserializeOwned;
 use serde_json::{Deserializer, Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The form of the state that is written. It changes where a conversion is needed ([`read`]): a field that is new has a
-/// default, and one that went is passed over.
-pub const VERSION: u32 = 3;
 
 /// What makes the next version's form out of each version's.
 type Conversion = fn(&mut Map<String, Value>);

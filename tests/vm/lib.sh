@@ -8,7 +8,8 @@
 #   lay_wires                  makes all this
 #   serve_names SERVER ADDRESS a name server in inet, which knows no other address
 #   check WHAT EXPECTED CMD..  CMD prints EXPECTED
-#   who N, job N               what the host, or a job in `slow`, is told by IPv4 or IPv6
+#   who N, job N               what the host, or a job in `slow`, is told by IPv4 or IPv6; each waits
+#                              as many seconds as `patience` says
 #   counted ROUTER COUNTER     packets that it got from the LAN since it was asked last
 #   everything                 all of the host that nsnat could leave something in
 
@@ -99,8 +100,8 @@ everything() { bash "$PROJECT/tests/lab/lab/snapshot.sh"; }
 ask() {
 	local said
 	case $1 in
-	4) said=$(timeout 6 "${@:2}" socat -u TCP4:198.51.100.80:80 - 2>/dev/null) ;;
-	6) said=$(timeout 6 "${@:2}" socat -u TCP6:[2001:db8:80::80]:80 - 2>/dev/null | sed 's/^\[//; s/\]$//; s/:0\+/:/g; s/::\+/::/') ;;
+	4) said=$(timeout "${patience-6}" "${@:2}" socat -u TCP4:198.51.100.80:80 - 2>/dev/null) ;;
+	6) said=$(timeout "${patience-6}" "${@:2}" socat -u TCP6:[2001:db8:80::80]:80 - 2>/dev/null | sed 's/^\[//; s/\]$//; s/:0\+/:/g; s/::\+/::/') ;;
 	esac
 	echo "${said:-none}"
 }

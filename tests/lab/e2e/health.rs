@@ -175,7 +175,9 @@ fn without_a_choice_nobody_is_asked() {
     // The control: each uplink has a thread that asks it.
     lab.declare(DECLARED);
     lab.until(&format!("[[ $({threads}) = 3 ]]"));
-    lab.declare(&DECLARED.replace("{ interval = \"1s\", timeout = \"1s\", fail = 2, recover = 2 }", "\"none\""));
+    lab.declare(
+        &DECLARED.replace("{ interval = \"1s\", timeout = \"1s\", fail = 2, recover = 2 }", "\"none\""),
+    );
     lab.until(&format!("[[ $({threads}) = 1 ]]"));
     // Then the link alone counts.
     lab.until(BY_A);
