@@ -1,7 +1,7 @@
 //! The arguments of `nsnat attach`.
 
 use super::values;
-use crate::model::{Destination, Name};
+use crate::model::{Destination, Name, Published};
 use clap::{ArgGroup, Args};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -21,6 +21,10 @@ pub struct Attach {
     /// Leave by this router (next hop). Give this once for each address family
     #[arg(long, value_name = "ADDR")]
     pub gateway: Vec<IpAddr>,
+    /// Let the other side of the uplink ask this port of the host, which leads to the port inside. Give this once for each
+    /// port
+    #[arg(long, value_name = "PORT[:PORT][/PROTOCOL]")]
+    pub publish: Vec<Published>,
     /// The name of the interface
     #[arg(long, value_name = "IF", default_value = "eth0", value_parser = values::ifname)]
     pub ifname: String,

@@ -47,7 +47,8 @@ pub(super) const ATTACH: &str = "\
 Examples:
   nsnat attach /run/netns/web --to slow                     Leave as slow does, by an interface eth0
   nsnat attach /proc/4711/ns/net --to slow --id web         The namespace of a process
-  nsnat attach /run/netns/web --uplink lte --ifname eth1    By an uplink of the configuration";
+  nsnat attach /run/netns/web --uplink lte --ifname eth1    By an uplink of the configuration
+  nsnat attach /run/netns/web --to slow --publish 8080:80   Let slow's side reach port 80 inside as port 8080 of the host";
 
 /// Of `detach`.
 pub(super) const DETACH: &str = "\

@@ -8,6 +8,7 @@ mod answer;
 mod destination;
 mod failure;
 mod identity;
+mod ports;
 mod request;
 mod version;
 
@@ -15,5 +16,6 @@ pub use answer::{Interface, Route, added, supported};
 pub use destination::{KEYS, destination};
 pub use failure::{Failure, code};
 pub use identity::name_of;
+pub use ports::published;
 pub use request::{Call, Endpoint, Previous, Request, read, read_version};
 pub use version::Version;

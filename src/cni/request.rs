@@ -2,9 +2,9 @@
 
 use super::destination::{self, KEYS};
 use super::failure::{Failure, code};
-use super::identity;
 use super::version::Version;
-use crate::model::{Attached, Beside, Destination, Name};
+use super::{identity, ports};
+use crate::model::{Attached, Beside, Destination, Name, Published};
 use ipnetwork::IpNetwork;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -48,6 +48,8 @@ pub struct Endpoint {
     pub netns: PathBuf,
     /// nsnat's interface.
     pub ifname: String,
+    /// Ports that the other side of the uplink is to reach.
+    pub publish: Vec<Published>,
     /// What the plugins before nsnat made.
     pub previous: Option<Previous>,
 }
@@ -61,8 +63,22 @@ pub struct Previous {
     pub beside: Beside,
 }
 
-/// Keys of a network configuration that ask for something that nsnat does not do: it would be missed.
-const UNSUPPORTED: [&str; 2] = ["ipam", "runtimeConfig"];
+/// The key of what a runtime adds for the sake of capabilities, and the capability that nsnat has.
+const RUNTIME: &str = "runtimeConfig";
+const PORTS: &str = "portMappings";
+
+/// Capabilities that nsnat has not, with what helps; for any other one the last line.
+const CAPABILITIES: [(&str, &str); 4] = [
+    (
+        "bandwidth",
+        "the plugin `bandwidth` limits nsnat's interface, from a place behind nsnat in the list of plugins",
+    ),
+    ("mac", "the kernel chooses the link-layer address"),
+    ("dns", "DNS servers are set in nsnat's configuration"),
+    ("", OWN_ADDRESSES),
+];
+
+const OWN_ADDRESSES: &str = "nsnat chooses the addresses itself, and has no capability but `portMappings`";
 
 /// nsnat's interface where another plugin made the one that the runtime names.
 const IFNAME: &str = "nsnat0";
@@ -127,15 +143,37 @@ fn is_word(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(known)
 }
 
+/// What nsnat does not do: it would be missed.
+fn refuse(fields: &Map<String, Value>) -> Answer<()> {
+    let unsupported = |key: &str, value: &Value, why: &str| {
+        let details = format!("{key} = {value}: {why}");
+        Err(Failure::new(code::FIELD, format!("unsupported field {key} = {value}"), details))
+    };
+    if let Some(value) = fields.get("ipam").filter(|value| !is_empty(value)) {
+        return unsupported("ipam", value, OWN_ADDRESSES);
+    }
+    if let Some(value) = fields.get(RUNTIME).filter(|value| !is_empty(value) && !value.is_object()) {
+        return unsupported(RUNTIME, value, "it is no object");
+    }
+    let asked = fields.get(RUNTIME).and_then(Value::as_object).into_iter().flatten();
+    match asked.filter(|(_, value)| !is_empty(value)).find(|(key, _)| *key != PORTS) {
+        Some((key, value)) => {
+            let known = CAPABILITIES.iter().find(|(name, _)| name == key || name.is_empty());
+            unsupported(&format!("{RUNTIME}.{key}"), value, known.map_or("", |(_, why)| *why))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The ports that a runtime asks for.
+fn publish(fields: &Map<String, Value>) -> Answer<Vec<Published>> {
+    let mappings = fields.get(RUNTIME).and_then(|asked| asked.get(PORTS));
+    ports::published(mappings).map_err(|why| wrong(format!("`{PORTS}`: {why}")))
+}
+
 /// By what the network leaves.
 fn destination(fields: &Map<String, Value>) -> Answer<Destination> {
-    for key in UNSUPPORTED {
-        if let Some(value) = fields.get(key).filter(|value| !is_empty(value)) {
-            let details =
-                format!("{key} = {value}: nsnat chooses the addresses itself, and has no capabilities");
-            return Err(Failure::new(code::FIELD, format!("unsupported field {key} = {value}"), details));
-        }
-    }
+    refuse(fields)?;
     let read = |key: &'static str| {
         let value = fields.get(key)?;
         let words = words(value).ok_or_else(|| wrong(format!("`{key}` is {value}, which is no text")));
@@ -147,7 +185,8 @@ fn destination(fields: &Map<String, Value>) -> Answer<Destination> {
 
 /// What a runtime adds although nobody asked for it.
 fn is_empty(value: &Value) -> bool {
-    value.is_null() || value.as_object().is_some_and(Map::is_empty)
+    let is_empty_list = value.as_array().is_some_and(Vec::is_empty);
+    value.is_null() || is_empty_list || value.as_object().is_some_and(Map::is_empty)
 }
 
 /// A text, or several.
@@ -165,9 +204,9 @@ fn call(
 ) -> Answer<Call> {
     let variables = Variables(variable);
     match command {
-        "ADD" => Ok(Call::Add(beside(variables.endpoint()?, fields)?)),
+        "ADD" => Ok(Call::Add(beside(variables.endpoint(publish(fields)?)?, fields)?)),
         "DEL" => variables.id().map(Call::Del),
-        "CHECK" => Ok(Call::Check(variables.endpoint()?, addresses(fields))),
+        "CHECK" => Ok(Call::Check(variables.endpoint(publish(fields)?)?, addresses(fields))),
         "GC" if version >= Version::V1_1 => valid(fields).map(Call::Collect),
         "STATUS" if version >= Version::V1_1 => Ok(Call::Status),
         _ => Err(environment(
@@ -202,10 +241,10 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             .ok_or_else(|| environment(&format!("CNI_CONTAINERID={container}"), "no name can be made of it"))
     }
 
-    fn endpoint(&self) -> Answer<Endpoint> {
+    fn endpoint(&self, publish: Vec<Published>) -> Answer<Endpoint> {
         let id = self.id()?;
         let (netns, ifname) = (self.get("CNI_NETNS")?.into(), self.get("CNI_IFNAME")?);
-        Ok(Endpoint { id, netns, ifname, previous: None })
+        Ok(Endpoint { id, netns, ifname, publish, previous: None })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::config::{Config, Problem};
 use crate::error::{Error, Result};
 use crate::kernel::netns::AttachedNetns;
 use crate::kernel::state_file;
-use crate::model::{ActiveNamespace, Attached, DnsMode, Name, Observed, dnsaddr, name, numbers};
+use crate::model::{ActiveNamespace, Attached, DnsMode, Name, Observed, Published, dnsaddr, name, numbers};
 use crate::plan::{self, Selection, resolve};
 use crate::reconcile::{Outcome, Policy};
 use crate::ui::Ui;
@@ -24,7 +24,9 @@ pub(super) fn attach(ui: &Ui<'_>, line: &Attach) -> Result<()> {
         None => name_for(&line.path, &line.ifname)?,
     };
     let (path, ifname) = (line.path.clone(), line.ifname.clone());
-    let attached = Attached { path, ifname, to: line.destination(), network: None, beside: None };
+    let publish =
+        Published::distinct(line.publish.iter().copied()).map_err(|why| Error::usage("attach", why))?;
+    let attached = Attached { path, ifname, to: line.destination(), publish, network: None, beside: None };
     let outcome = make(ui, &config, &id, &attached)?;
     if ui.json() {
         return ui.print_json(&described(&id, &outcome));
@@ -118,6 +120,7 @@ fn described(id: &Name, outcome: &Outcome) -> Value {
         "address": own,
         "gateway": next,
         "dns": servers(&namespace.dns),
+        "published": namespace.published,
         "actions": outcome.done.len(),
     })
 }

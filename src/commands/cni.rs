@@ -7,7 +7,7 @@ use crate::cni::{self, Call, Endpoint, Failure, Request, code};
 use crate::error::Error;
 use crate::kernel::netns::AttachedNetns;
 use crate::kernel::state_file;
-use crate::model::{Attached, Look, Name};
+use crate::model::{Attached, Look, Name, Published};
 use crate::plan::{self, Owners};
 use crate::ui::Ui;
 use serde_json::Value;
@@ -69,13 +69,13 @@ fn failed(what: &str, why: &Error) -> Failure {
 
 fn attached(request: &Request, netns: PathBuf, ifname: String) -> Attached {
     let (to, network) = (request.to.clone(), Some(request.network.clone()));
-    Attached { path: netns, ifname, to, network, beside: None }
+    Attached { path: netns, ifname, to, publish: Vec::new(), network, beside: None }
 }
 
 fn add(ui: &Ui<'_>, request: &Request, endpoint: &Endpoint) -> Answer {
     let beside = endpoint.previous.as_ref().map(|previous| previous.beside.clone());
     let attached = attached(request, endpoint.netns.clone(), endpoint.ifname.clone());
-    let attached = Attached { beside, ..attached };
+    let attached = Attached { beside, publish: endpoint.publish.clone(), ..attached };
     let made = engine::add(ui, &endpoint.id, &attached).map_err(|why| failure(&why, &attached))?;
     let previous = endpoint.previous.as_ref().map(|previous| &previous.result);
     Ok(Some(cni::added(request.version, &made, previous)))
@@ -115,6 +115,10 @@ fn check(ui: &Ui<'_>, endpoint: &Endpoint, addresses: &[IpAddr]) -> Answer {
     if !addresses.is_empty() && !own.iter().any(|own| addresses.contains(own)) {
         return wrong(format!("{id} has the address {own:?}, and not {addresses:?}"));
     }
+    if namespace.published != endpoint.publish {
+        let [has, asked] = [&namespace.published, &endpoint.publish].map(|ports| shown(ports));
+        return wrong(format!("{id} publishes {has}, and not {asked}"));
+    }
     let owners = Owners::new(&goal);
     let actions = plan::actions(&goal, &observed);
     let mut missing = actions.iter().filter(|action| owners.of(action).is_none_or(|owner| owner == id));
@@ -125,6 +129,11 @@ fn check(ui: &Ui<'_>, endpoint: &Endpoint, addresses: &[IpAddr]) -> Answer {
         Some(why) => wrong(why),
         None => Ok(None),
     }
+}
+
+fn shown(ports: &[Published]) -> String {
+    let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+    if ports.is_empty() { "nothing".into() } else { ports.join(", ") }
 }
 
 fn status(ui: &Ui<'_>, request: &Request) -> Answer {

@@ -37,8 +37,9 @@ fn answer(ui: &Ui<'_>, arguments: &[String]) -> Result<Option<Value>, String> {
             engine::configuration(ui, &attached).map_err(|why| text(&why))?;
             Ok(Some(network))
         }
-        Call::Setup(Setup { id, netns, ifname, to }) => {
-            let made = engine::add(ui, &id, &attached(to, netns, ifname)).map_err(|why| text(&why))?;
+        Call::Setup(Setup { id, netns, ifname, to, publish }) => {
+            let attached = Attached { publish, ..attached(to, netns, ifname) };
+            let made = engine::add(ui, &id, &attached).map_err(|why| text(&why))?;
             Ok(Some(netavark::made(&made)))
         }
         Call::Teardown(id) => {
@@ -49,7 +50,7 @@ fn answer(ui: &Ui<'_>, arguments: &[String]) -> Result<Option<Value>, String> {
 }
 
 fn attached(to: Destination, path: PathBuf, ifname: String) -> Attached {
-    Attached { path, ifname, to, network: None, beside: None }
+    Attached { path, ifname, to, publish: Vec::new(), network: None, beside: None }
 }
 
 fn text(why: &Refusal) -> String {

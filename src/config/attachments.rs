@@ -1,7 +1,7 @@
 //! Attachments as the namespaces that they would be, had somebody declared them.
 
 use super::reader::nearest;
-use super::{Config, Namespace, Problem, Uplink};
+use super::{Config, Located, Namespace, Problem, Uplink};
 use crate::model::{Attached, Check, Destination, Name};
 
 impl Config {
@@ -20,7 +20,8 @@ impl Config {
                 check: Check::default(),
             }]),
         };
-        Ok(Namespace { attached: Some(attached.clone()), ..way })
+        let publish = attached.publish.iter().map(|port| Located { value: *port, place: None }).collect();
+        Ok(Namespace { attached: Some(attached.clone()), publish, ..way })
     }
 
     /// All that a namespace says of its way out, and nothing that only it can have.

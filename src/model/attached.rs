@@ -1,6 +1,7 @@
 //! A network namespace that another program made, in which nsnat has an interface and nothing else.
 
 use super::name::Name;
+use super::published::Published;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -16,6 +17,9 @@ pub struct Attached {
     pub ifname: String,
     /// By what it leaves.
     pub to: Destination,
+    /// Ports that the other side of its uplink reaches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub publish: Vec<Published>,
     /// The network of a container runtime (CNI) that it is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
@@ -65,6 +69,15 @@ impl Attached {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What was written down before attachments published ports is read, and is written as it was.
+    #[test]
+    fn what_an_earlier_nsnat_wrote_down_is_read() {
+        let text = r#"{"path":"/run/netns/web","ifname":"eth0","to":{"namespace":"slow"}}"#;
+        let attached: Attached = serde_json::from_str(text).unwrap();
+        assert_eq!(attached.publish, []);
+        assert_eq!(serde_json::to_string(&attached).unwrap(), text);
+    }
 
     #[test]
     fn what_is_no_name_of_an_interface() {

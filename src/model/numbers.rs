@@ -67,9 +67,11 @@ pub mod preference {
     pub const INSIDE_DNS: u32 = 10;
     /// Inside a namespace: the local table's new place (0 is the kernel's).
     pub const INSIDE_LOCAL: u32 = 100;
-    /// In an attachment beside another way out: networks that are reached by that one.
+    /// In an attachment beside another way out: answers to what came in by nsnat's own address, which is published.
+    pub const BESIDE_ANSWERS: u32 = 21_299;
+    /// The same: networks that are reached by the other way.
     pub const BESIDE_EXCEPT: u32 = 21_300;
-    /// The same: addresses that answer by that one.
+    /// The same: addresses that answer by the other way.
     pub const BESIDE_ADDRESS: u32 = 21_301;
     /// The same: whatever has a route of its own.
     pub const BESIDE_OWN_ROUTE: u32 = 21_302;

@@ -69,7 +69,7 @@ impl Rule {
 
     /// Whether a rule in the namespace of an attachment is ours.
     pub fn is_ours_beside(&self) -> bool {
-        let places = preference::BESIDE_EXCEPT..=preference::BESIDE_WAY;
+        let places = preference::BESIDE_ANSWERS..=preference::BESIDE_WAY;
         self.more.is_empty() && self.protocol == INSIDE_PROTOCOL && places.contains(&self.preference)
     }
 }

@@ -1,6 +1,7 @@
 //! Ports of a namespace that the other side of its uplink reaches.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -23,6 +24,19 @@ impl Published {
     /// Whether both are one port of the host.
     pub fn is_same_outside(&self, other: &Self) -> bool {
         (self.outside, self.protocol) == (other.outside, other.protocol)
+    }
+
+    /// Each once, in order; an error where one port of the host is to lead to two ports inside.
+    pub fn distinct(ports: impl IntoIterator<Item = Self>) -> Result<Vec<Self>, String> {
+        let mut known = BTreeMap::new();
+        for port in ports {
+            let first = *known.entry((port.outside, port.protocol)).or_insert(port);
+            if first != port {
+                let name = port.outside_name();
+                return Err(format!("port {name} of the host is published twice, as {first} and as {port}"));
+            }
+        }
+        Ok(known.into_values().collect())
     }
 
     /// The port of the host, with its protocol: `8080/tcp`.
@@ -96,5 +110,21 @@ mod tests {
         {
             assert!(shown(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_port_of_the_host_leads_to_one_port_inside() {
+        let distinct = |ports: &[&str]| {
+            let ports = Published::distinct(ports.iter().map(|text| text.parse().unwrap()))?;
+            Ok::<_, String>(ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(
+            distinct(&["53/udp", "8080:80", "53/tcp", "8080:80"]).as_deref(),
+            Ok("53/tcp 53/udp 8080:80/tcp")
+        );
+        assert_eq!(
+            distinct(&["8080:80", "8080:80/udp", "8080:81"]).as_deref().map_err(String::as_str),
+            Err("port 8080/tcp of the host is published twice, as 8080:80/tcp and as 8080:81/tcp")
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! What netavark asks: an argument and the network.
 
 use crate::cni::{self, KEYS};
-use crate::model::{Destination, Name};
+use crate::model::{Destination, Name, Published};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -29,7 +29,12 @@ pub struct Setup {
     pub ifname: String,
     /// By what it leaves.
     pub to: Destination,
+    /// Ports that the other side of the uplink is to reach.
+    pub publish: Vec<Published>,
 }
+
+/// The key of the ports that a container publishes.
+const PORTS: &str = "port_mappings";
 
 type Answer<T> = Result<T, String>;
 type Fields = Map<String, Value>;
@@ -77,12 +82,12 @@ fn create(mut network: Fields) -> Answer<Call> {
 }
 
 fn setup(netns: &str, asked: &Fields) -> Answer<Call> {
-    refuse(asked, &[("port_mappings", "nothing is published by a network of nsnat's")])?;
     let container = part(asked, "network_options")?;
     refuse(container, &OF_CONTAINER)?;
     let to = destination(part(asked, "network")?)?;
     let ifname = text(container, "interface_name")?;
-    Ok(Call::Setup(Setup { id: id(asked)?, netns: netns.into(), ifname: ifname.to_owned(), to }))
+    let publish = cni::published(asked.get(PORTS)).map_err(|why| format!("`{PORTS}`: {why}"))?;
+    Ok(Call::Setup(Setup { id: id(asked)?, netns: netns.into(), ifname: ifname.to_owned(), to, publish }))
 }
 
 fn refuse(fields: &Fields, keys: &[(&str, &str)]) -> Answer<()> {

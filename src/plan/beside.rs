@@ -1,7 +1,9 @@
 //! An attachment whose namespace has a way out already: nsnat's comes before that, and takes nothing of it away.
 //!
 //! The other way stays as its maker made it, in the main table. What has a route of its own there goes by that; so do the
-//! networks that are excepted, and answers by the addresses that the maker gave. Everything else goes by nsnat's table. When
+//! networks that are excepted, and answers by the addresses that the maker gave. Everything else goes by nsnat's table, and so
+//! does, before all that, what answers by nsnat's own address where that publishes a port: whoever asks it may be in one of
+//! those networks, and knows the address by which nsnat leaves. When
 //! nsnat's interface is gone, that table is still there, and says that there is no way: nothing falls through to the other one.
 
 use crate::model::numbers::{self, preference as pref};
@@ -9,8 +11,9 @@ use crate::model::observed::Features;
 use crate::model::{Beside, Family, Route, RouteKind, Rule, RuleAction, Stack};
 use ipnetwork::IpNetwork;
 
-/// Moves the default routes of an attachment to a table of their own, and adds the rules that lead there.
-pub(super) fn put_before(out: &mut Stack, beside: &Beside, features: Features) {
+/// Moves the default routes of an attachment to a table of their own, and adds the rules that lead there. `answers`: nsnat's
+/// own addresses, where others ask by these.
+pub(super) fn put_before(out: &mut Stack, beside: &Beside, answers: &[IpNetwork], features: Features) {
     let moved = std::mem::take(&mut out.routes).into_iter();
     out.routes = moved.map(|route| Route { table: numbers::BESIDE_TABLE, ..route }).collect();
     for family in Family::BOTH {
@@ -22,11 +25,11 @@ pub(super) fn put_before(out: &mut Stack, beside: &Beside, features: Features) {
             metric: numbers::FLOOR_METRIC,
             ..Route::new(numbers::BESIDE_TABLE, family.everything(), numbers::INSIDE_PROTOCOL)
         });
-        out.rules.extend(rules(beside, family));
+        out.rules.extend(rules(beside, answers, family));
     }
 }
 
-fn rules(beside: &Beside, family: Family) -> Vec<Rule> {
+fn rules(beside: &Beside, answers: &[IpNetwork], family: Family) -> Vec<Rule> {
     let rule = |place, table| Rule::new(family, place, RuleAction::Lookup(table), numbers::INSIDE_PROTOCOL);
     let main = u32::from(libc::RT_TABLE_MAIN);
     let except = beside.except.iter().filter(|net| Family::of_net(**net) == family);
@@ -39,6 +42,11 @@ fn rules(beside: &Beside, family: Family) -> Vec<Rule> {
     out.extend(addresses.map(|address| {
         let from = Some(IpNetwork::from(*address));
         Rule { from, ..rule(pref::BESIDE_ADDRESS, main) }
+    }));
+    let answers = answers.iter().filter(|address| Family::of_net(**address) == family);
+    out.extend(answers.map(|address| {
+        let from = Some(*address);
+        Rule { from, ..rule(pref::BESIDE_ANSWERS, numbers::BESIDE_TABLE) }
     }));
     out
 }

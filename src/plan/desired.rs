@@ -286,7 +286,9 @@ fn stack_inside(namespace: &ActiveNamespace, egress: &Egress, net: &Addresses, f
     // All else in the namespace of an attachment is its maker's.
     if let Some(attached) = &namespace.attached {
         if let Some(beside) = &attached.beside {
-            beside::put_before(&mut out, beside, features);
+            let own: Vec<IpNetwork> = net.ends.iter().map(|ends| ends.inside).collect();
+            let answers = if namespace.published.is_empty() { &[] } else { own.as_slice() };
+            beside::put_before(&mut out, beside, answers, features);
         }
         return out;
     }

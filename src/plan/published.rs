@@ -48,8 +48,23 @@ fn pairs(state: &State, namespace: &ActiveNamespace, features: Features) -> Vec<
     leaves_by.flat_map(ports).collect()
 }
 
+/// What publishes that port of the host on a device of `path`, other than the namespace `own`; and the device.
+pub(super) fn holder<'a>(
+    port: Published,
+    own: &Name,
+    path: &'a UplinkPath,
+    state: &State,
+) -> Option<(String, &'a str)> {
+    state.namespaces.iter().filter(|(name, _)| *name != own).find_map(|(name, other)| {
+        let has = other.published.iter().any(|published| published.is_same_outside(&port));
+        let dev = shared_device(path, state.path_of(other).filter(|_| has)?)?;
+        let what = if other.attached.is_some() { "attachment" } else { "namespace" };
+        Some((format!("{what} {name}"), dev))
+    })
+}
+
 /// A device by which both leave.
-pub(super) fn shared_device<'a>(one: &'a UplinkPath, other: &UplinkPath) -> Option<&'a str> {
+fn shared_device<'a>(one: &'a UplinkPath, other: &UplinkPath) -> Option<&'a str> {
     let is_others = |dev: &str| other.parts().any(|part| part.dev == dev);
     one.parts().map(|part| part.dev.as_str()).find(|dev| is_others(dev))
 }

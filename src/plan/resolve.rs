@@ -263,22 +263,20 @@ impl NamespaceResolver<'_> {
         Problem::at(self.namespace.place.clone(), message)
     }
 
-    /// The ports that are published. One that another namespace has on the same device is refused, unless nobody could be
-    /// told: then the first one by name has it (`plan::published`).
+    /// The ports that are published. A new one that another namespace has on the same device is refused, unless nobody could
+    /// be told: then the first one by name has it (`plan::published`), as after a move that nobody asked for.
     fn published(&self, state: &State, key: &str) -> Lookup<Vec<Published>> {
         let path = state.egresses.get(key).and_then(|egress| egress.path.as_ref());
-        let others = || state.namespaces.iter().filter(|(name, _)| *name != self.name);
+        let old = self.observed.state.namespaces.get(self.name).filter(|old| old.egress == key);
+        let is_new = |port: &&Located<Published>| {
+            !self.kept && old.is_none_or(|old| !old.published.contains(&port.value))
+        };
         let conflict = |wanted: &Located<Published>| {
-            let (other, dev) = others().find_map(|(name, other)| {
-                let has = other.published.iter().any(|port| port.is_same_outside(&wanted.value));
-                Some((name, published::shared_device(path?, state.path_of(other).filter(|_| has)?)?))
-            })?;
-            let port = wanted.value.outside_name();
-            let why = format!("port {port} of {dev} is published by namespace {other}");
+            let (holder, dev) = published::holder(wanted.value, self.name, path?, state)?;
+            let why = format!("port {} of {dev} is published by {holder}", wanted.value.outside_name());
             Some(Problem::at(wanted.place.clone(), why).help("choose another port of the host"))
         };
-        let problems: Vec<_> =
-            self.namespace.publish.iter().filter(|_| !self.kept).filter_map(conflict).collect();
+        let problems: Vec<_> = self.namespace.publish.iter().filter(is_new).filter_map(conflict).collect();
         let all = self.namespace.publish.iter().map(|port| port.value).collect();
         if problems.is_empty() { Ok(all) } else { Err(problems) }
     }

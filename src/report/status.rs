@@ -2,7 +2,7 @@
 
 use super::event::{self, local_time};
 use super::table;
-use crate::model::{Attached, Condition, Event, EventKind, Family, Finding, Name};
+use crate::model::{Attached, Condition, Event, EventKind, Family, Finding, Name, Published};
 use anstyle::{AnsiColor, Style};
 use ipnetwork::IpNetwork;
 use serde::{Serialize, Serializer};
@@ -85,6 +85,8 @@ pub struct Status {
     pub address: Vec<IpNetwork>,
     /// "ADDR" for servers, "OLD=NEW" for rewrites.
     pub dns: Vec<String>,
+    /// Ports of the host that lead inside, by the device of the uplink.
+    pub published: Vec<Published>,
     /// Bytes that came in.
     pub rx_bytes: u64,
     /// Bytes that went out.
@@ -130,10 +132,12 @@ pub fn details(status: &Status, events: &[Event]) -> String {
     let since = events.iter().rfind(|event| event.kind == EventKind::Up).map(|event| local_time(event.time));
     let addresses: Vec<String> = status.address.iter().map(ToString::to_string).collect();
     let uplinks: Vec<String> = status.uplinks.iter().map(|uplink| describe_uplink(uplink, status)).collect();
+    let published: Vec<String> = status.published.iter().map(ToString::to_string).collect();
     let rows = [
         ("up since", since.unwrap_or_default()),
         ("attached", status.attached.as_ref().map(place).unwrap_or_default()),
         ("address", addresses.join(", ")),
+        ("published", published.join(", ")),
         ("uplinks", uplinks.join(", ")),
         ("last event", events.last().map(event::line).unwrap_or_default()),
     ];

@@ -1,5 +1,6 @@
 //! nsnat as a plugin of the Container Network Interface, called as container runtimes do it.
 
+use super::published::{FORWARD, asks};
 use crate::lab::Lab;
 
 /// `cni COMMAND CONTAINER [NETNS]`: the plugin with a network configuration in `$CONF` (1.0.0, by slow, where there is none),
@@ -75,8 +76,23 @@ const ROUTED: &str = r#"
 const CHAINED: &str = r#"
     chained() {
         local previous='{"cniVersion":"1.0.0","interfaces":[{"name":"veth1"},{"name":"eth0","sandbox":"/run/netns/blue"}],"ips":[{"address":"10.88.0.2/24","gateway":"10.88.0.1","interface":1}],"routes":[{"dst":"0.0.0.0/0"}],"dns":{}}'
-        CONF='{"cniVersion":"1.0.0","name":"net","type":"nsnat","egress":"slow","except":["192.168.1.0/24"],"prevResult":'"${2:-$previous}"'}' \
+        CONF='{"cniVersion":"1.0.0","name":"net","type":"nsnat","egress":"slow",'"${MORE-}"'"except":["192.168.1.0/24"],"prevResult":'"${2:-$previous}"'}' \
             cni "$1" example /run/netns/blue
+    }
+"#;
+
+/// A server in the container that says whom it sees.
+const SERVE: &str = r"
+    for family in 4 6; do
+        ip netns exec blue socat TCP$family-LISTEN:80,reuseaddr$([ $family = 4 ] || echo ,ipv6only),fork SYSTEM:'read line; echo seen $SOCAT_PEERADDR' </dev/null >/dev/null 2>&1 &
+    done
+    await '(($(ip netns exec blue ss -Hlnt | wc -l) == 2))'
+";
+
+/// `ports COMMAND MAPPINGS`: as a runtime asks for ports.
+const PORTS: &str = r#"
+    ports() {
+        CONF='{"cniVersion":"1.0.0","name":"net","type":"nsnat","egress":"slow","capabilities":{"portMappings":true},"runtimeConfig":{"portMappings":'"$2"'}}'             cni "$1" "${CNI_CONTAINERID-example}" "${CNI_NETNS-/run/netns/blue}"
     }
 "#;
 
@@ -113,6 +129,84 @@ fn behind_another_plugin_its_way_comes_first() {
     lab.says(ways, "203.0.113.254\n2001:db8:f::fe\n192.0.2.53");
     says("chained DEL; echo $?", "0");
     lab.says(&format!("{{ {closed}; }} 2>/dev/null | grep -v '^$'"), "closed\nclosed");
+    lab.ok("nsnat -q down");
+    lab.same(&before, "after DEL");
+}
+
+/// A port that a container asks for, standalone: both families, closed again after DEL; CHECK tells what is missing.
+#[test]
+fn a_container_publishes_ports() {
+    let lab = with_egress();
+    lab.ok("ip netns add blue; ip -n blue link set lo up");
+    let before = lab.snapshot();
+    lab.ok(SERVE);
+    let says = |script: &str, expected: &str| lab.runtime_says(&format!("{PORTS}{script}"), expected);
+    says(
+        "ports ADD '[{\"hostPort\":8080,\"containerPort\":80,\"protocol\":\"tcp\"},{\"hostPort\":8080,\"containerPort\":80,\"hostIP\":\"::\"}]' >/run/lab/cni/result; echo $?",
+        "0",
+    );
+    lab.says(&asks("printer", "TCP4", "$LAB_HOST:8080"), "seen 192.168.1.20");
+    lab.ok(&format!("[[ $({}) = 'seen ['* ]]", asks("printer", "TCP6", "[$LAB_HOST6]:8080")));
+    let check = |ports: &str, script: &str, expected: &str| {
+        says(&format!("{{ ports CHECK '{ports}' || :; }} {script}"), expected);
+    };
+    let [same, other] = [80, 81].map(|port| format!("[{{\"hostPort\":8080,\"containerPort\":{port}}}]"));
+    check(&same, "; echo $?", "0");
+    check(
+        &other,
+        "| jq -r '.code, .details'",
+        "101\ncni.example.eth0 publishes 8080:80/tcp, and not 8080:81/tcp",
+    );
+    lab.ok("nft flush set inet nsnat published6");
+    check(&same, "| jq .code", "101");
+    lab.ok("nsnat -q up --repair");
+    check(&same, "; echo $?", "0");
+    // Another container that wants the port is refused, and nothing of it is left.
+    lab.ok("ip netns add green");
+    says(
+        "{ CNI_NETNS=/run/netns/green CNI_CONTAINERID=second ports ADD '[{\"hostPort\":8080,\"containerPort\":80}]' || :; } | jq -r '.code, .details' | grep -oE '^100|port 8080/tcp of eth0 is published by attachment cni.example.eth0'",
+        "100\nport 8080/tcp of eth0 is published by attachment cni.example.eth0",
+    );
+    lab.says("nsnat status -o json | jq -r '.namespaces[] | select(.attached).name'", "cni.example.eth0");
+    says("ports DEL '[]'; echo $?", "0");
+    lab.fails(1, &asks("printer", "TCP4", "$LAB_HOST:8080"));
+    lab.ok("ip netns del green; nsnat -q down");
+    lab.same(&before, "after DEL");
+}
+
+/// Behind another plugin, nsnat publishes by its own interface. The answer goes back by that, also to whoever is in a network
+/// that is excepted, which is where everything else for that network does not go.
+#[test]
+fn behind_another_plugin_a_port_is_answered_by_nsnats_interface() {
+    let lab = with_egress();
+    lab.ok(ROUTED);
+    lab.ok(SERVE);
+    let before = lab.snapshot();
+    let says = |script: &str, expected: &str| lab.runtime_says(&format!("{CHAINED}{script}"), expected);
+    lab.ok(&format!("{FORWARD}; forward slow $LAB_HOST $LAB_HOST6"));
+    says(
+        "export MORE='\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":8080,\"containerPort\":80}]},'; chained ADD >/run/lab/cni/result; chained CHECK \"$(cat /run/lab/cni/result)\"; echo $?",
+        "0",
+    );
+    // However the host and the container look at the way back: from far away, and from a network that is excepted.
+    let excepted = asks("printer", "TCP4", "$LAB_HOST:8080");
+    for strict in ["0", "1"] {
+        lab.ok(&format!("sysctl -qw net.ipv4.conf.all.rp_filter={strict}; ip netns exec blue sysctl -qw net.ipv4.conf.all.rp_filter={strict}"));
+        lab.says(&asks("inet", "TCP4", "$LAB_WAN_SLOW:8080"), "seen 203.0.113.100");
+        lab.ok(&format!("[[ $({}) = 'seen ['* ]]", asks("inet", "TCP6", "[$LAB_WAN_SLOW6]:8080")));
+        lab.says(&excepted, "seen 192.168.1.20");
+    }
+    // The rule that does it: without it, the answer goes by the other plugin, from where it never arrives; and CHECK tells.
+    lab.ok("ip -n blue rule del pref 21299");
+    lab.fails(1, &excepted);
+    says(
+        "{ MORE='\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":8080,\"containerPort\":80}]},' chained CHECK \"$(cat /run/lab/cni/result)\" || :; } | jq .code",
+        "101",
+    );
+    lab.ok("nsnat -q up --repair");
+    lab.says(&excepted, "seen 192.168.1.20");
+    says("chained DEL; echo $?", "0");
+    lab.fails(1, &excepted);
     lab.ok("nsnat -q down");
     lab.same(&before, "after DEL");
 }

@@ -34,6 +34,7 @@ mod on_change;
 mod plan_lines;
 mod proxy;
 mod published;
+mod published_attachment;
 mod scale;
 mod signals;
 mod state_file;

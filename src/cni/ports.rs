@@ -1,0 +1,49 @@
+//! Ports that an engine asks to be published.
+
+use crate::model::Published;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A mapping, as runtimes say it by CNI (`hostPort`) and as netavark does (`host_port`).
+#[derive(Deserialize)]
+struct Mapping {
+    #[serde(default, alias = "hostPort")]
+    host_port: u64,
+    #[serde(default, alias = "containerPort")]
+    container_port: u64,
+    /// One or several, with commas between them; none: tcp.
+    protocol: Option<String>,
+    #[serde(alias = "hostIP")]
+    host_ip: Option<String>,
+    /// How many ports from these on.
+    range: Option<u16>,
+}
+
+/// How engines say that all addresses of the host are meant.
+const ALL: [&str; 3] = ["", "0.0.0.0", "::"];
+
+/// The ports, each once; none where the engine said nothing of them.
+pub fn published(mappings: Option<&Value>) -> Result<Vec<Published>, String> {
+    let read = mappings.map_or(Ok(None), Option::<Vec<Mapping>>::deserialize);
+    let mappings = read.map_err(|why| why.to_string())?.unwrap_or_default();
+    let each: Vec<_> = mappings.iter().map(ports).collect::<Result<_, _>>()?;
+    Published::distinct(each.into_iter().flatten())
+}
+
+fn ports(mapping: &Mapping) -> Result<Vec<Published>, String> {
+    let address = mapping.host_ip.as_deref().unwrap_or_default();
+    if !ALL.contains(&address) {
+        return Err(format!(
+            "port {} is asked for at the address {address}: a port is published on the device of the uplink, by all of its addresses",
+            mapping.host_port
+        ));
+    }
+    let protocols = mapping.protocol.as_deref().filter(|text| !text.is_empty()).unwrap_or("tcp");
+    let count = u64::from(mapping.range.unwrap_or_default().max(1));
+    let one = |protocol: &str, number: u64| {
+        let (outside, inside) =
+            (mapping.host_port.saturating_add(number), mapping.container_port.saturating_add(number));
+        format!("{outside}:{inside}/{}", protocol.to_lowercase()).parse()
+    };
+    protocols.split(',').flat_map(|protocol| (0..count).map(move |number| one(protocol, number))).collect()
+}
