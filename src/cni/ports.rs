@@ -4,16 +4,18 @@ use crate::model::Published;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A mapping, as runtimes say it by CNI (`hostPort`) and as netavark does (`host_port`).
+/// A mapping, as runtimes say it by CNI (`hostPort`), as containerd does, which counts on Go's reader of JSON to take a key in
+/// any case (`HostPort`), and as netavark does (`host_port`).
 #[derive(Deserialize)]
 struct Mapping {
-    #[serde(default, alias = "hostPort")]
+    #[serde(default, alias = "hostPort", alias = "HostPort")]
     host_port: u64,
-    #[serde(default, alias = "containerPort")]
+    #[serde(default, alias = "containerPort", alias = "ContainerPort")]
     container_port: u64,
     /// One or several, with commas between them; none: tcp.
+    #[serde(alias = "Protocol")]
     protocol: Option<String>,
-    #[serde(alias = "hostIP")]
+    #[serde(alias = "hostIP", alias = "HostIP")]
     host_ip: Option<String>,
     /// How many ports from these on.
     range: Option<u16>,

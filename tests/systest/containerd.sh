@@ -46,6 +46,20 @@ crash() {
 	same "containerd killed with all pods, and never started again" before-crash after-crash
 }
 
+# A pod's port, by the runtime's own words.
+ports() {
+	host 'sed -i "s/\"egress\": \"slow\"/&, \"capabilities\": { \"portMappings\": true }/" /etc/cni/net.d/10-slow.conflist
+		systemctl restart containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done; cri run c8 8080:80'
+	check "a program listens" '' host 'cri exec c8 httpd -p 80 -h /www'
+	published 8080
+	healthy "with a port"
+	check "another pod with the port" 'port 8080/tcp of eth0 is published by attachment cni' host \
+		'cri run c9 8080:80 2>&1 | grep -o "port 8080/tcp of eth0 is published by attachment cni"'
+	host 'cri remove'
+	not_published 8080
+	check "with a port: nothing is left" '0' host 'nsnat list | grep -c cni; true'
+}
+
 # A pod whose interface is that of another plugin: it has that one's address, and leaves by nsnat.
 behind_bridge() {
 	host 'cat >/etc/cni/net.d/05-both.conflist <<-"END"
@@ -77,6 +91,7 @@ check "the host" "$LAB_WAN_FAST" host "busybox nc -w 2 $LAB_SERVICE 80 </dev/nul
 host "$(finish 1)"
 many 30
 crash
+ports
 behind_bridge
 host 'sed -i "s/\"egress\": \"slow\"/\"egress\": \"nowhere\"/" /etc/cni/net.d/10-slow.conflist; systemctl restart containerd'
 check "a way out that is not declared" 'no namespace nowhere is declared' host \

@@ -35,6 +35,9 @@ check "podman uses CNI" cni host 'podman info --format "{{.Host.NetworkBackend}}
 # Its first container makes a bridge, which stays.
 host_and_others "without nsnat"
 documented engines/cni.md podman-cni
+published 8088
+host 'podman rm -f -t 0 shop >/dev/null'
+not_published 8088
 host "$(start 1) >/dev/null"
 gets_out 1
 host_and_others "beside a container that leaves by another way"

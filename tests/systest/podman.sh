@@ -19,6 +19,11 @@ refuses() {
 	check "refused: $2" "$1" host "$2 2>&1 | grep -o '$1'"
 }
 
+# port_of NODE N: whether that node of the segment by eth1 gets in there.
+port_of() {
+	at "$1" timeout 1 bash -c ": >/dev/tcp/$LAB_HOST_THIRD/$2" 2>/dev/null && echo open || echo closed
+}
+
 boot
 image_tar
 host 'podman import /tmp/image.tar busybox >/dev/null 2>&1'
@@ -31,7 +36,15 @@ refuses 'no namespace nowhere is declared' 'podman network create -d nsnat --opt
 refuses 'the option `mtu` is not known' 'podman network create -d nsnat --opt egress=slow --opt mtu=1400 bad'
 refuses '`subnets` is not supported' 'podman network create -d nsnat --opt egress=slow --subnet 10.1.0.0/24 bad'
 refuses '`internal` is not supported' 'podman network create -d nsnat --opt egress=slow --internal bad'
-refuses '`port_mappings` is not supported' 'podman run --rm --network slow -p 8080:80 busybox true'
+published 8080
+# podman keeps the port by a socket of its own, which nobody reads.
+check "by another device" open port_of third 8080
+refuses 'address already in use' 'podman run --rm --network slow -p 8080:80 busybox true'
+host 'podman rm -f -t 0 web >/dev/null'
+not_published 8080
+check "by another device, afterwards" closed port_of third 8080
+refuses '127.0.0.1: a port is published on the device' 'podman run --rm --network slow -p 127.0.0.1:8080:80 busybox true'
+refuses '"sctp" is neither tcp nor udp' 'podman run --rm --network slow -p 8080:80/sctp busybox true'
 refuses '`static_ips` is not supported' 'podman run --rm --network slow --ip 10.213.0.9 busybox true'
 host 'podman network create -d nsnat --opt egress=third third >/dev/null'
 refuses 'is the way out there already' 'podman run --rm --network slow --network third busybox true'

@@ -11,6 +11,9 @@
 #   image_tar                  /tmp/image.tar on the host: what Debian's busybox is; there is no registry here
 #   documented PAGE KIND       the blocks ```sh KIND of docs/PAGE, line after line; `# → TEXT`: the output holds TEXT
 #   gets_out N                 by the slow router in both families, and names are asked there
+#   asks NODE ADDRESS PORT     what a client there is told by a container's web server
+#   published PORT             the web server is reached by that port of the slow router, in both families, and answers by that
+#                              router; by another device it is not reached
 #   host_and_others WHEN       the host and a container of another network (`other COMMAND`) go by the fast router
 #   many COUNT                 that many at once; a third of them is killed; what the engine cleans up leaves nothing
 
@@ -63,6 +66,46 @@ gets_out() {
 		"nc -w 2 $LAB_SERVICE 80 </dev/null; nc -w 2 $LAB_SERVICE6 80 </dev/null"))"
 	check "$1: who answers names" 192.0.2.53 host \
 		"$(inside "$1" "nslookup -type=a job.example.test $LAB_OLD") | sed -n 's/^Address: *\\(192[0-9.]*\\)\$/\\1/p'"
+}
+
+asks() {
+	at "$1" curl --silent --show-error --max-time 2 "http://$2:$3/index.html"
+}
+
+# The routers pass on what somebody outside asks them: the fast one to another port, where nothing is, so that the host's own
+# answer is seen there.
+published() {
+	local port=$1 by_fast
+	passed_on slow "$port"
+	passed_on fast "$((port + 100))"
+	by_fast=$(lab_capture fast "src port $port")
+	check "port $port by the slow router" published asks inet "$LAB_WAN_SLOW" "$port"
+	check "port $port by the slow router, IPv6" published asks inet "[$LAB_WAN_SLOW6]" "$port"
+	check "port $port of a neighbour" published asks printer "$LAB_HOST" "$port"
+	checks+=3
+	nothing_by fast "port $port" "$(captured "$by_fast")"
+	by_fast=$(lab_capture fast "src port $((port + 100))")
+	! asks inet "$LAB_WAN_FAST" "$((port + 100))" >/dev/null 2>&1 || fail "port $((port + 100)) is not published"
+	[[ -n $(captured "$by_fast") ]] || fail "port $port: the capture has not seen the host's own answer"
+	! asks third "$LAB_HOST_THIRD" "$port" >/dev/null 2>&1 || fail "port $port by another device"
+}
+
+# passed_on ROUTER PORT: from that router's port to the same one of the host.
+passed_on() {
+	at "$1" nft -f - <<-END
+		table inet passed
+		delete table inet passed
+		table inet passed { chain asked { type nat hook prerouting priority -100
+			iifname wan0 tcp dport $2 dnat ip to $LAB_HOST:$2
+			iifname wan0 tcp dport $2 dnat ip6 to [$LAB_HOST6]:$2; }; }
+	END
+}
+
+# not_published PORT
+not_published() {
+	checks+=1
+	! asks printer "$LAB_HOST" "$1" >/dev/null 2>&1 || fail "port $1 is still published"
+	check "nothing is published" 0 host 'nft list table inet nsnat 2>/dev/null | grep -c "^ *elements = { \"eth0\" \. tcp"; true'
 }
 
 host_and_others() {
