@@ -201,10 +201,17 @@ mod tests {
     /// A change of the present form may follow a whole state of an earlier one.
     #[test]
     fn each_object_is_of_its_own_version() {
-        let before = r#"{"version":1,"members":{},"first":4207,"sysctls":{},"made_netns_dir":false}"#;
-        let after = state(&["a"], 1500);
-        let text = format!("{before}{}", whole(&change(&State::default(), &after)).unwrap());
-        assert_eq!(read(&text).unwrap().state, after);
-        assert_eq!(version_of(&text).unwrap(), 1);
+        let (before, after) = (state(&["a"], 1500), state(&["a", "b"], 1500));
+        let line = whole(&change(&before, &after)).unwrap();
+        for (version, namespaces) in [(0, "members"), (1, "members"), (2, "namespaces")] {
+            let mut old = serde_json::to_value(&before).unwrap();
+            let records = old.as_object_mut().unwrap().remove("namespaces").unwrap();
+            old[namespaces] = records;
+            old["version"] = version.into();
+            assert_eq!(read(&old.to_string()).unwrap().state, before, "{version}");
+            let text = format!("{old}{line}");
+            assert_eq!(read(&text).unwrap().state, after, "{version}");
+            assert_eq!(version_of(&text).unwrap(), version);
+        }
     }
 }
