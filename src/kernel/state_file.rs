@@ -88,10 +88,11 @@ impl StateFile {
     /// Writes the state, unless that very one is there. `check` fails where there is no room. An error leaves what is in the
     /// file, and that is read again when it is asked for.
     pub(super) fn write(&mut self, state: State, check: impl FnOnce(Size) -> Result<()>) -> Result<()> {
-        if state == *self.state()? {
+        let known = self.known.take().map_or_else(Known::read, Ok)?;
+        if state == known.state {
+            self.known = Some(known);
             return Ok(());
         }
-        let Some(known) = self.known.take() else { return Ok(()) };
         let line = known.change_to(&state)?;
         let appended = line.filter(|(line, _)| self.appends || known.is_long_beside(line));
         self.known = Some(if let Some((line, namespaces)) = appended {
