@@ -134,13 +134,26 @@ fn a_family_that_all_had_lost_comes_back_beside_one_that_stays() {
     ]);
 }
 
+/// What all had lost comes back by the first of the list that is well, wherever it had gone to before: to stay is to keep what
+/// works.
+#[test]
+fn after_all_are_dead_the_first_that_is_well_is_taken() {
+    use Condition::{Dead, Unsteady, Well};
+    walk_sticky(&[
+        [[Unsteady, Unsteady], [Unsteady, Unsteady], [Well, Well]],
+        [[Dead, Dead], [Dead, Dead], [Dead, Dead]],
+        [[Well, Well], [Well, Well], [Well, Well]],
+    ]);
+}
+
 /// A family stays while its uplink is well in it; and it is open while there is one for it, unless the uplink as a whole never
 /// had it.
 fn walk_sticky(steps: &[Conditions]) {
     let mut last: [Option<IpAddr>; 2] = [None; 2];
     let mut base = Some(0);
     walk("prefer = \"sticky\"", steps, |world, conditions| {
-        base = first(&|uplink| Some(whole(*conditions, uplink)), base).or(base);
+        // Where all are dead, the first of the list is kept, closed.
+        base = first(&|uplink| Some(whole(*conditions, uplink)), base).or(Some(0));
         for (index, family) in Family::BOTH.into_iter().enumerate() {
             let of = |uplink: usize| has(uplink, index).then(|| conditions[uplink][index]);
             let hop = next_hops(world, family).0.first().copied();
