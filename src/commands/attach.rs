@@ -2,7 +2,7 @@
 
 use super::config;
 use super::refusals::need_root;
-use super::session::Session;
+use super::session::{Recorded, Session};
 use super::up;
 use crate::cli::Attach;
 use crate::config::{Config, Problem};
@@ -11,7 +11,7 @@ use crate::kernel::netns::AttachedNetns;
 use crate::kernel::state_file;
 use crate::model::{ActiveNamespace, Attached, DnsMode, Name, Observed, Published, dnsaddr, name, numbers};
 use crate::plan::{self, Selection, resolve};
-use crate::reconcile::{Outcome, Policy};
+use crate::reconcile::Policy;
 use crate::ui::Ui;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -44,7 +44,7 @@ pub(super) fn detach(ui: &Ui<'_>, id: &Name) -> Result<()> {
 }
 
 /// Attaches, or changes what is attached.
-pub(super) fn make(ui: &Ui<'_>, config: &Config, id: &Name, attached: &Attached) -> Result<Outcome> {
+pub(super) fn make(ui: &Ui<'_>, config: &Config, id: &Name, attached: &Attached) -> Result<Recorded> {
     let mut session = Session::begin(ui, "attach")?;
     session.expect_attached(id, AttachedNetns::at(&attached.path)?);
     let policy = Policy { narrow: true, all_or_nothing: true, ..Policy::default() };
@@ -55,7 +55,7 @@ pub(super) fn make(ui: &Ui<'_>, config: &Config, id: &Name, attached: &Attached)
 }
 
 /// Removes attachments; none: there is none of these. A namespace of that name is none.
-pub(super) fn remove(ui: &Ui<'_>, ids: &[Name]) -> Result<Option<Outcome>> {
+pub(super) fn remove(ui: &Ui<'_>, ids: &[Name]) -> Result<Option<Recorded>> {
     let is_up = |known: &ActiveNamespace| known.attached.is_some();
     let state = state_file::read()?;
     let known = |id: &&Name| state.namespaces.contains_key(*id);
@@ -104,7 +104,7 @@ fn name_for(path: &Path, ifname: &str) -> Result<Name> {
 }
 
 /// What came of it, for programs.
-fn described(id: &Name, outcome: &Outcome) -> Value {
+fn described(id: &Name, outcome: &Recorded) -> Value {
     let (state, features) = (&outcome.goal, outcome.before.features);
     let Some(namespace) = state.namespaces.get(id) else { return Value::Null };
     let addresses = plan::attachment_addresses(state, features, id);

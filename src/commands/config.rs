@@ -10,6 +10,8 @@ use crate::ui::Ui;
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// Reads and checks the configuration.
@@ -20,7 +22,8 @@ pub(super) fn open(ui: &Ui<'_>) -> Result<Config> {
 /// The configuration, while a thread of its own reads it: what does not need it goes on meanwhile.
 pub(super) struct Reading<'scope> {
     thread: Cell<Option<ScopedJoinHandle<'scope, Result<Config>>>>,
-    config: OnceCell<Config>,
+    /// It is not taken to pieces, for the process ends when it has been used.
+    config: OnceCell<ManuallyDrop<Config>>,
 }
 
 impl<'scope> Reading<'scope> {
@@ -34,9 +37,9 @@ impl<'scope> Reading<'scope> {
     pub(super) fn get(&self) -> Result<&Config> {
         if let Some(thread) = self.thread.take() {
             let config = thread.join().unwrap_or_else(|_| Err(unread()))?;
-            return Ok(self.config.get_or_init(|| config));
+            return Ok(self.config.get_or_init(|| ManuallyDrop::new(config)));
         }
-        self.config.get().ok_or_else(unread)
+        self.config.get().map(Deref::deref).ok_or_else(unread)
     }
 }
 

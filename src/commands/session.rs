@@ -8,6 +8,7 @@ use crate::model::{Event, Look, Name, Observed, State};
 use crate::plan::Action;
 use crate::reconcile::{Host, Outcome, Policy, Progress, Reconciler, Store, prepare};
 use crate::ui::Ui;
+use std::ops::Deref;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is, without a lock and without a trace of the look. Where another nsnat changed something meanwhile, it is
@@ -26,6 +27,20 @@ pub(super) fn look(ui: &Ui<'_>, look: Look<'_>) -> Result<Observed> {
         }
     }
     Err(Error::new("look", "what is up changes faster than it can be read").hint("try again"))
+}
+
+/// What a run did.
+pub(super) struct Recorded {
+    outcome: Outcome,
+    /// What happened to namespaces by that.
+    pub(super) events: Vec<Event>,
+}
+
+impl Deref for Recorded {
+    type Target = Outcome;
+    fn deref(&self) -> &Outcome {
+        &self.outcome
+    }
 }
 
 /// Access to the host, alone.
@@ -66,10 +81,11 @@ impl<'a> Session<'a> {
         policy: Policy,
         names: &[&Name],
         goal: impl Fn(&Observed) -> Result<State>,
-    ) -> Result<Outcome> {
+    ) -> Result<Recorded> {
         let outcome = self.reconcile_unrecorded(policy, names, goal)?;
-        self.record(&outcome, outcome.events(seconds()));
-        Ok(outcome)
+        let events = outcome.events(seconds());
+        self.record(&outcome, events.clone());
+        Ok(Recorded { outcome, events })
     }
 
     /// Records what happened; but not what happened to an ephemeral namespace, which nobody asks for when it is gone.

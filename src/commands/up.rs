@@ -2,17 +2,18 @@
 
 use super::config;
 use super::neighbours::SilentNextHops;
-use super::session::{Session, seconds};
+use super::session::{Recorded, Session};
 use crate::config::Config;
 use crate::doctor::silence;
 use crate::error::Result;
 use crate::model::{ActiveNamespace, Event, EventKind, Finding, Name, Observed, State};
 use crate::plan;
-use crate::reconcile::{Outcome, Policy};
+use crate::reconcile::Policy;
 use crate::report;
 use crate::ui::Ui;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::ManuallyDrop;
 use std::thread;
 
 pub(super) fn run(ui: &Ui<'_>, names: &[Name], repair: bool) -> Result<()> {
@@ -20,12 +21,13 @@ pub(super) fn run(ui: &Ui<'_>, names: &[Name], repair: bool) -> Result<()> {
         let reading = config::Reading::begin(ui, scope)?;
         let session = Session::begin(ui, "up")?;
         let policy = Policy { narrow: !names.is_empty(), ..Policy::default() };
-        let outcome = make(session, ui, || reading.get(), names, repair, policy)?;
+        // It is not taken to pieces: of thousands of namespaces that takes time, and the process ends here.
+        let outcome = ManuallyDrop::new(make(session, ui, || reading.get(), names, repair, policy)?);
         tell_of_up(ui, reading.get()?, names, &outcome)
     })
 }
 
-fn tell_of_up(ui: &Ui<'_>, config: &Config, names: &[Name], outcome: &Outcome) -> Result<()> {
+fn tell_of_up(ui: &Ui<'_>, config: &Config, names: &[Name], outcome: &Recorded) -> Result<()> {
     tell_all(ui, config, outcome)?;
     let forgotten = outcome.before.state.namespaces.iter().filter(|(name, namespace)| {
         let is_declarable = namespace.owner.is_none() && namespace.attached.is_none();
@@ -72,7 +74,7 @@ pub(super) fn add(ui: &Ui<'_>, config: &Config, name: &Name) -> Result<()> {
 }
 
 /// Says what changed, and what about the host may keep a job from getting out.
-pub(super) fn tell_all(ui: &Ui<'_>, config: &Config, outcome: &Outcome) -> Result<()> {
+pub(super) fn tell_all(ui: &Ui<'_>, config: &Config, outcome: &Recorded) -> Result<()> {
     let (observed, goal) = (&outcome.before, &outcome.goal);
     report(ui, outcome)?;
     tell_silent(ui, observed, goal);
@@ -101,7 +103,7 @@ pub(super) fn make<'c>(
     names: &[Name],
     repair: bool,
     policy: Policy,
-) -> Result<Outcome> {
+) -> Result<Recorded> {
     let goal = if repair { config::goal_of_repair } else { config::state_with };
     let asked: Vec<&Name> =
         if names.is_empty() { config()?.names().collect() } else { names.iter().collect() };
@@ -109,12 +111,12 @@ pub(super) fn make<'c>(
 }
 
 /// Says what changed, and where that is not enough to resolve names.
-pub(super) fn report(ui: &Ui<'_>, outcome: &Outcome) -> Result<()> {
+pub(super) fn report(ui: &Ui<'_>, outcome: &Recorded) -> Result<()> {
     let (observed, after, done) = (&outcome.before, &outcome.goal, outcome.done.len());
     for problem in super::status::not_preceded(after, observed) {
         ui.note(problem);
     }
-    let events = outcome.events(seconds());
+    let events = &outcome.events;
     if ui.json() {
         let events: Vec<_> = events.iter().map(report::event::json).collect();
         ui.print_json(&json!({ "version": 1, "actions": done, "events": events }))?;

@@ -105,7 +105,8 @@ fn unreachable_servers(reader: &mut Reader<'_>, value: &Value<'_>) {
 
 /// `rewrite = { OLD = NEW }`.
 fn rewrites(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Rewrite> {
-    let Some(table) = reader.table("`rewrite`", value, "rewrite = { \"OLD\" = \"NEW\" }") else {
+    let Some(table) = reader.table(|| "`rewrite`".to_owned(), value, "rewrite = { \"OLD\" = \"NEW\" }")
+    else {
         return Vec::new();
     };
     if table.is_empty() {

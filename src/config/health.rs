@@ -47,7 +47,7 @@ pub(super) fn check(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) -
         reader.mistyped("`check`", value, "a word or a table", "{ kind = \"gateway\", interval = \"1s\" }");
         return Check::default();
     }
-    let Some(section) = reader.section("`check`", key, value, &schema::CHECK) else {
+    let Some(section) = reader.section("", key, value, &schema::CHECK) else {
         return Check::default();
     };
     let usual = Check::default();

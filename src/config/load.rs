@@ -9,6 +9,7 @@ use super::{check as across, checks, hook, read, report, schema};
 use crate::error::Error;
 use crate::model::Name;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use toml::de::{DeTable, Error as Syntax};
 
@@ -42,7 +43,7 @@ pub fn check(sources: Vec<Source>) -> (Config, Vec<Problem>) {
 /// What all files say, before they are seen together.
 #[derive(Default)]
 struct Files {
-    namespaces: BTreeMap<Name, DraftNamespace>,
+    namespaces: BTreeMap<Name, Box<DraftNamespace>>,
     uplinks: BTreeMap<Name, Uplink>,
     settings: CollectedSettings,
     problems: Vec<Problem>,
@@ -97,20 +98,23 @@ impl Files {
         let name = namespace::name(reader, key);
         let draft = namespace::namespace(reader, key, value);
         let (Some(name), Some(mut draft)) = (name, draft) else { return };
-        if let Some(first) = self.namespaces.get(&name) {
-            let (again, first) = (draft.namespace.place, first.namespace.place.clone());
-            reader.report(across::declared_twice("namespace", &name, again, first));
-            return;
-        }
         draft.namespace.temporary = temporary;
-        self.namespaces.insert(name, draft);
+        match self.namespaces.entry(name) {
+            Entry::Vacant(place) => {
+                place.insert(Box::new(draft));
+            }
+            Entry::Occupied(first) => {
+                let (again, earlier) = (draft.namespace.place, first.get().namespace.place.clone());
+                reader.report(across::declared_twice("namespace", first.key(), again, earlier));
+            }
+        }
     }
 
     fn into_config(self) -> (Config, Vec<Problem>) {
         let Self { namespaces, uplinks, settings, mut problems, broken } = self;
         let mut resolved = |draft| across::resolve(draft, &uplinks, !broken, &mut problems);
         let namespaces: BTreeMap<Name, Namespace> =
-            namespaces.into_iter().map(|(name, draft)| (name, resolved(draft))).collect();
+            namespaces.into_iter().map(|(name, draft)| (name, resolved(*draft))).collect();
         across::overlaps(&namespaces, &mut problems);
         let checks = checks::of(&namespaces, &mut problems);
         let settings = settings.settings;
@@ -125,7 +129,7 @@ fn read_each(
     value: &Value<'_>,
     mut one: impl FnMut(&mut Reader<'_>, &Key<'_>, &Value<'_>),
 ) {
-    let Some(table) = reader.table(&format!("`{kind}`"), value, &format!("[{kind}.NAME]")) else { return };
+    let Some(table) = reader.table(|| format!("`{kind}`"), value, &format!("[{kind}.NAME]")) else { return };
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {

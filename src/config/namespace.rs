@@ -38,8 +38,7 @@ pub(super) fn name(reader: &mut Reader<'_>, key: &Key<'_>) -> Option<Name> {
 
 /// Reads one `[uplink.NAME]`.
 pub(super) fn uplink(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) -> Option<Uplink> {
-    let what = format!("uplink {}", quoted(key.get_ref()));
-    let section = reader.section(&what, key, value, &schema::UPLINK)?;
+    let section = reader.section("uplink", key, value, &schema::UPLINK)?;
     if !section.mentions("dev") && !section.mentions("gateway") {
         no_way(reader, &section, "add `dev = \"IF\"`, `gateway = \"ADDR\"`, or both");
     }
@@ -50,8 +49,7 @@ pub(super) fn uplink(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) 
 
 /// Reads one `[namespace.NAME]`.
 pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) -> Option<DraftNamespace> {
-    let what = format!("namespace {}", quoted(key.get_ref()));
-    let section = reader.section(&what, key, value, &schema::NAMESPACE)?;
+    let section = reader.section("namespace", key, value, &schema::NAMESPACE)?;
     one_way(reader, &section);
     let wanted = section.value_of("uplink").map_or_else(Vec::new, |value| names(reader, value));
     let own = uplink::read(reader, &section);
@@ -88,7 +86,7 @@ pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_
 fn one_way(reader: &mut Reader<'_>, section: &Section<'_, '_>) {
     let own = section.key("gateway").or_else(|| section.key("dev"));
     if let (Some(uplink), Some(own)) = (section.key("uplink"), own) {
-        let message = format!("{} has both `uplink` and `{}`", section.what, own.get_ref());
+        let message = format!("{} has both `uplink` and `{}`", section.what(), own.get_ref());
         let problem = Problem::at(reader.span_of(own), message)
             .label("its own way")
             .other(reader.span_of(uplink), "and others by name")
@@ -101,7 +99,7 @@ fn one_way(reader: &mut Reader<'_>, section: &Section<'_, '_>) {
 }
 
 fn no_way(reader: &mut Reader<'_>, section: &Section<'_, '_>, cure: &str) {
-    let message = format!("{} has no way out", section.what);
+    let message = format!("{} has no way out", section.what());
     reader.report(Problem::at(section.place.clone(), message).label("leaves by what?").help(cure));
 }
 

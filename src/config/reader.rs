@@ -26,15 +26,20 @@ pub(super) struct Reader<'p> {
 
 /// A table whose keys have been looked at.
 pub(super) struct Section<'t, 'i> {
-    /// Its name, as the table is called in messages.
-    pub(super) what: String,
     /// Its header.
     pub(super) place: Span,
+    kind: &'static str,
+    header: &'t Key<'i>,
     table: &'t DeTable<'i>,
     meant: Vec<&'static str>,
 }
 
 impl<'t, 'i> Section<'t, 'i> {
+    /// As it is called in messages.
+    pub(super) fn what(&self) -> String {
+        what(self.kind, self.header)
+    }
+
     /// The value of this key.
     pub(super) fn value_of(&self, key: &str) -> Option<&'t Value<'i>> {
         self.table.get(key)
@@ -62,29 +67,29 @@ impl Reader<'_> {
         self.problems.push(problem);
     }
 
-    /// A table of which only the known keys are wanted.
+    /// A table of which only the known keys are wanted. `kind`: what it is, where there are several, and "" where there is one.
     pub(super) fn section<'t, 'i>(
         &mut self,
-        what: &str,
-        key: &Key<'i>,
+        kind: &'static str,
+        header: &'t Key<'i>,
         value: &'t Value<'i>,
         known: &'static Table,
     ) -> Option<Section<'t, 'i>> {
-        let table = self.table(what, value, known.header)?;
+        let table = self.table(|| what(kind, header), value, known.header)?;
         let meant = self.keys(table, known);
-        Some(Section { what: what.to_owned(), place: self.span_of(key), table, meant })
+        Some(Section { place: self.span_of(header), kind, header, table, meant })
     }
 
     /// A table of any keys; `header` is how it would be written.
     pub(super) fn table<'t, 'i>(
         &mut self,
-        what: &str,
+        what: impl FnOnce() -> String,
         value: &'t Value<'i>,
         header: &str,
     ) -> Option<&'t DeTable<'i>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
-            self.mistyped(what, value, "a table", &format!("write it as `{header}`"));
+            self.mistyped(&what(), value, "a table", &format!("write it as `{header}`"));
         }
         table
     }
@@ -178,6 +183,12 @@ impl Reader<'_> {
         let problem = Problem::at(self.span_of(value), format!("{what} is {found}; {wanted} is needed"));
         self.report(problem.label(format!("this is {found}")).help(help));
     }
+}
+
+/// A table as it is called in messages.
+fn what(kind: &str, header: &Key<'_>) -> String {
+    let name = quoted(header.get_ref());
+    if kind.is_empty() { name } else { format!("{kind} {name}") }
 }
 
 /// The types of TOML, in words.

@@ -19,7 +19,7 @@ pub(super) struct CollectedSettings {
 impl CollectedSettings {
     /// Reads one file's `[settings]`.
     pub(super) fn read(&mut self, reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_>) {
-        let Some(section) = reader.section("`settings`", key, value, &schema::SETTINGS) else { return };
+        let Some(section) = reader.section("", key, value, &schema::SETTINGS) else { return };
         for name in schema::SETTINGS.keys.iter().copied() {
             if let (Some(key), Some(value)) = (section.key(name), section.value_of(name)) {
                 self.check_set_once(reader, name, key);
