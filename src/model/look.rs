@@ -2,10 +2,12 @@
 
 use super::nft::{Datum, Element};
 use super::stack::device_of;
-use super::{ActiveNamespace, Name, Netns, Observed, State};
+use super::{ActiveNamespace, Egress, Name, Netns, Observed, State};
 use foldhash::{HashSet, HashSetExt};
+use ipnetwork::Ipv6Network;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::OnceLock;
 
 /// What is looked at. Each names the namespaces that are looked for besides those that are up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,23 +48,30 @@ pub struct OtherNamespaces<'a> {
     /// The namespaces that are passed by.
     pub namespaces: BTreeMap<&'a Name, &'a ActiveNamespace>,
     links: HashSet<&'a str>,
-    /// Their addresses inside.
-    addresses: HashSet<IpAddr>,
+    /// Parts of `pool6` of their egresses.
+    slices6: BTreeMap<&'a str, Ipv6Network>,
+    /// Their addresses inside, once somebody asks for them.
+    addresses: OnceLock<HashSet<IpAddr>>,
 }
 
 impl<'a> OtherNamespaces<'a> {
-    fn new(state: &State, namespaces: impl Iterator<Item = (&'a Name, &'a ActiveNamespace)>) -> Self {
+    fn new(state: &'a State, namespaces: impl Iterator<Item = (&'a Name, &'a ActiveNamespace)>) -> Self {
         let namespaces: BTreeMap<_, _> = namespaces.collect();
-        let many = namespaces.len();
-        let (links, addresses) = (HashSet::with_capacity(many), HashSet::with_capacity(2 * many));
-        let mut out = Self { namespaces, links, addresses };
-        for namespace in out.namespaces.values() {
-            out.links.insert(&namespace.link);
-            out.addresses.insert(namespace.address().into());
-            // The same bits end the one of IPv6.
+        let mut links = HashSet::with_capacity(namespaces.len());
+        links.extend(namespaces.values().map(|namespace| &*namespace.link));
+        let slice6 = |(key, egress): (&'a String, &Egress)| Some((key.as_str(), egress.slice6?));
+        let slices6 = state.egresses.iter().filter_map(slice6).collect();
+        Self { namespaces, links, slices6, addresses: OnceLock::new() }
+    }
+
+    /// Their addresses inside: one of IPv4 each, and one of IPv6 that the same bits end.
+    fn addresses(&self) -> HashSet<IpAddr> {
+        let mut out = HashSet::with_capacity(2 * self.namespaces.len());
+        for namespace in self.namespaces.values() {
+            out.insert(namespace.address().into());
             let bits = u32::from(namespace.address());
-            if let Some(slice) = state.egresses.get(&namespace.egress).and_then(|egress| egress.slice6) {
-                out.addresses.insert(Ipv6Addr::from(u128::from(slice.network()) | u128::from(bits)).into());
+            if let Some(slice) = self.slices6.get(namespace.egress.as_str()) {
+                out.insert(Ipv6Addr::from(u128::from(slice.network()) | u128::from(bits)).into());
             }
         }
         out
@@ -75,7 +84,7 @@ impl<'a> OtherNamespaces<'a> {
 
     /// Whether an address is one inside of one of them.
     pub fn have_address(&self, address: IpAddr) -> bool {
-        self.addresses.contains(&address)
+        self.addresses.get_or_init(|| self.addresses()).contains(&address)
     }
 
     /// Whether an element of our table is about one of them.

@@ -172,6 +172,9 @@ pub fn tidy_state(state: &mut State, observed: &Observed) {
 
 /// Where no namespace has a choice of that uplink any more, it is not checked either.
 fn prune_checks(state: &mut State) {
+    if state.namespaces.values().all(|namespace| namespace.checks.is_none()) {
+        return;
+    }
     let jobs = state.namespaces.values().filter(|namespace| namespace.checks.is_none());
     let keys: BTreeSet<String> = jobs.map(|namespace| namespace.egress.clone()).collect();
     let is_needed = |uplink: &Name| keys.iter().any(|key| is_choice_of(key, uplink));
@@ -180,7 +183,7 @@ fn prune_checks(state: &mut State) {
 
 /// Egresses without namespaces go.
 fn prune_egresses(state: &mut State) {
-    let used: BTreeSet<_> = state.namespaces.values().map(|namespace| namespace.egress.clone()).collect();
+    let used: BTreeSet<&String> = state.namespaces.values().map(|namespace| &namespace.egress).collect();
     state.egresses.retain(|key, _| used.contains(key));
 }
 
