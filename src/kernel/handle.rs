@@ -1,5 +1,6 @@
 //! The handle on the network stacks of the host and of our namespaces, by which all is observed and changed.
 
+use super::devices::DevicesOfRun;
 use super::foreign::Foreign;
 use super::nft::Changes;
 use super::route_socket::Netlink;
@@ -25,6 +26,8 @@ pub struct Kernel {
     pub(super) sysctls: sysctl::Sysctls,
     /// What the host is tuned to. Many files, so they are read once: a run looks at the host several times.
     pub(super) tuning: Option<BTreeMap<String, String>>,
+    /// The devices of the host that are asked about, where not all are.
+    pub(super) devices: DevicesOfRun,
     /// Our table, which a second look often finds as it was.
     pub(super) table: LastTable,
     /// Chains of others. Its socket stays open as that of our table does.
@@ -69,6 +72,7 @@ impl Kernel {
             refused: BTreeMap::new(),
             sysctls: sysctl::Sysctls::default(),
             tuning: None,
+            devices: DevicesOfRun::default(),
             table: LastTable::default(),
             foreign: None,
             changes: Changes::default(),

@@ -8,7 +8,7 @@ use super::netns::AttachedNetns;
 use super::sysctl::Sysctls;
 use super::{netns, stack};
 use crate::error::{Context, Error, Result};
-use crate::model::{Name, Netns, OtherNamespaces, State, tuning};
+use crate::model::{Name, Netns, State, tuning};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -74,8 +74,7 @@ fn namespace(
             if attached.is_some_and(is_later) {
                 return Ok(None);
             }
-            let (mut stack, _) =
-                stack::observe(&netlink, &OtherNamespaces::default(), stack::StackExtent::Inside, &[])?;
+            let (mut stack, _) = stack::observe(&netlink, None, stack::StackExtent::Inside, &[])?;
             let tuned = attached.is_some() || settled.is_tuned(name, inode, cookie);
             if !tuned {
                 stack.sysctls.extend(settled.tuning());

@@ -18,6 +18,7 @@ pub mod cookie;
 pub mod declarations;
 mod decode;
 mod devconf;
+mod devices;
 mod dump;
 mod encode;
 pub mod event_log;

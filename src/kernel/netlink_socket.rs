@@ -190,7 +190,7 @@ impl NetlinkSocket {
         self.dump_as(kind, body, |_, row| Some(row.to_vec()))
     }
 
-    /// What `read` makes of the type and the body of each object of a kind; none where there is no such table.
+    /// What `read` makes of the type and the body of each object of a kind; none where there is no such table or device.
     pub(super) fn dump_as<T>(
         &self,
         kind: u16,
@@ -211,7 +211,7 @@ impl NetlinkSocket {
             self.0.send(&message(kind, REQUEST | DUMP, body), 0).what(|| "netlink")?;
             match self.rows(begin())? {
                 Rows::All(rows) => return Ok(Some(rows)),
-                Rows::Refused(libc::ENOENT) => return Ok(None),
+                Rows::Refused(libc::ENOENT | libc::ENODEV) => return Ok(None),
                 Rows::Refused(errno) => {
                     return Err(Error::new("netlink", std::io::Error::from_raw_os_error(errno)));
                 }

@@ -76,8 +76,9 @@ impl Kernel {
         let sysctls = &mut self.sysctls;
         let features = features(sysctls);
         let extent = if matches!(look, Look::These(_)) { StackExtent::Host } else { StackExtent::Counted };
-        let (mut host, devices) =
-            stack::observe(&NetlinkSocket::for_dumps()?, others, extent, &resolver::all_servers())?;
+        let asked = self.devices.ask_for(state, others)?;
+        let netlink = NetlinkSocket::for_dumps()?;
+        let (mut host, devices) = stack::observe(&netlink, asked.as_ref(), extent, &resolver::all_servers())?;
         host.sysctls.extend(sysctls.read_all(HOST_SYSCTLS));
         let all_tuning = || sysctls.read_all(tuning::KEYS.map(|(key, _)| key));
         let tuned = tuned(state, self.tuning.get_or_insert_with(all_tuning));
@@ -130,7 +131,8 @@ fn namespaces(
     settled: &KnownTuning<'_>,
     attached: &BTreeMap<Name, AttachedNetns>,
 ) -> Result<BTreeMap<Name, Netns>> {
-    let known = state.namespaces.keys().filter(|name| !others.namespaces.contains_key(*name));
+    let is_no_other = |(_, namespace): &(&Name, &ActiveNamespace)| !others.have_link(&namespace.link);
+    let known = state.namespaces.iter().filter(is_no_other).map(|(name, _)| name);
     let asked = look.names().iter().copied();
     let tagged = host.links.iter().filter_map(Link::namespace);
     let wanted: BTreeSet<Name> = known.chain(asked).cloned().chain(tagged).collect();

@@ -74,15 +74,25 @@ impl Kernel {
                 netns::remove(name)
             }
             Action::LoadSkeleton { mask, replace, elements } => {
+                self.table.forget();
                 crate::nft::load(*mask, *replace, elements).and_then(|changes| self.changes.make(&changes))
             }
-            Action::RemoveTable => remove_table(),
-            Action::Elements { remove, add } => self.changes.make(&crate::nft::change(remove, add)),
+            Action::RemoveTable => {
+                self.table.forget();
+                remove_table()
+            }
+            Action::Elements { remove, add } => {
+                let made = self.changes.make(&crate::nft::change(remove, add));
+                made.map(|()| self.table.note_change(remove.iter().chain(add)))
+            }
             Action::ForgetFlows { source, which } => conntrack::forget(*source, *which),
             Action::ResetConnections { name, families, spared, from } => {
                 tcp::reset(name, families, spared, from)
             }
-            Action::ForgetServers { link } => self.changes.make(&crate::nft::forget_servers(link)),
+            Action::ForgetServers { link } => {
+                let made = self.changes.make(&crate::nft::forget_servers(link));
+                made.map(|()| self.table.note_change([]))
+            }
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value),
             Action::AddPass { pass } => passes::add(pass),
             Action::RemovePass { pass, handle } => passes::remove(pass, *handle),

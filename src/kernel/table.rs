@@ -24,8 +24,9 @@ const CHAIN_PARTS: [u16; 4] = [3, 4, 5, 7];
 /// NFTA_RULE_CHAIN, _EXPRESSIONS.
 const RULE_PARTS: [u16; 2] = [2, 4];
 
-/// Our table as it was read last. It takes the kernel milliseconds to say all of it, and a moment to say that no transaction
-/// was made since: then all is as it was, but for what packets add to sets, and of these none is read.
+/// Our table as it was read last. It takes the kernel milliseconds to say all of it, and a moment to say how many transactions
+/// were made since. If these are the ones of this run, all is as it was, but for the elements that they changed, which are
+/// asked for one by one, and for what packets add to sets, of which none is read.
 ///
 /// The socket stays open: to close one waits until the kernel has freed what the last transaction took away, tens of
 /// milliseconds (`nft_rcv_nl_event` in net/netfilter/nf_tables_api.c).
@@ -38,7 +39,14 @@ pub(super) struct LastTable {
     /// What was passed by.
     others: Others,
     table: Table,
+    /// Transactions of this run since then. Each counts as one, because it changes something for certain.
+    transactions: u32,
+    /// Elements that they removed or added.
+    touched: Vec<Element>,
 }
+
+/// So many elements are asked for one by one; of more, all are dumped.
+const FEW: usize = 64;
 
 /// Namespaces that are passed by.
 type Others = Vec<ActiveNamespace>;
@@ -49,14 +57,40 @@ impl LastTable {
         let netlink = self.netlink.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
         let passed_by: Others = others.namespaces.values().copied().cloned().collect();
         let before = generation(&netlink)?;
-        if before.is_none() || before != self.generation || passed_by != self.others {
-            let table = observe(&netlink, others)?;
-            // What changes meanwhile may have been read by half.
-            let generation = before.filter(|before| generation(&netlink).ok() == Some(Some(*before)));
-            (self.generation, self.others, self.table) = (generation, passed_by, table);
-        }
-        self.netlink = Some(netlink);
+        let expected = self.generation.map(|last| last.wrapping_add(self.transactions));
+        let is_known = before.is_some() && before == expected && passed_by == self.others;
+        let are_few = is_known && self.touched.len() <= FEW;
+        let asked = are_few.then(|| self.ask_again(&netlink, others)).and_then(Result::ok);
+        let table = asked.map_or_else(|| observe(&netlink, others), Ok)?;
+        // What changes meanwhile may have been read by half.
+        let generation = before.filter(|before| generation(&netlink).ok() == Some(Some(*before)));
+        *self = Self { netlink: Some(netlink), generation, others: passed_by, table, ..Self::default() };
         Ok(self.table.clone())
+    }
+
+    /// A transaction of this run removed or added these elements, and did nothing else that is read.
+    pub(super) fn note_change<'e>(&mut self, touched: impl IntoIterator<Item = &'e Element>) {
+        self.transactions += 1;
+        self.touched.extend(touched.into_iter().cloned());
+    }
+
+    /// All of it may be another one.
+    pub(super) fn forget(&mut self) {
+        self.generation = None;
+    }
+
+    /// The last table with the elements that were touched as they are now.
+    fn ask_again(&mut self, netlink: &NetlinkSocket, others: &OtherNamespaces<'_>) -> Result<Table> {
+        let mut table = std::mem::take(&mut self.table);
+        let mut found = Vec::new();
+        for element in &self.touched {
+            table.elements.remove(element);
+            if let Some(list) = netlink.get(GET_ELEMENTS, INET, &crate::nft::question(element))? {
+                found.extend(elements(element.set, &list, others));
+            }
+        }
+        table.elements.extend(found);
+        Ok(table)
     }
 }
 

@@ -91,7 +91,8 @@ pub(super) fn delete_elements(set: &str, elements: &[Vec<u8>], line: String) -> 
     Change { kind: DELETE_ELEMENTS, flags: 0, body: list(set, None, elements), line }
 }
 
-fn list(set: &str, id: Option<u32>, elements: &[Vec<u8>]) -> Vec<u8> {
+/// A list of elements of a set.
+pub(super) fn list(set: &str, id: Option<u32>, elements: &[Vec<u8>]) -> Vec<u8> {
     let elements: Vec<_> = elements.iter().map(|element| nested(LIST_ELEMENT, element)).collect();
     let id = id.map(|id| number(LIST_SET_ID, id)).unwrap_or_default();
     of_table(&[text(LIST_SET, set), id, nested(LIST_ELEMENTS, &elements.concat())])

@@ -25,6 +25,11 @@ pub(super) fn delete(elements: &[Element]) -> Vec<Change> {
     of_each_set(elements, "delete", change::delete_elements)
 }
 
+/// The question for the element of a set that has the key of this one.
+pub(super) fn question(element: &Element) -> Vec<u8> {
+    change::list(element.set.name(), None, &[encode_key(element)])
+}
+
 /// Adds elements to their sets.
 pub(super) fn add(elements: &[Element]) -> Vec<Change> {
     of_each_set(elements, "add", |set, some, line| change::add_elements(set, None, some, line))
@@ -60,13 +65,17 @@ fn of_each_set(
 }
 
 fn encode(element: &Element) -> Vec<u8> {
+    let value = bytes(&element.value, element.set.value(), false);
+    let value = if value.is_empty() { value } else { data(ELEMENT_DATA, &value) };
+    [encode_key(element), value].concat()
+}
+
+fn encode_key(element: &Element) -> Vec<u8> {
     let first = bytes(&element.key, element.set.key(), false);
     let last = bytes(&element.key, element.set.key(), true);
     let is_range = element.set.key().contains(&Kind::Network);
     let end = if is_range { data(ELEMENT_KEY_END, &last) } else { Vec::new() };
-    let value = bytes(&element.value, element.set.value(), false);
-    let value = if value.is_empty() { value } else { data(ELEMENT_DATA, &value) };
-    [data(ELEMENT_KEY, &first), end, value].concat()
+    [data(ELEMENT_KEY, &first), end].concat()
 }
 
 /// A key or a value: its parts one after the other. `last`: the end of each range.

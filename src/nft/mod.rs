@@ -39,6 +39,11 @@ pub(crate) fn change(remove: &[Element], add: &[Element]) -> Vec<Change> {
     changes
 }
 
+/// The question for one element; of a range, for the one that it is in.
+pub(crate) fn question(element: &Element) -> Vec<u8> {
+    element::question(element)
+}
+
 /// Forgets what the packets told about a namespace's servers.
 pub(crate) fn forget_servers(link: &str) -> Vec<Change> {
     element::forget_servers(link)

@@ -60,7 +60,11 @@ struct Contract {
 
 impl Contract {
     fn observe(&mut self) -> Observed {
-        let mut observed = self.kernel.observe(&State::default(), Look::Everything(&[&self.name])).unwrap();
+        let look = Look::Everything(&[&self.name]);
+        let mut observed = self.kernel.observe(&State::default(), look).unwrap();
+        // What a run remembers of its first look is what a first look sees.
+        let fresh = Kernel::open().unwrap().observe(&State::default(), look).unwrap();
+        assert_eq!(observed.table, fresh.table);
         quiet(&mut observed.host);
         for netns in observed.namespaces.values_mut() {
             if let Netns::Alive { stack, .. } = netns {
