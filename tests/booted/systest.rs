@@ -73,6 +73,18 @@ fn package_trixie() {
     run("package@trixie");
 }
 
+/// The package of Arch, by pacman.
+#[test]
+fn package_archlinux() {
+    run("package-archlinux@trixie");
+}
+
+/// The package of Fedora and openSUSE, by dnf and rpm.
+#[test]
+fn package_rpm() {
+    run("package-rpm@trixie");
+}
+
 /// Podman 5 of Debian 13, whose networks netavark makes.
 #[test]
 fn podman() {
