@@ -3,10 +3,9 @@
 
 # shellcheck source=../tests/systest/lib/package.sh
 source "$scenarios/lib/package.sh"
-readonly kind=rpm zsh=share/zsh/site-functions/_nsnat licence=share/licenses/nsnat/LICENSE-MIT
-readonly removes='dnf -y remove nsnat' verifies='rpm -V nsnat' own=(/var/lib/rpm /var/lib/dnf)
-readonly allows="echo 'z /usr/libexec/nsnat/nsnat-exec 4750 root nogroup' >/etc/tmpfiles.d/nsnat.conf
-	systemd-tmpfiles --create --prefix=/usr/libexec/nsnat"
+readonly kind=rpm own=(/var/lib/rpm /var/lib/dnf)
+readonly removes='dnf -y remove nsnat' verifies='rpm -V nsnat'
+readonly allows=$by_tmpfiles zsh=share/zsh/site-functions/_nsnat licence=share/licenses/nsnat/LICENSE-MIT
 installs() {
 	[[ $1 != 1 ]] || { echo "dnf -y install /root/nsnat-1.rpm" && return; }
 	echo "rpm -U /root/nsnat-2.rpm"
@@ -22,6 +21,8 @@ boot
 bare_host
 host "$(installs 1) >/dev/null"
 installed
+types 'rpm -qL nsnat; rpm -qd nsnat | grep -c "^/usr/share/\(doc\|man\)/"' \
+	"$(printf '%s\n' /usr/share/licenses/nsnat/LICENSE-{APACHE,MIT} "$(host 'find /usr/share/doc/nsnat /usr/share/man -type f -path "*nsnat*" | wc -l')")"
 in_use
 upgraded
 removed

@@ -76,11 +76,12 @@ host "$(installs 1) >/dev/null"
 installed
 in_use
 upgraded
-types "$removes | grep ^nsnat:" 'nsnat: still up, until the package is purged or the host boots: slow third'
+types "$removes | grep ^nsnat:" "$bound
+nsnat: still up, until the package is purged or the host boots: slow third"
 without_the_program "removed"
 job_goes_on "removed"
 unwatch_jobs
 types 'dpkg --purge nsnat 2>&1 | grep ": down$"' $'slow: down\nthird: down'
 job_was_ended
-host 'dpkg-statoverride --remove /usr/libexec/nsnat/nsnat-exec'
+host 'dpkg-statoverride --remove /usr/libexec/nsnat/nsnat-exec; rm -r /etc/systemd/system/backup.service.d'
 nothing_left "purged"

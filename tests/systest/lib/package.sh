@@ -13,11 +13,18 @@
 #   types COMMAND EXPECTED     a line of what somebody types, once
 #   bare_host                  what is there before the first installation, for nothing_left
 #   installed                  what is there after it
-#   in_use                     namespaces are up, by the daemon, and jobs run
+#   in_use                     namespaces are up, by the daemon, jobs run, and a unit is bound
 #   upgraded                   to release 2, which cuts nothing off
-#   job_goes_on WHEN, end_jobs
+#   job_goes_on WHEN, job_was_ended
+#   removed                    of a kind without a purge: beside jobs, and then all
 #   without_the_program WHEN   nothing of the package is left to run
 #   nothing_left WHEN          the host is as bare_host found it
+
+# What a removal says of a unit that is bound.
+readonly bound='nsnat: /etc/systemd/system/backup.service.d/50-nsnat.conf: binds a unit that cannot start any more; remove it'
+
+readonly by_tmpfiles="echo 'z /usr/libexec/nsnat/nsnat-exec 4750 root nogroup' >/etc/tmpfiles.d/nsnat.conf
+	systemd-tmpfiles --create --prefix=/usr/libexec/nsnat"
 
 # Of two versions, out of the programs under test (without what debuggers need, which would only cost time).
 install_nsnat() {
@@ -82,6 +89,7 @@ in_use() {
 	declaration | on_host install -D -m 644 /dev/stdin /etc/nsnat/nsnat.toml
 	host "systemctl enable -q --now nsnat; $allows"
 	all_well "installed"
+	host 'nsnat systemd bind slow backup.service >/dev/null 2>&1'
 	start_job
 	watch_jobs
 }
@@ -116,18 +124,20 @@ without_the_program() {
 		systemctl show -P LoadState nsnat'
 }
 
-# Of the kinds that know no purge: a removal beside jobs, and one without.
+# Of the kinds that know no purge: a removal beside jobs; then, as docs/install.md has it, one without.
 removed() {
-	types "$removes 2>&1 | grep '^nsnat: still'" 'nsnat: still up, until the host boots: slow third'
+	types "$removes 2>&1 | sed -n 's/ by .*//; /^nsnat:\|^hint:/p'" "$bound
+nsnat: namespace slow: in use
+nsnat: still up, until the host boots: slow third"
 	without_the_program "removed beside jobs"
 	job_goes_on "removed"
 	unwatch_jobs
 	host "$(installs 2) >/dev/null"
-	host 'kill $(cat /run/job.pid)'
-	types "$removes 2>&1 | grep ': down\$\|^nsnat:'" $'slow: down\nthird: down'
+	host 'nsnat -q down --kill slow'
+	types "$removes 2>&1 | grep ': down\$\|^nsnat:'" "$bound"$'\nthird: down'
 	without_the_program "removed"
 	job_was_ended
 	types 'cat /etc/nsnat/nsnat.toml' "$(declaration)"
-	host 'rm -r /etc/nsnat /etc/tmpfiles.d/nsnat.conf'
+	host 'rm -r /etc/nsnat /etc/tmpfiles.d/nsnat.conf /etc/systemd/system/backup.service.d'
 	nothing_left "removed"
 }
