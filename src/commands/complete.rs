@@ -4,7 +4,6 @@
 use super::config;
 use crate::cli::Cli;
 use crate::complete::{Kind, Next, next};
-use crate::config::Config;
 use crate::error::Result;
 use crate::kernel::{names, state_file};
 use crate::model::Name;
@@ -49,16 +48,11 @@ fn known(ui: &Ui<'_>, kind: Kind) -> Vec<String> {
             sorted(declared.chain(up(false)))
         }
         Kind::Attachment => sorted(up(true).into_iter()),
-        Kind::Uplink => sorted(config().into_iter().flat_map(|config| uplinks(&config))),
+        Kind::Uplink => sorted(config().into_iter().flat_map(|config| config.uplinks.into_keys())),
         Kind::Device => names::devices(),
         Kind::User => names::users(),
         Kind::Unit => names::units(),
     }
-}
-
-fn uplinks(config: &Config) -> Vec<Name> {
-    let uplinks = config.namespaces.values().flat_map(|namespace| &namespace.uplinks);
-    uplinks.filter_map(|uplink| uplink.name.clone()).collect()
 }
 
 /// What is up: namespaces, or attachments.

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 const NSNAT: &str = env!("CARGO_BIN_EXE_nsnat");
 
 /// What is typed, and what stands there after the tab key (and, in some shells, a space).
-const LINES: [(&str, &str); 9] = [
+const LINES: [(&str, &str); 11] = [
     ("nsnat exec bac", "nsnat exec backup-by-lte"),
     ("nsnat add x --uplink the-l", "nsnat add x --uplink the-line-of-this-test"),
+    ("nsnat add x --uplink spa", "nsnat add x --uplink spare-line-of-this-test"),
+    ("nsnat add x --dev onl", "nsnat add x --dev only-device"),
     (
         "nsnat systemd bind backup-by-lte systemd-journald.ser",
         "nsnat systemd bind backup-by-lte systemd-journald.service",
@@ -27,11 +29,22 @@ const LINES: [(&str, &str); 9] = [
     ),
 ];
 
+/// A shell in a network namespace of its own knows one device, whatever the machine has.
+const ALONE: [&str; 7] = [
+    "unshare",
+    "--net",
+    "--mount",
+    "sh",
+    "-ec",
+    "mount -t sysfs sysfs /sys; ip link add only-device type bridge; exec \"$@\"",
+    "sh",
+];
+
 /// A directory with a configuration, a command, a file, and the scripts of the shells.
 fn place() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let script = r#"cd "$1"; mkdir bin; ln -s "$0" bin/nsnat
-        printf '[uplink.the-line-of-this-test]\ndev = "wwan0"\n[namespace.backup-by-lte]\nuplink = "the-line-of-this-test"\n' >nsnat.toml
+        printf '[uplink.the-line-of-this-test]\ndev = "wwan0"\n[uplink.spare-line-of-this-test]\ndev = "wwan1"\n[namespace.backup-by-lte]\nuplink = "the-line-of-this-test"\n' >nsnat.toml
         printf '#!/bin/sh\n' >bin/only-in-this-test; chmod 755 bin/*test; touch the-file-of-this-test
         for shell in bash zsh fish; do nsnat completions $shell >$shell; done"#;
     let output = command("sh", dir.path()).args(["-euc", script, NSNAT]).arg(dir.path()).output().unwrap();
@@ -132,13 +145,13 @@ fn on_a_terminal(shell: &[&str], begin: &str) {
 
 #[test]
 fn bash() {
-    on_a_terminal(&["bash", "--norc"], "PS1='> '; source ./bash; echo rea''dy");
+    on_a_terminal(&[&ALONE[..], &["bash", "--norc"]].concat(), "PS1='> '; source ./bash; echo rea''dy");
 }
 
 #[test]
 fn zsh() {
     on_a_terminal(
-        &["zsh", "-f"],
+        &[&ALONE[..], &["zsh", "-f"]].concat(),
         "PS1='> '; bindkey -e; autoload -Uz compinit; compinit -u -D; source ./zsh; echo rea''dy",
     );
 }
@@ -148,7 +161,9 @@ fn fish() {
     let dir = place();
     for (typed, expected) in LINES {
         let script = format!("source ./fish; complete -C '{typed}'");
-        let output = command("fish", dir.path()).args(["--no-config", "-c", &script]).output().unwrap();
+        let [alone, rest @ ..] = ALONE;
+        let fish = ["fish", "--no-config", "-c", &script];
+        let output = command(alone, dir.path()).args(rest).args(fish).output().unwrap();
         let said = text(&output);
         let word = expected.split_whitespace().last().unwrap();
         let words: Vec<_> = said.lines().filter_map(|line| line.split('\t').next()).collect();
