@@ -59,8 +59,8 @@ impl<'a> OtherNamespaces<'a> {
         let namespaces: BTreeMap<_, _> = namespaces.collect();
         let mut links = HashSet::with_capacity(namespaces.len());
         links.extend(namespaces.values().map(|namespace| &*namespace.link));
-        let slice6 = |(key, egress): (&'a String, &Egress)| Some((key.as_str(), egress.slice6?));
-        let slices6 = state.egresses.iter().filter_map(slice6).collect();
+        let part = |(key, egress): (&'a String, &Egress)| Some((key.as_str(), egress.slice6?));
+        let slices6 = state.egresses.iter().filter_map(part).collect();
         Self { namespaces, links, slices6, addresses: OnceLock::new() }
     }
 
