@@ -1,5 +1,9 @@
 # shellcheck shell=bash disable=SC2154,SC2016,SC2015 # variables of scripts/systest; scripts for the host
-# The Docker engine: its FORWARD policy drops, its containers leave by the fast router, a port of one is published.
+# The Docker engine: its FORWARD policy drops, its containers leave by the fast router, a port of one is published. And what
+# docs/engines/docker.md has it do: containers that leave by the slow one.
+
+# shellcheck source=../tests/systest/lib/containers.sh
+source "$scenarios/lib/containers.sh"
 
 own() {
 	check "$1: a container reaches out" "$LAB_WAN_FAST" host \
@@ -9,9 +13,8 @@ own() {
 
 # The image is what Debian's busybox is: there is no registry here.
 images() {
-	host 'set -e; mkdir -p /tmp/image/{bin,www}; cp /bin/busybox /tmp/image/bin; echo published >/tmp/image/www/index.html
-		for name in sh nc httpd; do ln -sf busybox /tmp/image/bin/$name; done
-		tar -C /tmp/image -c . | docker import - busybox >/dev/null
+	image_tar
+	host 'set -e; docker import - busybox </tmp/image.tar >/dev/null
 		docker run -d --restart=always -p 8080:80 --name web busybox httpd -f -p 80 -h /www >/dev/null'
 }
 
@@ -23,4 +26,37 @@ started() {
 boot
 drops=yes
 cycle docker 'systemctl reload docker'
+
+# No container is left, and the bridge of the usual network has noticed that.
+without_containers() {
+	host 'docker rm -f web >/dev/null 2>&1'
+	wait_for 30 host 'ip route show dev docker0 | grep -q linkdown' || fail "a container is left" "$(host 'docker ps -a')"
+	look "$1"
+}
+
+readonly busy='nsnat'
+readonly serve='docker run -d --name web --network container:slow-net busybox httpd -f -p 80 -h /www >/dev/null'
+other() { echo "docker run --rm busybox $1"; }
+inside() { echo "docker run --rm --network container:slow-net busybox sh -c '$2'"; }
+
+without_containers before-page
+host 'nsnat up >/dev/null'
+watch_jobs
+host_and_others "without an attachment"
+documented engines/docker.md docker
+gets_out slow-net
+host_and_others "beside containers that leave by another way"
+host "docker rm -f web >/dev/null; $serve"
+published 8080
+host "systemctl restart slow-net; docker rm -f web >/dev/null; $serve"
+published 8080
+host 'docker rm -f web >/dev/null; systemctl disable --now slow-net 2>/dev/null
+	rm /etc/systemd/system/slow-net.service; systemctl daemon-reload'
+not_published 8080
+all_well "after the attachment"
+unwatch_jobs
+check "nsnat down" '' host 'nsnat -q down'
+without_containers after-page
+same "after the attachment" before-page after-page
+
 stopped docker.socket docker
