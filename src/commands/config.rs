@@ -1,7 +1,7 @@
 //! The configuration, for commands: opened, with all its problems, also the ones that only the host shows.
 
 use super::refusals::unknown;
-use crate::config::{self, Config, NewNamespace, Problem, Source, Trust};
+use crate::config::{self, Config, Namespace, NewNamespace, Problem, Source, Trust};
 use crate::enter;
 use crate::error::{Context, Error, Result};
 use crate::model::{Account, Name, Observed, State};
@@ -10,8 +10,6 @@ use crate::ui::Ui;
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
-use std::mem::ManuallyDrop;
-use std::ops::Deref;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// Reads and checks the configuration.
@@ -22,14 +20,16 @@ pub(super) fn open(ui: &Ui<'_>) -> Result<Config> {
 /// The configuration, while a thread of its own reads it: what does not need it goes on meanwhile.
 pub(super) struct Reading<'scope> {
     thread: Cell<Option<ScopedJoinHandle<'scope, Result<Config>>>>,
-    /// It is not taken to pieces, for the process ends when it has been used.
-    config: OnceCell<ManuallyDrop<Config>>,
+    config: OnceCell<Config>,
 }
 
 impl<'scope> Reading<'scope> {
-    /// Begins to read it.
-    pub(super) fn begin(ui: &'scope Ui<'_>, scope: &'scope Scope<'scope, '_>) -> Result<Self> {
-        let thread = Builder::new().spawn_scoped(scope, || open(ui)).what(|| "start a thread")?;
+    /// Begins to read it. `read` is [`open`] or [`load_with`].
+    pub(super) fn begin(
+        scope: &'scope Scope<'scope, '_>,
+        read: impl FnOnce() -> Result<Config> + Send + 'scope,
+    ) -> Result<Self> {
+        let thread = Builder::new().spawn_scoped(scope, read).what(|| "start a thread")?;
         Ok(Self { thread: Cell::new(Some(thread)), config: OnceCell::new() })
     }
 
@@ -37,9 +37,16 @@ impl<'scope> Reading<'scope> {
     pub(super) fn get(&self) -> Result<&Config> {
         if let Some(thread) = self.thread.take() {
             let config = thread.join().unwrap_or_else(|_| Err(unread()))?;
-            return Ok(self.config.get_or_init(|| ManuallyDrop::new(config)));
+            return Ok(self.config.get_or_init(|| config));
         }
-        self.config.get().map(Deref::deref).ok_or_else(unread)
+        self.config.get().ok_or_else(unread)
+    }
+}
+
+impl Reading<'_> {
+    /// Leaves what was read where it is.
+    pub(super) fn forget(self) {
+        std::mem::forget(self.config);
     }
 }
 
@@ -66,6 +73,21 @@ pub(super) fn load_with(ui: &Ui<'_>, origin: &str, name: &Name, namespace: &NewN
     problems.extend(more);
     if problems.is_empty() {
         return Ok(config);
+    }
+    Err(config::report(&problems, &config.sources, ui.colour))
+}
+
+/// A namespace that the command line describes, checked like a declaration; what files declare does not matter.
+pub(super) fn check_alone(
+    ui: &Ui<'_>,
+    origin: &str,
+    name: &Name,
+    namespace: &NewNamespace,
+) -> Result<Option<Namespace>> {
+    let text = config::declare(None, name, namespace)?;
+    let (mut config, problems) = config::check(vec![Source { path: origin.into(), text }]);
+    if problems.is_empty() {
+        return Ok(config.namespaces.remove(name));
     }
     Err(config::report(&problems, &config.sources, ui.colour))
 }

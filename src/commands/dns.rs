@@ -32,8 +32,8 @@ fn wanted_dns(ui: &Ui<'_>, servers: &[SocketAddr], rewrites: &[(SocketAddr, Sock
     let (dns, rewrites) = (servers.to_vec(), rewrites.to_vec());
     // Where it leaves is the namespace's own business; a device makes the declaration whole.
     let stand_in = NewNamespace { dev: Some("any".into()), dns, rewrites, ..NewNamespace::default() };
-    let config = config::load_with(ui, "dns set", &name, &stand_in)?;
-    Ok(config.namespaces.get(&name).map(|namespace| namespace.dns.clone()).unwrap_or_default())
+    let checked = config::check_alone(ui, "dns set", &name, &stand_in)?;
+    Ok(checked.map(|namespace| namespace.dns).unwrap_or_default())
 }
 
 /// The declaration stays as it is: `up` goes back to it.

@@ -16,6 +16,7 @@ use crate::reconcile::Policy;
 use crate::report::Scope;
 use crate::ui::{Ui, tell};
 use std::process::ExitCode;
+use std::thread;
 
 pub(super) fn run(ui: &Ui<'_>, line: &cli::Exec) -> Result<ExitCode> {
     let owner = kernel::this_process().ok_or_else(|| Error::new("exec", "/proc is not mounted"))?;
@@ -45,14 +46,18 @@ fn name(owner: Owner) -> Result<Name> {
 }
 
 fn set_up(ui: &Ui<'_>, name: &Name, namespace: &NewNamespace, owner: Owner) -> Result<()> {
-    let config = config::load_with(ui, COMMAND_LINE, name, namespace)?;
-    let mut session = Session::begin(ui, "exec --gateway")?;
-    let policy = Policy { narrow: true, all_or_nothing: true, unstoppable: false };
-    let goal = |observed: &Observed| {
-        resolve(&config, Selection::Ephemeral(name, owner), observed)
-            .map_err(|problems| crate::config::report(&problems, &config.sources, ui.colour))
-    };
-    session.reconcile(policy, &[name], goal).map(drop)
+    thread::scope(|scope| {
+        let read = || config::load_with(ui, COMMAND_LINE, name, namespace);
+        let reading = config::Reading::begin(scope, read)?;
+        let mut session = Session::begin(ui, "exec --gateway")?;
+        let policy = Policy { narrow: true, all_or_nothing: true, unstoppable: false };
+        let goal = |observed: &Observed| {
+            let config = reading.get()?;
+            resolve(config, Selection::Ephemeral(name, owner), observed)
+                .map_err(|problems| crate::config::report(&problems, &config.sources, ui.colour))
+        };
+        session.reconcile(policy, &[name], goal).map(drop)
+    })
 }
 
 /// What the command left running keeps its way out. What interrupted the command or the setting up is dealt with;

@@ -18,12 +18,15 @@ use std::thread;
 
 pub(super) fn run(ui: &Ui<'_>, names: &[Name], repair: bool) -> Result<()> {
     thread::scope(|scope| {
-        let reading = config::Reading::begin(ui, scope)?;
+        let reading = config::Reading::begin(scope, || config::open(ui))?;
         let session = Session::begin(ui, "up")?;
         let policy = Policy { narrow: !names.is_empty(), ..Policy::default() };
-        // It is not taken to pieces: of thousands of namespaces that takes time, and the process ends here.
+        // What was made and what was read is not taken to pieces: of thousands of namespaces that takes time, and the process
+        // ends here.
         let outcome = ManuallyDrop::new(make(session, ui, || reading.get(), names, repair, policy)?);
-        tell_of_up(ui, reading.get()?, names, &outcome)
+        tell_of_up(ui, reading.get()?, names, &outcome)?;
+        reading.forget();
+        Ok(())
     })
 }
 

@@ -26,3 +26,19 @@ fn a_socket_that_is_kept_follows_every_change() {
     lab.says("nsnat exec slow ss -Hun 'dport = 53' | wc -l", "1");
     lab.finish();
 }
+
+/// Whoever edits a declaration at this moment keeps nobody from asking another server.
+#[test]
+fn queries_are_sent_elsewhere_while_a_declaration_has_a_mistake() {
+    let lab = Watched::new();
+    lab.slow("dns = \"$LAB_NEW\"");
+    let socket = OneSocket::new(&lab);
+    socket.asks("to-new.first.example.test", "answer 53");
+    lab.ok("mkdir -p /etc/nsnat/conf.d; echo '[namespace.half' >/etc/nsnat/conf.d/half.toml");
+    let told = lab.fails(2, "nsnat up slow");
+    assert!(told.contains("half.toml"), "{told}");
+    lab.ok("nsnat dns slow set $LAB_SECOND");
+    socket.asks("to-second.then.example.test", "answer 54");
+    lab.ok("rm /etc/nsnat/conf.d/half.toml");
+    lab.finish();
+}
