@@ -41,9 +41,7 @@ impl<'scope> Reading<'scope> {
         }
         self.config.get().ok_or_else(unread)
     }
-}
 
-impl Reading<'_> {
     /// Leaves what was read where it is.
     pub(super) fn forget(self) {
         std::mem::forget(self.config);

@@ -6,7 +6,8 @@ use super::route_socket::{Netlink, NetlinkError};
 use super::sysctl::Sysctls;
 use super::{conntrack, encode, ipsec, needs, netns, passes, tcp};
 use crate::error::{Context, Error, Result};
-use crate::model::{Name, Need, Route, numbers};
+use crate::model::{Element, Name, Need, Route, numbers};
+use crate::nft::Change;
 use crate::plan::{Action, LinkChange, Side};
 use crate::reconcile::Step;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
@@ -74,25 +75,17 @@ impl Kernel {
                 netns::remove(name)
             }
             Action::LoadSkeleton { mask, replace, elements } => {
-                self.table.forget();
                 crate::nft::load(*mask, *replace, elements).and_then(|changes| self.changes.make(&changes))
             }
-            Action::RemoveTable => {
-                self.table.forget();
-                remove_table()
-            }
+            Action::RemoveTable => remove_table(),
             Action::Elements { remove, add } => {
-                let made = self.changes.make(&crate::nft::change(remove, add));
-                made.map(|()| self.table.note_change(remove.iter().chain(add)))
+                self.change_elements(&crate::nft::change(remove, add), remove.iter().chain(add))
             }
             Action::ForgetFlows { source, which } => conntrack::forget(*source, *which),
             Action::ResetConnections { name, families, spared, from } => {
                 tcp::reset(name, families, spared, from)
             }
-            Action::ForgetServers { link } => {
-                let made = self.changes.make(&crate::nft::forget_servers(link));
-                made.map(|()| self.table.note_change([]))
-            }
+            Action::ForgetServers { link } => self.change_elements(&crate::nft::forget_servers(link), []),
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value),
             Action::AddPass { pass } => passes::add(pass),
             Action::RemovePass { pass, handle } => passes::remove(pass, *handle),
@@ -127,6 +120,17 @@ impl Kernel {
             }
         };
         done.map_err(|error| needs::reason(parts_for(action)).unwrap_or_else(|| error.as_reason_of(action)))
+    }
+
+    /// Makes changes of our table that are about elements, of which `touched` can be looked at.
+    fn change_elements<'e>(
+        &mut self,
+        changes: &[Change],
+        touched: impl IntoIterator<Item = &'e Element>,
+    ) -> Result<()> {
+        self.changes.make(changes)?;
+        self.table.note_change(touched);
+        Ok(())
     }
 
     fn attach(&mut self, name: &Name, stale: bool) -> Result<()> {

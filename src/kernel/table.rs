@@ -68,15 +68,11 @@ impl LastTable {
         Ok(self.table.clone())
     }
 
-    /// A transaction of this run removed or added these elements, and did nothing else that is read.
+    /// A transaction of this run removed or added these elements, and did nothing else that is read. One that is not noted here
+    /// counts as another program's.
     pub(super) fn note_change<'e>(&mut self, touched: impl IntoIterator<Item = &'e Element>) {
         self.transactions += 1;
         self.touched.extend(touched.into_iter().cloned());
-    }
-
-    /// All of it may be another one.
-    pub(super) fn forget(&mut self) {
-        self.generation = None;
     }
 
     /// The last table with the elements that were touched as they are now.
