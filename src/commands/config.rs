@@ -3,14 +3,15 @@
 use super::refusals::unknown;
 use crate::config::{self, Config, Namespace, NewNamespace, Problem, Source, Trust};
 use crate::enter;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
+use crate::kernel::threads::beside;
 use crate::model::{Account, Name, Observed, State};
 use crate::plan::{self, Selection, resolve};
 use crate::ui::Ui;
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
-use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::thread::{Scope, ScopedJoinHandle};
 
 /// Reads and checks the configuration.
 pub(super) fn open(ui: &Ui<'_>) -> Result<Config> {
@@ -29,8 +30,7 @@ impl<'scope> Reading<'scope> {
         scope: &'scope Scope<'scope, '_>,
         read: impl FnOnce() -> Result<Config> + Send + 'scope,
     ) -> Result<Self> {
-        let thread = Builder::new().spawn_scoped(scope, read).what(|| "start a thread")?;
-        Ok(Self { thread: Cell::new(Some(thread)), config: OnceCell::new() })
+        Ok(Self { thread: Cell::new(Some(beside(scope, read)?)), config: OnceCell::new() })
     }
 
     /// The configuration, once it is read. What is wrong with it is told at the first call.

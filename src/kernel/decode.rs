@@ -13,7 +13,7 @@ use std::net::IpAddr;
 pub(super) const GET_LINK: u16 = 18;
 /// `struct ifinfomsg`, and where its index and its flags are.
 pub(super) const IFINFO: usize = 16;
-const IFINFO_INDEX: usize = 4;
+pub(super) const IFINFO_INDEX: usize = 4;
 const IFINFO_FLAGS: usize = 8;
 /// IFLA_IFNAME, _MTU, _LINKINFO, _IFALIAS, _STATS64, _AF_SPEC, _GROUP, _PROP_LIST (include/uapi/linux/if_link.h).
 pub(super) const IFNAME: u16 = 3;

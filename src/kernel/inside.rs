@@ -6,11 +6,10 @@
 use super::netlink_socket::NetlinkSocket;
 use super::netns::AttachedNetns;
 use super::sysctl::Sysctls;
+use super::threads::{Taken, processors};
 use super::{netns, stack};
 use crate::error::{Context, Error, Result};
 use crate::model::{Name, Netns, State, tuning};
-use nix::sched::{CpuSet, sched_getaffinity};
-use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -22,7 +21,9 @@ pub(super) fn look_into(
     attached: &BTreeMap<Name, AttachedNetns>,
 ) -> Result<BTreeMap<Name, Netns>> {
     let next = AtomicUsize::new(0);
+    let taken = Taken::default();
     let worker = || {
+        taken.take();
         let mut found = Vec::new();
         while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
             found
@@ -41,13 +42,6 @@ pub(super) fn look_into(
         }
         Ok(out)
     })
-}
-
-/// How many processors this process may use. What a control group allows is not asked for: in one of version 1 that means to
-/// read a line of each mount, and every namespace is a mount.
-fn processors() -> usize {
-    let Ok(allowed) = sched_getaffinity(Pid::from_raw(0)) else { return 1 };
-    (0..CpuSet::count()).filter(|number| allowed.is_set(*number).unwrap_or(false)).count().max(1)
 }
 
 /// A namespace's state; none where `/run/netns` has nothing of that name. The thread is in the namespace afterwards.

@@ -68,6 +68,7 @@ mod taps;
 mod target;
 mod tc;
 mod tcp;
+pub mod threads;
 mod trace;
 mod tracer;
 mod traffic;

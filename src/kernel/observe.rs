@@ -8,8 +8,9 @@ use super::netns::AttachedNetns;
 use super::processes::is_alive;
 use super::stack::{self, StackExtent};
 use super::sysctl::{self, Sysctls};
+use super::threads::beside;
 use super::{files, ipsec, netns, other_firewalls, resolver};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{
     ActiveNamespace, Gates, Link, Look, Name, Netns, Observed, OtherNamespaces, Stack, State,
@@ -87,8 +88,9 @@ impl Kernel {
             Look::Outside(_) => None,
             Look::Everything(_) | Look::These(_) => Some(self.foreign.take().map_or_else(Foreign::open, Ok)?),
         };
+        let are_few = asked.is_some() && devices.len() < stack::FEW;
         let gates = || match &foreign {
-            Some(foreign) => other_firewalls::observe(foreign, state, &devices),
+            Some(foreign) => other_firewalls::observe(foreign, state, &devices, are_few),
             None => Ok(Gates::default()),
         };
         let attached = &self.attached;
@@ -115,7 +117,7 @@ fn side_by_side<A: Send, B>(
     other: impl FnOnce() -> Result<B>,
 ) -> Result<(A, B)> {
     thread::scope(|scope| {
-        let one = thread::Builder::new().spawn_scoped(scope, one).what(|| "start a thread")?;
+        let one = beside(scope, one)?;
         let other = other()?;
         let one = one.join().unwrap_or_else(|_| Err(Error::new("look", "a thread ended early")))?;
         Ok((one, other))

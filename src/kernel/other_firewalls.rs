@@ -22,12 +22,14 @@ const PANIC: &str = "firewalld_policy_drop";
 /// then; a connection mark that it accepts is not.
 const SPLIT: &str = "mullvad";
 
-/// The gates of this host, and our rules in them. `names`: its devices, by number.
-pub(super) fn observe(foreign: &Foreign, state: &State, names: &DeviceNames) -> Result<Gates> {
+/// The gates of this host, and our rules in them. `names`: its devices, by number, or the few of them that
+/// are asked about (`are_few`).
+pub(super) fn observe(foreign: &Foreign, state: &State, names: &DeviceNames, are_few: bool) -> Result<Gates> {
     let mut out = Gates::default();
     let mut looked = BTreeSet::new();
     let chains = foreign.chains()?;
-    out.taps = taps::observe(foreign, chains.iter().filter_map(foreign::device_chain), state, names)?;
+    let edges = chains.iter().filter_map(foreign::device_chain);
+    out.taps = taps::observe(foreign, edges, state, names, are_few)?;
     for base in chains.iter().filter_map(foreign::base) {
         let Some(kind) = kind(base.family) else { continue };
         look(foreign, kind, &base, names, &mut out, &mut looked)?;

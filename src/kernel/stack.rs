@@ -30,7 +30,7 @@ const EXT_MASK: u16 = 29;
 const SKIP_STATS: u32 = 8;
 
 /// Where fewer devices than this are looked at, each is asked about; otherwise the kernel tells of all.
-const FEW: usize = 16;
+pub(super) const FEW: usize = 16;
 
 /// Which part of a stack is observed.
 #[derive(Clone, Copy, PartialEq, Eq)]

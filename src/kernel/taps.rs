@@ -9,12 +9,13 @@ use crate::model::stack::DeviceNames;
 use crate::model::tap::Tap;
 use std::collections::BTreeSet;
 
-/// What may take packets of what is up.
+/// What may take packets of what is up, on these devices. `are_few`: there are many more.
 pub(super) fn observe(
     foreign: &Foreign,
     edges: impl Iterator<Item = DeviceChain>,
     state: &State,
     names: &DeviceNames,
+    are_few: bool,
 ) -> Result<BTreeSet<Tap>> {
     let mut out = BTreeSet::new();
     for edge in edges {
@@ -23,7 +24,7 @@ pub(super) fn observe(
     }
     out.extend(foreign.flowtables());
     let up = |dev: &str| state.namespaces.values().any(|namespace| namespace.link == dev);
-    out.extend(tc::observe(names, up)?);
+    out.extend(tc::observe(names, are_few, up)?);
     Ok(out)
 }
 
