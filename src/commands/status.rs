@@ -7,8 +7,7 @@ use super::{config, session, uplinks};
 use crate::config::Config;
 use crate::doctor::{Patient, Shared, examine, unexplained};
 use crate::error::Result;
-use crate::kernel::event_log::{Reader, latest};
-use crate::kernel::{self, crowds, files};
+use crate::kernel::{self, crowds, event_log, files};
 use crate::model::flaps;
 use crate::model::numbers::INSIDE_LINK;
 use crate::model::stack::is_link_local;
@@ -96,7 +95,7 @@ fn show_details(ui: &Ui<'_>, name: &Name, status: &Status) -> Result<()> {
     if ui.json() || !matches!(status.state, NamespaceState::Up | NamespaceState::Broken) {
         return Ok(());
     }
-    let mut events = Reader::from_beginning().and_then(|mut record| record.take()).unwrap_or_default();
+    let mut events = event_log::all().unwrap_or_default();
     events.retain(|event| event.namespace.as_ref() == Some(name));
     let details = report::details(status, &events);
     if details.is_empty() { Ok(()) } else { ui.print(details.trim_end()) }
@@ -173,7 +172,7 @@ impl<'a> StatusView<'a> {
             refused: BTreeMap::new(),
             silent: SilentNextHops::default(),
             crowds: crowds(),
-            happened: latest(flaps::WITHIN),
+            happened: event_log::latest(flaps::WITHIN),
             shared,
         }
     }

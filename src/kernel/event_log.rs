@@ -56,54 +56,29 @@ pub fn latest(seconds: u64) -> Vec<Event> {
     let written = std::fs::metadata(EVENTS).and_then(|file| file.modified());
     // A clock that was set back makes it look as if it were of the future: then it is read.
     let quiet = written.map_or(true, |then| then.elapsed().is_ok_and(|age| !is_recent(age)));
-    let all = || Reader::from_beginning().and_then(|mut record| record.take()).unwrap_or_default();
-    if quiet { Vec::new() } else { all() }
+    if quiet { Vec::new() } else { all().unwrap_or_default() }
 }
 
-/// A reader of the record.
-pub struct Reader {
-    inotify: Inotify,
+/// All that is recorded.
+pub fn all() -> Result<Vec<Event>> {
+    Record::whole().take()
+}
+
+/// The record, as far as it was read.
+struct Record {
     file: Option<File>,
     /// The beginning of a line whose end is not written yet.
     begun: Vec<u8>,
 }
 
-impl Reader {
-    /// A reader of all that is recorded, and of what is recorded from now on.
-    pub fn from_beginning() -> Result<Self> {
-        Self::new(File::open(EARLIER_EVENTS).ok())
-    }
-
-    /// A reader of what is recorded from now on.
-    pub fn from_now() -> Result<Self> {
-        let mut file = File::open(EVENTS).ok();
-        if let Some(file) = &mut file {
-            file.seek(std::io::SeekFrom::End(0)).what(|| EVENTS)?;
-        }
-        Self::new(file)
-    }
-
-    fn new(file: Option<File>) -> Result<Self> {
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).what(|| "inotify")?;
-        let reader = Self { inotify, file, begun: Vec::new() };
-        reader.watch();
-        Ok(reader)
-    }
-
-    /// A descriptor that becomes readable when something may have been recorded.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.inotify.as_fd()
-    }
-
-    /// Waits until something may have been recorded.
-    pub fn wait(&self) -> Result<()> {
-        wait_for(&[self.descriptor()], Duration::MAX).map(drop)
+impl Record {
+    /// None of it was read.
+    fn whole() -> Self {
+        Self { file: File::open(EARLIER_EVENTS).ok(), begun: Vec::new() }
     }
 
     /// What was recorded since the last call. A line that is not an event of this release is passed over.
-    pub fn take(&mut self) -> Result<Vec<Event>> {
-        self.forget_changes()?;
-        self.watch();
+    fn take(&mut self) -> Result<Vec<Event>> {
         // Before the rest of the present file is read: once there is another one, that rest is all.
         let next = self.next_file();
         let mut events = self.rest()?;
@@ -126,6 +101,53 @@ impl Reader {
         let end = self.begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         let lines: Vec<u8> = self.begun.drain(..end).collect();
         Ok(lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+}
+
+/// A reader that follows the record. The kernel takes some milliseconds to end one, because of its inotify: what reads the record
+/// once, asks for [`all`] of it.
+pub struct Reader {
+    inotify: Inotify,
+    record: Record,
+}
+
+impl Reader {
+    /// A reader of all that is recorded, and of what is recorded from now on.
+    pub fn from_beginning() -> Result<Self> {
+        Self::new(Record::whole())
+    }
+
+    /// A reader of what is recorded from now on.
+    pub fn from_now() -> Result<Self> {
+        let mut file = File::open(EVENTS).ok();
+        if let Some(file) = &mut file {
+            file.seek(std::io::SeekFrom::End(0)).what(|| EVENTS)?;
+        }
+        Self::new(Record { file, begun: Vec::new() })
+    }
+
+    fn new(record: Record) -> Result<Self> {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).what(|| "inotify")?;
+        let reader = Self { inotify, record };
+        reader.watch();
+        Ok(reader)
+    }
+
+    /// A descriptor that becomes readable when something may have been recorded.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+
+    /// Waits until something may have been recorded.
+    pub fn wait(&self) -> Result<()> {
+        wait_for(&[self.descriptor()], Duration::MAX).map(drop)
+    }
+
+    /// What was recorded since the last call. A line that is not an event of this release is passed over.
+    pub fn take(&mut self) -> Result<Vec<Event>> {
+        self.forget_changes()?;
+        self.watch();
+        self.record.take()
     }
 
     fn forget_changes(&self) -> Result<()> {

@@ -33,6 +33,8 @@ pub(super) const EVENTS: &str = "/run/nsnat/events.jsonl";
 /// The same of an earlier time.
 pub(super) const EARLIER_EVENTS: &str = "/run/nsnat/events-earlier.jsonl";
 
+/// The content of the lock while it is held.
+const HELD: &[u8] = b"held\n";
 /// What the names of files that are being written begin with.
 pub(super) const UNFINISHED: &str = ".nsnat-";
 
@@ -45,6 +47,13 @@ impl Lock {
     /// Whether all is as it was when the lock was taken; otherwise its files were cleared.
     pub(super) fn is_in_place(&self) -> bool {
         same_file(&self.0, LOCK)
+    }
+}
+
+impl Drop for Lock {
+    /// See [`is_locked`]. (The lock of declarations is a directory, which has no content.)
+    fn drop(&mut self) {
+        let _ = self.0.set_len(0);
     }
 }
 
@@ -67,6 +76,8 @@ pub fn lock(waiting: impl FnOnce()) -> Result<Lock> {
         // The file may have been taken away while we waited: then another one is the lock now.
         if same_file(&flock, LOCK) {
             fcntl(&*flock, FcntlArg::F_SETFD(FdFlag::empty())).what(|| LOCK)?;
+            // What others learn by that is no more than a note: it is not worth to fail on a full disk.
+            let _ = flock.write_all_at(HELD, 0);
             return Ok(Lock(flock));
         }
     }
@@ -89,9 +100,10 @@ fn wait_for_lock(mut file: File, waiting: &mut Option<impl FnOnce()>) -> Result<
     }
 }
 
-/// Whether another nsnat holds the lock at this moment.
+/// Whether another nsnat holds the lock at this moment. The lock is an empty file while nobody has it; one that was killed may
+/// leave content there.
 pub fn is_locked() -> bool {
-    is_held(LOCK)
+    std::fs::metadata(LOCK).is_ok_and(|lock| lock.len() > 0) && is_held(LOCK)
 }
 
 /// Whether `nsnat watch` runs.
@@ -99,7 +111,8 @@ pub fn is_watched() -> bool {
     is_held(WATCH)
 }
 
-/// Whether somebody holds a lock on a file, as `/proc/locks` tells everybody (proc(5)).
+/// Whether somebody holds a lock on a file, as `/proc/locks` tells everybody (proc(5)). The kernel stops all locking meanwhile, and
+/// takes some ten milliseconds to (`locks_start` in fs/locks.c), so it is asked where the answer matters.
 fn is_held(path: &str) -> bool {
     let Ok(lock) = std::fs::metadata(path) else { return false };
     let here = format!("{:02x}:{:02x}:{}", major(lock.dev()), minor(lock.dev()), lock.ino());
@@ -146,7 +159,8 @@ pub fn last_health() -> BTreeMap<Name, Health> {
 
 /// What the `nsnat watch` that runs says; nothing where none does.
 pub fn watch_says() -> String {
-    if is_watched() { std::fs::read_to_string(WATCH).unwrap_or_default() } else { String::new() }
+    let says = std::fs::read_to_string(WATCH).unwrap_or_default();
+    if !says.is_empty() && is_watched() { says } else { String::new() }
 }
 
 /// Says that it runs; none where another one does.
