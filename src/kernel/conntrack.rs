@@ -59,14 +59,13 @@ const DESTINATION_NAT: u32 = 1 << 5;
 const ZONES: [u16; 4] = [0, 1, 2, 3];
 
 /// Forgets flows from `source`.
-pub(super) fn forget(source: IpAddr, which: Flows) -> Result<()> {
-    let netlink = NetlinkSocket::for_netfilter()?;
+pub(super) fn forget(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<()> {
     // Each filter makes the kernel walk through all flows of the host. To one port there are two, for two protocols.
     let is_one_walk = !matches!(which, Flows::To(_));
-    if source.is_ipv4() && is_one_walk && at_once(&netlink, source, which)? {
+    if source.is_ipv4() && is_one_walk && at_once(netlink, source, which)? {
         Ok(())
     } else {
-        one_by_one(&netlink, source, which)
+        one_by_one(netlink, source, which)
     }
 }
 
@@ -321,7 +320,7 @@ mod tests {
 
     /// All ways to forget, the older ones tried although this kernel has the newest.
     const WAYS: [fn(IpAddr, Flows); 2] = [
-        |source, which| forget(source, which).unwrap(),
+        |source, which| forget(&NetlinkSocket::for_netfilter().unwrap(), source, which).unwrap(),
         |source, which| one_by_one(&NetlinkSocket::for_netfilter().unwrap(), source, which).unwrap(),
     ];
 

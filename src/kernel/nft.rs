@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 /// Where nft may be when PATH has no sbin (cron, for one).
 const SBIN: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
-/// The connection by which our table is changed. It stays open for a run: to close one waits until the kernel has freed
-/// what the last transaction took away.
+/// The connection by which our table is changed, and flows are forgotten. It stays open for a run: to close one waits until the
+/// kernel has freed what the last transaction took away, which takes some twenty milliseconds.
 #[derive(Default)]
 pub(super) struct Changes(Option<NetlinkSocket>);
 
@@ -30,10 +30,16 @@ impl Changes {
 
     /// Makes all of these changes, or none.
     pub(super) fn make(&mut self, changes: &[Change]) -> Result<()> {
-        let netlink = self.0.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
-        let answer = netlink.change_all(&Batch::of_table(changes))?;
-        self.0 = Some(netlink);
+        let answer = self.by(|netlink| netlink.change_all(&Batch::of_table(changes)))?;
         answer.map_err(|refused| error(changes, &refused))
+    }
+
+    /// Does something by the connection. One by which that failed may have answers on their way, and is used no longer.
+    pub(super) fn by<T>(&mut self, act: impl FnOnce(&NetlinkSocket) -> Result<T>) -> Result<T> {
+        let netlink = self.0.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
+        let out = act(&netlink)?;
+        self.0 = Some(netlink);
+        Ok(out)
     }
 }
 

@@ -81,7 +81,9 @@ impl Kernel {
             Action::Elements { remove, add } => {
                 self.change_elements(&crate::nft::change(remove, add), remove.iter().chain(add))
             }
-            Action::ForgetFlows { source, which } => conntrack::forget(*source, *which),
+            Action::ForgetFlows { source, which } => {
+                self.changes.by(|netlink| conntrack::forget(netlink, *source, *which))
+            }
             Action::ResetConnections { name, families, spared, from } => {
                 tcp::reset(name, families, spared, from)
             }
