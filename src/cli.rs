@@ -8,7 +8,7 @@ mod values;
 pub use attach::Attach;
 
 use crate::model::trace::ProbeTarget;
-use crate::model::{Name, Published, dnsaddr};
+use crate::model::{HostService, Name, Published, dnsaddr};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnetwork::IpNetwork;
 use std::ffi::OsString;
@@ -359,6 +359,10 @@ pub struct Add {
     /// port
     #[arg(long, value_name = "PORT[:PORT][/PROTOCOL]")]
     pub publish: Vec<Published>,
+    /// Let the namespace reach this service of the host, by 169.254.213.1, and no others. Give this once for each service, or
+    /// `none` for no service
+    #[arg(long, value_name = "PORT[/PROTOCOL]", value_parser = HostService::choice)]
+    pub host: Vec<Option<HostService>>,
     /// Declare the namespace below /run, so that it is gone after a reboot
     #[arg(long)]
     pub temporary: bool,

@@ -1,7 +1,7 @@
 //! The arguments of `nsnat attach`.
 
 use super::values;
-use crate::model::{Destination, Name, Published};
+use crate::model::{Destination, HostService, Name, Published};
 use clap::{ArgGroup, Args};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -25,6 +25,10 @@ pub struct Attach {
     /// port
     #[arg(long, value_name = "PORT[:PORT][/PROTOCOL]")]
     pub publish: Vec<Published>,
+    /// Let the namespace reach this service of the host, by 169.254.213.1, and no others. Give this once for each service, or
+    /// `none` for no service
+    #[arg(long, value_name = "PORT[/PROTOCOL]", value_parser = HostService::choice)]
+    pub host: Vec<Option<HostService>>,
     /// The name of the interface
     #[arg(long, value_name = "IF", default_value = "eth0", value_parser = values::ifname)]
     pub ifname: String,

@@ -35,6 +35,7 @@ Examples:
   nsnat add slow --uplink dsl --uplink lte                    By the first of two uplinks of the configuration that works
   nsnat add lte --dev wwan0                                   Leave by that device
   nsnat add web --dev eth1 --publish 8080:80/tcp              Let eth1's side reach port 80 inside as port 8080 of the host
+  nsnat add app --dev eth1 --host 5432/tcp                    Reach only port 5432 of the host itself, by 169.254.213.1
   nsnat add try --dev eth1 --temporary                        Until the next reboot";
 
 /// Of `remove`.
@@ -48,7 +49,8 @@ Examples:
   nsnat attach /run/netns/web --to slow                     Leave as slow does, by an interface eth0
   nsnat attach /proc/4711/ns/net --to slow --id web         The namespace of a process
   nsnat attach /run/netns/web --uplink lte --ifname eth1    By an uplink of the configuration
-  nsnat attach /run/netns/web --to slow --publish 8080:80   Let slow's side reach port 80 inside as port 8080 of the host";
+  nsnat attach /run/netns/web --to slow --publish 8080:80   Let slow's side reach port 80 inside as port 8080 of the host
+  nsnat attach /run/netns/web --to slow --host 5432/tcp     Reach only port 5432 of the host itself, by 169.254.213.1";
 
 /// Of `detach`.
 pub(super) const DETACH: &str = "\

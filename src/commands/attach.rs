@@ -9,7 +9,9 @@ use crate::config::{Config, Problem};
 use crate::error::{Error, Result};
 use crate::kernel::netns::AttachedNetns;
 use crate::kernel::state_file;
-use crate::model::{ActiveNamespace, Attached, DnsMode, Name, Observed, Published, dnsaddr, name, numbers};
+use crate::model::{
+    ActiveNamespace, Attached, DnsMode, HostService, Name, Observed, Published, dnsaddr, name, numbers,
+};
 use crate::plan::{self, Selection, resolve};
 use crate::reconcile::Policy;
 use crate::ui::Ui;
@@ -26,7 +28,8 @@ pub(super) fn attach(ui: &Ui<'_>, line: &Attach) -> Result<()> {
     let (path, ifname) = (line.path.clone(), line.ifname.clone());
     let publish =
         Published::distinct(line.publish.iter().copied()).map_err(|why| Error::usage("attach", why))?;
-    let attached = Attached { path, ifname, to: line.destination(), publish, network: None, beside: None };
+    let (to, host) = (line.destination(), HostService::chosen(&line.host));
+    let attached = Attached { path, ifname, to, publish, host, network: None, beside: None };
     let outcome = make(ui, &config, &id, &attached)?;
     if ui.json() {
         return ui.print_json(&described(&id, &outcome));
@@ -121,6 +124,7 @@ fn described(id: &Name, outcome: &Recorded) -> Value {
         "gateway": next,
         "dns": servers(&namespace.dns),
         "published": namespace.published,
+        "host": namespace.host,
         "actions": outcome.done.len(),
     })
 }

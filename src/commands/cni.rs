@@ -69,7 +69,7 @@ fn failed(what: &str, why: &Error) -> Failure {
 
 fn attached(request: &Request, netns: PathBuf, ifname: String) -> Attached {
     let (to, network) = (request.to.clone(), Some(request.network.clone()));
-    Attached { path: netns, ifname, to, publish: Vec::new(), network, beside: None }
+    Attached { path: netns, ifname, to, publish: Vec::new(), host: None, network, beside: None }
 }
 
 fn add(ui: &Ui<'_>, request: &Request, endpoint: &Endpoint) -> Answer {

@@ -6,7 +6,7 @@ use crate::cli::{Add, UplinkOptions};
 use crate::config::{COMMAND_LINE, NewNamespace, declare, forget, locate};
 use crate::error::{Error, Result};
 use crate::kernel::{declarations, files, state_file};
-use crate::model::Name;
+use crate::model::{HostService, Name};
 use crate::ui::Ui;
 use std::path::{Path, PathBuf};
 
@@ -102,6 +102,7 @@ fn new(add: &Add) -> NewNamespace {
         mtu: add.mtu,
         allow: add.allow.clone(),
         publish: add.publish.clone(),
+        host: HostService::chosen(&add.host),
         ..new_by_way(&add.path)
     }
 }

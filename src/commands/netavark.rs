@@ -50,7 +50,7 @@ fn answer(ui: &Ui<'_>, arguments: &[String]) -> Result<Option<Value>, String> {
 }
 
 fn attached(to: Destination, path: PathBuf, ifname: String) -> Attached {
-    Attached { path, ifname, to, publish: Vec::new(), network: None, beside: None }
+    Attached { path, ifname, to, publish: Vec::new(), host: None, network: None, beside: None }
 }
 
 fn text(why: &Refusal) -> String {

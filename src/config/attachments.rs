@@ -21,7 +21,7 @@ impl Config {
             }]),
         };
         let publish = attached.publish.iter().map(|port| Located { value: *port, place: None }).collect();
-        Ok(Namespace { attached: Some(attached.clone()), publish, ..way })
+        Ok(Namespace { attached: Some(attached.clone()), publish, host: attached.host.clone(), ..way })
     }
 
     /// All that a namespace says of its way out, and nothing that only it can have.
@@ -33,9 +33,18 @@ impl Config {
                 None => problem.help("nsnat list names those that are"),
             }]);
         };
-        let (subnet, allow, publish) = (None, Vec::new(), Vec::new());
+        let (subnet, allow, publish, host) = (None, Vec::new(), Vec::new(), None);
         let (proxy, on_change) = (None, Vec::new());
-        Ok(Namespace { subnet, allow, publish, proxy, on_change, temporary: false, ..namespace.clone() })
+        Ok(Namespace {
+            subnet,
+            allow,
+            publish,
+            host,
+            proxy,
+            on_change,
+            temporary: false,
+            ..namespace.clone()
+        })
     }
 
     fn uplink(&self, name: &Name) -> Result<Uplink, Vec<Problem>> {

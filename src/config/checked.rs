@@ -2,7 +2,9 @@
 
 use super::problem::{Located, Source, Span};
 use super::reader;
-use crate::model::{Account, Attached, Check, LastResort, Name, Prefer, Proxy, Published, numbers};
+use crate::model::{
+    Account, Attached, Check, HostService, LastResort, Name, Prefer, Proxy, Published, numbers,
+};
 use ipnetwork::{Ipv4Network, Ipv6Network};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -68,6 +70,8 @@ pub struct Namespace {
     pub allow: Vec<Located<Account>>,
     /// Ports that the other side of the uplink reaches.
     pub publish: Vec<Located<Published>>,
+    /// Services of the host that are reached from inside, and no others; none: it is not said.
+    pub host: Option<Vec<HostService>>,
     /// What becomes of proxies that a job's environment names.
     pub proxy: Option<Proxy>,
     /// The program that is run when something happened to the namespace, and its arguments; none where empty.
@@ -95,6 +99,7 @@ impl Namespace {
             dns: Dns::Auto,
             allow: Vec::new(),
             publish: Vec::new(),
+            host: None,
             proxy: None,
             on_change: Vec::new(),
             checks: None,

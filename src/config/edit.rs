@@ -4,7 +4,7 @@
 //! for byte; what comes out is parsed again and compared with what should have come out.
 
 use crate::error::{Error, Result};
-use crate::model::{Name, Published, dnsaddr};
+use crate::model::{HostService, Name, Published, dnsaddr};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -37,6 +37,8 @@ pub struct NewNamespace {
     pub allow: Vec<String>,
     /// Ports that the other side of the uplink reaches.
     pub publish: Vec<Published>,
+    /// Services of the host that are reached from inside, and no others; none: it is not said.
+    pub host: Option<Vec<HostService>>,
 }
 
 /// The text of a file with the namespace declared at its end; `existing` is what the file holds now. Undone by
@@ -89,6 +91,10 @@ fn table(name: &Name, namespace: &NewNamespace) -> String {
     line("ipv6", namespace.ipv6.as_deref().map(literal));
     line("allow", list(&namespace.allow));
     line("publish", list(&namespace.publish));
+    line(
+        "host",
+        namespace.host.as_ref().map(|chosen| list(chosen).unwrap_or_else(|| literal(HostService::NONE))),
+    );
     text
 }
 
@@ -289,6 +295,7 @@ uplink = "lte"
             mtu: Some(1400),
             allow: vec!["root".into()],
             publish: vec!["8080:80".parse().unwrap()],
+            host: Some(vec!["5432".parse().unwrap()]),
         };
         let config = loaded(&declare(Some(KEPT), &name("site.a"), &full).unwrap());
         let namespace = &config.namespaces["site.a"];
@@ -298,6 +305,10 @@ uplink = "lte"
         assert_eq!(namespace.subnet.as_ref().unwrap().value.to_string(), "10.5.0.0/30");
         assert_eq!((namespace.ipv6, namespace.lan), (Ipv6::Nat, false));
         assert_eq!((namespace.mtu.unwrap(), namespace.allow.len()), (1400, 1));
+        assert_eq!(namespace.host, full.host);
+        let none = NewNamespace { host: Some(Vec::new()), ..full.clone() };
+        let config = loaded(&declare(None, &name("site.b"), &none).unwrap());
+        assert_eq!(config.namespaces["site.b"].host, none.host);
         let Dns::Rewrite { servers, rewrites, .. } = &namespace.dns else { panic!("{:?}", namespace.dns) };
         assert_eq!(servers.iter().map(|server| server.value).collect::<Vec<_>>(), full.dns);
         assert_eq!(

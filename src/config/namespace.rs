@@ -3,7 +3,7 @@
 use super::reader::{Key, Reader, Section, Value, parse_word, quoted};
 use super::{Dns, Ipv6, Located, Namespace, Problem, Uplink};
 use super::{dns, health, hook, net, schema, uplink};
-use crate::model::{Account, Name, Proxy, Published};
+use crate::model::{Account, HostService, Name, Proxy, Published};
 
 /// What the kernel takes as an IPv4 MTU: RFC 791's minimum for a datagram's reassembly up to its length field.
 const MTU: std::ops::RangeInclusive<i128> = 576..=65_535;
@@ -73,6 +73,7 @@ pub(super) fn namespace(reader: &mut Reader<'_>, key: &Key<'_>, value: &Value<'_
         dns: section.value_of("dns").map_or(Dns::Auto, |value| dns::read(reader, value, ipv6)),
         allow: section.value_of("allow").map_or_else(Vec::new, |value| allow(reader, value)),
         publish: section.value_of("publish").map_or_else(Vec::new, |value| publish(reader, value)),
+        host: section.value_of("host").map(|value| host(reader, value)),
         proxy: section.value_of("proxy").and_then(|value| proxy(reader, value)),
         on_change: section.value_of("on-change").map_or_else(Vec::new, |value| hook::read(reader, value)),
         checks: None,
@@ -158,6 +159,19 @@ fn publish(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Located<Published>
         }
     }
     read
+}
+
+/// `host`: services of the host, or the word for none of them.
+fn host(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<HostService> {
+    let service = |text: &str| {
+        let cure = "the port and the protocol of each, `[\"5432/tcp\", \"53/udp\"]`, or `\"none\"`";
+        HostService::choice(text)
+            .map_err(|why| (format!("{} is no service of the host: {why}", quoted(text)), Some(cure.into())))
+    };
+    let values = reader.list("`host`", value);
+    let chosen: Vec<_> =
+        values.into_iter().filter_map(|value| reader.parsed("`host`", value, service)).collect();
+    HostService::distinct(chosen.into_iter().filter_map(|choice| choice.value))
 }
 
 /// `proxy`.

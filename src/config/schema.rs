@@ -25,6 +25,7 @@ pub(super) const NAMESPACE: Table = Table {
         "ipv6",
         "allow",
         "publish",
+        "host",
         "proxy",
         "prefer",
         "last-resort",

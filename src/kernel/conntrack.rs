@@ -78,6 +78,7 @@ fn at_once(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<bool
         Flows::All | Flows::To(_) => filter(source),
         Flows::Published => answered_by(source),
         Flows::Plain => [filter(source), with_status(0, SOURCE_NAT)].concat(),
+        Flows::ToAddress(address) => towards(source, address),
         Flows::LeavingWith(outside) => leaving_with(source, outside),
     };
     match netlink.ask(CT_DELETE, family(source), &request)? {
@@ -120,6 +121,7 @@ fn is_meant(entry: &[u8], source: IpAddr, which: Flows) -> bool {
             to && protocol.is_some_and(|protocol| ASKING.contains(protocol))
         }
         Flows::Plain => status(entry).is_some_and(|status| status & SOURCE_NAT == 0),
+        Flows::ToAddress(address) => ip_in(tuple, CTA_IP_V4_DST, CTA_IP_V6_DST) == Some(address),
         Flows::LeavingWith(outside) => {
             let answer = find(entry, CTA_TUPLE_REPLY);
             answer.and_then(|tuple| ip_in(tuple, CTA_IP_V4_DST, CTA_IP_V6_DST)) == Some(outside)
@@ -201,6 +203,15 @@ fn answered_by(source: IpAddr) -> Vec<u8> {
 /// Flows whose bits of `mask` are those of `status`.
 fn with_status(status: u32, mask: u32) -> Vec<u8> {
     [attribute(CTA_STATUS, &status.to_be_bytes()), attribute(CTA_STATUS_MASK, &mask.to_be_bytes())].concat()
+}
+
+/// Flows that `source` began to this address.
+fn towards(source: IpAddr, to: IpAddr) -> Vec<u8> {
+    let addresses =
+        [address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC), address(to, CTA_IP_V4_DST, CTA_IP_V6_DST)];
+    let flags = attribute(CTA_FILTER_ORIG_FLAGS, &(BY_SOURCE | BY_DESTINATION).to_ne_bytes());
+    let tuple = nested(CTA_TUPLE_IP, &addresses.concat());
+    [nested(CTA_TUPLE_ORIG, &tuple), nested(CTA_FILTER, &flags)].concat()
 }
 
 /// Forgets flows whose answers go to `outside`, the address that the other side sees.
@@ -334,6 +345,10 @@ mod tests {
             assert_eq!(after(how, "10.0.0.9", Flows::All), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
             assert_eq!(after(how, "9.9.9.9", Flows::Published), [0, 2, 3, 4, 5, 6, 7, 8]);
             assert_eq!(after(how, "8.8.8.8", Flows::Published), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+            let to = |address: &str| Flows::ToAddress(address.parse().unwrap());
+            assert_eq!(after(how, "10.0.0.2", to("8.8.8.8")), [6, 7, 8]);
+            assert_eq!(after(how, "10.0.0.3", to("10.0.0.2")), [0, 1, 2, 3, 4, 5, 7, 8]);
+            assert_eq!(after(how, "10.0.0.3", to("8.8.8.8")), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
             let leaving = |address: &str| Flows::LeavingWith(address.parse().unwrap());
             assert_eq!(after(how, "10.0.0.2", leaving("192.0.2.1")), [0, 1, 2, 3, 4, 6, 7, 8]);
             assert_eq!(after(how, "10.0.0.2", leaving("192.0.2.2")), [0, 1, 2, 3, 4, 5, 6, 7, 8]);

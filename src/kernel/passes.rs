@@ -11,7 +11,7 @@ use crate::model::{Pass, dnsaddr, numbers};
 use crate::plan::{pass_arguments, pass_program};
 use nftables::batch::Batch;
 use nftables::expr::{
-    Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload, PayloadField,
+    CT, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload, PayloadField,
 };
 use nftables::schema::{self, NfCmd, NfListObject};
 use nftables::stmt::{Match, Operator, Statement};
@@ -72,13 +72,20 @@ fn statements(direction: Direction) -> Vec<Statement<'static>> {
     let of_group = equals(group, Expression::Number(numbers::LINK_GROUP));
     let port = |protocol| equals(field(protocol, "dport"), Expression::Number(dnsaddr::PORT.into()));
     let only = match direction {
-        Direction::Out | Direction::In => None,
-        Direction::Onward => Some(onward()),
-        Direction::Neighbours => Some(neighbours()),
-        Direction::Udp => Some(port("udp")),
-        Direction::Tcp => Some(port("tcp")),
+        Direction::Out | Direction::In => Vec::new(),
+        Direction::Onward => vec![onward()],
+        Direction::Neighbours => vec![neighbours()],
+        Direction::Udp => vec![port("udp")],
+        Direction::Tcp => vec![port("tcp")],
+        Direction::Chosen => chosen().into(),
     };
-    [Some(of_group), only, Some(Statement::Accept(None))].into_iter().flatten().collect()
+    std::iter::once(of_group).chain(only).chain([Statement::Accept(None)]).collect()
+}
+
+fn chosen() -> [Statement<'static>; 2] {
+    let status = NamedExpression::CT(CT { key: Cow::Borrowed("status"), family: None, dir: None });
+    let word = |word| Expression::String(Cow::Borrowed(word));
+    [equals(field("ip", "daddr"), word("127.0.0.1")), compares(status, word("dnat"), Operator::IN)]
 }
 
 fn onward() -> Statement<'static> {

@@ -1,7 +1,7 @@
 //! A network namespace that another program made, in which nsnat has an interface and nothing else.
 
 use super::name::Name;
-use super::published::Published;
+use super::published::{HostService, Published};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -20,6 +20,9 @@ pub struct Attached {
     /// Ports that the other side of its uplink reaches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<Published>,
+    /// Services of the host that it reaches, and no others; none: all that the host's own firewall lets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Vec<HostService>>,
     /// The network of a container runtime (CNI) that it is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
@@ -75,7 +78,7 @@ mod tests {
     fn what_an_earlier_nsnat_wrote_down_is_read() {
         let text = r#"{"path":"/run/netns/web","ifname":"eth0","to":{"namespace":"slow"}}"#;
         let attached: Attached = serde_json::from_str(text).unwrap();
-        assert_eq!(attached.publish, []);
+        assert_eq!((&attached.publish[..], &attached.host), (&[][..], &None));
         assert_eq!(serde_json::to_string(&attached).unwrap(), text);
     }
 

@@ -124,6 +124,8 @@ pub enum Direction {
     Udp,
     /// Questions of namespaces over tcp.
     Tcp,
+    /// Questions of namespaces to chosen services on the host's loopback: what the table led there, and nothing else.
+    Chosen,
 }
 
 impl Direction {
@@ -132,7 +134,8 @@ impl Direction {
     /// Questions to the host's own resolver.
     pub const NAMES: [Self; 2] = [Self::Udp, Self::Tcp];
     /// All there are.
-    pub const ALL: [Self; 6] = [Self::Out, Self::In, Self::Onward, Self::Neighbours, Self::Udp, Self::Tcp];
+    pub const ALL: [Self; 7] =
+        [Self::Out, Self::In, Self::Onward, Self::Neighbours, Self::Udp, Self::Tcp, Self::Chosen];
 
     /// What such a rule carries as its comment.
     pub fn comment(self) -> &'static str {
@@ -142,6 +145,7 @@ impl Direction {
             Self::Neighbours => "nsnat neighbours",
             Self::Udp => "nsnat udp",
             Self::Tcp => "nsnat tcp",
+            Self::Chosen => "nsnat chosen",
         }
     }
 }

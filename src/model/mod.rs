@@ -53,7 +53,7 @@ pub use nft::{Datum, Element, Set};
 pub use observed::{DetachedNetns, Gates, Netns, Observed, Table};
 pub use probe::{Outcome, Probe, Transport};
 pub use proxy::Proxy;
-pub use published::Published;
+pub use published::{HostService, Published};
 pub use stack::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction, Stack};
 pub use state::{
     ActiveNamespace, Allowed, DnsMode, Egress, ExecRecord, HeldSysctl, NamespaceRecord, Owner, Rewrite, State,

@@ -1,4 +1,4 @@
-//! The sets and maps of the nft skeleton (`nft/host.nft`), and elements of them.
+//! The sets and maps of the nft skeleton (`nft/sets.nft`), and elements of them.
 
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
@@ -125,6 +125,15 @@ sets! {
     Published4 = "published4": [Device, Address, Protocol, Port] => [];
     /// What may be asked inside, and by which device, IPv6.
     Published6 = "published6": [Device, Address, Protocol, Port] => [];
+    /// Where a question of this side to a published port goes, IPv4: "lo" or the host veth, an address of the host, protocol,
+    /// port.
+    Hairpin4 = "hairpin4": [Device, Address, Protocol, Port] => [Address, Port];
+    /// Where a question of this side to a published port goes, IPv6.
+    Hairpin6 = "hairpin6": [Device, Address, Protocol, Port] => [Address, Port];
+    /// Reaches chosen services of the host only.
+    HostOnly = "host_only": [Device] => [];
+    /// Services of the host that are reached.
+    HostPorts = "host_ports": [Device, Protocol, Port] => [];
     /// Devices on which IPv4 forwarding is on for our sake only.
     Opened4 = "opened4": [Device] => [];
     /// Devices on which IPv6 forwarding is on for our sake only.
@@ -197,7 +206,8 @@ impl Set {
 
     /// Whether it is about ports that the other side of an uplink reaches.
     pub fn is_of_published_ports(self) -> bool {
-        matches!(self, Self::Publish4 | Self::Publish6 | Self::Published4 | Self::Published6)
+        use Set::{Hairpin4, Hairpin6, Publish4, Publish6, Published4, Published6};
+        matches!(self, Publish4 | Publish6 | Published4 | Published6 | Hairpin4 | Hairpin6)
     }
 }
 

@@ -29,6 +29,10 @@ pub const ATTACHED_PREFIX: &str = "nsnat-attached:";
 /// (RFC 3927), with 213 in it like the pool, and far from what clouds use there (169.254.169.254).
 pub const ATTACHED_GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 213, 1);
 
+/// By this address every namespace and every attachment reaches the services of the host that were chosen for it: the same
+/// one, which the skeleton calls `here`.
+pub const HOST_INSIDE: Ipv4Addr = ATTACHED_GATEWAY;
+
 /// Routing protocol of our rules and routes on the host: "kernel", because systemd-networkd removes every rule
 /// and route of other protocols when it restarts (`ManageForeignRoutes=`, networkd.conf(5)) — which happens in
 /// the middle of the very upgrade that a job in a namespace may be running. They are told from the kernel's own

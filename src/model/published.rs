@@ -1,12 +1,71 @@
-//! Ports of a namespace that the other side of its uplink reaches.
+//! Ports of a namespace that the other side of its uplink reaches, and services of the host that a namespace reaches.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 /// The protocols that have ports to publish: their names, and their numbers (protocols(5)).
 const PROTOCOLS: [(&str, u8); 2] = [("tcp", 6), ("udp", 17)];
+
+/// A service of the host that a namespace reaches: `5432/tcp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct HostService {
+    /// The port on which it listens.
+    pub port: u16,
+    /// IP protocol.
+    pub protocol: u8,
+}
+
+impl HostService {
+    /// The word that chooses none of them.
+    pub const NONE: &str = "none";
+
+    /// Reads a service, or the word for none of them.
+    pub fn choice(text: &str) -> Result<Option<Self>, String> {
+        if text == Self::NONE { Ok(None) } else { text.parse().map(Some) }
+    }
+
+    /// Each once, in order.
+    pub fn distinct(services: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        services.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// What somebody chose who said all of this; none: nothing was said.
+    pub fn chosen(said: &[Option<Self>]) -> Option<Vec<Self>> {
+        (!said.is_empty()).then(|| Self::distinct(said.iter().flatten().copied()))
+    }
+}
+
+impl FromStr for HostService {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (text, protocol) = with_protocol(text)?;
+        Ok(Self { port: port(text)?, protocol })
+    }
+}
+
+impl TryFrom<String> for HostService {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<HostService> for String {
+    fn from(service: HostService) -> Self {
+        service.to_string()
+    }
+}
+
+impl fmt::Display for HostService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.port, protocol_name(self.protocol))
+    }
+}
 
 /// A port of the host, on the device of a namespace's uplink, that leads to a port inside: `8080:80/tcp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,21 +100,26 @@ impl Published {
 
     /// The port of the host, with its protocol: `8080/tcp`.
     pub fn outside_name(&self) -> String {
-        format!("{}/{}", self.outside, self.protocol_name())
+        format!("{}/{}", self.outside, protocol_name(self.protocol))
     }
+}
 
-    fn protocol_name(self) -> &'static str {
-        PROTOCOLS.iter().find(|(_, number)| *number == self.protocol).map_or("?", |(name, _)| name)
-    }
+fn protocol_name(protocol: u8) -> &'static str {
+    PROTOCOLS.iter().find(|(_, number)| *number == protocol).map_or("?", |(name, _)| name)
+}
+
+/// What stands before the protocol, and the protocol, which is tcp where none is named.
+fn with_protocol(text: &str) -> Result<(&str, u8), String> {
+    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let known = PROTOCOLS.iter().find(|(name, _)| *name == protocol);
+    Ok((ports, known.ok_or_else(|| format!("{protocol:?} is neither tcp nor udp"))?.1))
 }
 
 impl FromStr for Published {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-        let known = PROTOCOLS.iter().find(|(name, _)| *name == protocol);
-        let protocol = known.ok_or_else(|| format!("{protocol:?} is neither tcp nor udp"))?.1;
+        let (ports, protocol) = with_protocol(text)?;
         let (outside, inside) = ports.split_once(':').unwrap_or((ports, ports));
         Ok(Self { outside: port(outside)?, inside: port(inside)?, protocol })
     }
@@ -86,13 +150,31 @@ impl fmt::Display for Published {
         if self.outside != self.inside {
             write!(f, "{}:", self.outside)?;
         }
-        write!(f, "{}/{}", self.inside, self.protocol_name())
+        write!(f, "{}/{}", self.inside, protocol_name(self.protocol))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Published;
+    use super::{HostService, Published};
+
+    #[test]
+    fn a_service_of_the_host_is_a_port_and_a_protocol() {
+        let shown = |text: &str| text.parse::<HostService>().map(|service| service.to_string());
+        for (text, whole) in [("5432", "5432/tcp"), ("5432/tcp", "5432/tcp"), ("53/udp", "53/udp")] {
+            assert_eq!(shown(text).as_deref(), Ok(whole));
+        }
+        for bad in ["", "0", "65536", "80/sctp", "80:80", "80-90", " 80", "tcp/80", "127.0.0.1:80"] {
+            assert!(shown(bad).is_err(), "{bad:?}");
+        }
+        let chosen = |said: &[&str]| {
+            let said: Vec<_> = said.iter().map(|text| HostService::choice(text).unwrap()).collect();
+            HostService::chosen(&said).map(|chosen| chosen.iter().map(ToString::to_string).collect())
+        };
+        assert_eq!(chosen(&[]), None);
+        assert_eq!(chosen(&["none"]), Some(String::new()));
+        assert_eq!(chosen(&["53/udp", "22", "none", "22/tcp"]), Some("22/tcp53/udp".into()));
+    }
 
     #[test]
     fn what_is_read_is_shown_again() {

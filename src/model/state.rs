@@ -19,7 +19,7 @@ use super::gate::{Pass, Split};
 use super::name::Name;
 use super::numbers;
 use super::proxy::Proxy;
-use super::published::Published;
+use super::published::{HostService, Published};
 use super::stack::Family;
 use super::uplink_path::UplinkPath;
 use ipnetwork::{Ipv4Network, Ipv6Network};
@@ -259,6 +259,12 @@ pub struct NamespaceRecord {
     /// Ports that the other side of its uplink reaches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub published: Vec<Published>,
+    /// The host's addresses on the devices of its uplink, by which this side asks these ports; none where there are no ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published_at: Vec<IpAddr>,
+    /// Services of the host that it reaches, and no others; none: all that the host's own firewall lets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Vec<HostService>>,
     /// The uplink whose targets are asked from here: it exists for the sake of a check, and not for jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checks: Option<Name>,

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 /// The messages that make the table, with our bits of the mark in it.
 pub(super) fn changes(mask: u32) -> Result<Vec<Change>> {
     compile(&skeleton::text(mask))
-        .map_err(|(line, reason)| Error::new(format!("nft/host.nft, line {line}"), reason))
+        .map_err(|(line, reason)| Error::new(format!("nsnat skeleton, line {line}"), reason))
 }
 
 /// A line of the text, and what is wrong with it.

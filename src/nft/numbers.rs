@@ -190,7 +190,9 @@ pub(crate) const CT_PROTO_SRC: u32 = 11;
 pub(super) const CT_PROTO_DST: u32 = 12;
 pub(super) const CT_ZONE: u32 = 17;
 pub(super) const CT_SOURCE_IP: u32 = 19;
+pub(super) const CT_DESTINATION_IP: u32 = 20;
 pub(super) const CT_SOURCE_IP6: u32 = 21;
+pub(super) const CT_DESTINATION_IP6: u32 = 22;
 
 /// NFT_PAYLOAD_TRANSPORT_HEADER.
 pub(crate) const TRANSPORT_HEADER: u32 = 2;

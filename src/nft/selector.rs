@@ -100,6 +100,8 @@ static SELECTORS: &[Selector] = &[
     plain("ct original zone", Load::CtOriginal(n::CT_ZONE), &of::ZONE),
     plain("ct original ip saddr", Load::CtOriginal(n::CT_SOURCE_IP), &of::IPV4),
     plain("ct original ip6 saddr", Load::CtOriginal(n::CT_SOURCE_IP6), &of::IPV6),
+    plain("ct original ip daddr", Load::CtOriginal(n::CT_DESTINATION_IP), &of::IPV4),
+    plain("ct original ip6 daddr", Load::CtOriginal(n::CT_DESTINATION_IP6), &of::IPV6),
     plain("ct original proto-dst", Load::CtOriginal(n::CT_PROTO_DST), &of::INET_SERVICE),
     plain("fib daddr type", Load::Fib { result: n::FIB_ADDRTYPE, flags: n::FIB_DADDR }, &of::FIB_ADDRTYPE),
     plain(

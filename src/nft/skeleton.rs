@@ -7,7 +7,7 @@ use crate::model;
 use std::collections::BTreeMap;
 
 /// The skeleton, as a person would write it.
-const TEXT: &str = include_str!("../../nft/host.nft");
+const TEXT: &str = concat!(include_str!("../../nft/sets.nft"), include_str!("../../nft/host.nft"));
 
 /// What the name of the marker set begins with.
 pub const MARKER: &str = "text_";

@@ -27,6 +27,8 @@ pub enum Flows {
     Plain,
     /// Flows that others began to ports that are not published any more.
     Published,
+    /// Flows to this address of the host, which leads to services that were chosen.
+    ToAddress(IpAddr),
     /// Flows that leave with this address, which the path does not have any more.
     LeavingWith(IpAddr),
 }

@@ -1,7 +1,7 @@
 //! What the kernel should hold for a state.
 
 use super::addresses::{Addresses, VethAddresses, sources};
-use super::{beside, dns, held_sysctls, published, source};
+use super::{beside, dns, held_sysctls, host_services, published, source};
 use crate::model::numbers::INSIDE_LINK;
 use crate::model::{
     ActiveNamespace, Address, Datum, Egress, Element, Family, Link, Name, Port, Route, RouteKind, Rule,
@@ -73,6 +73,7 @@ pub(super) fn desired_of(state: &State, features: Features, is_seen: impl Fn(&Na
         out.inside.insert(name.clone(), stack_inside(namespace, egress, &net, features));
         out.elements.extend(marks(&namespace.link, state.mark_of(egress), &net));
         out.elements.extend(dns::elements(&namespace.link, &namespace.dns));
+        out.elements.extend(host_services::elements(namespace));
         out.elements.extend(split_mark(state, namespace, egress));
     }
     out.elements.extend(dns::shared_elements(&modes));
@@ -247,8 +248,8 @@ fn host_veth(
         }
     }
     out.host.sysctls.extend(sysctls6(dev, namespace, egress, net, features));
-    if namespace.dns.stubs().next().is_some() {
-        // The guard lets only port 53 of the host's loopback through.
+    if namespace.dns.stubs().next().is_some() || host_services::are_on_loopback(namespace) {
+        // The table lets nothing of the host's loopback through but port 53 and what was chosen.
         out.host.sysctls.insert(format!("net/ipv4/conf/{dev}/route_localnet"), "1".into());
     }
 }

@@ -10,7 +10,7 @@
 use super::action::{Action, Flows, LinkChange, Side};
 use super::addresses::inside_addresses;
 use super::desired::{Desired, metric};
-use super::{held_sysctls, ipsec, moved, other_firewalls, published, source};
+use super::{held_sysctls, host_services, ipsec, moved, other_firewalls, published, source};
 use crate::model::ownership::OurRules;
 use crate::model::stack::{device_of, is_link_local, overlap};
 use crate::model::{
@@ -36,6 +36,7 @@ pub fn diff(state: &State, desired: &Desired, observed: &Observed) -> Vec<Action
     forget_flows_of_released_addresses(&mut out, state, observed);
     out.extend(source::stale_flows(state, observed));
     out.extend(published::stale_flows(state, observed));
+    out.extend(host_services::stale_flows(state, observed));
     out.extend(moved::lost_connections(state, observed));
     stale_servers(&mut out, observed);
     other_firewalls::diff(&mut out, state, observed);

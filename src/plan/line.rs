@@ -92,6 +92,7 @@ fn forget_flows(source: IpAddr, which: &Flows) -> String {
             format!("{}; {}", one("udp"), one("tcp"))
         }
         Flows::Published => format!("conntrack -D -r {source} || true"),
+        Flows::ToAddress(address) => format!("conntrack -D -s {source} -d {address} || true"),
         Flows::LeavingWith(address) => format!("conntrack -D -s {source} -q {address} || true"),
     }
 }

@@ -27,6 +27,7 @@ mod dns;
 mod egress_key;
 mod health;
 mod held_sysctls;
+mod host_services;
 mod ipsec;
 mod keep;
 mod last_resort;

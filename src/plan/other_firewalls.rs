@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::addresses::inside_addresses;
+use super::host_services;
 use crate::model::gate::{Chain, Closed, Direction, FoundPass, Gate, Hook, Kind, RuleWriter, Split, Stop};
 use crate::model::{ActiveNamespace, Code, Cure, Family, Finding, Observed, Pass, State, dnsaddr, numbers};
 use std::collections::BTreeSet;
@@ -29,17 +30,23 @@ fn passes_of(gate: &Gate, state: &State, observed: &Observed) -> Vec<Pass> {
     let discovery = gate.no_neighbours && gate.chain.kind.sees(Family::V6) && families.contains(&Family::V6);
     let discovery = if discovery { &[Direction::Neighbours][..] } else { &[] };
     let names = if asks_here(state, observed) { &Direction::NAMES[..] } else { &[] };
+    let chosen = if reaches_loopback(gate, state) { &[Direction::Chosen][..] } else { &[] };
     let directions = match gate.hook {
         Hook::Prerouting => {
             let names = if is_rewritten(state) { &Direction::NAMES[..] } else { names };
-            [&[Direction::Onward][..], discovery, names].concat()
+            [&[Direction::Onward][..], discovery, names, chosen].concat()
         }
-        Hook::Input => [discovery, names].concat(),
+        Hook::Input => [discovery, names, chosen].concat(),
         Hook::Forward if is_split(gate, state) => Vec::new(),
         Hook::Forward | Hook::Postrouting => Direction::BOTH.to_vec(),
         Hook::Output => vec![Direction::In],
     };
     directions.into_iter().map(|direction| gate.pass(direction)).collect()
+}
+
+/// Whether a namespace asks chosen services on the host's loopback, which has IPv4 only here.
+fn reaches_loopback(gate: &Gate, state: &State) -> bool {
+    gate.chain.kind.sees(Family::V4) && state.namespaces.values().any(host_services::are_on_loopback)
 }
 
 /// Whether all flows of namespaces have the mark that a kill switch lets through.
@@ -186,6 +193,7 @@ pub fn pass_arguments(pass: &Pass, verb: &str) -> Vec<String> {
         Direction::Neighbours => &["-p", "icmpv6", "--icmpv6-type", "neighbour-solicitation"],
         Direction::Udp => &["-p", "udp", "--dport", &port],
         Direction::Tcp => &["-p", "tcp", "--dport", &port],
+        Direction::Chosen => &["-d", "127.0.0.1", "-m", "conntrack", "--ctstate", "DNAT"],
     };
     let words = ["-w"].into_iter().chain(table.into_iter().flatten()).chain(rule).chain(only.iter().copied());
     let rest = ["-m", "comment", "--comment", pass.direction.comment(), "-j", "ACCEPT"];
@@ -202,6 +210,7 @@ fn pass_text(pass: &Pass) -> String {
         Direction::Neighbours => " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }".into(),
         Direction::Udp => format!(" udp dport {}", dnsaddr::PORT),
         Direction::Tcp => format!(" tcp dport {}", dnsaddr::PORT),
+        Direction::Chosen => " ip daddr 127.0.0.1 ct status dnat".into(),
     };
     let (group, comment) = (numbers::LINK_GROUP, pass.direction.comment());
     format!("insert rule {kind} {table} {name} {key} {group}{only} accept comment \"{comment}\"")

@@ -6,7 +6,7 @@
 use super::action::{Action, Flows};
 use super::addresses::{Addresses, inside_addresses};
 use crate::model::{
-    ActiveNamespace, Datum, Element, Name, Observed, Published, Set, State, UplinkPath, changes,
+    ActiveNamespace, Datum, Element, Family, Name, Observed, Published, Set, State, UplinkPath, changes,
     observed::Features,
 };
 use std::collections::BTreeSet;
@@ -18,34 +18,65 @@ pub(super) fn elements(state: &State, features: Features, is_seen: impl Fn(&Name
     let mut taken = BTreeSet::new();
     let publishing = state.namespaces.iter().filter(|(_, namespace)| !namespace.published.is_empty());
     let all = publishing.flat_map(|(name, namespace)| {
-        pairs(state, namespace, features).into_iter().map(move |pair| (name, pair))
+        of_ports(state, namespace, features).into_iter().map(move |of_port| (name, of_port))
     });
-    let free = all.filter(|(_, [publish, _])| taken.insert((publish.set, publish.key.clone())));
-    free.filter(|(name, _)| is_seen(name)).flat_map(|(_, pair)| pair).collect()
+    let free = all.filter(|(_, of_port)| {
+        of_port.first().is_some_and(|publish| taken.insert((publish.set, publish.key.clone())))
+    });
+    free.filter(|(name, _)| is_seen(name)).flat_map(|(_, of_port)| of_port).collect()
 }
 
-/// Of each port of a namespace and each family: where questions go, and that they may.
-fn pairs(state: &State, namespace: &ActiveNamespace, features: Features) -> Vec<[Element; 2]> {
+/// The device by which the host's own programs reach what is the host's.
+const LOOPBACK: &str = "lo";
+
+/// The sets of a family.
+struct Sets {
+    publish: Set,
+    published: Set,
+    hairpin: Set,
+}
+
+fn sets(family: Family) -> Sets {
+    match family {
+        Family::V4 => Sets { publish: Set::Publish4, published: Set::Published4, hairpin: Set::Hairpin4 },
+        Family::V6 => Sets { publish: Set::Publish6, published: Set::Published6, hairpin: Set::Hairpin6 },
+    }
+}
+
+/// The elements of each port of a namespace and each family.
+fn of_ports(state: &State, namespace: &ActiveNamespace, features: Features) -> Vec<Vec<Element>> {
     let Some(egress) = state.egresses.get(&namespace.egress) else { return Vec::new() };
-    let one = |dev: &str, address: IpAddr, port: &Published| {
-        let (publish, published) = match address {
-            IpAddr::V4(_) => (Set::Publish4, Set::Published4),
-            IpAddr::V6(_) => (Set::Publish6, Set::Published6),
-        };
-        let (dev, protocol) = (Datum::Device(dev.to_owned()), Datum::Protocol(port.protocol));
-        let (address, inside) = (Datum::Address(address), Datum::Port(port.inside));
-        let key = vec![dev.clone(), protocol.clone(), Datum::Port(port.outside)];
-        let value = vec![address.clone(), inside.clone()];
-        let back = Element { set: published, key: vec![dev, address, protocol, inside], value: Vec::new() };
-        [Element { set: publish, key, value }, back]
-    };
     let ends = Addresses::new(egress, namespace, features).ends;
     let leaves_by = ends.iter().filter_map(|ends| {
         let part = egress.path.as_ref()?.part_of(ends.family)?;
         Some((part.dev.as_str(), ends.inside.ip()))
     });
-    let ports = |(dev, address)| namespace.published.iter().map(move |port| one(dev, address, port));
+    let ports =
+        |(dev, inside)| namespace.published.iter().map(move |port| of_port(namespace, dev, inside, *port));
     leaves_by.flat_map(ports).collect()
+}
+
+/// Where questions by the device of the uplink go, first of all; that they may; and the same for questions of the host's own
+/// programs and of the namespace itself.
+fn of_port(namespace: &ActiveNamespace, dev: &str, inside: IpAddr, port: Published) -> Vec<Element> {
+    let Sets { publish, published, hairpin } = sets(Family::of(inside));
+    let device = |dev: &str| Datum::Device(dev.to_owned());
+    let [protocol, outside, target] =
+        [Datum::Protocol(port.protocol), Datum::Port(port.outside), Datum::Port(port.inside)];
+    let value = vec![Datum::Address(inside), target.clone()];
+    let key = vec![device(dev), protocol.clone(), outside.clone()];
+    let asked = Element { set: publish, key, value: value.clone() };
+    let may_by = |dev: &str| {
+        let key = vec![device(dev), Datum::Address(inside), protocol.clone(), target.clone()];
+        Element { set: published, key, value: Vec::new() }
+    };
+    let from_here = |by: &str, at: IpAddr| {
+        let key = vec![device(by), Datum::Address(at), protocol.clone(), outside.clone()];
+        Element { set: hairpin, key, value: value.clone() }
+    };
+    let own = namespace.published_at.iter().filter(|at| at.is_ipv4() == inside.is_ipv4());
+    let here = own.flat_map(|at| [LOOPBACK, &namespace.link].map(|by| from_here(by, *at)));
+    [asked, may_by(dev), may_by(&namespace.link)].into_iter().chain(here).collect()
 }
 
 /// What publishes that port of the host on a device of `path`, other than the namespace `own`; and the device.
@@ -74,9 +105,10 @@ pub(super) fn stale_flows(state: &State, observed: &Observed) -> Vec<Action> {
     let mut sources = BTreeSet::new();
     for change in changes(&observed.state, state) {
         let Some(before) = change.before.filter(|before| !before.published.is_empty()) else { continue };
-        let old = pairs(&observed.state, before, observed.features);
-        let new = change.after.map_or_else(Vec::new, |after| pairs(state, after, observed.features));
-        if old.iter().any(|pair| !new.contains(pair)) {
+        let old = of_ports(&observed.state, before, observed.features);
+        let new = change.after.map_or_else(Vec::new, |after| of_ports(state, after, observed.features));
+        let is_kept = |port: &Vec<Element>| new.iter().any(|new| new.first() == port.first());
+        if !old.iter().all(is_kept) {
             sources.extend(inside_addresses(&observed.state, before, observed.features));
         }
     }

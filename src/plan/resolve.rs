@@ -8,13 +8,14 @@ use super::{
     alloc, attached, choice, dns, held_sysctls, other_firewalls, published, rule_precedence, uplink_path,
 };
 use crate::config::{self, Config, Ipv6, Located, Namespace, Problem};
-use crate::model::stack::overlap;
+use crate::model::stack::{is_link_local, overlap};
 use crate::model::{
     Account, ActiveNamespace, Allowed, DnsMode, Egress, Family, Name, NamespaceRecord, Netns, Observed,
     Owner, Published, State, UplinkPath, numbers, tuning,
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 type Lookup<T> = Result<T, Vec<Problem>>;
 
@@ -239,6 +240,7 @@ impl NamespaceResolver<'_> {
         let published = self.published(state, &key)?;
         let old = state.namespaces.get(self.name);
         let (inode, cookie) = self.identity(old);
+        let published_at = if published.is_empty() { Vec::new() } else { self.published_at(state, &key) };
         let namespace = NamespaceRecord {
             egress: key,
             link: old.map_or_else(|| link_name(self.name, state, self.observed), |old| old.link.clone()),
@@ -252,7 +254,9 @@ impl NamespaceResolver<'_> {
             cookie,
             tuned: old.and_then(|old| old.tuned.clone()),
             allowed: self.allowed()?,
+            published_at,
             published,
+            host: self.namespace.host.clone(),
             proxy: self.namespace.proxy,
             checks: self.namespace.checks.clone(),
             owner: self.owner.or(old.and_then(|old| old.owner)),
@@ -282,6 +286,17 @@ impl NamespaceResolver<'_> {
         let problems: Vec<_> = self.namespace.publish.iter().filter(is_new).filter_map(conflict).collect();
         let all = self.namespace.publish.iter().map(|port| port.value).collect();
         if problems.is_empty() { Ok(all) } else { Err(problems) }
+    }
+
+    /// The host's addresses on the devices by which it leaves.
+    fn published_at(&self, state: &State, key: &str) -> Vec<IpAddr> {
+        let Some(egress) = state.egresses.get(key) else { return Vec::new() };
+        let addresses = self.observed.host.addresses.iter().filter(|address| {
+            let ip = address.net.ip();
+            let part = egress.path.as_ref().and_then(|path| path.part_of(Family::of(ip)));
+            !is_link_local(ip) && part.is_some_and(|part| part.dev == address.dev)
+        });
+        addresses.map(|address| address.net.ip()).collect()
     }
 
     /// The numbers of its network namespace, where that is there already.

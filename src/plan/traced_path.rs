@@ -13,7 +13,7 @@ use super::line::rule_text;
 use super::rule_precedence;
 use crate::model::gate::Hook;
 use crate::model::trace::{Done, Event, Header, ProbeAnswer, Trace, TracedChain};
-use crate::model::{Code, Egress, Family, Finding, Link, Observed, State, UplinkPath};
+use crate::model::{Code, Egress, Family, Finding, Link, Observed, State, UplinkPath, numbers};
 use serde::Serialize;
 use std::net::SocketAddr;
 
@@ -205,7 +205,12 @@ impl SeenProbe<'_> {
                 "nft cannot see the rules of iptables-legacy: iptables-legacy -L FORWARD -v",
             ));
         }
-        self.fault_outside()
+        if self.is_led_back() { None } else { self.fault_outside() }
+    }
+
+    /// Whether the namespace asked a port that it publishes itself, by an address of the host.
+    fn is_led_back(&self) -> bool {
+        self.headers().last().is_some_and(|last| Some(last.to) == self.trace.source)
     }
 
     /// The fault of a probe that passed all chains of nf_tables and still did not arrive.
@@ -286,7 +291,8 @@ impl SeenProbe<'_> {
         let to = self.headers().last()?.to;
         let of_host = |address: &crate::model::Address| address.net.ip() == to;
         let local = to.is_loopback() || self.host.observed.host.addresses.iter().any(of_host);
-        if to == self.trace.goal.address && local {
+        let chosen = to.is_loopback() && self.trace.goal.address == numbers::HOST_INSIDE;
+        if to == self.trace.goal.address && local || chosen {
             return None;
         }
         let expected = |server: &SocketAddr| server.ip() == to;

@@ -39,6 +39,8 @@ fn orphaned_namespace(inode: u64, cookie: Option<u64>) -> ActiveNamespace {
         allowed: Allowed::default(),
         proxy: None,
         published: Vec::new(),
+        published_at: Vec::new(),
+        host: None,
         checks: None,
         owner: None,
         attached: None,

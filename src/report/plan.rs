@@ -152,6 +152,7 @@ fn flows(source: IpAddr, which: Flows) -> String {
         Flows::To(port) => format!("from {source} to port {port}"),
         Flows::Plain => format!("from {source} without masquerade"),
         Flows::Published => format!("to {source}"),
+        Flows::ToAddress(address) => format!("from {source} to {address}"),
         Flows::LeavingWith(address) => format!("from {source} by {address}"),
     }
 }

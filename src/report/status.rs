@@ -2,7 +2,8 @@
 
 use super::event::{self, local_time};
 use super::table;
-use crate::model::{Attached, Condition, Event, EventKind, Family, Finding, Name, Published};
+use crate::model::numbers::HOST_INSIDE;
+use crate::model::{Attached, Condition, Event, EventKind, Family, Finding, HostService, Name, Published};
 use anstyle::{AnsiColor, Style};
 use ipnetwork::IpNetwork;
 use serde::{Serialize, Serializer};
@@ -87,6 +88,8 @@ pub struct Status {
     pub dns: Vec<String>,
     /// Ports of the host that lead inside, by the device of the uplink.
     pub published: Vec<Published>,
+    /// Services of the host that it reaches, and no others; none: all that the host's own firewall lets it.
+    pub host: Option<Vec<HostService>>,
     /// Bytes that came in.
     pub rx_bytes: u64,
     /// Bytes that went out.
@@ -138,6 +141,7 @@ pub fn details(status: &Status, events: &[Event]) -> String {
         ("attached", status.attached.as_ref().map(place).unwrap_or_default()),
         ("address", addresses.join(", ")),
         ("published", published.join(", ")),
+        ("of the host", status.host.as_deref().map(chosen).unwrap_or_default()),
         ("uplinks", uplinks.join(", ")),
         ("last event", events.last().map(event::line).unwrap_or_default()),
     ];
@@ -146,6 +150,15 @@ pub fn details(status: &Status, events: &[Event]) -> String {
         let _ = writeln!(out, "  {what:<11} {value}");
     }
     out
+}
+
+/// "5432/tcp by 169.254.213.1".
+fn chosen(services: &[HostService]) -> String {
+    if services.is_empty() {
+        return "nothing".into();
+    }
+    let services: Vec<String> = services.iter().map(ToString::to_string).collect();
+    format!("{} by {HOST_INSIDE}", services.join(", "))
 }
 
 /// "eth0 in /run/netns/web".

@@ -69,14 +69,14 @@ fn a_router_with_a_full_table() {
 #[test]
 fn the_skeleton_as_it_stands_is_what_runs() {
     let lab = Lab::new();
-    lab.ok("nft -c -f nft/host.nft");
+    lab.ok("cat nft/sets.nft nft/host.nft | nft -c -f -");
     let before = lab.ok("nft list ruleset");
     assert_eq!(before, "", "a check has no effect");
     // Elements aside, and the empty set whose name says which text was loaded.
     let list = "nft list table inet nsnat | sed '/elements = .*}$/d; /elements = /,/}/d; /set text_/,/}/d' | sed '/^$/d'";
     lab.ok("nsnat add slow --gateway $LAB_SLOW --dns $LAB_NEW");
     let running = lab.ok(list);
-    lab.ok("nsnat remove slow; nft -f nft/host.nft");
+    lab.ok("nsnat remove slow; cat nft/sets.nft nft/host.nft | nft -f -");
     assert_eq!(running, lab.ok(list));
     assert!(running.contains("chain guard"), "{running}");
 }
