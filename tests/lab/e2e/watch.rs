@@ -164,12 +164,13 @@ fn declarations_are_followed_and_mistakes_change_nothing() {
 #[test]
 fn commands_work_beside_it() {
     let lab = watched();
+    lab.ok("flock /run/nsnat/lock true");
     let before = lab.snapshot();
     lab.ok("nsnat add extra --gateway $LAB_THIRD --dns $LAB_NEW");
     lab.until("[[ $(nsnat exec extra whoami4) = 203.0.113.3 ]]");
     lab.says("nsnat exec --gateway $LAB_SLOW -- whoami4", "203.0.113.254");
     lab.ok("nsnat remove extra");
-    lab.same(&before, "after add and remove beside nsnat watch");
+    lab.until_same(&before, "after add and remove beside nsnat watch");
     // What was said by a command holds, also through repairs and another daemon, until `nsnat up`.
     lab.ok("nsnat dns slow clear; nsnat down third");
     let is_so =

@@ -16,6 +16,7 @@ use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Longest time for one script, in seconds: a test that hangs must end and say where. Hundreds of jobs at once on a busy
 /// machine take minutes.
@@ -144,6 +145,14 @@ impl Lab {
         if let Err(difference) = before.same(&self.snapshot()) {
             panic!("{when}: the host is not as it was (- before, + now)\n{difference}\n{}", self.state());
         }
+    }
+
+    /// Waits until the host is as it was, while `nsnat watch` is at work.
+    #[track_caller]
+    pub(crate) fn until_same(&self, before: &Snapshot, when: &str) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while before.same(&self.snapshot()).is_err() && Instant::now() < end {}
+        self.same(before, when);
     }
 
     /// What a person would look at to understand a failure.

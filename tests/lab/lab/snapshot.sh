@@ -36,8 +36,9 @@ section "files"
 } | LC_ALL=C sort
 section "what is in them"
 {
-	# Namespaces are no files that can be read; the mounts below tell which they are.
-	find /run \( -path /run/lab -o -path '/run/netns/*' -o -path '/run/nsnat/events*' \) -prune -o -type f -size -1000k -print0
+	# Namespaces are no files that can be read; the mounts below tell which they are. What the lock says is whether somebody
+	# is at work.
+	find /run \( -path /run/lab -o -path '/run/netns/*' -o -path '/run/nsnat/events*' -o -path /run/nsnat/lock \) -prune -o -type f -size -1000k -print0
 	find /run/lab/etc/upper -type f -size -1000k -print0
 } | LC_ALL=C sort -z | xargs -0r md5sum
 
