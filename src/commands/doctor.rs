@@ -1,6 +1,6 @@
 //! `nsnat doctor`.
 
-use super::follow::{NOBODY, follow_each_family};
+use super::follow::{NOBODY, follow, follow_each_family};
 use super::refusals::{need_root, unknown};
 use super::session::Session;
 use super::status::StatusView;
@@ -11,9 +11,10 @@ use crate::error::Result;
 use crate::kernel::{self, ProbeShape};
 use crate::model::trace::{ProbeAnswer, ProbeTarget, Protocol};
 use crate::model::{
-    ActiveNamespace, Code, Cure, Family, Finding, Look, Name, Observed, Severity, Stage, Surroundings,
-    stack::is_link_local,
+    ActiveNamespace, Code, Cure, Family, Finding, Look, Name, Observed, Probe, Severity, Stage, State,
+    Surroundings, Transport, stack::is_link_local,
 };
+use crate::plan::TraceReport;
 use crate::reconcile::Policy;
 use crate::report::doctor::{Examined, json, text};
 use crate::report::{NamespaceState, Status};
@@ -119,7 +120,7 @@ fn of_namespace(
         return Ok(match (state, problems.is_empty()) {
             (NamespaceState::Down, _) if !asked_for => Vec::new(),
             (NamespaceState::Down, true) => {
-                let cure = Cure::command(format!("nsnat up {name}"));
+                let cure = Cure::Up(Some(name.clone()), "brings it up");
                 let finding = Finding::new(Code::NotUp, "declared, and not up", cure);
                 vec![finding.shown_by([format!("nsnat status {name}")])]
             }
@@ -153,6 +154,7 @@ fn of_namespace(
         return Ok(examine(&Patient { probes: Some(&probes), ..patient }));
     }
     let names = ask_names(name, namespace, observed, ask)?;
+    let followed = [followed, follow_questions(name, namespace, (&view.state, observed), &names)?].concat();
     let probes = Probes { followed, ..probes(name, namespace, observed, &names, &patient)? };
     Ok(examine(&Patient { probes: Some(&probes), names: Some(&names), ..patient }))
 }
@@ -165,6 +167,28 @@ fn ask_names(name: &Name, namespace: &ActiveNamespace, observed: &Observed, ask:
         names.tried.extend(dns_test::ask(name, namespace, ask)?.tried);
     }
     Ok(names)
+}
+
+/// Follows questions of which nothing was seen, up to the first that something on this host keeps.
+fn follow_questions(
+    name: &Name,
+    namespace: &ActiveNamespace,
+    (state, observed): (&State, &Observed),
+    names: &NameTests,
+) -> Result<Vec<TraceReport>> {
+    let goals: Vec<ProbeTarget> = names.unseen().map(question).take(SERVERS).collect();
+    if goals.is_empty() || !kernel::can_trace() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![follow(name, namespace, &goals, (state, observed), &[])?])
+}
+
+fn question(Probe { server, transport }: Probe) -> ProbeTarget {
+    let protocol = match transport {
+        Transport::Tcp => Protocol::Tcp(server.port()),
+        Transport::Udp => Protocol::Udp(server.port()),
+    };
+    ProbeTarget { address: server.ip(), protocol }
 }
 
 /// Sends test packets further than the next hop.

@@ -87,8 +87,11 @@ fn follow_one(
     known: &[Finding],
 ) -> Result<TraceReport> {
     let trace = kernel::trace(name, &namespace.link, state.mark_of(egress), goal)?;
-    let walk = plan::follow_probe(&trace, plan::Host { state, egress, observed, known });
+    let host = plan::Host { state, egress, observed, known };
+    let walk = plan::follow_probe(&trace, host);
     let culprit = walk.fault.as_ref().and_then(|fault| fault.culprit.clone());
     let rule = culprit.and_then(|suspect| kernel::rule_text(&suspect.spot, suspect.rule?));
-    Ok(TraceReport { name: name.clone(), trace, walk, rule })
+    let fault = walk.fault.as_ref();
+    let remedy = fault.and_then(|fault| plan::remedy(name, &trace, fault, rule.as_deref(), host));
+    Ok(TraceReport { name: name.clone(), trace, walk, rule, remedy })
 }

@@ -297,8 +297,9 @@ fn down(name: &Name, observed: &Observed) -> Status {
     let up = |does| Cure::Up(Some(name.clone()), does);
     let (state, finding) = if foreign {
         let what = "a namespace of that name exists and is not nsnat's";
-        let cure =
-            Cure::Advice(format!("see what it is (ip netns exec {name} ip addr), or declare another name"));
+        let cure = Cure::person(format!(
+            "see what it is (ip netns exec {name} ip addr), and end it, or declare another name"
+        ));
         let finding = Finding::new(Code::NameForeign, what, cure).shown_by([format!("/run/netns/{name}")]);
         (NamespaceState::Foreign, Some(finding))
     } else if orphan {

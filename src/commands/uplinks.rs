@@ -52,16 +52,20 @@ fn ailment(
     used: Option<&Name>,
 ) -> Option<Finding> {
     let since = since.map(lasting).unwrap_or_default();
-    let (code, what) = match condition {
+    let (code, what, help) = match condition {
         Condition::Well => return None,
-        Condition::Dead => (Code::UplinkSilent, format!("uplink {name} does not answer{by}{since}")),
+        Condition::Dead => {
+            let help = "see that its router is on and has a connection";
+            (Code::UplinkSilent, format!("uplink {name} does not answer{by}{since}"), help)
+        }
         Condition::Unsteady => {
             let what = format!("uplink {name} has been unsteady{by}{since}: one that is well is better");
-            (Code::UplinkUnsteady, what)
+            (Code::UplinkUnsteady, what, "wait: it is used again when it has been well for a while")
         }
     };
-    let instead = used.map(|used| format!("{used} is used")).unwrap_or_default();
-    Some(Finding::new(code, what, Cure::advice(instead)).shown_by(["nsnat events".to_owned()]))
+    let instead = used.map(|used| format!("; {used} is used")).unwrap_or_default();
+    let cure = Cure::person(help);
+    Some(Finding::new(code, format!("{what}{instead}"), cure).shown_by(["nsnat events".to_owned()]))
 }
 
 /// For how long that has been so.

@@ -29,7 +29,7 @@ fn claim(Claim { dev, address, claimed, holders }: &Claim) -> Option<Finding> {
         (Claimed::NextHop, 2..) => {
             let what = format!("several machines on {dev} say that they are the gateway {address}");
             let cure =
-                Cure::advice("find the machine that should not have the address, and give it another one");
+                Cure::person("find the machine that should not have the address, and give it another one");
             Some(Finding::new(Code::GatewayDuplicate, what, cure).shown_by(shown()))
         }
         _ => None,
@@ -38,7 +38,7 @@ fn claim(Claim { dev, address, claimed, holders }: &Claim) -> Option<Finding> {
 
 fn duplicate(address: &str, shown: Vec<String>) -> Finding {
     let what = format!("another machine has the address {address}, too: answers go to either");
-    let cure = Cure::advice("give that machine, or this host, another address");
+    let cure = Cure::person("give that machine, or this host, another address");
     Finding::new(Code::AddressDuplicate, what, cure).shown_by(shown)
 }
 
@@ -50,7 +50,8 @@ pub(super) fn leased(host: &Surroundings) -> Vec<Finding> {
     let ending = ending.filter(|(lease, left, given)| lease.address.is_ipv4() && left * LAST_PART < *given);
     let finding = |(Lease { dev, address, .. }, left, given): (&Lease, u64, u64)| {
         let what = format!("the address {address} of {dev} is valid for {left} s more, and was not renewed");
-        let cure = Cure::advice("does the DHCP client still run, and does the server answer?");
+        let cure =
+            Cure::person("see that its DHCP client runs and that the server answers, and have it renewed");
         let shown = format!("ip addr show dev {dev}: {address} was given for {given} s, valid_lft {left}sec");
         Finding::new(Code::LeaseEnds, what, cure).shown_by([shown])
     };

@@ -18,7 +18,8 @@ pub(super) fn name(patient: &Patient<'_>) -> Vec<Finding> {
 pub(super) fn refused(patient: &Patient<'_>) -> Vec<Finding> {
     let one = |why: &String| {
         let what = format!("not what is declared, and nsnat up refuses: {why}");
-        let cure = Cure::advice("change the declaration");
+        let cure =
+            patient.person_for_way("change the declaration, or what it conflicts with; then: nsnat up");
         Finding::new(Code::DeclarationRefused, what, cure).shown_by([why.clone()])
     };
     patient.refused.iter().map(one).collect()

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn what_follows_from_something_else_is_not_told() {
         let found = |codes: &[Code]| -> Vec<Finding> {
-            codes.iter().map(|code| Finding::new(*code, "", Cure::advice(""))).collect()
+            codes.iter().map(|code| Finding::new(*code, "", Cure::person(""))).collect()
         };
         let told = |codes: &[Code], host: &[Code]| -> Vec<Code> {
             unexplained(found(codes), &found(host)).iter().map(|finding| finding.code).collect()

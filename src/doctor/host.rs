@@ -10,12 +10,12 @@ pub(super) fn daemon(host: &Surroundings) -> Vec<Finding> {
     let daemon = &host.daemon;
     if daemon.enabled && !daemon.runs {
         let what = "nsnat.service is enabled, and nsnat watch does not run";
-        let cure = Cure::Commands(vec!["systemctl restart nsnat".into()]);
+        let cure = Cure::command("systemctl restart nsnat");
         let shown = ["systemctl status nsnat; journalctl -u nsnat".to_owned()];
         return vec![Finding::new(Code::DaemonStopped, what, cure).shown_by(shown)];
     }
     let complaint = |line: &String| {
-        let cure = Cure::advice("see: journalctl -u nsnat");
+        let cure = Cure::person("do what it asks for; all that it says: journalctl -u nsnat");
         Finding::new(Code::DaemonComplains, format!("nsnat watch: {line}"), cure).shown_by([line.clone()])
     };
     daemon.says.iter().map(complaint).collect()
@@ -24,7 +24,7 @@ pub(super) fn daemon(host: &Surroundings) -> Vec<Finding> {
 /// What the kernel lacks.
 pub(super) fn kernel(host: &Surroundings) -> Vec<Finding> {
     let one = |lacks: &Lacks| {
-        let finding = Finding::new(Code::KernelLacks, lacks.what(), Cure::advice(lacks.cure()));
+        let finding = Finding::new(Code::KernelLacks, lacks.what(), lacks.cure());
         finding.shown_by(lacks.needs.iter().map(|need| need.title()))
     };
     host.lacks.iter().map(one).collect()
@@ -35,7 +35,7 @@ pub(super) fn tables(host: &Surroundings) -> Vec<Finding> {
     let is_full = |count: u64, most: u64| most > 0 && count * 100 >= most * FULL_PERCENT;
     let flows = host.flows.filter(|(count, most)| is_full(*count, *most)).map(|(count, most)| {
         let what = format!("connection tracking is full: {count} flows of {most}");
-        let more = format!("sysctl -w net.netfilter.nf_conntrack_max={}", most * 4);
+        let more = format!("sysctl -w net.netfilter.nf_conntrack_max={}", enough(count, most));
         Finding::new(Code::ConntrackFull, what, Cure::command(more))
             .shown_by([format!("nf_conntrack_count {count}, nf_conntrack_max {most}")])
     });
@@ -44,10 +44,19 @@ pub(super) fn tables(host: &Surroundings) -> Vec<Finding> {
         let what = format!("the table of neighbours is full: {count} of {most} ({family})");
         let of = if *family == Family::V4 { "ipv4" } else { "ipv6" };
         let key = format!("net.{of}.neigh.default.gc_thresh3");
-        Finding::new(Code::NeighboursFull, what, Cure::command(format!("sysctl -w {key}={}", most * 4)))
-            .shown_by([format!("{key} = {most}")])
+        Finding::new(
+            Code::NeighboursFull,
+            what,
+            Cure::command(format!("sysctl -w {key}={}", enough(*count, *most))),
+        )
+        .shown_by([format!("{key} = {most}")])
     });
     flows.into_iter().chain(neighbours).collect()
+}
+
+/// What a full table holds without being full soon. There may be more in it already than it is to hold.
+fn enough(count: u64, most: u64) -> u64 {
+    count.max(most) * 4
 }
 
 /// Programs of nsnat of another version than this one.
@@ -57,7 +66,7 @@ pub(super) fn versions(host: &Surroundings) -> Vec<Finding> {
         return Vec::new();
     }
     let shown = host.programs.iter().map(|(path, version)| format!("{}: {version}", path.display()));
-    let cure = Cure::advice("keep one of them, and remove the others");
+    let cure = Cure::person("keep one of them, and remove the others");
     vec![Finding::new(Code::TwoVersions, "nsnat is installed in several versions", cure).shown_by(shown)]
 }
 
@@ -67,7 +76,7 @@ pub(super) fn state(host: &Surroundings) -> Vec<Finding> {
         return Vec::new();
     };
     let what = "a newer release of nsnat has recorded what is up, and this one may not know all of it";
-    let cure = Cure::advice("use that release, or take everything down by it first");
+    let cure = Cure::person("use that release, or take everything down by it first");
     let shown = format!(
         "{}/state.json is of version {version}, and this nsnat writes {}",
         state::RUN,
@@ -92,10 +101,29 @@ pub(super) fn units(host: &Surroundings) -> Vec<Finding> {
 pub(super) fn managed_links(host: &Surroundings) -> Vec<Finding> {
     let one = |(link, manager): &(String, &str)| {
         let what = format!("{manager} has taken {link} under its care, and may change it");
-        let cure = Cure::advice("scripts/install installs the files that keep it away from nsn-*");
+        let cure = Cure::Commands(leave_alone(manager, link));
         Finding::new(Code::LinkManaged, what, cure).shown_by([format!("{manager}: {link}")])
     };
     host.managed.iter().map(one).collect()
+}
+
+/// Writes the file that nsnat is installed with, which keeps a manager away from all links of nsnat's; and has the manager
+/// read that, and let go of the link.
+fn leave_alone(manager: &str, link: &str) -> Vec<String> {
+    let commands: &[&str] = if manager == "NetworkManager" {
+        &[
+            r"printf '[keyfile]\nunmanaged-devices+=interface-name:nsn-*\n' >/etc/NetworkManager/conf.d/nsnat.conf",
+            "nmcli general reload",
+            "nmcli device set LINK managed no",
+        ]
+    } else {
+        &[
+            r"printf '[Match]\nName=nsn-*\n\n[Link]\nUnmanaged=yes\n' >/etc/systemd/network/00-00-nsnat.network",
+            "networkctl reload",
+            "networkctl reconfigure LINK",
+        ]
+    };
+    commands.iter().chain(&["nsnat up"]).map(|command| command.replace("LINK", link)).collect()
 }
 
 #[cfg(test)]
@@ -109,6 +137,8 @@ mod tests {
             tables(&host).iter().map(|finding| finding.code).collect()
         };
         assert_eq!(codes(Some((94, 100)), vec![(Family::V6, 10, 100)]), []);
+        // What is in it may be more than what it may hold from now on.
+        assert_eq!(enough(100, 2), 400);
         let full = (Family::V4, 100, 100);
         assert_eq!(codes(Some((95, 100)), vec![full]), [Code::ConntrackFull, Code::NeighboursFull]);
     }

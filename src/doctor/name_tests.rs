@@ -49,9 +49,19 @@ impl NameTests {
     pub fn findings(&self) -> Vec<Finding> {
         let of = |verdict| self.tried.iter().filter(move |tried| tried.verdict == verdict);
         let leaks = of(Verdict::Leaks).map(|tried| leak(&self.name, tried));
-        let unseen = of(Verdict::Unseen).map(unseen_query);
-        let seen = self.sockets.iter().filter(|socket| socket.visible && !socket.wanted).map(visible);
+        let unseen = of(Verdict::Unseen).map(|tried| unseen_query(&self.name, tried));
+        let seen = self.sockets.iter().filter(|socket| socket.visible && !socket.wanted);
+        let seen = seen.map(|socket| visible(&self.name, socket));
         leaks.chain(unseen).chain(seen).chain(self.unanswered()).collect()
+    }
+
+    /// Questions of which nobody knows where they went; those to other hosts first.
+    pub fn unseen(&self) -> impl Iterator<Item = Probe> {
+        let of = move |beyond| {
+            let unseen = self.tried.iter().filter(|tried| tried.verdict == Verdict::Unseen);
+            unseen.map(|tried| tried.probe).filter(move |probe| probe.server.ip().is_loopback() != beyond)
+        };
+        of(true).chain(of(false))
     }
 
     /// Whether a server answered that is not on this host itself.
@@ -66,14 +76,15 @@ impl NameTests {
         let resolves = |tried: &ProbedServer| tried.path == RESOLV_CONF && answered(tried);
         let asked = self.tried.iter().filter(|tried| tried.path == RESOLV_CONF).map(shown);
         if !self.tried.iter().any(answered) {
-            let cure = Cure::Advice(format!("is the way out there? nsnat status {}", self.name));
+            let cure = person(&self.name, "see that the servers' addresses are right, and that they run");
             return Some(Finding::new(Code::DnsSilent, "no server answers at all", cure).shown_by(asked));
         }
         if self.tried.iter().any(resolves) {
             return None;
         }
         let what = "no server that resolv.conf names answers: names do not resolve inside";
-        let cure = Cure::Advice(format!("nsnat dns {} set ADDR", self.name));
+        let name = &self.name;
+        let cure = person(name, &format!("name a server that answers: nsnat dns {name} set ADDR"));
         Some(Finding::new(Code::DnsUnresolvable, what, cure).shown_by(asked))
     }
 }
@@ -92,30 +103,33 @@ fn shown(tried: &ProbedServer) -> String {
     format!("{} ({transport}){went}: {error}", dnsaddr::show(server))
 }
 
-fn unseen_query(tried: &ProbedServer) -> Finding {
+/// What a person has to do about names. Whether it is done, the same questions tell.
+fn person(name: &Name, words: &str) -> Cure {
+    Cure::person(words).checked_by(format!("nsnat dns {name} test"))
+}
+
+fn unseen_query(name: &Name, tried: &ProbedServer) -> Finding {
     let (asked, how) = (dnsaddr::show(tried.probe.server), tried.probe.transport);
     let what = format!("where a query to {asked} ({how}) went cannot be seen");
-    Finding::new(
-        Code::DnsUnseen,
-        what,
-        Cure::advice("does a firewall of this host drop it, or NAT inside change it?"),
-    )
-    .shown_by([shown(tried)])
+    let cure = format!(
+        "see whether a firewall drops it, or NAT inside changes it: ip netns exec {name} nft list ruleset"
+    );
+    Finding::new(Code::DnsUnseen, what, person(name, &cure)).shown_by([shown(tried)])
 }
 
 fn leak(name: &Name, tried: &ProbedServer) -> Finding {
     let by = tried.outcome.by.map_or_else(|| "another server".into(), dnsaddr::show);
     let (asked, how) = (dnsaddr::show(tried.probe.server), tried.probe.transport);
     let what = format!("a query to {asked} ({how}) went to {by}, which is not configured");
-    let cure = format!("nsnat up {name}; or look for NAT inside: ip netns exec {name} nft list ruleset");
-    Finding::new(Code::DnsLeaks, what, Cure::Advice(cure)).shown_by([shown(tried)])
+    let cure = format!("look for NAT inside, and take it away: ip netns exec {name} nft list ruleset");
+    Finding::new(Code::DnsLeaks, what, person(name, &cure)).shown_by([shown(tried)])
 }
 
-fn visible(socket: &Socket) -> Finding {
+fn visible(name: &Name, socket: &Socket) -> Finding {
     let what = format!("{} can be opened inside: names leak through it", socket.path);
     let cure =
-        Cure::advice("remove what makes exec show it: dns = \"host\", or a file of yours in /etc/netns");
-    Finding::new(Code::SocketVisible, what, cure).shown_by([socket.path.to_owned()])
+        format!("remove what makes exec show it: dns = \"host\", or a file of yours in /etc/netns/{name}");
+    Finding::new(Code::SocketVisible, what, person(name, &cure)).shown_by([socket.path.to_owned()])
 }
 
 #[cfg(test)]

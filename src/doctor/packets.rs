@@ -25,7 +25,8 @@ pub(super) fn beyond(patient: &Patient<'_>) -> Vec<Finding> {
     }
     let shown = probes.beyond.iter().map(|(target, _)| format!("{target}: no answer, and no error"));
     let what = "the next hop answers, and nothing behind it does";
-    let cure = Cure::advice("has that router a connection itself?");
+    let cure =
+        patient.person("see whether that router has a connection itself, and restart it where it has none");
     vec![Finding::new(Code::NothingBehind, what, cure).shown_by(shown)]
 }
 
@@ -37,7 +38,7 @@ pub(super) fn large(patient: &Patient<'_>) -> Vec<Finding> {
     let told = |LargeProbe { to, size, .. }: &LargeProbe| {
         let what = format!("{to} answers a small packet, and not one of {size} bytes; no router says why");
         let cure = "declare a smaller MTU: mtu = 1400, or less, in the namespace; then: nsnat up";
-        Finding::new(Code::MtuHole, what, Cure::advice(cure))
+        Finding::new(Code::MtuHole, what, patient.person(cure))
             .shown_by([format!("ping -M do -s {} {to}", size.saturating_sub(28))])
     };
     probes.filter(is_hole).map(told).take(1).collect()

@@ -3,8 +3,8 @@
 use super::name_tests::NameTests;
 use super::probes::Probes;
 use crate::model::{
-    ActiveNamespace, Address, Egress, Finding, Name, Neighbour, Observed, Route, RouteKind, Stack, State,
-    UplinkPath,
+    ActiveNamespace, Address, Cure, Egress, Finding, Name, Neighbour, Observed, Route, RouteKind, Stack,
+    State, UplinkPath,
 };
 use crate::plan::{self, Action, CatchingPolicy, PrecedingRule};
 use ipnetwork::IpNetwork;
@@ -115,6 +115,16 @@ pub struct Patient<'a> {
 }
 
 impl<'a> Patient<'a> {
+    /// What a person has to do. Whether it is done, an examination of this namespace tells.
+    pub(super) fn person(&self, words: impl Into<String>) -> Cure {
+        Cure::person(words).checked_by(format!("nsnat doctor {}", self.name))
+    }
+
+    /// What a person has to do, where test packets tell whether it is done.
+    pub(super) fn person_for_way(&self, words: impl Into<String>) -> Cure {
+        Cure::person(words).checked_by(format!("nsnat status --check {}", self.name))
+    }
+
     /// By what it leaves at the moment; none: nothing gets out.
     pub fn path(&self) -> Option<&'a UplinkPath> {
         self.state.namespaces.get(self.name).and_then(|namespace| self.state.path_of(namespace))

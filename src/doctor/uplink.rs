@@ -2,7 +2,7 @@
 
 use super::patient::Patient;
 use crate::model::{Code, Cure, Family, Finding, Link, Neighbour, UplinkPath};
-use crate::plan;
+use crate::plan::{self, quote};
 
 /// Whether one can be used at all, and in each family.
 pub(super) fn usable(patient: &Patient<'_>) -> Vec<Finding> {
@@ -16,7 +16,7 @@ pub(super) fn usable(patient: &Patient<'_>) -> Vec<Finding> {
         Some(path) if path.dead => (Code::UplinksDead, closed),
         Some(path) => return families(patient, path),
     };
-    vec![Finding::new(code, what, see()).shown_by([happened(patient)])]
+    vec![Finding::new(code, what, answer(patient)).shown_by([happened(patient)])]
 }
 
 /// The command that shows what became of uplinks.
@@ -24,8 +24,10 @@ fn happened(patient: &Patient<'_>) -> String {
     format!("nsnat events {}", patient.name)
 }
 
-fn see() -> Cure {
-    Cure::advice("see: nsnat plan, and the devices (ip -br addr)")
+/// What helps where no uplink can be used.
+fn answer(patient: &Patient<'_>) -> Cure {
+    patient
+        .person_for_way("see that a device of its uplinks is up (ip -br addr), and that its router answers")
 }
 
 /// Families in which no uplink answers, while the other one gets out.
@@ -34,13 +36,15 @@ fn families(patient: &Patient<'_>, path: &UplinkPath) -> Vec<Finding> {
     let one = |family: Family| {
         if path.silent.contains(&family) {
             let what = format!("none of its uplinks answers by {family}: nothing gets out by {family}");
-            return Some(Finding::new(Code::UplinksDead, what, see()).shown_by([happened(patient)]));
+            return Some(
+                Finding::new(Code::UplinksDead, what, answer(patient)).shown_by([happened(patient)]),
+            );
         }
         path.part_of(family).filter(|part| part.last_resort).map(|_| {
             let what = format!(
                 "none of its uplinks can be used by {family}: {family} leaves by the host's main table"
             );
-            Finding::new(Code::LastResort, what, see()).shown_by([happened(patient)])
+            Finding::new(Code::LastResort, what, answer(patient)).shown_by([happened(patient)])
         })
     };
     Family::BOTH.into_iter().filter(has).filter_map(one).collect()
@@ -53,24 +57,26 @@ pub(super) fn device(patient: &Patient<'_>) -> Vec<Finding> {
 }
 
 fn of_device(path: &UplinkPath, link: Option<&Link>) -> Option<Finding> {
-    let dev = &path.dev;
+    let (dev, quoted) = (&path.dev, quote(&path.dev));
     let (code, is, cure) = match link {
         None => {
-            let cure = Cure::advice("plug it in, or start what makes it");
+            let cure = Cure::person("plug it in, or start what makes it; then: nsnat up")
+                .checked_by(format!("ip link show dev {quoted}"));
             (Code::UplinkGone, format!("the device {dev} is gone"), cure)
         }
         Some(link) if !link.up => {
-            let cure = Cure::Commands(vec![format!("ip link set {dev} up"), "nsnat up".into()]);
+            let cure = Cure::Commands(vec![format!("ip link set {quoted} up"), "nsnat up".into()]);
             (Code::UplinkDown, format!("{dev} is down"), cure)
         }
         Some(link) if !link.carrier => {
-            let cure = Cure::advice("look at its cable, and at the other end");
+            let cure = Cure::person("look at its cable, and at the other end; then: nsnat up")
+                .checked_by(format!("grep 1 /sys/class/net/{quoted}/carrier"));
             (Code::UplinkCarrier, format!("{dev} has no carrier"), cure)
         }
         Some(_) => return None,
     };
     let finding = Finding::new(code, format!("{is}: nothing gets out"), cure);
-    Some(finding.shown_by([format!("ip link show {dev}")]))
+    Some(finding.shown_by([format!("ip link show {quoted}")]))
 }
 
 /// Families whose next hop is out of reach, because the device has no address of theirs.
@@ -79,8 +85,11 @@ pub(super) fn addresses(patient: &Patient<'_>) -> Vec<Finding> {
     let waiting = parts.flat_map(|path| path.waiting.iter().map(move |family| (&path.dev, family)));
     let one = |(dev, family): (&String, &Family)| {
         let what = format!("{dev} has no {family} address: nothing gets out by {family}");
-        Finding::new(Code::UplinkAddress, what, Cure::advice("once it has one: nsnat up"))
-            .shown_by([format!("ip address show {dev}")])
+        let (number, word) = if *family == Family::V4 { (4, "inet") } else { (6, "inet6") };
+        let show = format!("ip -{number} address show dev {} scope global", quote(dev));
+        let cure = Cure::person("give it one, or have its DHCP client ask for one; then: nsnat up");
+        let cure = cure.checked_by(format!("{show} | grep {word}"));
+        Finding::new(Code::UplinkAddress, what, cure).shown_by([show])
     };
     waiting.map(one).collect()
 }
@@ -90,7 +99,7 @@ pub(super) fn flapping(patient: &Patient<'_>) -> Vec<Finding> {
     let dev = patient.path().map_or("its line", |path| path.dev.as_str());
     let one = |often: usize| {
         let what = format!("{dev} goes and comes, {often} times in the last minute");
-        let cure = Cure::advice("look at its cable, at its signal, and at what dials it");
+        let cure = patient.person("look at its cable, at its signal, and at what dials it");
         Finding::new(Code::UplinkFlaps, what, cure).shown_by([happened(patient)])
     };
     patient.flaps.map(one).into_iter().collect()
@@ -98,7 +107,12 @@ pub(super) fn flapping(patient: &Patient<'_>) -> Vec<Finding> {
 
 /// Next hops that do not answer.
 pub(super) fn next_hops(patient: &Patient<'_>) -> Vec<Finding> {
-    patient.silent.iter().map(silence).collect()
+    let one = |neighbour| {
+        let finding = silence(neighbour);
+        let cure = patient.person_for_way(finding.cure.to_string());
+        Finding { cure, ..finding }
+    };
+    patient.silent.iter().map(one).collect()
 }
 
 /// What is said of a next hop that does not answer.
@@ -109,8 +123,12 @@ pub fn silence(Neighbour { dev, address, .. }: &Neighbour) -> Finding {
     };
     let what =
         format!("the gateway {address} does not answer on {dev} ({how}): nothing gets out by {family}");
-    Finding::new(Code::GatewaySilent, what, Cure::advice("is the address right, and is that router on?"))
-        .shown_by([format!("ip neigh show {address} dev {dev}")])
+    Finding::new(
+        Code::GatewaySilent,
+        what,
+        Cure::person("see that the address is right, and that the router is on"),
+    )
+    .shown_by([format!("ip neigh show {address} dev {}", quote(dev))])
 }
 
 /// The others that could be used.

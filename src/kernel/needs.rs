@@ -60,7 +60,7 @@ pub(super) fn reason(takes: &[Need]) -> Option<Error> {
     let needs: Vec<Need> = all.needs.iter().copied().filter(|need| takes.contains(need)).collect();
     let these = Lacks { needs, ..all.clone() };
     // One boot for all of them.
-    let cure = if all.modules == Modules::Forbidden { &all } else { &these }.cure();
+    let cure = if all.modules == Modules::Forbidden { &all } else { &these }.hint();
     (!these.needs.is_empty()).then(|| Error::new("kernel", these.what()).hint(cure))
 }
 

@@ -4,6 +4,7 @@ mod account;
 mod attached;
 mod change;
 mod code;
+mod cure;
 mod digest;
 pub mod dnsaddr;
 pub mod doh;
@@ -37,9 +38,10 @@ pub use account::Account;
 pub use attached::{Attached, Beside, Destination};
 pub use change::{Change, changes};
 pub use code::{Code, Severity, Stage};
+pub use cure::{Cure, Help};
 pub use digest::digest;
 pub use event::{Event, EventKind};
-pub use finding::{Cure, Finding};
+pub use finding::Finding;
 pub use gate::Pass;
 pub use health::{
     Answers, Asked, Check, CheckKind, Checkup, Condition, FamilyHealth, Health, LastResort, Prefer,

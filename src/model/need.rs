@@ -1,5 +1,6 @@
 //! What nsnat needs of a kernel, and what kernels can be built without.
 
+use super::Cure;
 use serde::{Deserialize, Serialize};
 
 /// A part of the kernel.
@@ -127,8 +128,18 @@ impl Lacks {
         format!("Linux {} has no {}", self.release, needs.join(", no "))
     }
 
-    /// What helps.
-    pub fn cure(&self) -> String {
+    /// What helps. Where there should be modules, whether they can be loaded tells whether it did.
+    pub fn cure(&self) -> Cure {
+        let cure = Cure::person(self.hint());
+        let modules = modules(&self.needs);
+        if self.modules == Modules::Loaded && !modules.is_empty() {
+            return cure.checked_by(format!("modprobe -a {}", modules.join(" ")));
+        }
+        cure
+    }
+
+    /// What helps, in words.
+    pub fn hint(&self) -> String {
         let modules = modules(&self.needs);
         match (self.modules, modules.as_slice()) {
             (_, []) => "boot a kernel that was built with that, such as one of a distribution".into(),
@@ -185,7 +196,7 @@ mod tests {
             (Need::Zones, Modules::Forbidden, "boot a kernel"),
         ];
         for (need, modules, words) in cures {
-            let cure = lacks(&[need], modules).cure();
+            let cure = lacks(&[need], modules).hint();
             assert!(cure.contains(words), "{cure}");
         }
     }
@@ -195,9 +206,9 @@ mod tests {
         let needs = vec![Need::Veth, Need::NatChains];
         let lacks = Lacks { release: "5.10".into(), needs, modules: Modules::Forbidden };
         assert!(
-            lacks.cure().contains("write veth, nft_chain_nat, nft_nat, nft_masq into"),
+            lacks.hint().contains("write veth, nft_chain_nat, nft_nat, nft_masq into"),
             "{}",
-            lacks.cure()
+            lacks.hint()
         );
     }
 

@@ -26,6 +26,18 @@ pub struct ProbeTarget {
     pub protocol: Protocol,
 }
 
+impl ProbeTarget {
+    /// As `nsnat trace` takes it.
+    pub fn argument(&self) -> String {
+        let at = |port| std::net::SocketAddr::new(self.address, port);
+        match self.protocol {
+            Protocol::Tcp(port) => at(port).to_string(),
+            Protocol::Udp(port) => format!("{}/udp", at(port)),
+            Protocol::Icmp => self.address.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for ProbeTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = |port| std::net::SocketAddr::new(self.address, port);

@@ -160,7 +160,7 @@ impl CatchingPolicy {
             format!("give it a priority above {above} (ip xfrm policy update; it has index {index})")
         };
         let what = format!("{whose}, and nothing can come before it: {text}");
-        Finding::new(Code::PolicyUnpassable, what, Cure::Advice(cure)).shown_by([text])
+        Finding::new(Code::PolicyUnpassable, what, Cure::person(cure)).shown_by([text])
     }
 
     /// Whether the next plan goes before it.

@@ -272,7 +272,7 @@ fn data(data: &[Datum]) -> String {
 }
 
 /// Quotes a word for a POSIX shell where it needs it; device names may hold nearly anything.
-pub(super) fn quote(word: &str) -> String {
+pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.into();

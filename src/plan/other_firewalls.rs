@@ -148,12 +148,12 @@ fn cure_of_gate(chain: &Chain, closed: &Closed) -> (String, Cure) {
         ),
         Closed::Owned => (
             ": only the program that made it may change it",
-            Cure::advice("let that program accept what is from and to nsn-*"),
+            Cure::person("let that program accept what is from and to nsn-*"),
         ),
         Closed::Without(program) => {
             let package = if *program == "nft" { "nftables" } else { "iptables" };
             let why = format!(": {program}, by which it is changed, is not on this host");
-            return (why, Cure::advice(format!("install the package {package}, then: nsnat up")));
+            return (why, Cure::person(format!("install the package {package}, then: nsnat up")));
         }
         Closed::Answers => (
             ": it takes no answers",
@@ -162,9 +162,9 @@ fn cure_of_gate(chain: &Chain, closed: &Closed) -> (String, Cure) {
                 "nsnat up".into(),
             ]),
         ),
-        Closed::Early => ("", Cure::advice("let it accept what is from nsn-*, and the answers")),
+        Closed::Early => ("", Cure::person("let it accept what is from nsn-*, and the answers")),
         Closed::Unnamable => {
-            (": nft cannot read its name", Cure::advice("let it accept what is from and to nsn-*"))
+            (": nft cannot read its name", Cure::person("let it accept what is from and to nsn-*"))
         }
     };
     (why.to_owned(), cure)

@@ -54,7 +54,7 @@ impl PrecedingRule {
     fn move_behind(&self) -> Cure {
         let preference = preference::FIRST + preference::SIZE;
         if self.rule.more.narrow {
-            return Cure::Advice(format!("give it a preference above {preference}"));
+            return Cure::person(format!("give it a preference above {preference}"));
         }
         let (six, rule) = (if self.rule.family == Family::V6 { " -6" } else { "" }, rule_text(&self.rule));
         let behind = rule_text(&Rule { preference: preference + 1, ..self.rule.clone() });

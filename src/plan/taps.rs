@@ -47,7 +47,7 @@ fn finding_of(
                 let delete = Cure::command(format!("nft delete chain {family} {table} {name}"));
                 (format!("packets are stopped by {place}"), delete)
             } else {
-                let accept = Cure::advice("where a job is stopped, let it accept that");
+                let accept = Cure::person("where a job is stopped, let it accept that");
                 (format!("{place} drops what it does not know"), accept)
             };
             Some(Finding::new(code, what, cure).shown_by([place]))
@@ -80,7 +80,7 @@ fn finding_of(
             let place = format!("table {family} {table}, flowtable {name}");
             let what = format!("{place} takes flows past all chains, nsnat's guard among them");
             let cure = "let no rule add flows of nsn-* to it (iifgroup 7238510, oifgroup 7238510)";
-            Finding::new(Code::FlowsOffloaded, what, Cure::advice(cure)).shown_by([place])
+            Finding::new(Code::FlowsOffloaded, what, Cure::person(cure)).shown_by([place])
         }),
     }
 }

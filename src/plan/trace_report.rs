@@ -1,9 +1,8 @@
 //! What a probe has found, as `doctor` and `trace` tell it.
 
-use super::traced_path::{Fault, TracedPath, UNROUTED};
-use crate::model::gate::Hook;
-use crate::model::trace::{Trace, TracedChain};
-use crate::model::{Code, Cure, Finding, Name, numbers};
+use super::traced_path::{Fault, TracedPath};
+use crate::model::trace::Trace;
+use crate::model::{Cure, Finding, Name};
 
 /// A probe, its way, and the text of the rule that stopped it.
 #[derive(Clone, Debug)]
@@ -16,6 +15,8 @@ pub struct TraceReport {
     pub walk: TracedPath,
     /// The culprit's text, as nft lists it.
     pub rule: Option<String>,
+    /// A command against it, where there is one.
+    pub remedy: Option<String>,
 }
 
 impl TraceReport {
@@ -26,32 +27,14 @@ impl TraceReport {
         let by = culprit.as_ref().map(|culprit| format!(" by {culprit}")).unwrap_or_default();
         let what = format!("a packet to {}: {what}{by}", self.trace.goal);
         let steps = self.walk.steps.iter().map(|(name, text)| format!("{name}: {text}"));
-        let cure = self
-            .exception()
-            .unwrap_or_else(|| Cure::advice(if cure.is_empty() { "nsnat status" } else { cure }));
-        Some(Finding::new(*code, what, cure).shown_by(culprit).shown_by(steps))
-    }
-
-    /// A rule in the chain that drops packets of namespaces, or answers to them, which lets them through.
-    fn exception(&self) -> Option<Cure> {
-        let Fault { code, culprit, cure, .. } = self.walk.fault.as_ref()?;
-        let TracedChain { kind, table, chain, hook, .. } = &culprit.as_ref()?.spot;
-        let key = match (code, hook) {
-            (Code::PacketDropped, _) => "iifgroup",
-            // Where nothing else is known, what others changed there is why it was not routed.
-            (Code::PacketLost, _) if cure == UNROUTED => "iifgroup",
-            (Code::AnswerDropped, Some(Hook::Forward | Hook::Postrouting)) => "oifgroup",
-            _ => return None,
+        let look = || {
+            let words = if cure.is_empty() { "see: nsnat status" } else { cure };
+            let (name, goal) = (&self.name, self.trace.goal.argument());
+            Cure::person(words.replace("NAME", name.as_str()))
+                .checked_by(format!("nsnat trace {name} {goal}"))
         };
-        let group = numbers::LINK_GROUP;
-        let is_iptables = ["ip", "ip6"].contains(kind) && chain.chars().all(|c| c.is_ascii_uppercase());
-        Some(Cure::command(if is_iptables {
-            let program = if *kind == "ip" { "iptables" } else { "ip6tables" };
-            let flag = if key == "iifgroup" { "--src-group" } else { "--dst-group" };
-            format!("{program} -w -t {table} -I {chain} -m devgroup {flag} {group} -j ACCEPT")
-        } else {
-            format!("nft insert rule {kind} {table} {chain} {key} {group} accept")
-        }))
+        let cure = self.remedy.as_ref().map_or_else(look, Cure::command);
+        Some(Finding::new(*code, what, cure).shown_by(culprit).shown_by(steps))
     }
 
     /// The rule or the chain that did it, as people read it.

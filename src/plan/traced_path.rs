@@ -371,7 +371,7 @@ impl SeenProbe<'_> {
 pub(super) const UNROUTED: &str = "look for rules that refuse (ip rule), and at rp_filter and log_martians";
 
 /// NF_IP_PRI_CONNTRACK: a packet is looked up in connection tracking; `notrack` has to come before.
-const CONNTRACK: i32 = -200;
+pub(super) const CONNTRACK: i32 = -200;
 
 /// A program of others has a socket for it.
 const CAUGHT: &str = "a program on this host would have caught it (TPROXY)";

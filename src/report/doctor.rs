@@ -63,13 +63,11 @@ fn write_finding(out: &mut String, finding: &Finding, names: &str, colour: bool)
     for line in finding.evidence.iter().filter(|line| **line != finding.what) {
         let _ = writeln!(out, "    {line}");
     }
-    let cures = match &finding.cure {
-        Cure::Advice(words) if words.is_empty() => Vec::new(),
-        Cure::Advice(words) => vec![words.clone()],
-        cure => cure.commands(),
-    };
-    for cure in cures {
-        let _ = writeln!(out, "  cure: {cure}");
+    for command in finding.cure.commands() {
+        let _ = writeln!(out, "  cure: {command}");
+    }
+    if let Cure::Person { words, check } = &finding.cure {
+        let _ = writeln!(out, "  to do: {words}\n  check: {check}");
     }
 }
 

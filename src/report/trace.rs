@@ -22,6 +22,7 @@ pub fn json(told: &TraceReport) -> Value {
             "code": fault.code,
             "culprit": told.culprit(),
             "cure": fault.cure,
+            "command": told.remedy,
         })),
         "left_by": told.trace.left,
         "heard": told.trace.heard,
@@ -58,6 +59,9 @@ fn verdict(told: &TraceReport, colour: bool) -> String {
     }
     if !cure.is_empty() {
         let _ = writeln!(out, "  {cure}");
+    }
+    if let Some(command) = &told.remedy {
+        let _ = writeln!(out, "  cure: {command}");
     }
     out
 }

@@ -90,10 +90,10 @@ fn what_nsnat_needs_of_a_kernel_is_listed() {
 fn every_code_of_the_doctor_is_explained() {
     let row = |code: &nsnat::model::Code| {
         let severity = format!("{:?}", code.severity()).to_lowercase();
-        format!("| `{code}` | {severity} | {} |\n", code.meaning())
+        format!("| `{code}` | {severity} | {} | {} |\n", code.meaning(), code.help())
     };
     let rows: String = nsnat::model::Code::ALL.iter().map(row).collect();
-    is_in("docs/doctor.md", &format!("| code | | what it means |\n|---|---|---|\n{rows}"));
+    is_in("docs/doctor.md", &format!("| code | | what it means | what helps |\n|---|---|---|---|\n{rows}"));
 }
 
 /// The picture in README.md is drawn from the transcript there, which `documents::the_demo_is_as_shown` holds equal to what

@@ -11,6 +11,7 @@
 #   all_well WHEN              every job gets out by its way, names resolve by its servers, the host is as ever
 #   watch_jobs, unwatch_jobs   senders inside and a capture on the fast router; no packet of theirs was there
 #   healthy WHEN, told CODE    `nsnat doctor` finds nothing; or this
+#   helped CODE                it says this, and its cure, pasted, ends that
 #   unexcepted WHEN            nsnat's exceptions in a firewall are taken away: doctor says so, and its cure helps
 #   state FILE, same A B       what others have configured; compared
 #   after WHAT SCRIPT          the script changes the network; nsnat.service puts it right, and nothing leaves elsewhere
@@ -240,10 +241,15 @@ unexcepted() {
 		done; } >/tmp/exceptions; sh -e /tmp/exceptions'
 	check "$1: its exceptions are gone" yes host '[ -s /tmp/exceptions ] && echo yes'
 	check "$1: without its exceptions the job is dead" 'slow 4 nothing' host 'probe slow | sed -n "s/ (.*//; 1p"'
-	told firewall-drops
-	host 'eval "$(nsnat doctor | sed -n "s/^ *cure: //p" | sort -u)" >/dev/null'
-	healthy "$1: cured"
+	helped firewall-drops
 	all_well "$1: cured"
+}
+
+# helped CODE: doctor says this, and what it prints as its cure, pasted, ends that.
+helped() {
+	told "$1"
+	host 'bash -eu -c "$(nsnat doctor | sed -n "s/^ *cure: //p")" >/dev/null'
+	healthy "$1: cured"
 }
 
 # told CODE: doctor says this, among other things.

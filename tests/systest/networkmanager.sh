@@ -69,9 +69,9 @@ for change in 'connection down second; nmcli -w 20 connection up second' 'connec
 done
 unwatch_jobs
 host 'mv /etc/NetworkManager/conf.d/nsnat.conf /root; nmcli general reload; nmcli device set nsn-slow managed yes'
-told link-managed
-host 'mv /root/nsnat.conf /etc/NetworkManager/conf.d; nmcli general reload; nmcli device set nsn-slow managed no; nsnat -q up'
-healthy "NetworkManager leaves the link again"
+helped link-managed
+check "the cure writes what is installed" '' host 'grep -v "^#" /root/nsnat.conf | diff - /etc/NetworkManager/conf.d/nsnat.conf'
+all_well "NetworkManager leaves the link again"
 check "nsnat down" '' host 'nsnat -q down'
 
 # nsnat.service alone, and namespaces that follow what a device has: the router that a lease names, and a tunnel to the third

@@ -27,12 +27,15 @@ codes() {
 	nsnat doctor 2>&1 | sed -n 's/^host: [a-z]* \[\([a-z-]*\)\].*/\1/p' | xargs
 }
 
-# planted CODE SETTING VALUE: while the setting has this value, doctor finds that.
+# planted CODE SETTING VALUE: when the setting has this value, doctor finds that; its cure, pasted, ends it.
 planted() {
 	local before
 	before=$(sysctl -n "$2")
 	sysctl -qw "$2=$3"
 	check "$2=$3" "$1" codes
+	nsnat doctor | sed -n 's/^ *cure: //p' >/tmp/cure
+	check "the cure of $1" 0 eval 'bash -eu /tmp/cure >/dev/null; echo $?'
+	check "$1 is cured" '' codes
 	sysctl -qw "$2=$before"
 }
 

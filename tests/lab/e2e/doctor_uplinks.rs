@@ -1,7 +1,7 @@
 //! `nsnat doctor`, and uplinks that `nsnat watch` asks, or waits for.
 
-use super::doctor::healthy;
 use super::health::{DECLARED, START};
+use super::planted::{as_tabled, checks, fail, healthy, succeed};
 use crate::lab::Lab;
 
 /// What is said of uplinks and of what hangs on them, waited for: uplinks are asked again and again. All of it is shown.
@@ -9,6 +9,16 @@ fn told(codes: &str) -> String {
     format!(
         "await '[[ $(nsnat doctor -o json | jq -r \".findings[] | select(.evidence != []) | .code | select(test(\\\"uplink|last-resort|dns-family\\\"))\" | xargs) = \"{codes}\" ]]'"
     )
+}
+
+/// What doctor says now has cures of the kind that the table names, and its checks fail: given back, to succeed in the end.
+#[track_caller]
+fn checked(lab: &Lab) -> Vec<String> {
+    lab.ok("nsnat doctor -o json >/tmp/told || [[ $? == 1 ]]");
+    assert!(!as_tabled(lab).is_empty());
+    let checks = checks(lab);
+    fail(lab, &checks, "no uplink can be used");
+    checks
 }
 
 /// All of them answer, and have done so for long enough.
@@ -29,12 +39,15 @@ fn uplinks_that_do_not_answer() {
     lab.ok(&told("uplink-silent"));
     lab.mute("slow");
     lab.ok(&told("uplinks-dead uplink-silent uplink-silent"));
+    let checks = checked(&lab);
+    assert_eq!(checks, ["nsnat status --check job"]);
     lab.unmute("slow");
     lab.ok(WELL_B);
     lab.unmute("third");
     lab.ok(&told("uplink-unsteady"));
     lab.ok(WELL);
     healthy(&lab, "all answer again");
+    succeed(&lab, &checks);
 }
 
 /// The first one is dead, and the other one was trusted again.
@@ -64,4 +77,5 @@ fn an_uplink_that_is_not_there_yet() {
     lab.declare("[namespace.late]\ndev = \"eth7\"\ngateway = \"198.18.0.1\"\ndns = \"$LAB_NEW\"");
     lab.ok(START);
     lab.ok(&told("no-uplink"));
+    assert_eq!(checked(&lab), ["nsnat status --check late"]);
 }
