@@ -124,6 +124,19 @@ pub enum Command {
         /// The name of the attachment
         id: Name,
     },
+    /// Answer Docker, as the driver of its networks that leave by nsnat's ways
+    ///
+    /// nsnat-docker.service runs this, with the socket of nsnat-docker.socket. Docker finds the driver by that socket. Ending it
+    /// takes no container's network away.
+    #[command(after_help = examples::DOCKER)]
+    Docker {
+        /// The socket to listen at, where systemd hands none over
+        #[arg(long, value_name = "PATH", default_value = "/run/docker/plugins/nsnat.sock")]
+        socket: PathBuf,
+        /// The directory in which Docker's networks are remembered
+        #[arg(long, value_name = "DIR", default_value = "/var/lib/nsnat")]
+        state: PathBuf,
+    },
     /// Run a command inside a namespace. With --gateway or --dev, the namespace is an ephemeral one, made for this
     /// command only
     #[command(after_help = examples::EXEC, override_usage = "nsnat exec [OPTIONS] NAME [--] CMD [ARG]...

@@ -30,7 +30,8 @@
 //! | [`report`] | text and JSON, view only | `doctor`, `plan`, `model` | |
 //! | [`cni`] | pure: what container runtimes ask, and what they are answered | `model` | |
 //! | [`netavark`] | pure: what podman's network program asks, and what it is answered | `cni`, `model` | |
-//! | [`commands`] | one file a verb, glue only | `cli`, `cni`, `complete`, `config`, `doctor`, `enter`, `health`, `kernel`, `model`, `netavark`, `nft`, `plan`, `reconcile`, `report`, `ui`, `watch` | |
+//! | [`docker`] | pure: what Docker asks of a driver of networks, and what it is answered | `cni`, `model` | |
+//! | [`commands`] | one file a verb, glue only | `cli`, `cni`, `complete`, `config`, `docker`, `doctor`, `enter`, `health`, `kernel`, `model`, `netavark`, `nft`, `plan`, `reconcile`, `report`, `ui`, `watch` | |
 //! | [`cli`] | the types of the command line | `model` | |
 //! | [`complete`] | pure: what can come next on a command line | | |
 //! | [`ui`] | all that is printed | `cli` | on standard output and error |
@@ -53,6 +54,7 @@ pub mod cni;
 pub mod commands;
 pub mod complete;
 pub mod config;
+pub mod docker;
 pub mod doctor;
 pub mod enter;
 pub mod error;

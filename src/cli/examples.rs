@@ -57,6 +57,11 @@ pub(super) const DETACH: &str = "\
 Examples:
   nsnat detach web   Remove the interface, and what nsnat has for it";
 
+/// Of `docker`.
+pub(super) const DOCKER: &str = "\
+Examples:
+  nsnat docker   As nsnat-docker.service does: systemctl enable --now nsnat-docker.socket";
+
 /// Of `exec`.
 pub(super) const EXEC: &str = "\
 Examples:

@@ -13,9 +13,9 @@ mod request;
 mod version;
 
 pub use answer::{Interface, Route, added, supported};
-pub use destination::{KEYS, destination};
+pub use destination::{by_options, destination};
 pub use failure::{Failure, code};
 pub use identity::name_of;
-pub use ports::published;
+pub use ports::{published, published_at};
 pub use request::{Call, Endpoint, Previous, Request, read, read_version};
 pub use version::Version;

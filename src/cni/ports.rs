@@ -34,18 +34,22 @@ pub fn published(mappings: Option<&Value>) -> Result<Vec<Published>, String> {
 
 fn ports(mapping: &Mapping) -> Result<Vec<Published>, String> {
     let address = mapping.host_ip.as_deref().unwrap_or_default();
-    if !ALL.contains(&address) {
-        return Err(format!(
-            "port {} is asked for at the address {address}: a port is published on the device of the uplink, by all of its addresses",
-            mapping.host_port
-        ));
-    }
     let protocols = mapping.protocol.as_deref().filter(|text| !text.is_empty()).unwrap_or("tcp");
     let count = u64::from(mapping.range.unwrap_or_default().max(1));
     let one = |protocol: &str, number: u64| {
         let (outside, inside) =
             (mapping.host_port.saturating_add(number), mapping.container_port.saturating_add(number));
-        format!("{outside}:{inside}/{}", protocol.to_lowercase()).parse()
+        published_at(address, outside, inside, protocol)
     };
     protocols.split(',').flat_map(|protocol| (0..count).map(move |number| one(protocol, number))).collect()
+}
+
+/// One port, at an address of the host.
+pub fn published_at(address: &str, outside: u64, inside: u64, protocol: &str) -> Result<Published, String> {
+    if !ALL.contains(&address) {
+        return Err(format!(
+            "port {outside} is asked for at the address {address}: a port is published on the device of the uplink, by all of its addresses"
+        ));
+    }
+    format!("{outside}:{inside}/{}", protocol.to_lowercase()).parse()
 }

@@ -28,8 +28,8 @@ pub(super) fn attach(ui: &Ui<'_>, line: &Attach) -> Result<()> {
     let (path, ifname) = (line.path.clone(), line.ifname.clone());
     let publish =
         Published::distinct(line.publish.iter().copied()).map_err(|why| Error::usage("attach", why))?;
-    let (to, host) = (line.destination(), HostService::chosen(&line.host));
-    let attached = Attached { path, ifname, to, publish, host, network: None, beside: None };
+    let host = HostService::chosen(&line.host);
+    let attached = Attached { publish, host, ..Attached::new(path, ifname, line.destination()) };
     let outcome = make(ui, &config, &id, &attached)?;
     if ui.json() {
         return ui.print_json(&described(&id, &outcome));
@@ -49,7 +49,9 @@ pub(super) fn detach(ui: &Ui<'_>, id: &Name) -> Result<()> {
 /// Attaches, or changes what is attached.
 pub(super) fn make(ui: &Ui<'_>, config: &Config, id: &Name, attached: &Attached) -> Result<Recorded> {
     let mut session = Session::begin(ui, "attach")?;
-    session.expect_attached(id, AttachedNetns::at(&attached.path)?);
+    if attached.handed.is_none() {
+        session.expect_attached(id, AttachedNetns::at(&attached.path)?);
+    }
     let policy = Policy { narrow: true, all_or_nothing: true, ..Policy::default() };
     session.reconcile(policy, &[id], |observed| {
         resolve(config, Selection::Attachment(id, attached), observed)

@@ -68,8 +68,8 @@ fn failed(what: &str, why: &Error) -> Failure {
 }
 
 fn attached(request: &Request, netns: PathBuf, ifname: String) -> Attached {
-    let (to, network) = (request.to.clone(), Some(request.network.clone()));
-    Attached { path: netns, ifname, to, publish: Vec::new(), host: None, network, beside: None }
+    let network = Some(request.network.clone());
+    Attached { network, ..Attached::new(netns, ifname, request.to.clone()) }
 }
 
 fn add(ui: &Ui<'_>, request: &Request, endpoint: &Endpoint) -> Answer {

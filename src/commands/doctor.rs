@@ -1,6 +1,6 @@
 //! `nsnat doctor`.
 
-use super::follow::{NOBODY, follow, follow_each_family};
+use super::follow::{NOBODY, follow, follow_each_family, is_waiting};
 use super::refusals::{need_root, unknown};
 use super::session::Session;
 use super::status::StatusView;
@@ -135,7 +135,7 @@ fn of_namespace(
         finding.code.severity() == Severity::Fault && is_part
     };
     // Without its own parts no packet gets anywhere, and each would only be one more finding.
-    if still.iter().any(is_taken_apart) {
+    if still.iter().any(is_taken_apart) || is_waiting(name, namespace)? {
         return Ok(still);
     }
     let followed = follow_each_family(name, namespace, (&view.state, observed))?;

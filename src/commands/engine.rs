@@ -77,3 +77,18 @@ pub(super) fn way_out(ui: &Ui<'_>, config: &Config, attached: &Attached) -> Resu
     let observed = session::look(ui, Look::Outside(&[]))?;
     Ok(config.attachment(attached).ok().and_then(|namespace| plan::closed_to(&namespace, &observed)))
 }
+
+/// A refusal, for an engine that is told in words.
+pub(super) fn text(why: &Refusal) -> String {
+    match why {
+        Refusal::Network(why) => why.clone(),
+        Refusal::Configuration(why) | Refusal::Netns(why) | Refusal::Later(why) | Refusal::Failed(why) => {
+            words(why)
+        }
+    }
+}
+
+/// An error in one line.
+pub(super) fn words(why: &Error) -> String {
+    why.to_string().trim_start_matches("nsnat: ").lines().collect::<Vec<_>>().join("; ")
+}

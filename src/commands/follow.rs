@@ -1,7 +1,7 @@
 //! Probes that are followed through the host: for `trace`, and for `status --check`.
 
 use crate::error::{Error, Result};
-use crate::kernel;
+use crate::kernel::{self, netns};
 use crate::model::trace::{ProbeTarget, Protocol};
 use crate::model::{ActiveNamespace, Egress, Family, Finding, Name, Observed, State, dnsaddr};
 use crate::plan::{self, TraceReport};
@@ -29,6 +29,11 @@ pub(super) fn probe_targets(namespace: &ActiveNamespace, goal: Option<ProbeTarge
         goal.protocol == Protocol::Udp(dnsaddr::PORT) && dns.only && !has_servers
     };
     NOBODY.iter().filter(served).flat_map(usual).filter(|goal| !is_refused(goal)).collect()
+}
+
+/// Whether the engine has not taken the interface of an attachment yet, so that nothing can be sent by it.
+pub(super) fn is_waiting(name: &Name, namespace: &ActiveNamespace) -> Result<bool> {
+    Ok(namespace.is_handed() && netns::identity(name)?.is_none())
 }
 
 /// Sends a probe to each goal, up to the first that does not go where it should; the first one's way stands for all

@@ -8,6 +8,7 @@ mod config;
 mod declare;
 mod dns;
 mod dns_test;
+mod docker;
 mod doctor;
 mod down;
 mod engine;
@@ -59,6 +60,7 @@ fn run_command(ui: &Ui<'_>, cli: &Cli) -> Result<ExitCode> {
         Command::Remove { name, kill } => declare::remove(ui, name, *kill).map(done),
         Command::Attach(line) => attach::attach(ui, line).map(done),
         Command::Detach { id } => attach::detach(ui, id).map(done),
+        Command::Docker { socket, state } => docker::serve(ui, socket, state).map(done),
         Command::Exec(exec) if exec.path.is_given() => ephemeral::run(ui, exec),
         Command::Exec(exec) => exec::run(ui, exec),
         Command::Shell { name } => exec::shell(ui, name),

@@ -1,10 +1,9 @@
 //! nsnat as a plugin of netavark, podman's network program: each call is one of the other commands, and its answer.
 
 use super::attach;
-use super::engine::{self, Refusal};
+use super::engine;
 use crate::cli::GlobalOptions;
-use crate::error::Error;
-use crate::model::{Attached, Destination};
+use crate::model::Attached;
 use crate::netavark::{self, Call, Setup};
 use crate::ui::Ui;
 use serde_json::Value;
@@ -33,36 +32,18 @@ fn answer(ui: &Ui<'_>, arguments: &[String]) -> Result<Option<Value>, String> {
     match netavark::read(arguments, &input)? {
         Call::Info => Ok(Some(netavark::info())),
         Call::Create(to, network) => {
-            let attached = attached(to, PathBuf::new(), String::new());
-            engine::configuration(ui, &attached).map_err(|why| text(&why))?;
+            let attached = Attached::new(PathBuf::new(), String::new(), to);
+            engine::configuration(ui, &attached).map_err(|why| engine::text(&why))?;
             Ok(Some(network))
         }
         Call::Setup(Setup { id, netns, ifname, to, publish }) => {
-            let attached = Attached { publish, ..attached(to, netns, ifname) };
-            let made = engine::add(ui, &id, &attached).map_err(|why| text(&why))?;
+            let attached = Attached { publish, ..Attached::new(netns, ifname, to) };
+            let made = engine::add(ui, &id, &attached).map_err(|why| engine::text(&why))?;
             Ok(Some(netavark::made(&made)))
         }
         Call::Teardown(id) => {
-            attach::remove(ui, &[id]).map_err(|why| words(&why))?;
+            attach::remove(ui, &[id]).map_err(|why| engine::words(&why))?;
             Ok(None)
         }
     }
-}
-
-fn attached(to: Destination, path: PathBuf, ifname: String) -> Attached {
-    Attached { path, ifname, to, publish: Vec::new(), host: None, network: None, beside: None }
-}
-
-fn text(why: &Refusal) -> String {
-    match why {
-        Refusal::Network(why) => why.clone(),
-        Refusal::Configuration(why) | Refusal::Netns(why) | Refusal::Later(why) | Refusal::Failed(why) => {
-            words(why)
-        }
-    }
-}
-
-/// An error in one line.
-fn words(why: &Error) -> String {
-    why.to_string().trim_start_matches("nsnat: ").lines().collect::<Vec<_>>().join("; ")
 }

@@ -1,6 +1,6 @@
 //! `nsnat status`.
 
-use super::follow::{follow, probe_targets};
+use super::follow::{follow, is_waiting, probe_targets};
 use super::neighbours::SilentNextHops;
 use super::refusals::{need_root, unknown};
 use super::{config, session, uplinks};
@@ -189,6 +189,9 @@ impl<'a> StatusView<'a> {
         let namespace =
             self.state.namespaces.get(&status.name).filter(|_| status.state == NamespaceState::Up);
         let Some(namespace) = namespace else { return Ok(()) };
+        if is_waiting(&status.name, namespace)? {
+            return Ok(());
+        }
         let told = follow(
             &status.name,
             namespace,
@@ -346,8 +349,12 @@ fn apart(path: &UplinkPath) -> Option<Apart> {
 }
 
 fn addresses(name: &Name, observed: &Observed) -> Vec<ipnetwork::IpNetwork> {
-    let Some(Netns::Alive { stack, .. }) = observed.namespaces.get(name) else { return Vec::new() };
     let known = observed.state.namespaces.get(name);
+    if known.is_some_and(|known| known.is_handed()) {
+        let own = plan::attachment_addresses(&observed.state, observed.features, name);
+        return own.into_iter().map(|(own, _)| own.into()).collect();
+    }
+    let Some(Netns::Alive { stack, .. }) = observed.namespaces.get(name) else { return Vec::new() };
     let ifname = known.map_or(INSIDE_LINK, |namespace| namespace.ifname());
     let plain = |net: &ipnetwork::IpNetwork| !is_link_local(net.ip());
     stack.addresses.iter().filter(|a| a.dev == ifname).map(|a| a.net).filter(plain).collect()

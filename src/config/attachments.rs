@@ -3,6 +3,7 @@
 use super::reader::nearest;
 use super::{Config, Located, Namespace, Problem, Uplink};
 use crate::model::{Attached, Check, Destination, Name};
+use ipnetwork::Ipv4Network;
 
 impl Config {
     /// An attachment as a namespace with the same way out. Problems where what it leaves by is declared nowhere.
@@ -21,7 +22,10 @@ impl Config {
             }]),
         };
         let publish = attached.publish.iter().map(|port| Located { value: *port, place: None }).collect();
-        Ok(Namespace { attached: Some(attached.clone()), publish, host: attached.host.clone(), ..way })
+        let own = attached.handed.as_ref().and_then(|handed| handed.address);
+        let subnet = own.map(|address| Located { value: Ipv4Network::from(address), place: None });
+        let host = attached.host.clone();
+        Ok(Namespace { attached: Some(attached.clone()), publish, host, subnet, ..way })
     }
 
     /// All that a namespace says of its way out, and nothing that only it can have.

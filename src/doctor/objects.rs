@@ -36,7 +36,7 @@ fn kind(action: &Action) -> Code {
     match action {
         Action::MakeNetns { .. } => Code::NetnsMissing,
         Action::AttachNetns { .. } => Code::NetnsFileMissing,
-        Action::AddVeth { .. } => Code::LinkMissing,
+        Action::AddVeth { .. } | Action::AddPair { .. } => Code::LinkMissing,
         Action::SetLink { .. } => Code::LinkChanged,
         Action::AddAddress { .. } => Code::AddressMissing,
         Action::AddRoute { .. } => Code::RouteMissing,

@@ -20,10 +20,10 @@ fn family(family: Family) -> AddressFamily {
     }
 }
 
-/// A veth pair in one message: host veth `link`, its peer `inside` already in the namespace behind `netns`. One queue
+/// A veth pair in one message: host veth `link`, its peer `inside` already in the namespace behind `netns`, where one is named. One queue
 /// each way: without that the kernel makes one for every possible CPU and throws them away. Not up: the peer may
 /// not be at creation (ENOTCONN), and the host veth not before its sysctls are set.
-pub(super) fn veth(link: &str, mtu: u32, inside: &str, netns: RawFd) -> LinkMessage {
+pub(super) fn veth(link: &str, mtu: u32, inside: &str, netns: Option<RawFd>) -> LinkMessage {
     let common = |name: &str| {
         vec![
             LinkAttribute::IfName(name.into()),
@@ -35,7 +35,7 @@ pub(super) fn veth(link: &str, mtu: u32, inside: &str, netns: RawFd) -> LinkMess
     };
     let mut peer = LinkMessage::default();
     peer.attributes = common(inside);
-    peer.attributes.push(LinkAttribute::NetNsFd(netns));
+    peer.attributes.extend(netns.map(LinkAttribute::NetNsFd));
     let mut out = LinkMessage::default();
     out.attributes = common(link);
     out.attributes.push(LinkAttribute::LinkInfo(vec![

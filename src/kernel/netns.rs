@@ -47,6 +47,8 @@ pub(super) fn find(name: &Name) -> Result<NetnsFile> {
         Some(ExecRecord { attached: Some(path), inode: Some(inode), cookie, .. }) => {
             find_attached(name, &AttachedNetns { path, inode, cookie })
         }
+        // It is handed over, and known by the other end of its veth pair alone.
+        Some(ExecRecord { attached: Some(path), inode: None, .. }) => find_handed(name, &path),
         target => find_noted(name, target.and_then(|target| target.inode)),
     }
 }
@@ -87,6 +89,20 @@ pub(super) fn find_attached(name: &Name, place: &AttachedNetns) -> Result<NetnsF
     }
     let inside = find_by_processes(inode, |file| is_that_of(name, place.cookie, file));
     Ok(inside.map_or(NetnsFile::Nothing, |(_, file)| NetnsFile::Alive { file, inode, adrift: None }))
+}
+
+/// The network namespace of an attachment whose interface the engine took from the host.
+fn find_handed(name: &Name, path: &Path) -> Result<NetnsFile> {
+    let Ok(file) = open_namespace(path) else { return Ok(NetnsFile::Nothing) };
+    Ok(match inode_of(&file).what(|| path.display())? {
+        Some(inode) if is_that_of(name, None, &file) => NetnsFile::Alive { file, inode, adrift: None },
+        _ => NetnsFile::Nothing,
+    })
+}
+
+/// Inode number of the network namespace that a path leads to.
+pub(super) fn inode_at(path: &Path) -> Option<u64> {
+    inode_of(&open_namespace(path).ok()?).ok()?
 }
 
 /// Opens what may be a namespace. A FIFO in its place must not make us wait.

@@ -143,12 +143,25 @@ fn namespaces(
         Look::These(names) => names.contains(name) || state.namespaces.contains_key(*name),
         Look::Outside(_) => false,
     };
-    let (looked_into, passed_by): (Vec<_>, Vec<_>) = wanted.iter().partition(is_seen);
+    let is_handed = |name: &&Name| state.namespaces.get(*name).is_some_and(|known| known.is_handed());
+    let (handed, wanted): (Vec<_>, Vec<_>) = wanted.iter().partition(is_handed);
+    let (looked_into, passed_by): (Vec<_>, Vec<_>) = wanted.into_iter().partition(is_seen);
     let mut out = inside::look_into(&looked_into, settled, attached)?;
     for name in passed_by {
         out.extend(unseen_netns(name, state)?.map(|found| (name.clone(), found)));
     }
+    for name in handed {
+        out.extend(handed_netns(name, state, host).map(|found| (name.clone(), found)));
+    }
     Ok(out)
+}
+
+/// The state of an attachment whose interface is handed over: there as long as its host veth is.
+fn handed_netns(name: &Name, state: &State, host: &Stack) -> Option<Netns> {
+    let namespace = state.namespaces.get(name)?;
+    host.link(&namespace.link).filter(|link| link.is_ours())?;
+    let path = namespace.attached.as_ref().map(|attached| attached.path.as_path());
+    Some(Netns::Handed { inode: path.and_then(netns::inode_at) })
 }
 
 /// A namespace's state without looking into it.
@@ -184,6 +197,9 @@ fn find_abandoned(state: &State) -> Result<BTreeSet<Name>> {
 
 /// Whether it is an attachment to a network namespace that is certainly gone: it is not where it was, and nobody is in it.
 fn is_gone(name: &Name, namespace: &ActiveNamespace) -> bool {
+    if namespace.is_handed() {
+        return nix::net::if_::if_nametoindex(namespace.link.as_str()).is_err();
+    }
     let (Some(attached), Some(inode)) = (&namespace.attached, namespace.inode) else { return false };
     // A user may be forbidden to look there.
     if !nix::unistd::geteuid().is_root() {

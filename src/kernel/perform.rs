@@ -95,6 +95,11 @@ impl Kernel {
             Action::RemovePolicy { policy } => ipsec::remove(policy),
             Action::Tune { name, values } => self.tune(name, values),
             Action::AddVeth { name, link, mtu, ifname } => self.add_veth(name, link, *mtu, ifname),
+            Action::AddPair { link, mtu, peer, .. } => self.request_change(
+                &Side::Host,
+                Message::NewLink(encode::veth(link, *mtu, peer, None)),
+                CREATE,
+            ),
             Action::RemoveLink { link } => self.request_removal(&Side::Host, Message::DelLink(named(link))),
             Action::SetLink { place, dev, change } => {
                 self.request_change(place, Message::NewLink(link_message(dev, change)), 0)
@@ -205,7 +210,11 @@ impl Kernel {
     fn add_veth(&mut self, name: &Name, link: &str, mtu: u32, ifname: &str) -> Result<()> {
         self.open_inside(name)?;
         let file = self.inside.get(name).map_or(-1, |inside| inside.file.as_raw_fd());
-        self.request_change(&Side::Host, Message::NewLink(encode::veth(link, mtu, ifname, file)), CREATE)
+        self.request_change(
+            &Side::Host,
+            Message::NewLink(encode::veth(link, mtu, ifname, Some(file))),
+            CREATE,
+        )
     }
 
     /// Asks rtnetlink for a change.
@@ -324,7 +333,7 @@ fn leading_links(actions: &[Action]) -> Vec<&str> {
 fn parts_for(action: &Action) -> &'static [Need] {
     match action {
         Action::MakeNetns { .. } => &[Need::NetworkNamespaces],
-        Action::AddVeth { .. } => &[Need::Veth],
+        Action::AddVeth { .. } | Action::AddPair { .. } => &[Need::Veth],
         Action::AddRule { .. } => &[Need::Rules, Need::Rules6],
         Action::LoadSkeleton { .. } | Action::Elements { .. } => Need::OF_NFTABLES,
         _ => &[],

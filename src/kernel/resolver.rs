@@ -3,7 +3,7 @@
 use crate::model::dnsaddr;
 use std::collections::BTreeMap;
 use std::fs::DirEntry;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 /// Files that name the real servers of a host whose resolv.conf names a stub, the most exact first:
@@ -23,6 +23,15 @@ const BY_LINK: [(&str, &str); 2] =
 /// The servers that resolv.conf names.
 pub(super) fn nameservers() -> Vec<IpAddr> {
     read_conf("/etc/resolv.conf")
+}
+
+/// The servers that Docker asks on behalf of a container for which none are named. In the place of systemd-resolved's stub it
+/// takes those behind that (`resolvconf.Path` of libnetwork).
+pub fn servers_of_containers() -> Vec<IpAddr> {
+    const STUB: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53));
+    let [behind, ..] = BEHIND_STUBS;
+    let own = nameservers();
+    if own == [STUB] && Path::new(behind).exists() { read_conf(behind) } else { own }
 }
 
 /// Real servers by device name; under "" the servers that belong to no device.

@@ -4,7 +4,7 @@ use super::name::Name;
 use super::published::{HostService, Published};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 /// What is recorded of an attachment besides what any namespace has. Its network namespace is known by the numbers that
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub struct Attached {
     /// A file that leads to the network namespace, for as long as its maker keeps it.
     pub path: PathBuf,
-    /// Name of nsnat's interface in it.
+    /// Name of nsnat's interface in it; of one that is handed over, its name on the host.
     pub ifname: String,
     /// By what it leaves.
     pub to: Destination,
@@ -29,6 +29,22 @@ pub struct Attached {
     /// Another program has given it a way out before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<Beside>,
+    /// The engine takes the interface from the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed: Option<Handed>,
+}
+
+/// An interface that is made on the host and handed over: some engines tell of a container before it has a network
+/// namespace. The engine moves the interface there, and gives it its name, its addresses and the routes by it. So nsnat knows
+/// such an attachment by its host veth alone, which ends with the other end, and plans nothing inside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handed {
+    /// The engine's number for the place of the container in the network.
+    #[serde(default)]
+    pub endpoint: String,
+    /// The address that the engine chose; none: nsnat does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
 }
 
 /// A way out that another program made, and that nsnat's comes before: what still goes there besides what has a route of
@@ -54,6 +70,11 @@ pub enum Destination {
 }
 
 impl Attached {
+    /// An interface in a network namespace, and by what that leaves.
+    pub fn new(path: PathBuf, ifname: String, to: Destination) -> Self {
+        Self { path, ifname, to, publish: Vec::new(), host: None, network: None, beside: None, handed: None }
+    }
+
     /// Why a name cannot be that of an interface, as the kernel sees it (`dev_valid_name` in net/core/dev.c).
     pub fn problem_of_ifname(ifname: &str) -> Option<&'static str> {
         let is_bad = |c: char| c.is_whitespace() || c.is_control() || "/:%".contains(c);

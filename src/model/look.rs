@@ -59,6 +59,9 @@ impl<'a> OtherNamespaces<'a> {
         let namespaces: BTreeMap<_, _> = namespaces.collect();
         let mut links = HashSet::with_capacity(namespaces.len());
         links.extend(namespaces.values().map(|namespace| &*namespace.link));
+        // Until the engine takes the other end, that is on the host, too.
+        let handed = namespaces.values().filter(|namespace| namespace.is_handed());
+        links.extend(handed.map(|namespace| namespace.ifname()));
         let part = |(key, egress): (&'a String, &Egress)| Some((key.as_str(), egress.slice6?));
         let slices6 = state.egresses.iter().filter_map(part).collect();
         Self { namespaces, links, slices6, addresses: OnceLock::new() }

@@ -25,7 +25,8 @@ pub const ALIAS_PREFIX: &str = "nsnat:";
 /// the state file was lost, and is removed; the namespace of an attachment never is.
 pub const ATTACHED_PREFIX: &str = "nsnat-attached:";
 
-/// Next hop of every attachment: the address that its host veth has towards it. Of the block that no router forwards
+/// Next hop of every attachment: the address that its host veth has towards it; in the place of the last byte there is the
+/// number of the egress where an interface is handed over. Of the block that no router forwards
 /// (RFC 3927), with 213 in it like the pool, and far from what clouds use there (169.254.169.254).
 pub const ATTACHED_GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 213, 1);
 

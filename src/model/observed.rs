@@ -65,6 +65,13 @@ pub enum Netns {
         /// Inode number of the namespace.
         inode: u64,
     },
+    /// That of an attachment whose interface is handed over ([`Handed`](super::Handed)): its host veth is there, and all that
+    /// is inside is its engine's.
+    Handed {
+        /// Inode number of the namespace, where the path of the attachment leads to one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inode: Option<u64>,
+    },
     /// A namespace.
     Alive {
         /// Inode number of the namespace.
@@ -88,6 +95,7 @@ impl Netns {
     pub fn inode(&self) -> Option<u64> {
         match self {
             Self::Stale => None,
+            Self::Handed { inode } => *inode,
             Self::Unseen { inode } | Self::Alive { inode, .. } => Some(*inode),
         }
     }
@@ -150,11 +158,16 @@ impl Observed {
     /// and a host veth names it (the state file was lost). Of an attachment, whether it is still that namespace.
     pub fn is_ours(&self, name: &Name, netns: &Netns) -> bool {
         let noted = self.state.namespaces.get(name);
+        if noted.is_some_and(|noted| noted.is_handed()) {
+            return !matches!(netns, Netns::Stale);
+        }
         if let Some(attachment) = noted.filter(|noted| noted.attached.is_some()) {
             return attachment.inode.is_some() && attachment.inode == netns.inode();
         }
         match netns {
             Netns::Stale => noted.is_some(),
+            // No other kind is handed over.
+            Netns::Handed { .. } => false,
             Netns::Unseen { inode } => self.is_noted(name, *inode),
             Netns::Alive { inode, stack, .. } => {
                 let tagged = stack.link(INSIDE_LINK).is_some_and(Link::is_ours);
@@ -229,7 +242,7 @@ impl Observed {
     pub fn stack(&self, name: &Name) -> Option<&Stack> {
         match self.namespaces.get(name) {
             Some(Netns::Alive { stack, .. }) => Some(stack),
-            Some(Netns::Stale | Netns::Unseen { .. }) | None => None,
+            Some(Netns::Stale | Netns::Unseen { .. } | Netns::Handed { .. }) | None => None,
         }
     }
 

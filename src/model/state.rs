@@ -277,6 +277,11 @@ pub struct NamespaceRecord {
 }
 
 impl NamespaceRecord {
+    /// Whether it is an attachment whose interface the engine takes from the host ([`Handed`](super::Handed)).
+    pub fn is_handed(&self) -> bool {
+        self.attached.as_ref().is_some_and(|attached| attached.handed.is_some())
+    }
+
     /// Name of nsnat's interface inside.
     pub fn ifname(&self) -> &str {
         self.attached.as_ref().map_or(numbers::INSIDE_LINK, |attached| &attached.ifname)

@@ -1,6 +1,6 @@
 //! What netavark asks: an argument and the network.
 
-use crate::cni::{self, KEYS};
+use crate::cni;
 use crate::model::{Destination, Name, Published};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -109,17 +109,11 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// By what the network leaves: its options, with commas between several words.
+/// By what the network leaves: its options.
 fn destination(network: &Fields) -> Answer<Destination> {
     let none = Fields::new();
     let options = network.get("options").and_then(Value::as_object).unwrap_or(&none);
-    if let Some(key) = options.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(format!("the option `{key}` is not known; there are {}", KEYS.join(", ")));
-    }
-    let words = |value: &Value| value.as_str().unwrap_or_default().split(',').map(str::to_owned).collect();
-    let given: Vec<(&str, Vec<String>)> =
-        options.iter().map(|(key, value)| (key.as_str(), words(value))).collect();
-    cni::destination(&given)
+    cni::by_options(options)
 }
 
 fn id(asked: &Fields) -> Answer<Name> {

@@ -124,6 +124,17 @@ pub enum Action {
         /// Name of the peer.
         ifname: String,
     },
+    /// Makes a veth pair with both ends on the host, both tagged, for an engine that takes the peer.
+    AddPair {
+        /// The attachment.
+        name: Name,
+        /// Host veth.
+        link: String,
+        /// Bytes.
+        mtu: u32,
+        /// Name of the peer.
+        peer: String,
+    },
     /// Removes a link, and its peer with it.
     RemoveLink {
         /// Host veth.

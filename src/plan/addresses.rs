@@ -22,7 +22,7 @@ impl Addresses {
     pub(super) fn new(egress: &Egress, namespace: &ActiveNamespace, features: Features) -> Self {
         let net6 = egress.slice6.filter(|_| namespace.ipv6 && features.ipv6);
         if namespace.attached.is_some() {
-            return Self::of_attachment(namespace, net6);
+            return Self::of_attachment(egress, namespace, net6);
         }
         let prefix = namespace.subnet.prefix();
         let first = u32::from(namespace.subnet.network());
@@ -41,12 +41,12 @@ impl Addresses {
     }
 
     /// One address, and the same next hop for all, so that a /24 is enough for 250.
-    fn of_attachment(namespace: &ActiveNamespace, slice6: Option<Ipv6Network>) -> Self {
+    fn of_attachment(egress: &Egress, namespace: &ActiveNamespace, slice6: Option<Ipv6Network>) -> Self {
         let ends = |family, inside: IpAddr, host: IpAddr| {
             let (net, host) = (IpNetwork::from(inside), IpNetwork::from(host));
             VethAddresses { family, net, host, inside: net, is_apart: true }
         };
-        let (v4, gateway) = (namespace.address(), numbers::ATTACHED_GATEWAY);
+        let (v4, gateway) = (namespace.address(), gateway(egress, namespace));
         let ends6 = |slice6: Ipv6Network| {
             let first = u128::from(slice6.network());
             let inside = Ipv6Addr::from(first | u128::from(u32::from(v4)));
@@ -58,6 +58,16 @@ impl Addresses {
 
     pub(super) fn has(&self, family: Family) -> bool {
         self.ends.iter().any(|ends| ends.family == family)
+    }
+}
+
+/// The next hop of an attachment. One that is handed over may come beside others of its kind, and an engine has a route to each
+/// next hop; those of one container that leave by different ways have different ones.
+fn gateway(egress: &Egress, namespace: &ActiveNamespace) -> Ipv4Addr {
+    let [a, b, c, _] = numbers::ATTACHED_GATEWAY.octets();
+    match u8::try_from(egress.number) {
+        Ok(number) if namespace.is_handed() => Ipv4Addr::new(a, b, c, number),
+        _ => numbers::ATTACHED_GATEWAY,
     }
 }
 

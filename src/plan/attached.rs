@@ -38,7 +38,7 @@ pub(super) fn is_over(name: &Name, namespace: &ActiveNamespace, observed: &Obser
     }
     match observed.namespaces.get(name) {
         None | Some(Netns::Stale) => true,
-        Some(netns @ Netns::Unseen { .. }) => !observed.is_ours(name, netns),
+        Some(netns @ (Netns::Unseen { .. } | Netns::Handed { .. })) => !observed.is_ours(name, netns),
         Some(netns @ Netns::Alive { stack, .. }) => {
             let is_foreign = |link: &Link| !link.is_ours();
             !observed.is_ours(name, netns) || stack.link(namespace.ifname()).is_some_and(is_foreign)
@@ -61,10 +61,18 @@ pub(super) fn obstacle(
             "choose another name for the attachment: --id",
         );
     }
+    if let Some(old) = old.filter(|old| old.ifname() != attached.ifname) {
+        let help = format!("nsnat detach {name} first, or choose another name: --id");
+        return problem(format!("{name} has the interface {}", old.ifname()), &help);
+    }
+    // Whose namespace it comes into, nobody knows yet.
+    if attached.handed.is_some() {
+        return None;
+    }
     let path = attached.path.display();
     let (inode, cookie, stack) = match observed.namespaces.get(name) {
         Some(Netns::Alive { inode, cookie, stack, .. }) => (*inode, *cookie, stack),
-        Some(Netns::Unseen { .. }) => return None,
+        Some(Netns::Unseen { .. } | Netns::Handed { .. }) => return None,
         Some(Netns::Stale) | None => {
             return problem(format!("{path} leads to no network namespace"), "it may have ended meanwhile");
         }
@@ -79,10 +87,6 @@ pub(super) fn obstacle(
         let there = other.attached.as_ref().map_or(path, |attached| attached.path.display());
         let help = format!("nsnat detach {name} first, or choose another name: --id");
         return problem(format!("{name} is attached to another namespace, {there}"), &help);
-    }
-    if let Some(old) = old.filter(|old| old.ifname() != attached.ifname) {
-        let help = format!("nsnat detach {name} first, or choose another name: --id");
-        return problem(format!("{name} has the interface {}", old.ifname()), &help);
     }
     holder(name, inode, &attached.ifname, observed)
         .or_else(|| interface_of_others(old.is_some(), &attached.ifname, stack, &path.to_string()))

@@ -32,8 +32,26 @@ pub struct Desired {
     pub host: Stack,
     /// In each namespace.
     pub inside: BTreeMap<Name, Stack>,
+    /// The interfaces that engines take from the host, by attachment: what is inside is theirs, and there is no stack of it here.
+    pub handed: BTreeMap<Name, Pair>,
     /// Elements of the nft sets; none of them and no namespace: no table.
     pub elements: BTreeSet<Element>,
+}
+
+impl Desired {
+    /// Whether there is any namespace or attachment.
+    pub(super) fn has_namespaces(&self) -> bool {
+        !(self.inside.is_empty() && self.handed.is_empty())
+    }
+}
+
+/// A veth pair with both ends on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Host veth.
+    pub link: String,
+    /// What the engine takes.
+    pub peer: String,
 }
 
 /// What the kernel should hold for `state`.
@@ -70,7 +88,12 @@ pub(super) fn desired_of(state: &State, features: Features, is_seen: impl Fn(&Na
             continue;
         }
         host_veth(&mut out, (name, namespace), egress, &net, features);
-        out.inside.insert(name.clone(), stack_inside(namespace, egress, &net, features));
+        if namespace.is_handed() {
+            let (link, peer) = (namespace.link.clone(), namespace.ifname().to_owned());
+            out.handed.insert(name.clone(), Pair { link, peer });
+        } else {
+            out.inside.insert(name.clone(), stack_inside(namespace, egress, &net, features));
+        }
         out.elements.extend(marks(&namespace.link, state.mark_of(egress), &net));
         out.elements.extend(dns::elements(&namespace.link, &namespace.dns));
         out.elements.extend(host_services::elements(namespace));
@@ -110,8 +133,12 @@ fn split_mark(state: &State, namespace: &ActiveNamespace, egress: &Egress) -> Op
 
 /// MTU of a namespace's link: its own, or the uplink's.
 fn mtu(namespace: &ActiveNamespace, egress: &Egress) -> u32 {
-    let uplink = egress.path.as_ref().map(|path| path.least_mtu().clamp(MTU_LEAST, MTU_MOST));
-    namespace.mtu.or(uplink).unwrap_or(1500)
+    namespace.mtu.unwrap_or_else(|| mtu_by(egress.path.as_ref()))
+}
+
+/// MTU of a link whose packets go by an uplink.
+pub(super) fn mtu_by(path: Option<&UplinkPath>) -> u32 {
+    path.map_or(1500, |path| path.least_mtu().clamp(MTU_LEAST, MTU_MOST))
 }
 
 /// MTU of the link of one that is up.

@@ -10,7 +10,7 @@
 use super::action::{Action, Flows, LinkChange, Side};
 use super::addresses::inside_addresses;
 use super::desired::{Desired, metric};
-use super::{held_sysctls, host_services, ipsec, moved, other_firewalls, published, source};
+use super::{handed, held_sysctls, host_services, ipsec, moved, other_firewalls, published, source};
 use crate::model::ownership::OurRules;
 use crate::model::stack::{device_of, is_link_local, overlap};
 use crate::model::{
@@ -20,6 +20,7 @@ use crate::model::{
 use ipnetwork::IpNetwork;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// What has to be done to get from `observed` to `desired`, which follows from `state`.
 pub fn diff(state: &State, desired: &Desired, observed: &Observed) -> Vec<Action> {
@@ -27,6 +28,7 @@ pub fn diff(state: &State, desired: &Desired, observed: &Observed) -> Vec<Action
     for (name, stack) in &desired.inside {
         diff_namespace(&mut out, state, name, stack, desired, observed);
     }
+    out.extend(handed::missing_pairs(desired, observed));
     diff_host(&mut out, desired, observed);
     let back = held_sysctls::to_restore(&observed.state, &desired.host.sysctls, &observed.host.sysctls);
     let sysctl = |(key, value)| Action::Sysctl { place: Side::Host, key, value };
@@ -49,8 +51,10 @@ pub fn diff(state: &State, desired: &Desired, observed: &Observed) -> Vec<Action
 
 /// Host veths that are made by these actions.
 fn made_links(actions: &[Action]) -> BTreeSet<String> {
-    let made =
-        |action: &Action| if let Action::AddVeth { link, .. } = action { Some(link.clone()) } else { None };
+    let made = |action: &Action| match action {
+        Action::AddVeth { link, .. } | Action::AddPair { link, .. } => Some(link.clone()),
+        _ => None,
+    };
     actions.iter().filter_map(made).collect()
 }
 
@@ -72,7 +76,7 @@ fn rank(action: &Action, back: &BTreeMap<String, String>) -> u8 {
         Action::MakeNetns { .. } | Action::AttachNetns { .. } | Action::RemovePolicy { .. } => 3,
         Action::AddRule { place: Side::Host, .. } | Action::AddPolicy { .. } => 4,
         Action::AddRoute { place: Side::Host, route, .. } if route.kind == RouteKind::Unreachable => 4,
-        Action::AddVeth { .. } => 5,
+        Action::AddVeth { .. } | Action::AddPair { .. } => 5,
         Action::SetLink {
             change: LinkChange::Group(_) | LinkChange::Alias(_) | LinkChange::Mtu(_), ..
         } => 6,
@@ -280,7 +284,7 @@ fn diff_host(out: &mut Vec<Action>, desired: &Desired, observed: &Observed) {
     let made = made_links(out);
     let mut removed = BTreeSet::new();
     for link in have.links.iter().filter(|link| link.is_ours()) {
-        let wanted = want.link(&link.name).is_some();
+        let wanted = want.link(&link.name).is_some() || handed::waits(desired, &link.name, &made);
         if !wanted || made.contains(&link.name) {
             removed.insert(link.name.clone());
             out.push(Action::RemoveLink { link: link.name.clone() });
@@ -311,7 +315,7 @@ fn forget_links(stack: &mut Stack, links: &BTreeSet<String>) {
 fn diff_table(out: &mut Vec<Action>, state: &State, desired: &Desired, observed: &Observed) {
     let have = &observed.table;
     let is_up_but_unseen = |name: &Name| observed.is_unseen(name) && state.namespaces.contains_key(name);
-    if desired.inside.is_empty() && !observed.namespaces.keys().any(is_up_but_unseen) {
+    if !desired.has_namespaces() && !observed.namespaces.keys().any(is_up_but_unseen) {
         if have.exists {
             out.push(Action::RemoveTable);
         }
@@ -367,13 +371,20 @@ fn forget_flows_of_changed_dns(out: &mut Vec<Action>, state: &State, observed: &
     for (link, port) in out.iter().flat_map(rewritten) {
         let namespaces = state.namespaces.iter().filter(|(_, namespace)| namespace.link == link);
         let before = namespaces.filter(|(name, _)| observed.state.namespaces.contains_key(*name));
-        for (one, stack) in before.filter_map(|(name, one)| observed.stack(name).map(|stack| (one, stack))) {
-            let sources = stack.addresses.iter().filter(|address| address.dev == one.ifname());
-            flows.extend(sources.map(|address| (address.net.ip(), port)));
-        }
+        let sources = before.flat_map(|(name, one)| sources(name, one, state, observed));
+        flows.extend(sources.map(|address| (address, port)));
     }
     let to = |(source, port)| Action::ForgetFlows { source, which: Flows::To(port) };
     out.extend(flows.into_iter().map(to));
+}
+
+/// The addresses from which a namespace asks. What is inside of one that was handed over is not looked at.
+fn sources(name: &Name, namespace: &ActiveNamespace, state: &State, observed: &Observed) -> Vec<IpAddr> {
+    if namespace.is_handed() {
+        return inside_addresses(state, namespace, observed.features);
+    }
+    let there = observed.stack(name).into_iter().flat_map(|stack| &stack.addresses);
+    there.filter(|address| address.dev == namespace.ifname()).map(|address| address.net.ip()).collect()
 }
 
 /// Flows of a namespace that goes or gets other addresses: the other side goes on sending, and conntrack would turn

@@ -44,7 +44,10 @@ fn line(action: &Action) -> String {
             format!("ip netns exec {name} ss -K -t{} || true", connections(families, spared, from))
         }
         Action::ForgetServers { link } => format!("nft {}", quote(&forget_text(link))),
-        Action::AddVeth { name, link, mtu, ifname } => veth(name, link, *mtu, ifname),
+        Action::AddVeth { name, link, mtu, ifname } => {
+            format!("{} netns {name}", veth(link, *mtu, ifname))
+        }
+        Action::AddPair { link, mtu, peer, .. } => veth(link, *mtu, peer),
         Action::RemoveLink { link } => format!("ip link del dev {}", quote(link)),
         Action::SetLink { place, dev, change } => {
             format!("{} link set dev {} {}", ip(place, None), quote(dev), link_change(change))
@@ -135,10 +138,10 @@ fn skeleton(elements: &[Element], replace: bool) -> String {
     format!("{{ {before}nsnat skeleton{after}; }} | nft -f -")
 }
 
-fn veth(name: &Name, link: &str, mtu: u32, ifname: &str) -> String {
+fn veth(link: &str, mtu: u32, ifname: &str) -> String {
     let common = format!("numtxqueues 1 numrxqueues 1 mtu {mtu} group {}", numbers::LINK_GROUP);
     let (link, ifname) = (quote(link), quote(ifname));
-    format!("ip link add name {link} {common} type veth peer name {ifname} {common} netns {name}")
+    format!("ip link add name {link} {common} type veth peer name {ifname} {common}")
 }
 
 fn link_change(change: &LinkChange) -> String {

@@ -25,6 +25,7 @@ pub mod desired;
 mod diff;
 mod dns;
 mod egress_key;
+mod handed;
 mod health;
 mod held_sysctls;
 mod host_services;

@@ -21,7 +21,8 @@ impl<'a> Owners<'a> {
             | Action::RemoveNetns { name }
             | Action::Tune { name, .. }
             | Action::ResetConnections { name, .. }
-            | Action::AddVeth { name, .. } => Some(name),
+            | Action::AddVeth { name, .. }
+            | Action::AddPair { name, .. } => Some(name),
             Action::RemoveLink { link } | Action::ForgetServers { link } => self.of_link(link),
             Action::SetLink { place, dev, .. } => self.of_device(place, dev),
             Action::AddAddress { place, address } | Action::RemoveAddress { place, address } => {
@@ -67,6 +68,7 @@ impl Action {
                 | Self::AttachNetns { .. }
                 | Self::LoadSkeleton { .. }
                 | Self::AddVeth { .. }
+                | Self::AddPair { .. }
                 | Self::AddAddress { .. }
                 | Self::AddRoute { .. }
                 | Self::AddRule { .. }

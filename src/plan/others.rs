@@ -42,7 +42,10 @@ fn changed_egresses<'a>(before: &'a State, goal: &State) -> BTreeSet<&'a String>
 
 /// Whether there are links of ours that the state does not know.
 fn has_strangers(observed: &Observed) -> bool {
-    let is_known = |link: &str| observed.state.namespaces.values().any(|namespace| namespace.link == link);
+    let is_known = |link: &str| {
+        let mut known = observed.state.namespaces.values();
+        known.any(|known| known.link == link || (known.is_handed() && known.ifname() == link))
+    };
     let mut ours = observed.host.links.iter().filter(|link| link.is_ours());
     ours.any(|link| !is_known(&link.name))
 }

@@ -1,5 +1,6 @@
 //! Configuration → state: every namespace with its device, gateways, numbers and subnet found.
 
+use super::desired::mtu_by;
 use super::egress_key::{carry_over, egress_key, is_choice_of};
 use super::link_name::link_name;
 use super::reachable_servers::{self, Names};
@@ -235,6 +236,7 @@ impl NamespaceResolver<'_> {
             None => dns::resolve(self.name, self.namespace, Names { path, ipv6, observed: self.observed })?,
         };
         let dns_was_set = set.is_some();
+        let mtu = self.mtu(state.namespaces.get(self.name), path);
         self.servers(state, &key, ipv6)?;
         let subnet = self.subnet(state, &key)?;
         let published = self.published(state, &key)?;
@@ -246,7 +248,7 @@ impl NamespaceResolver<'_> {
             link: old.map_or_else(|| link_name(self.name, state, self.observed), |old| old.link.clone()),
             subnet,
             own_subnet: self.namespace.subnet.is_some(),
-            mtu: self.namespace.mtu,
+            mtu,
             ipv6,
             dns,
             dns_was_set,
@@ -305,6 +307,16 @@ impl NamespaceResolver<'_> {
             Some(Netns::Alive { inode, cookie, .. }) => (Some(*inode), *cookie),
             _ => (old.and_then(|old| old.inode), old.and_then(|old| old.cookie)),
         }
+    }
+
+    /// MTU of its link, where that is not its uplink's at each moment. That of an interface which was handed over stays what it
+    /// was made with: only one end of the two could change, and packets would be lost in between.
+    fn mtu(&self, old: Option<&ActiveNamespace>, path: Option<&UplinkPath>) -> Option<u32> {
+        if self.namespace.attached.as_ref().is_none_or(|attached| attached.handed.is_none()) {
+            return self.namespace.mtu;
+        }
+        let first = || self.namespace.mtu.unwrap_or_else(|| mtu_by(path));
+        Some(old.and_then(|old| old.mtu).unwrap_or_else(first))
     }
 
     /// A namespace of that name which is somebody else's is never touched.

@@ -98,7 +98,7 @@ fn steps(action: &Action) -> Vec<Step> {
         Action::MakeNetns { name, .. } => one(Make, "network namespace", name.to_string()),
         Action::AttachNetns { name, .. } => one(Make, "file", format!("/run/netns/{name}")),
         Action::RemoveNetns { name } => one(Remove, "network namespace", name.to_string()),
-        Action::AddVeth { link, .. } => one(Make, "veth pair", link.clone()),
+        Action::AddVeth { link, .. } | Action::AddPair { link, .. } => one(Make, "veth pair", link.clone()),
         Action::RemoveLink { link } => one(Remove, "veth pair", link.clone()),
         Action::SetLink { dev, change, .. } => one(Change, "attribute of links", attribute(dev, change)),
         Action::Sysctl { key, value, .. } => one(Change, "setting of the kernel", format!("{key} = {value}")),

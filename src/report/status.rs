@@ -161,8 +161,11 @@ fn chosen(services: &[HostService]) -> String {
     format!("{} by {HOST_INSIDE}", services.join(", "))
 }
 
-/// "eth0 in /run/netns/web".
+/// "eth0 in /run/netns/web"; what it is called there is the engine's choice where that took it.
 fn place(attached: &Attached) -> String {
+    if attached.handed.is_some() {
+        return format!("in {}", attached.path.display());
+    }
     format!("{} in {}", attached.ifname, attached.path.display())
 }
 

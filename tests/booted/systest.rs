@@ -42,6 +42,18 @@ fn docker() {
     run("docker");
 }
 
+/// Docker 20.10 of Debian 12, with networks of nsnat's driver.
+#[test]
+fn docker_driver() {
+    run("docker-driver");
+}
+
+/// The same with Docker 26.1 of Debian 13.
+#[test]
+fn docker_driver_trixie() {
+    run("docker-driver@trixie");
+}
+
 #[test]
 fn firewalld() {
     run("firewalld");

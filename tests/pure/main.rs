@@ -12,6 +12,7 @@
 mod cni;
 mod completions;
 mod config;
+mod docker;
 mod documents;
 mod faults;
 mod netavark;

@@ -53,7 +53,7 @@ nsnat doctor                             Find out what is wrong'
 	types "$job" "$LAB_WAN_SLOW"
 	types 'nsnat doctor' 'nothing is wrong'
 	types 'nsnat remove slow' 'slow: down'
-	types 'dpkg --purge nsnat 2>&1 | grep -v "^(Reading\|^Purging\|^Removing\|not empty so not removed"; true' ''
+	types 'dpkg --purge nsnat 2>&1 | grep -v "^(Reading\|^Purging\|^Removing\|not empty so not removed\|^Processing triggers for man-db"; true' ''
 	host 'nft delete table ip filter'
 }
 

@@ -10,6 +10,7 @@ mod cli;
 mod cni;
 mod contracts;
 mod crowd;
+mod docker;
 mod doctor;
 mod doctor_names;
 mod doctor_packets;

@@ -60,6 +60,8 @@ enum Event {
     TableGone,
     /// The namespace is removed.
     NamespaceGone(Name),
+    /// An engine takes the interface that was made for it.
+    Taken(String),
     /// The namespace's file is removed while a process is inside.
     FileGone(Name),
     /// The namespace is removed, and somebody else makes one of that name.
@@ -79,7 +81,7 @@ enum Command {
     Up,
     UpOnly(Vec<Name>),
     Down(Vec<Name>),
-    Attach(Attachment),
+    Attach(Box<Attachment>),
 }
 
 /// An attachment: its name, which is that of the foreign namespace, and all that `nsnat attach` is told.
@@ -112,8 +114,9 @@ fn scenario(folder: &Path) -> Result<Scenario, String> {
         Command::Up => super::scenarios::Command::Up(Vec::new()),
         Command::UpOnly(names) => super::scenarios::Command::Up(names.clone()),
         Command::Down(names) => super::scenarios::Command::Down(names.clone()),
-        Command::Attach((name, attached)) => {
-            super::scenarios::Command::Attach(name.clone(), attached.clone())
+        Command::Attach(attachment) => {
+            let (name, attached) = attachment.as_ref();
+            super::scenarios::Command::Attach(name.clone(), Box::new(attached.clone()))
         }
     };
     let name = folder.file_name().unwrap().to_string_lossy().into_owned();
@@ -155,7 +158,10 @@ fn outcome(folder: &Path) -> Result<String, String> {
         Command::Up => Selection::All,
         Command::UpOnly(names) => Selection::These(names),
         Command::Down(names) => return down(&mut world, names),
-        Command::Attach((name, attached)) => Selection::Attachment(name, attached),
+        Command::Attach(attachment) => {
+            let (name, attached) = attachment.as_ref();
+            Selection::Attachment(name, attached)
+        }
     };
     let (goal, actions) = match world.plan(&config, selection) {
         Ok(plan) => plan,
@@ -261,6 +267,7 @@ fn happens(World { kernel, disk, .. }: &mut World, event: &Event) -> Result<(), 
         Event::RuleGone(preference) => host.rules.retain(|rule| rule.preference != *preference),
         Event::ElementGone(text) => elements_gone(kernel, text)?,
         Event::TableGone => kernel.observed.table = nsnat::model::Table::default(),
+        Event::Taken(peer) => return kernel.take(peer),
         Event::NamespaceGone(name) => return kernel.remove_netns(name),
         Event::FileGone(name) => match kernel.observed.namespaces.get_mut(name) {
             Some(Netns::Alive { adrift, .. }) => {

@@ -4,6 +4,7 @@ mod families;
 mod fault;
 mod golden;
 mod model;
+mod model_pairs;
 mod others;
 mod properties;
 mod scenarios;

@@ -6,7 +6,7 @@
 use nsnat::model::gate::FoundPass;
 use nsnat::model::{
     Address, Datum, Element, Family, Link, Name, Netns, Observed, Pass, Policy, Route, RouteKind, Rule,
-    RuleAction, Stack, Table, numbers, tuning,
+    RuleAction, Stack, Table, tuning,
 };
 use nsnat::nft::skeleton;
 use nsnat::plan::{Action, LinkChange, Side};
@@ -25,16 +25,18 @@ pub(crate) struct Model {
     pub(crate) observed: Observed,
     /// Host veth → the namespace that its peer is in, and the peer's name there.
     pub(crate) pairs: BTreeMap<String, (Name, String)>,
+    /// Host veth → the attachment that it is of, and the other end, for an engine.
+    pub(super) handed: BTreeMap<String, (Name, String)>,
     inode: u64,
 }
 
 const ALL_FORWARDING: &str = "net/ipv6/conf/all/forwarding";
-const DEFAULT_FORWARDING: &str = "net/ipv6/conf/default/forwarding";
+pub(super) const DEFAULT_FORWARDING: &str = "net/ipv6/conf/default/forwarding";
 const DEFAULT_ACCEPT_RA: &str = "net/ipv6/conf/default/accept_ra";
 
-type Result = std::result::Result<(), String>;
+pub(super) type Result = std::result::Result<(), String>;
 
-fn no(why: impl Into<String>) -> Result {
+pub(super) fn no(why: impl Into<String>) -> Result {
     Err(why.into())
 }
 
@@ -47,7 +49,7 @@ impl Model {
         for (key, value) in [(ALL_FORWARDING, "0"), (DEFAULT_FORWARDING, "0"), (DEFAULT_ACCEPT_RA, "1")] {
             observed.host.sysctls.entry(key.into()).or_insert_with(|| value.into());
         }
-        Self { observed, pairs: BTreeMap::new(), inode: 4_026_532_000 }
+        Self { observed, pairs: BTreeMap::new(), handed: BTreeMap::new(), inode: 4_026_532_000 }
     }
 
     /// Does one action, or says why the kernel refuses.
@@ -66,6 +68,7 @@ impl Model {
                 Ok(())
             }
             Action::AddVeth { name, link, mtu, ifname } => self.add_veth(name, link, *mtu, ifname),
+            Action::AddPair { name, link, mtu, peer } => self.add_pair(name, link, *mtu, peer),
             Action::RemoveLink { link } => {
                 self.remove_link(link);
                 Ok(())
@@ -127,7 +130,7 @@ impl Model {
         }
     }
 
-    fn stack(&mut self, place: &Side) -> std::result::Result<&mut Stack, String> {
+    pub(super) fn stack(&mut self, place: &Side) -> std::result::Result<&mut Stack, String> {
         match place {
             Side::Host => Ok(&mut self.observed.host),
             Side::Inside(name) => match self.observed.namespaces.get_mut(name) {
@@ -237,42 +240,6 @@ impl Model {
         }
         self.observed.table.elements = elements;
         Ok(())
-    }
-
-    fn add_veth(&mut self, name: &Name, link: &str, mtu: u32, ifname: &str) -> Result {
-        if self.observed.host.link(link).is_some() {
-            return no(format!("{link}: File exists"));
-        }
-        let end = |name: &str| Link {
-            name: name.into(),
-            kind: Some("veth".into()),
-            group: numbers::LINK_GROUP,
-            mtu,
-            ..Link::default()
-        };
-        let inside = self.stack(&Side::Inside(name.clone()))?;
-        if inside.link(ifname).is_some() {
-            return no(format!("{ifname}: File exists"));
-        }
-        inside.links.insert(end(ifname));
-        sysctls_of(&mut inside.sysctls, ifname, &INSIDE_SYSCTLS);
-        self.observed.host.links.insert(end(link));
-        let known = host_sysctls(self.observed.features.force_forwarding);
-        sysctls_of(&mut self.observed.host.sysctls, link, &known);
-        let forwards = self.observed.host.sysctls[DEFAULT_FORWARDING].clone();
-        self.observed.host.sysctls.insert(format!("net/ipv6/conf/{link}/forwarding"), forwards);
-        self.pairs.insert(link.into(), (name.clone(), ifname.into()));
-        Ok(())
-    }
-
-    /// Takes a device away, and its peer.
-    pub(crate) fn remove_link(&mut self, link: &str) {
-        drop_link(&mut self.observed.host, link);
-        if let Some((name, ifname)) = self.pairs.remove(link)
-            && let Ok(stack) = self.stack(&Side::Inside(name))
-        {
-            drop_link(stack, &ifname);
-        }
     }
 
     /// Somebody gives a device another name; routes and addresses go along.
@@ -425,7 +392,7 @@ fn kernels_rules() -> Vec<Rule> {
     ]
 }
 
-const INSIDE_SYSCTLS: [(&str, &str); 6] = [
+pub(super) const INSIDE_SYSCTLS: [(&str, &str); 6] = [
     ("ipv4/route_localnet", "0"),
     ("ipv4/accept_local", "0"),
     ("ipv4/rp_filter", "0"),
@@ -434,7 +401,7 @@ const INSIDE_SYSCTLS: [(&str, &str); 6] = [
     ("ipv6/accept_ra", "1"),
 ];
 
-fn host_sysctls(force_forwarding: bool) -> Vec<(&'static str, &'static str)> {
+pub(super) fn host_sysctls(force_forwarding: bool) -> Vec<(&'static str, &'static str)> {
     let mut out = vec![("ipv4/forwarding", "0"), ("ipv6/forwarding", "0")];
     out.extend(INSIDE_SYSCTLS);
     if force_forwarding {
@@ -448,14 +415,14 @@ fn take_ipv6_off(stack: &mut Stack, dev: &str) {
     stack.routes.retain(|route| route.dev.as_deref() != Some(dev) || route.family() == Family::V4);
 }
 
-fn sysctls_of(sysctls: &mut BTreeMap<String, String>, dev: &str, known: &[(&str, &str)]) {
+pub(super) fn sysctls_of(sysctls: &mut BTreeMap<String, String>, dev: &str, known: &[(&str, &str)]) {
     for (key, value) in known {
         let (family, key) = key.split_once('/').unwrap();
         sysctls.entry(format!("net/{family}/conf/{dev}/{key}")).or_insert_with(|| (*value).into());
     }
 }
 
-fn drop_link(stack: &mut Stack, dev: &str) {
+pub(super) fn drop_link(stack: &mut Stack, dev: &str) {
     stack.links.retain(|link| link.name != dev);
     stack.addresses.retain(|address| address.dev != dev);
     stack.routes.retain(|route| route.dev.as_deref() != Some(dev));

@@ -24,7 +24,7 @@ pub(super) enum Command {
     /// The queries of this one go where the configuration says of that one.
     Dns(Name, Name),
     ThrowAway(Name),
-    Attach(Name, Attached),
+    Attach(Name, Box<Attached>),
 }
 
 impl Scenario {

@@ -141,7 +141,8 @@ impl<'a> Stopped<'a> {
         for name in old.namespaces.keys().chain(self.goal.namespaces.keys()).chain(now.namespaces.keys()) {
             let is_new = complete.contains(name) || self.foreign.contains(name);
             let should = if is_new { &self.goal } else { old };
-            if !is_as(now, name, should.namespaces.get(name)) {
+            let should = should.namespaces.get(name).filter(|_| !self.has_ended(world, name));
+            if !is_as(now, name, should) {
                 return Err(format!("rolled back, and {name} is neither as before nor as it should be"));
             }
         }
@@ -150,7 +151,8 @@ impl<'a> Stopped<'a> {
         }
         // A pass that is refused on the way back is left out.
         let passes = |world: &World| world.kernel.observed.gates.passes.len();
-        if complete.is_empty() && self.is_whole && passes(world) >= passes(&self.scenario.start) {
+        let is_whole = self.is_whole && !old.namespaces.keys().any(|name| self.has_ended(world, name));
+        if complete.is_empty() && is_whole && passes(world) >= passes(&self.scenario.start) {
             let (before, now) = (&self.scenario.start.kernel.observed, &world.kernel.observed);
             let (before, now) = (inventory(&comparable(before)), inventory(&comparable(now)));
             if before != now {
@@ -160,6 +162,12 @@ impl<'a> Stopped<'a> {
         Ok(())
     }
 
+    /// Whether it was an attachment whose interface an engine took: once that is gone, nothing brings it back.
+    fn has_ended(&self, world: &World, name: &Name) -> bool {
+        let before = self.scenario.start.disk.state.namespaces.get(name);
+        before.is_some_and(|one| one.is_handed() && world.kernel.observed.host.link(&one.link).is_none())
+    }
+
     /// What is there and was not there before is remembered.
     fn is_covered(&self, world: &World) -> Verdict {
         let (old, now) = (&self.scenario.start.kernel.observed, &world.kernel.observed);
@@ -167,7 +175,10 @@ impl<'a> Stopped<'a> {
         let known =
             |name: &&Name| !state.namespaces.contains_key(*name) && !old.namespaces.contains_key(*name);
         let namespaces = now.namespaces.keys().filter(known).map(|name| format!("namespace {name}"));
-        let is_of = |link: &str| state.namespaces.values().any(|namespace| namespace.link == link);
+        let is_of = |link: &str| {
+            let mut known = state.namespaces.values();
+            known.any(|known| known.link == link || (known.is_handed() && known.ifname() == link))
+        };
         let links = now.host.links.difference(&old.host.links).map(|link| &link.name);
         let links = links.filter(|link| old.host.link(link).is_none() && !is_of(link)).cloned();
         let is_ours = |key: &str| key.split('/').nth(3).is_some_and(&is_of);

@@ -150,7 +150,7 @@ pub(super) fn inventory(observed: &Observed) -> BTreeSet<String> {
     // A file without a namespace holds nothing.
     let stack = |(name, netns): (&Name, &Netns)| match netns {
         Netns::Alive { stack, adrift, .. } => Some(format!("{name}: {adrift:?} {:?}", unclosed(stack))),
-        Netns::Unseen { .. } | Netns::Stale => None,
+        Netns::Unseen { .. } | Netns::Handed { .. } | Netns::Stale => None,
     };
     let namespaces = observed.namespaces.iter().filter_map(stack);
     let gates = observed.gates.all.iter().map(|gate| format!("{gate:?}"));

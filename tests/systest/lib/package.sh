@@ -73,11 +73,12 @@ nothing_left() {
 
 # The same places for each kind, but for what its distribution has elsewhere.
 installed() {
-	local file places=(bin/nsnat libexec/nsnat/nsnat-exec lib/systemd/system/nsnat.service share/nsnat/nsnat.schema.json
+	local file places=(bin/nsnat libexec/nsnat/nsnat-exec lib/systemd/system/nsnat.service
+		lib/systemd/system/nsnat-docker.{socket,service} share/nsnat/nsnat.schema.json
 		share/bash-completion/completions/nsnat share/fish/vendor_completions.d/nsnat.fish "$zsh" "$licence"
 		share/man/man{1/nsnat.1,1/nsnat-exec.1,5/nsnat.toml.5,7/nsnat.7}.gz
 		share/doc/nsnat/{README.md,examples/nsnat.toml,bom.cdx.json,licences-of-crates.gz})
-	types 'systemctl is-enabled nsnat; systemctl is-active nsnat nsnat-changed.path || true' $'disabled\ninactive\nactive'
+	types 'systemctl is-enabled nsnat nsnat-docker.socket; systemctl is-active nsnat nsnat-docker.socket nsnat-changed.path || true' $'disabled\ndisabled\ninactive\ninactive\nactive'
 	types 'nsnat --version' "nsnat $(sed -n 's/^version = "\(.*\)"/\1/p;T;q' "$project/Cargo.toml")"
 	types "cd /usr; stat -c '%a %U %G %n' ${places[*]}" "$(for file in "${places[@]}"; do
 		[[ $file =~ ^(bin|libexec)/ ]] && echo "755 root root $file" || echo "644 root root $file"
@@ -111,7 +112,8 @@ job_was_ended() {
 }
 
 upgraded() {
-	host "systemctl show -P MainPID nsnat >/run/daemon; $(installs 2) >/dev/null"
+	host "systemctl show -P MainPID nsnat >/run/daemon; mkdir /var/lib/nsnat; touch /var/lib/nsnat/docker.1; $(installs 2) >/dev/null"
+	check "networks of Docker's are remembered" docker.1 host 'ls /var/lib/nsnat; rm -r /var/lib/nsnat'
 	check "the daemon is the new one" "active, of /usr/bin/nsnat" host 'pid=$(systemctl show -P MainPID nsnat)
 		echo "$(systemctl is-active nsnat)$([ $pid != $(cat /run/daemon) ] && echo ,) of $(readlink /proc/$pid/exe)"'
 	check "users are allowed as before" '4750 nogroup' host 'stat -c "%a %G" /usr/libexec/nsnat/nsnat-exec'
