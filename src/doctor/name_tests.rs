@@ -121,7 +121,9 @@ fn leak(name: &Name, tried: &ProbedServer) -> Finding {
     let by = tried.outcome.by.map_or_else(|| "another server".into(), dnsaddr::show);
     let (asked, how) = (dnsaddr::show(tried.probe.server), tried.probe.transport);
     let what = format!("a query to {asked} ({how}) went to {by}, which is not configured");
-    let cure = format!("look for NAT inside, and take it away: ip netns exec {name} nft list ruleset");
+    let cure = format!(
+        "nsnat up {name} makes the rewrite anew; if that changes nothing, take NAT inside away: ip netns exec {name} nft list ruleset"
+    );
     Finding::new(Code::DnsLeaks, what, person(name, &cure)).shown_by([shown(tried)])
 }
 
