@@ -8,12 +8,13 @@ use super::{conntrack, encode, ipsec, needs, netns, passes, tcp};
 use crate::error::{Context, Error, Result};
 use crate::model::{Element, Name, Need, Route, numbers};
 use crate::nft::Change;
-use crate::plan::{Action, LinkChange, Side};
+use crate::plan::{Action, Flows, LinkChange, Side};
 use crate::reconcile::Step;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::RouteNetlinkMessage as Message;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::thread::JoinHandle;
 
@@ -81,9 +82,7 @@ impl Kernel {
             Action::Elements { remove, add } => {
                 self.change_elements(&crate::nft::change(remove, add), remove.iter().chain(add))
             }
-            Action::ForgetFlows { source, which } => {
-                self.changes.by(|netlink| conntrack::forget(netlink, *source, *which))
-            }
+            Action::ForgetFlows { source, which } => self.forget_flows(*source, *which),
             Action::ResetConnections { name, families, spared, from } => {
                 tcp::reset(name, families, spared, from)
             }
@@ -127,6 +126,10 @@ impl Kernel {
             }
         };
         done.map_err(|error| needs::reason(parts_for(action)).unwrap_or_else(|| error.as_reason_of(action)))
+    }
+
+    fn forget_flows(&mut self, source: IpAddr, which: Flows) -> Result<()> {
+        self.changes.by(|netlink| conntrack::forget(netlink, source, which))
     }
 
     /// Makes changes of our table that are about elements, of which `touched` can be looked at.

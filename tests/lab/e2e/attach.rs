@@ -27,7 +27,7 @@ fn with_container() -> Lab {
 impl Lab {
     /// A job in the container leaves by the slow router, in both families, and asks its server; the host does not.
     #[track_caller]
-    fn leaves_by_slow(&self) {
+    pub(super) fn leaves_by_slow(&self) {
         let inside = "ip netns exec web";
         self.says(&format!("{inside} whoami4; {inside} whoami6"), "203.0.113.254\n2001:db8:f::fe");
         self.says(

@@ -54,17 +54,6 @@ impl Lab {
     fn docker(&self, line: &str) -> String {
         self.ok(&format!(". /run/lab/docker.sh; {line}"))
     }
-
-    #[track_caller]
-    fn container_leaves_by_slow(&self) {
-        let inside = "ip netns exec web";
-        self.says(&format!("{inside} whoami4; {inside} whoami6"), "203.0.113.254\n2001:db8:f::fe");
-        self.says(
-            &format!("{inside} ask $LAB_OLD a.example.test; {inside} ask $LAB_OLD6 a.example.test +tcp"),
-            "192.0.2.53\n192.0.2.53",
-        );
-        self.says("whoami4; whoami6", "203.0.113.1\n2001:db8:f::1");
-    }
 }
 
 #[test]
@@ -84,7 +73,7 @@ fn a_container_is_there_from_its_endpoint_to_its_end() {
     // Docker repeats what it got no answer to.
     let again = format!("endpoint {E}; take {E} web");
     lab.docker(&again);
-    lab.container_leaves_by_slow();
+    lab.leaves_by_slow();
     lab.says("nsnat up", "nothing to do");
     lab.ok("nsnat plan && nsnat status --check && nsnat doctor docker.0123456789ab && nsnat trace docker.0123456789ab");
     lab.says("nsnat status docker.0123456789ab | sed -n 's/^ *attached *//p'", "in /run/netns/web");
@@ -94,7 +83,7 @@ fn a_container_is_there_from_its_endpoint_to_its_end() {
     lab.fails(125, "nsnat exec docker.0123456789ab true");
     // What others take away on the host is put back; what is inside is Docker's.
     lab.ok("ip route del default table 213001; nft flush map inet nsnat mark_of; nsnat up");
-    lab.container_leaves_by_slow();
+    lab.leaves_by_slow();
     // Docker gives it back, and then takes the endpoint away.
     lab.ok("ip netns exec web ip link set eth0 netns 1 2>/dev/null || ip -n web link set eth0 down");
     lab.docker(&format!("leave {E}; leave {E}; call DeleteNetwork '{{\"NetworkID\":\"n1\"}}'"));
@@ -146,7 +135,7 @@ fn an_endpoint_ends_with_its_container() {
     lab.ok(START);
     lab.ok("ip netns add web; ip -n web link set lo up; ip netns exec web sleep 1000 >/dev/null 2>&1 &");
     lab.docker(&format!("take {E} web"));
-    lab.container_leaves_by_slow();
+    lab.leaves_by_slow();
     lab.ok(end);
     lab.until("! nft list map inet nsnat mark_of | grep nsn-docke && ! grep -q nsnat-attached /run/nsnat/state.json && [ -z \"$(nsnat status -o json | jq -r '.namespaces[] | select(.attached).name')\" ]");
     lab.end_watch("TERM");
@@ -160,7 +149,7 @@ fn the_driver_may_end_at_any_time() {
         "kill -9 $(cat /run/lab/driver); await '! kill -0 $(cat /run/lab/driver) 2>/dev/null'; driver";
     lab.docker(&format!("{again}; take {E} web"));
     lab.docker(again);
-    lab.container_leaves_by_slow();
+    lab.leaves_by_slow();
     lab.docker(&format!("{again}; leave {E}"));
     // Another one cannot listen there as well.
     let refused = lab.fails(1, "nsnat docker --socket /run/lab/plugins/nsnat.sock --state /run/lab/networks");
@@ -169,7 +158,7 @@ fn the_driver_may_end_at_any_time() {
     lab.docker(&format!("take {E} web; nsnat down; leave {E}"));
     lab.says("ip -n web -br link | awk '{ print $1 }'", "lo");
     lab.docker(&format!("take {E} web"));
-    lab.container_leaves_by_slow();
+    lab.leaves_by_slow();
 }
 
 #[test]
