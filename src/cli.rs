@@ -197,6 +197,7 @@ pub enum Command {
     #[command(after_help = examples::WHICH)]
     Which {
         /// The number of the process. When it is not given, the calling process
+        #[arg(value_parser = values::pid)]
         pid: Option<i32>,
     },
     /// Change or test where the DNS queries of a namespace go, while it is up

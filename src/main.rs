@@ -120,7 +120,20 @@ fn refusal(text: &str, args: &[OsString]) -> Error {
     let error = Error::usage("command line", why.trim_start_matches("error: "));
     // "To pass it as a value" is never what was meant here.
     let tip = paragraphs.find_map(|words| words.strip_prefix("tip: a ").map(|tip| format!("a {tip}")));
-    error.hint(tip.unwrap_or_else(|| format!("nsnat{} --help", first_verb(args))))
+    let help = || format!("nsnat{} --help", first_verb(args));
+    error.hint(name_comes_first(args).or(tip).unwrap_or_else(help))
+}
+
+/// The cure where the words of a command stand before the name that they are about: `nsnat dns test slow`.
+fn name_comes_first(args: &[OsString]) -> Option<String> {
+    let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
+    let [verb, what, name, rest @ ..] = &words[..] else { return None };
+    let command = Cli::command();
+    let command =
+        command.find_subcommand(verb).filter(|command| command.get_positionals().next().is_some())?;
+    let is_turned = command.find_subcommand(what).is_some() && command.find_subcommand(name).is_none();
+    let rest: String = rest.iter().map(|word| format!(" {word}")).collect();
+    is_turned.then(|| format!("the name of the namespace comes first: nsnat {verb} {name} {what}{rest}"))
 }
 
 /// The command that was meant, with a space before it.

@@ -38,6 +38,11 @@ pub(super) fn probe_target(text: &str) -> Result<ProbeTarget, String> {
     Ok(ProbeTarget { address: at.ip(), protocol })
 }
 
+/// Reads the number of a process.
+pub(super) fn pid(text: &str) -> Result<i32, &'static str> {
+    text.parse().ok().filter(|pid| *pid > 0).ok_or("is not the number of a process, as ps and pgrep print it")
+}
+
 /// Reads a rewrite: `OLD=NEW`.
 pub(super) fn rewrite(text: &str) -> Result<(SocketAddr, SocketAddr), String> {
     let (old, new) = text.split_once('=').ok_or("OLD=NEW is needed")?;

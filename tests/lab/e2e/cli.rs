@@ -200,3 +200,20 @@ fn options_of_add() {
         "203.0.113.3\nmtu 1400",
     );
 }
+
+/// What is typed in another order, or is of another kind, is told what would do.
+#[test]
+fn words_that_are_taken_for_others() {
+    let lab = Lab::new();
+    lab.ok("nsnat add slow --gateway $LAB_SLOW");
+    for (line, cure) in [
+        ("dns test slow", "the name of the namespace comes first: nsnat dns slow test"),
+        ("dns set slow 9.9.9.9", "the name of the namespace comes first: nsnat dns slow set 9.9.9.9"),
+        ("dns slow tset", "a similar subcommand exists: 'test'"),
+        ("which 8.8.8.8", "is not the number of a process"),
+        ("which 0", "is not the number of a process"),
+    ] {
+        let told = lab.fails(2, &format!("nsnat {line}"));
+        assert!(told.contains(cure), "{line}: {told}");
+    }
+}
