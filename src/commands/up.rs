@@ -6,7 +6,7 @@ use super::session::{Recorded, Session};
 use crate::config::Config;
 use crate::doctor::silence;
 use crate::error::Result;
-use crate::model::{ActiveNamespace, Event, EventKind, Finding, Name, Observed, State};
+use crate::model::{Event, EventKind, Finding, Name, Observed, State, changes};
 use crate::plan;
 use crate::reconcile::Policy;
 use crate::report;
@@ -46,10 +46,10 @@ fn tell_of_up(ui: &Ui<'_>, config: &Config, names: &[Name], outcome: &Recorded) 
 /// neither is it when that cannot be known.
 fn tell_silent(ui: &Ui<'_>, observed: &Observed, after: &State) {
     let before = &observed.state;
-    let changed = |(name, namespace): &(&Name, &ActiveNamespace)| {
-        before.namespaces.get(*name).is_none_or(|old| before.path_of(old) != after.path_of(namespace))
-    };
-    let changed: Vec<_> = after.namespaces.iter().filter(changed).collect();
+    let all = changes(before, after).into_iter();
+    let there = all.filter_map(|change| Some((change.name, change.before, change.after?)));
+    let moved = there.filter(|(_, old, new)| old.is_none_or(|old| before.path_of(old) != after.path_of(new)));
+    let changed: Vec<_> = moved.map(|(name, _, namespace)| (name, namespace)).collect();
     if ui.global.quiet || changed.is_empty() {
         return;
     }

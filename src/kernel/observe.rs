@@ -53,12 +53,13 @@ impl Kernel {
         let ((table, policies), HostView { host, devices, features, namespaces, gates }) =
             side_by_side(nft, stacks)?;
         self.table = last_table;
-        let mut out = Observed {
+        Ok(Observed {
             host,
             gates,
             policies,
             cookie: self.cookie,
             namespaces,
+            passed_by: others.names(),
             table,
             abandoned,
             state: state.clone(),
@@ -67,9 +68,7 @@ impl Kernel {
             nameservers: resolver::nameservers(),
             upstreams: resolver::upstreams(&devices),
             accounts: BTreeMap::new(),
-        };
-        others.note_in(&mut out);
-        Ok(out)
+        })
     }
 
     /// The host's stack, and what is found by it.

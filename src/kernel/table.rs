@@ -55,7 +55,7 @@ impl LastTable {
     /// Our table, without the elements that are about `others`.
     pub(super) fn observe(&mut self, others: &OtherNamespaces<'_>) -> Result<Table> {
         let netlink = self.netlink.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
-        let passed_by: Others = others.namespaces.values().copied().cloned().collect();
+        let passed_by: Others = others.namespaces.iter().map(|(_, namespace)| (*namespace).clone()).collect();
         let before = generation(&netlink)?;
         let expected = self.generation.map(|last| last.wrapping_add(self.transactions));
         let is_known = before.is_some() && before == expected && passed_by == self.others;

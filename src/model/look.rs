@@ -2,7 +2,7 @@
 
 use super::nft::{Datum, Element};
 use super::stack::device_of;
-use super::{ActiveNamespace, Egress, Name, Netns, Observed, State};
+use super::{ActiveNamespace, Egress, Name, Observed, State};
 use foldhash::{HashSet, HashSetExt};
 use ipnetwork::Ipv6Network;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,12 +30,13 @@ impl<'a> Look<'a> {
     }
 
     /// The namespaces that are passed by with all that belongs to them. What was abandoned, or was being taken to
-    /// pieces and so has no egress any more, is not: every run completes that.
+    /// pieces and so has no egress any more, or is an attachment that was being made, is not: every run completes that.
     pub fn others<'j>(self, state: &'j State, abandoned: &BTreeSet<Name>) -> OtherNamespaces<'j> {
         let Self::These(names) = self else { return OtherNamespaces::default() };
         let is_other = |(name, namespace): &(&Name, &ActiveNamespace)| {
             !names.contains(name)
                 && !abandoned.contains(*name)
+                && (namespace.attached.is_none() || namespace.inode.is_some() || namespace.is_handed())
                 && state.egresses.contains_key(&namespace.egress)
         };
         OtherNamespaces::new(state, state.namespaces.iter().filter(is_other))
@@ -46,8 +47,9 @@ impl<'a> Look<'a> {
 #[derive(Default)]
 pub struct OtherNamespaces<'a> {
     /// The namespaces that are passed by.
-    pub namespaces: BTreeMap<&'a Name, &'a ActiveNamespace>,
-    links: HashSet<&'a str>,
+    pub namespaces: Vec<(&'a Name, &'a ActiveNamespace)>,
+    /// Their devices on the host, once somebody asks for them.
+    links: OnceLock<HashSet<&'a str>>,
     /// Parts of `pool6` of their egresses.
     slices6: BTreeMap<&'a str, Ipv6Network>,
     /// Their addresses inside, once somebody asks for them.
@@ -56,21 +58,26 @@ pub struct OtherNamespaces<'a> {
 
 impl<'a> OtherNamespaces<'a> {
     fn new(state: &'a State, namespaces: impl Iterator<Item = (&'a Name, &'a ActiveNamespace)>) -> Self {
-        let namespaces: BTreeMap<_, _> = namespaces.collect();
-        let mut links = HashSet::with_capacity(namespaces.len());
-        links.extend(namespaces.values().map(|namespace| &*namespace.link));
-        // Until the engine takes the other end, that is on the host, too.
-        let handed = namespaces.values().filter(|namespace| namespace.is_handed());
-        links.extend(handed.map(|namespace| namespace.ifname()));
         let part = |(key, egress): (&'a String, &Egress)| Some((key.as_str(), egress.slice6?));
         let slices6 = state.egresses.iter().filter_map(part).collect();
-        Self { namespaces, links, slices6, addresses: OnceLock::new() }
+        Self { namespaces: namespaces.collect(), slices6, ..Self::default() }
+    }
+
+    /// Their devices on the host.
+    fn links(&self) -> HashSet<&'a str> {
+        let mut out = HashSet::with_capacity(self.namespaces.len());
+        for (_, namespace) in &self.namespaces {
+            out.insert(namespace.link.as_str());
+            // Until the engine takes the other end, that is on the host, too.
+            out.extend(Some(namespace.ifname()).filter(|_| namespace.is_handed()));
+        }
+        out
     }
 
     /// Their addresses inside: one of IPv4 each, and one of IPv6 that the same bits end.
     fn addresses(&self) -> HashSet<IpAddr> {
         let mut out = HashSet::with_capacity(2 * self.namespaces.len());
-        for namespace in self.namespaces.values() {
+        for (_, namespace) in &self.namespaces {
             out.insert(namespace.address().into());
             let bits = u32::from(namespace.address());
             if let Some(slice) = self.slices6.get(namespace.egress.as_str()) {
@@ -82,7 +89,7 @@ impl<'a> OtherNamespaces<'a> {
 
     /// Whether a link of the host is the end of one of them.
     pub fn have_link(&self, name: &str) -> bool {
-        self.links.contains(name)
+        self.links.get_or_init(|| self.links()).contains(name)
     }
 
     /// Whether an address is one inside of one of them.
@@ -107,14 +114,15 @@ impl<'a> OtherNamespaces<'a> {
         host.routes.retain(|route| !route.dev.as_deref().is_some_and(|dev| self.have_link(dev)));
         host.sysctls.retain(|key, _| !device_of(key).is_some_and(|dev| self.have_link(dev)));
         observed.table.elements.retain(|element| !self.have_element(element));
-        self.note_in(observed);
+        observed.passed_by = self.names();
+        let passed_by = &observed.passed_by;
+        observed.namespaces.retain(|name, _| !passed_by.contains(name));
     }
 
-    /// Says that nobody looked into them.
-    pub fn note_in(&self, observed: &mut Observed) {
-        let unseen =
-            |namespace: &ActiveNamespace| Netns::Unseen { inode: namespace.inode.unwrap_or_default() };
-        let unseen = self.namespaces.iter().map(|(name, namespace)| ((*name).clone(), unseen(namespace)));
-        observed.namespaces.append(&mut unseen.collect());
+    /// Their names.
+    pub fn names(&self) -> HashSet<Name> {
+        let mut out = HashSet::with_capacity(self.namespaces.len());
+        out.extend(self.namespaces.iter().map(|(name, _)| (*name).clone()));
+        out
     }
 }

@@ -4,6 +4,7 @@ use super::gate::{FoundPass, Gate};
 use super::numbers::INSIDE_LINK;
 use super::tap::Tap;
 use super::{Account, Element, Health, Link, Name, Stack, State, ownership};
+use foldhash::HashSet;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,9 @@ pub struct Observed {
     pub cookie: Option<u64>,
     /// Namespaces that the state or the configuration names, as far as `/run/netns` has them.
     pub namespaces: BTreeMap<Name, Netns>,
+    /// Namespaces of the state that were passed by: whatever belongs to them is taken for right.
+    #[serde(skip_serializing_if = "HashSet::is_empty")]
+    pub passed_by: HashSet<Name>,
     /// Our nft table.
     pub table: Table,
     /// What we remember.
@@ -151,7 +155,13 @@ impl Gates {
 impl Observed {
     /// Whether the namespace was not looked into.
     pub fn is_unseen(&self, name: &Name) -> bool {
-        matches!(self.namespaces.get(name), Some(Netns::Unseen { .. }))
+        self.passed_by.contains(name) || matches!(self.namespaces.get(name), Some(Netns::Unseen { .. }))
+    }
+
+    /// The namespaces that were not looked into.
+    pub fn unseen(&self) -> impl Iterator<Item = &Name> {
+        let unseen = |(_, netns): &(&Name, &Netns)| matches!(netns, Netns::Unseen { .. });
+        self.passed_by.iter().chain(self.namespaces.iter().filter(unseen).map(|(name, _)| name))
     }
 
     /// Whether a namespace is ours: the state has it (and it is still that one), or its eth0 carries our tag

@@ -138,7 +138,8 @@ impl State {
 
     /// The namespaces of an egress.
     pub fn namespaces_of<'a>(&'a self, egress: &'a Egress) -> impl Iterator<Item = &'a ActiveNamespace> {
-        self.namespaces.values().filter(|namespace| self.egresses.get(&namespace.egress) == Some(egress))
+        let key = self.egresses.iter().find(|(_, known)| *known == egress).map(|(key, _)| key);
+        self.namespaces.values().filter(move |namespace| Some(&namespace.egress) == key)
     }
 }
 

@@ -107,7 +107,7 @@ pub(super) fn sources(state: &State, egress: &Egress, family: Family, features: 
 pub(super) fn all_sources(state: &State, egress: &Egress, family: Family) -> Vec<IpNetwork> {
     match family {
         Family::V4 => {
-            let own = state.namespaces_of(egress).filter(|m| m.own_subnet).map(|m| m.subnet);
+            let own = state.namespaces_of(egress).filter(|one| one.own_subnet).map(|one| one.subnet);
             egress.slices.iter().copied().chain(own).map(IpNetwork::V4).collect()
         }
         Family::V6 => egress.slice6.map(IpNetwork::V6).into_iter().collect(),

@@ -197,13 +197,16 @@ fn next_slice(
 /// What to know of the blocks that were given away since `before`: that they are not of the first pool, or that a wider
 /// route overlaps them.
 pub fn unusual_blocks(before: &State, after: &State, config: &Config, observed: &Observed) -> Option<String> {
-    let taken = TakenNetworks::new(observed, config);
     let given = |state: &State| -> (BTreeSet<IpNetwork>, BTreeSet<IpNetwork>) {
         let egresses = || state.egresses.values();
         let v4 = egresses().flat_map(|egress| egress.slices.iter().copied().map(IpNetwork::V4));
         (v4.collect(), egresses().filter_map(|egress| egress.slice6).map(IpNetwork::V6).collect())
     };
     let ((old4, old6), (new4, new6)) = (given(before), given(after));
+    if new4.is_subset(&old4) && new6.is_subset(&old6) {
+        return None;
+    }
+    let taken = TakenNetworks::new(observed, config);
     let pools4: Vec<_> = config.settings.pools().into_iter().map(IpNetwork::V4).collect();
     let pools6: Vec<_> = config.settings.pools6().into_iter().map(IpNetwork::V6).collect();
     let unusual =

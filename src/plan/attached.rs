@@ -33,7 +33,7 @@ pub fn closed_to(namespace: &Namespace, observed: &Observed) -> Option<String> {
 /// Whether an entry of the state is an attachment that is over: its network namespace is gone, or another program has an
 /// interface of that name there now.
 pub(super) fn is_over(name: &Name, namespace: &ActiveNamespace, observed: &Observed) -> bool {
-    if namespace.attached.is_none() {
+    if namespace.attached.is_none() || observed.passed_by.contains(name) {
         return false;
     }
     match observed.namespaces.get(name) {
@@ -72,6 +72,7 @@ pub(super) fn obstacle(
     let path = attached.path.display();
     let (inode, cookie, stack) = match observed.namespaces.get(name) {
         Some(Netns::Alive { inode, cookie, stack, .. }) => (*inode, *cookie, stack),
+        _ if observed.is_unseen(name) => return None,
         Some(Netns::Unseen { .. } | Netns::Handed { .. }) => return None,
         Some(Netns::Stale) | None => {
             return problem(format!("{path} leads to no network namespace"), "it may have ended meanwhile");

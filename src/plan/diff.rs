@@ -113,7 +113,7 @@ fn diff_namespace(
     desired: &Desired,
     observed: &Observed,
 ) {
-    let Some(namespace) = state.namespaces.get(name) else { return };
+    let Some(namespace) = state.namespaces.get(name).filter(|_| !observed.is_unseen(name)) else { return };
     let place = Side::Inside(name.clone());
     let is_attached = namespace.attached.is_some();
     let mut is_tuned = is_attached;
@@ -128,7 +128,6 @@ fn diff_namespace(
             is_tuned |= *tuned;
             Cow::Borrowed(stack.as_ref())
         }
-        Some(Netns::Unseen { .. }) => return,
         // Its maker took it away since the look; the next one finds that.
         _ if is_attached => return,
         absent => {
@@ -314,8 +313,8 @@ fn forget_links(stack: &mut Stack, links: &BTreeSet<String>) {
 /// The nft table: the skeleton is identified by digests, only elements are compared.
 fn diff_table(out: &mut Vec<Action>, state: &State, desired: &Desired, observed: &Observed) {
     let have = &observed.table;
-    let is_up_but_unseen = |name: &Name| observed.is_unseen(name) && state.namespaces.contains_key(name);
-    if !desired.has_namespaces() && !observed.namespaces.keys().any(is_up_but_unseen) {
+    let is_up = |name: &Name| state.namespaces.contains_key(name);
+    if !desired.has_namespaces() && !observed.unseen().any(is_up) {
         if have.exists {
             out.push(Action::RemoveTable);
         }

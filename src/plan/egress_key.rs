@@ -38,15 +38,13 @@ fn uplink_key(uplink: &config::Uplink, observed: &Observed) -> String {
 /// mark, table and subnets. So another gateway, or another name of an uplink, changes a route at most, and no job loses
 /// its address. `wanted`: the egress of each namespace.
 pub(super) fn carry_over(state: &mut State, wanted: &BTreeMap<&Name, String>) {
-    let mut destinations: BTreeMap<String, BTreeSet<&String>> = BTreeMap::new();
+    let mut destinations: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
     for (name, namespace) in &state.namespaces {
-        destinations
-            .entry(namespace.egress.clone())
-            .or_default()
-            .insert(wanted.get(name).unwrap_or(&namespace.egress));
+        let from = &namespace.egress;
+        destinations.entry(from).or_default().insert(wanted.get(name).unwrap_or(from));
     }
-    let only = |(from, to): (&String, &BTreeSet<&String>)| match to.first() {
-        Some(goal) if to.len() == 1 && *goal != from => Some((from.clone(), (*goal).clone())),
+    let only = |(from, to): (&&String, &BTreeSet<&String>)| match to.first() {
+        Some(goal) if to.len() == 1 && goal != from => Some(((*from).clone(), (*goal).clone())),
         _ => None,
     };
     let mut renamed: BTreeMap<String, String> = destinations.iter().filter_map(only).collect();

@@ -52,8 +52,11 @@ impl PassPolicy {
     }
 }
 
-/// All that an egress could need.
+/// All that an egress could need; nothing where no policy could catch its packets.
 fn pass_policies(state: &State, egress: &Egress, observed: &Observed) -> Vec<PassPolicy> {
+    if observed.policies.is_empty() {
+        return Vec::new();
+    }
     Family::BOTH.into_iter().flat_map(|family| of_family(state, egress, family, observed)).collect()
 }
 

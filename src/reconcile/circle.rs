@@ -4,7 +4,9 @@ use super::intent::{forget_loaded, intent};
 use super::rollback::{Rollback, plan_rollback};
 use super::{Aftermath, Failure, Host, Outcome, Policy, Progress, Step, Store};
 use crate::error::{Error, Result};
-use crate::model::{ActiveNamespace, ExecRecord, Look, Name, Netns, Observed, Pass, State, state, tuning};
+use crate::model::{
+    self, ActiveNamespace, ExecRecord, Look, Name, Netns, Observed, Pass, State, state, tuning,
+};
 use crate::plan::{self, Action};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,8 +88,8 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
 
     /// Writes the union of old and new down, before anything is changed.
     fn record_intent(&mut self, goal: &State, before: &Observed, actions: &[Action]) -> Result<()> {
-        let gone =
-            before.state.namespaces.keys().filter(|name| !goal.namespaces.contains_key(*name)).collect();
+        let changes = model::changes(&before.state, goal);
+        let gone = changes.iter().filter(|change| change.after.is_none()).map(|change| change.name).collect();
         self.store.record_intent(&intent(goal, before, actions), &gone)
     }
 }
@@ -248,8 +250,9 @@ fn as_observed(mut state: State, observed: &Observed) -> State {
     state.skeleton.clone_from(&observed.table.rules);
     state.earlier.clear();
     let tuned = tuning::digest(&state.inherited);
-    for (name, namespace) in &mut state.namespaces {
-        let Some(Netns::Alive { inode, cookie, .. }) = observed.namespaces.get(name) else { continue };
+    for (name, netns) in &observed.namespaces {
+        let Netns::Alive { inode, cookie, .. } = netns else { continue };
+        let Some(namespace) = state.namespaces.get_mut(name) else { continue };
         let is_noted = namespace.inode == Some(*inode)
             && namespace.cookie == *cookie
             && namespace.tuned.as_ref() == Some(&tuned);
