@@ -119,7 +119,8 @@ fn refusal(text: &str, args: &[OsString]) -> Error {
     let why = paragraphs.next().unwrap_or_default();
     let error = Error::usage("command line", why.trim_start_matches("error: "));
     // "To pass it as a value" is never what was meant here.
-    let tip = paragraphs.find_map(|words| words.strip_prefix("tip: a ").map(|tip| format!("a {tip}")));
+    let is_meant = |tip: &&str| tip.starts_with("a ") || tip.starts_with("some similar ");
+    let tip = paragraphs.find_map(|words| words.strip_prefix("tip: ").filter(is_meant).map(str::to_owned));
     let help = || format!("nsnat{} --help", first_verb(args));
     error.hint(name_comes_first(args).or(tip).unwrap_or_else(help))
 }

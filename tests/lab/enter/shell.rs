@@ -72,14 +72,15 @@ fn a_zsh_that_the_host_sends_elsewhere() {
     assert_eq!(world::stdout(&script), "from-zshrc\nx\n");
 }
 
-/// A shell without a start-up file of its own, and one that is not there.
+/// A shell without a start-up file of its own, and one that is not there. What is typed stands before a prompt or behind it, by
+/// what the terminal had first: only what the shell made of it tells.
 #[test]
 fn other_shells() {
     let script = format!(
-        "{HOME}try dash 'echo hello from $0'; grep -c '^(x) # ' said; grep -o '# hello.*' said
-        printf 'echo still here\nexit\n' | script -qec \"SHELL=/nonexistent $N shell x\" /dev/null | grep -c '# still here'"
+        "{HOME}try dash 'echo hello from $0'; grep -c '^(x) # ' said; grep -o 'hello from /.*' said
+        printf 'echo still $((40 + 2))\nexit\n' | script -qec \"SHELL=/nonexistent $N shell x\" /dev/null | grep -c 'still 42'"
     );
-    assert_eq!(world::stdout(&script), "3\n# hello from /usr/bin/dash\n1\n");
+    assert_eq!(world::stdout(&script), "3\nhello from /usr/bin/dash\n1\n");
 }
 
 #[test]
