@@ -37,28 +37,32 @@ listen_tcp() {
 	for port in "$@"; do
 		what="EXEC:/run/lab/serve $port"
 		[[ $port != 7 ]] || what=PIPE
-		daemon "$node" "TCP4-LISTEN:$port,bind=$addr,reuseaddr,fork,backlog=128" "$what"
-		daemon "$node" "TCP6-LISTEN:$port,bind=[$addr6],reuseaddr,fork,backlog=128" "$what"
+		listen "$node" "TCP4-LISTEN:$port,bind=$addr,reuseaddr,fork,backlog=128" "$what"
+		listen "$node" "TCP6-LISTEN:$port,bind=[$addr6],reuseaddr,fork,backlog=128" "$what"
 	done
 }
 
 listen_udp() {
-	daemon "$1" "UDP4-RECVFROM:80,bind=$2,reuseaddr,fork" "EXEC:/run/lab/serve 80"
-	daemon "$1" "UDP6-RECVFROM:80,bind=[$3],reuseaddr,fork" "EXEC:/run/lab/serve 80"
+	daemon "$1" "$lab_d/datagrams" 80 "$2" "$3"
 }
 
 # -t: how long a half-closed connection may go on (the byte count after an upload).
+listen() {
+	daemon "$1" socat -t 10 "$2" "$3"
+}
+
+# daemon NODE CMD..
 daemon() {
-	nsenter --net="/run/lab/net/$1" -- socat -t 10 "$2" "$3" </dev/null >>/run/lab/log/socat 2>&1 &
+	nsenter --net="/run/lab/net/$1" -- "${@:2}" </dev/null >>/run/lab/log/services 2>&1 &
 	disown $!
 }
 
 # A socket that listens queues clients, so that is when a service is ready.
-# Only socat's are counted; dnsmasq returns when it has bound.
+# dnsmasq's are not counted; it returns when it has bound.
 wait_listening() {
 	local node=$1 count=$2 tries=6000
 	while (($(on "$node" ss -Hlntu 'sport != 53 and sport != 5353' | wc -l) < count)); do
-		((--tries)) || die "the services of $node did not start: $(</run/lab/log/socat)"
+		((--tries)) || die "the services of $node did not start: $(</run/lab/log/services)"
 		sleep 0.01
 	done
 }

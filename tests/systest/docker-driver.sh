@@ -45,7 +45,7 @@ without_containers() {
 
 boot
 image_tar
-host 'systemctl start docker; docker import - busybox </tmp/image.tar >/dev/null'
+host "systemctl start docker; docker import $image - busybox </tmp/image.tar >/dev/null"
 host_and_others "without nsnat"
 # (Docker's chains are in another order after a restart.)
 host 'systemctl restart docker'

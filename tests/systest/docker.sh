@@ -14,8 +14,8 @@ own() {
 # The image is what Debian's busybox is: there is no registry here.
 images() {
 	image_tar
-	host 'set -e; docker import - busybox </tmp/image.tar >/dev/null
-		docker run -d --restart=always -p 8080:80 --name web busybox httpd -f -p 80 -h /www >/dev/null'
+	host "set -e; docker import $image - busybox </tmp/image.tar >/dev/null"
+	host 'docker run -d --restart=always -p 8080:80 --name web busybox httpd -f -p 80 -h /www >/dev/null'
 }
 
 # Its first start, so that it has images by then; what it does to a host stays until the reboot.

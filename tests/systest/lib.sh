@@ -318,13 +318,14 @@ captured() {
 	"$project/scripts/lab" enter "$lab" captured "$1"
 }
 
-# after WHAT SCRIPT: the script is what happens. The time from the last event of the network to the first packet of the job is
+# after WHAT SCRIPT [CMD..]: the script is what happens, and before it the command out here. The time from the last event of the network to the first packet of the job is
 # told.
 after() {
 	local router last first expected
 	local -A seen=()
 	capture_all
 	host 'ip -o -tshort monitor link address route >/run/events 2>&1 & echo $! >/run/monitor; disown; sleep 0.2'
+	(($# == 2)) || "${@:3}"
 	host "$2" >"$work/said" 2>&1 || fail "$1" "$(tail -n 3 "$work/said")"
 	expected=$(for family in $families; do echo "$job $family $by"; done)
 	check "$1" "$expected" host "probe $job | grep '^$job [$families] '"

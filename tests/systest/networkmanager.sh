@@ -32,16 +32,18 @@ prepare() {
 		match-device=interface-name:eth*
 		managed=1
 	END2
-	# The shortest lease that dnsmasq gives: it is renewed after a minute.
+	# The shortest lease that dnsmasq gives.
 	"$project/scripts/lab" enter "$lab" at fast dnsmasq --conf-file=/dev/null --port=0 --bind-interfaces --interface=lan0 \
 		--dhcp-range="$LAB_HOST,$LAB_HOST,255.255.255.0,2m" --dhcp-optsfile=/run/lab/router \
 		--dhcp-option="option:dns-server,$LAB_OLD" --dhcp-leasefile=/run/lab/leases --pid-file=/run/lab/dhcp.pid --user=root
 	lease_names "$LAB_FAST"
 }
 
-# lease_names ROUTER: from now on.
+# lease_names ROUTER [SECONDS]: from now on; and after so many it is renewed, instead of after a half of its time.
 lease_names() {
-	"$project/scripts/lab" enter "$lab" sh -c "echo option:router,$1 >/run/lab/router; kill -HUP \$(cat /run/lab/dhcp.pid)"
+	"$project/scripts/lab" enter "$lab" sh -euc 'echo "option:router,$1" >/run/lab/router
+		[ -z "$2" ] || echo "option:T1,$2" >>/run/lab/router
+		kill -HUP "$(cat /run/lab/dhcp.pid)"' - "$1" "${2-}"
 }
 
 own() {
@@ -87,14 +89,14 @@ stop_sending
 job=lease by=fast families=4 never='slow third'
 send
 after "a lease" 'nmcli -w 20 connection up lan'
-lease_names "$LAB_SLOW"
+lease_names "$LAB_SLOW" 5
 by=slow never=third
 after "a lease that names another router" 'nmcli -w 20 connection up lan'
-# Nobody asks for it: half of the lease is over.
-lease_names "$LAB_FAST"
+# Nobody asks for it: its time has come.
 by=fast
 after "a lease that renews by itself and names another router" \
-	"timeout 100 bash -c 'until ip route show default dev eth0 | grep -q \"via $LAB_FAST \"; do sleep 0.2; done'"
+	"timeout 100 bash -c 'until ip route show default dev eth0 | grep -q \"via $LAB_FAST \"; do sleep 0.2; done'" \
+	lease_names "$LAB_FAST"
 stop_sending
 
 tunnel() {

@@ -30,7 +30,7 @@ limited() {
 
 boot
 image_tar
-host 'podman import /tmp/image.tar busybox >/dev/null 2>&1'
+host "podman import $image /tmp/image.tar busybox >/dev/null 2>&1"
 check "podman uses CNI" cni host 'podman info --format "{{.Host.NetworkBackend}}"'
 # Its first container makes a bridge, which stays.
 host_and_others "without nsnat"

@@ -26,7 +26,7 @@ port_of() {
 
 boot
 image_tar
-host 'podman import /tmp/image.tar busybox >/dev/null 2>&1'
+host "podman import $image /tmp/image.tar busybox >/dev/null 2>&1"
 check "podman uses netavark" netavark host 'podman info --format "{{.Host.NetworkBackend}}"'
 
 host_and_others "without nsnat"

@@ -9,6 +9,7 @@
 #   clean                      a line of shell: the engine removes all containers
 #
 #   image_tar                  /tmp/image.tar on the host: what Debian's busybox is; there is no registry here
+#   $image                     what is said of it to `podman import` and `docker import`
 #   documented PAGE KIND       the blocks ```sh KIND of docs/PAGE, line after line; `# → TEXT`: the output holds TEXT
 #   gets_out N                 by the slow router in both families, and names are asked there
 #   asks NODE ADDRESS PORT     what a client there is told by a container's web server
@@ -29,6 +30,9 @@ containers_without_cgroups() {
 	END
 	ln -s /usr/local/bin/nsnat "$disk/usr/bin/nsnat"
 }
+
+# The first process of a container does not hear a signal that it does not handle, and engines wait ten seconds for each.
+readonly image='--change STOPSIGNAL=9'
 
 image_tar() {
 	host 'set -e; mkdir -p /tmp/image/{bin,etc,proc,sys,dev,tmp,run,www}; cp /bin/busybox /tmp/image/bin
