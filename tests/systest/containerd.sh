@@ -29,17 +29,24 @@ inside() { echo "cri exec c$1 sh -c '$2'"; }
 # The pod's shim, and what it looks after.
 killed() { echo "\$(shim=\$(pgrep -f -- \"-id \$(cri id c$1) \"); echo \$shim; pgrep -P \$shim)"; }
 readonly clean='cri remove' busy='nsnat'
+# What a kubelet does after a boot.
+readonly lasting='cri run clasting' ends=true again='systemctl start containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done
+	cri remove; cri run clasting; cri exec clasting nc -w 1 198.51.100.80 8443 </dev/null >/dev/null 2>&1; true'
 
 # As after a crash: everything that runs of the engine is gone, and its plugins are not told.
 crash() {
+	local watched by_slow
 	look before-crash
-	host 'for n in 1 2 3; do cri run c$n; done; systemctl kill -s KILL --kill-whom=all containerd; pkill -9 containerd-shim
+	capture
+	host 'for n in 1 2 3; do cri run c$n; cri exec c$n sh -c "(while :; do nc -w 1 198.51.100.80 8443; sleep 0.1; done) </dev/null >/dev/null 2>&1 &"; done
+		systemctl kill -s KILL --kill-whom=all containerd; pkill -9 containerd-shim
 		pkill -9 -x sleep; systemctl restart containerd; until cri ready >/dev/null 2>&1; do sleep 0.1; done'
 	host "$(start 4)"
 	gets_out 4
 	host "$clean"
 	look after-crash
 	same "containerd killed with all pods, started again, the pods removed" before-crash after-crash
+	by_slow_alone "containerd killed with all pods"
 	host 'for n in 1 2 3; do cri run c$n; done; systemctl kill -s KILL --kill-whom=all containerd; pkill -9 containerd-shim
 		pkill -9 -x sleep; for name in $(ls /run/netns); do ip netns delete $name; done; nsnat up third; nsnat down third' >/dev/null
 	look after-crash
@@ -57,7 +64,7 @@ ports() {
 		'cri run c9 8080:80 2>&1 | grep -o "port 8080/tcp of eth0 is published by attachment cni"'
 	host 'cri remove'
 	not_published 8080
-	check "with a port: nothing is left" '0' host 'nsnat list | grep -c cni; true'
+	check "with a port: nothing is left" '0' host "$are_up"
 }
 
 # A pod whose interface is that of another plugin: it has that one's address, and leaves by nsnat.
@@ -73,7 +80,7 @@ behind_bridge() {
 	gets_out 7
 	check "behind bridge: the address of the pod" 10.99.0.2 host 'cri address c7 | cut -d" " -f1'
 	host 'cri remove c7; rm /etc/cni/net.d/05-both.conflist'
-	check "behind bridge: nothing is left" '0' host 'nsnat list | grep -c cni; true'
+	check "behind bridge: nothing is left" '0' host "$are_up"
 }
 
 boot
@@ -93,6 +100,7 @@ many 30
 crash
 ports
 behind_bridge
+rebooted
 host 'sed -i "s/\"egress\": \"slow\"/\"egress\": \"nowhere\"/" /etc/cni/net.d/10-slow.conflist; systemctl restart containerd'
 check "a way out that is not declared" 'no namespace nowhere is declared' host \
 	'until cri ready | grep -q True; do sleep 0.1; done; cri run c9 2>&1 | grep -o "no namespace nowhere is declared"'

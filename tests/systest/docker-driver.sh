@@ -43,9 +43,13 @@ without_containers() {
 	look "$1"
 }
 
+readonly lasting="systemctl enable docker nsnat-docker.socket 2>/dev/null
+	docker run -d --restart always --name clasting --network slow busybox sh -c \"$sends\""
+readonly ends=true
+
 boot
 image_tar
-host "systemctl start docker; docker import $image - busybox </tmp/image.tar >/dev/null"
+host "set -e; systemctl start docker; $docker_image"
 host_and_others "without nsnat"
 # (Docker's chains are in another order after a restart.)
 host 'systemctl restart docker'
@@ -117,9 +121,13 @@ checks+=2
 grep -q '\.853: ' <<<"$seen" || fail "the capture on the fast router has not seen the host's own packet"
 nothing_by fast "a sender" "$(grep '8443' <<<"$seen" || true)"
 
-many 50
+# (In a second suite fewer: what differs there is what the engine asks.)
+many $([[ $name == *@* ]] && echo 10 || echo 50)
 
 host 'docker network rm slow >/dev/null; systemctl disable --now nsnat-docker.socket nsnat-docker 2>/dev/null'
 check "nothing is remembered" no host '[ -e /var/lib/nsnat ] || echo no'
 without_containers after
 same "after all containers" bare after
+
+host 'systemctl enable -q --now nsnat-docker.socket; docker network create -d nsnat --ipam-driver null --opt egress=slow slow >/dev/null'
+rebooted

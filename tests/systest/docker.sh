@@ -14,7 +14,7 @@ own() {
 # The image is what Debian's busybox is: there is no registry here.
 images() {
 	image_tar
-	host "set -e; docker import $image - busybox </tmp/image.tar >/dev/null"
+	host "set -e; $docker_image"
 	host 'docker run -d --restart=always -p 8080:80 --name web busybox httpd -f -p 80 -h /www >/dev/null'
 }
 
@@ -34,7 +34,7 @@ without_containers() {
 	look "$1"
 }
 
-readonly busy='nsnat'
+readonly busy='nsnat' clean='docker rm -f $(docker ps -aq)'
 readonly serve='docker run -d --name web --network container:slow-net busybox httpd -f -p 80 -h /www >/dev/null'
 other() { echo "docker run --rm busybox $1"; }
 inside() { echo "docker run --rm --network container:slow-net busybox sh -c '$2'"; }
@@ -51,7 +51,7 @@ published 8080
 host "systemctl restart slow-net; docker rm -f web >/dev/null; $serve"
 published 8080
 host 'docker rm -f web >/dev/null; systemctl disable --now slow-net 2>/dev/null
-	rm /etc/systemd/system/slow-net.service; systemctl daemon-reload'
+	mv /etc/systemd/system/slow-net.service /root; systemctl daemon-reload'
 not_published 8080
 all_well "after the attachment"
 unwatch_jobs
@@ -60,3 +60,25 @@ without_containers after-page
 same "after the attachment" before-page after-page
 
 stopped docker.socket docker
+
+# The unit again, and one with the work, as the page has it. Whoever shares its network has its way out.
+start() { echo true; }
+finish() { echo true; }
+readonly lasting="cat >/etc/systemd/system/work.service <<'END'
+[Unit]
+Requires=slow-net.service
+PartOf=slow-net.service
+After=slow-net.service
+
+[Service]
+ExecStartPre=-docker rm -f work
+ExecStart=docker run --rm --name work --network container:slow-net busybox sh -c '$sends'
+ExecStop=docker stop work
+
+[Install]
+WantedBy=slow-net.service
+END
+mv /root/slow-net.service /etc/systemd/system; systemctl daemon-reload; systemctl enable -q docker slow-net work
+systemctl start slow-net"
+readonly ends='systemctl disable --now slow-net work'
+rebooted

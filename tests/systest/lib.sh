@@ -4,6 +4,7 @@
 # machine under test ("the host") and of its lab. A check that fails does not end the scenario.
 #
 #   boot                       a Debian, joined to a lab; `prepare` changes its disk before
+#   reboot HOW [CMD..]         off and on again, orderly or hard, with its disk; meanwhile the command
 #   lab_only                   no Debian: the host is the lab's own
 #   on_host CMD.., host SCRIPT run on the host; a script has LAB_* and `nsnat`
 #   at NODE CMD..              run on another node of the lab
@@ -42,14 +43,18 @@ run_scenario() {
 }
 
 clean_up() {
-	local tries=100
-	if [[ -n $nspawn ]]; then
-		echo 1 >"$group/cgroup.kill"
-		wait "$nspawn" 2>/dev/null || true
-		until find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || ((--tries == 0)); do sleep 0.05; done
-	fi
+	[[ -z $nspawn ]] || cut_off
 	umount -l "$work/disk" "$work"
 	rmdir "$work"
+}
+
+# The machine, as where somebody pulls the plug.
+cut_off() {
+	local tries=100
+	echo 1 >"$group/cgroup.kill"
+	wait "$nspawn" 2>/dev/null || true
+	until find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || ((--tries == 0)); do sleep 0.05; done
+	leader='' nspawn=''
 }
 
 die_now() {
@@ -126,10 +131,33 @@ boot() {
 	put /etc/hosts <<<'127.0.0.1 localhost debian'
 	put /etc/hostname <<<'debian'
 	put /usr/local/bin/probe 755 <"$project/tests/systest/probe"
-	# A scenario starts a program more often than five times in ten seconds, where the machine is fast.
-	printf '[Manager]\nDefaultStartLimitIntervalSec=0\n' | put /etc/systemd/system.conf.d/scenario.conf
+	# A scenario starts a program more often than five times in ten seconds, where the machine is fast; and the first process of a
+	# container does not hear a shutdown.
+	printf '[Manager]\nDefaultStartLimitIntervalSec=0\nDefaultTimeoutStopSec=10s\n' | put /etc/systemd/system.conf.d/scenario.conf
 	install_nsnat
 	prepare
+	start_machine
+}
+
+# A network namespace with all that is in it ends with its machine, so there is another lab, of the same addresses.
+reboot() {
+	[[ $1 != orderly ]] || on_host systemctl poweroff >/dev/null 2>&1 || true
+	[[ $1 != orderly ]] || wait "$nspawn" || true
+	cut_off
+	eval "exec ${HOLD[1]}>&-"
+	wait "$HOLD_PID" || true
+	start_lab
+	"${@:2}"
+	start_machine
+}
+
+# The folders of engines are no part of the overlay, which cannot be the lower part of another one, but of the disk all the same.
+start_machine() {
+	local folder folders=()
+	for folder in docker containers containerd; do
+		mkdir -p "$work/lib/$folder"
+		folders+=("--bind=$work/lib/$folder:/var/lib/$folder")
+	done
 	group=$(mktemp -d /sys/fs/cgroup/nsnat-systest.XXXXXX)
 	(
 		echo "$BASHPID" >"$group/cgroup.procs"
@@ -137,7 +165,7 @@ boot() {
 		SYSTEMD_NSPAWN_API_VFS_WRITABLE=network exec systemd-nspawn --quiet -D "$disk" --machine=debian \
 			--network-namespace-path="/proc/$lab/ns/net" --register=no --keep-unit --resolv-conf=off \
 			--link-journal=no --console=pipe --capability=all \
-			--system-call-filter='@keyring bpf perf_event_open' --tmpfs=/var/lib/docker --tmpfs=/var/lib/containers --tmpfs=/var/lib/containerd -b \
+			--system-call-filter='@keyring bpf perf_event_open' "${folders[@]}" -b \
 			</dev/null >"$work/console" 2>&1
 	) &
 	nspawn=$!

@@ -28,6 +28,10 @@ limited() {
 	check "bandwidth: its device went" '' host 'ip -br link show type ifb'
 }
 
+readonly lasting="systemctl enable podman-restart 2>/dev/null
+	podman run -d --restart always --name clasting --network slow busybox sh -c \"$sends\""
+readonly ends=true
+
 boot
 image_tar
 host "podman import $image /tmp/image.tar busybox >/dev/null 2>&1"
@@ -51,3 +55,4 @@ host 'podman rm -f -t 0 web >/dev/null; ip link del cni-both'
 limited
 many 30
 killed_at_start
+rebooted

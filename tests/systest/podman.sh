@@ -24,6 +24,20 @@ port_of() {
 	at "$1" timeout 1 bash -c ": >/dev/tcp/$LAB_HOST_THIRD/$2" 2>/dev/null && echo open || echo closed
 }
 
+# A unit of Quadlet.
+readonly lasting="cat >/etc/containers/systemd/lasting.container <<'END'
+[Container]
+Image=localhost/busybox
+ContainerName=clasting
+Network=slow.network
+PodmanArgs=--cgroups=disabled
+Exec=sh -c '$sends'
+[Install]
+WantedBy=multi-user.target
+END
+systemctl daemon-reload; systemctl start lasting"
+readonly ends='systemctl stop lasting; rm /etc/containers/systemd/lasting.container; systemctl daemon-reload'
+
 boot
 image_tar
 host "podman import $image /tmp/image.tar busybox >/dev/null 2>&1"
@@ -57,3 +71,4 @@ healthy "with a container"
 host "$(finish 1) >/dev/null"
 many 30
 killed_at_start
+rebooted

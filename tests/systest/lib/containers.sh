@@ -9,13 +9,14 @@
 #   clean                      a line of shell: the engine removes all containers
 #
 #   image_tar                  /tmp/image.tar on the host: what Debian's busybox is; there is no registry here
-#   $image                     what is said of it to `podman import` and `docker import`
+#   $image, docker_image       what is said of it to `podman import`; a line of shell that gives it to Docker
 #   documented PAGE KIND       the blocks ```sh KIND of docs/PAGE, line after line; `# → TEXT`: the output holds TEXT
 #   gets_out N                 by the slow router in both families, and names are asked there
 #   asks NODE ADDRESS PORT     what a client there is told by a container's web server
 #   published PORT             the web server is reached by that port of the slow router, in both families, and answers by that
 #                              router; by another device it is not reached
 #   host_and_others WHEN       the host and a container of another network (`other COMMAND`) go by the fast router
+#   rebooted                   the node; what starts again leaves as before, and of all else nothing is left
 #   many COUNT                 that many at once; a third of them is killed; what the engine cleans up leaves nothing
 
 # Engines ask a kernel for control groups that a machine without all rights cannot let them have.
@@ -33,6 +34,8 @@ containers_without_cgroups() {
 
 # The first process of a container does not hear a signal that it does not handle, and engines wait ten seconds for each.
 readonly image='--change STOPSIGNAL=9'
+readonly docker_image='docker import - whole </tmp/image.tar >/dev/null
+	printf "FROM whole\nSTOPSIGNAL 9\n" | DOCKER_BUILDKIT=0 docker build -q -t busybox - >/dev/null 2>&1'
 
 image_tar() {
 	host 'set -e; mkdir -p /tmp/image/{bin,etc,proc,sys,dev,tmp,run,www}; cp /bin/busybox /tmp/image/bin
@@ -129,17 +132,67 @@ look() {
 	host 'ip -br link | cut -d" " -f1; cat /tmp/listed; nsnat list' >>"$work/$1"
 }
 
+# How many namespaces and attachments.
+readonly are_up='nsnat -o json status | grep -c "\"state\": *\"up\""; true'
+
 many() {
-	local count=$1
+	local count=$1 watched by_slow
 	look before-many
+	capture
 	host "for n in \$(seq $count); do $(start '$n') >/dev/null 2>/tmp/said.\$n & done; wait; cat /tmp/said.* | head -n 5"
-	check "$count at once are up" "$count" host 'nsnat -o json status | grep -c "\"state\": *\"up\""'
+	check "$count at once are up" "$count" host "$are_up"
 	check "$count at once by the slow router" "$count $LAB_WAN_SLOW" host \
-		"{ for n in \$(seq $count); do $(inside '$n' "nc -w 5 $LAB_SERVICE 80 </dev/null") & done; wait; } 2>&1 | sort | uniq -c | awk '{ print \$1, \$2 }'"
+		"{ for n in \$(seq $count); do $(inside '$n' "nc -w 5 $LAB_SERVICE 443 </dev/null") & done; wait; } 2>&1 | sort | uniq -c | awk '{ print \$1, \$2 }'"
 	host "for n in \$(seq 2 3 $count); do kill -9 $(killed '$n') 2>/dev/null; done; true"
 	host "for n in \$(seq 1 3 $count); do $(finish '$n') >/dev/null 2>&1 & done; wait"
-	check "one that nobody killed" "$LAB_WAN_SLOW" host "$(inside 3 "nc -w 2 $LAB_SERVICE 80 </dev/null")"
+	check "one that nobody killed" "$LAB_WAN_SLOW" host "$(inside 3 "nc -w 2 $LAB_SERVICE 443 </dev/null")"
 	host "{ $clean || $clean; } >/dev/null 2>&1"
 	look after-many
 	same "a third of $count killed, all removed" before-many after-many
+	by_slow_alone "a third of $count killed"
+}
+
+# rebooted: the node, in an orderly way and by its plug. `lasting` starts a container that is started again at boot and has port 8443
+# asked all the time, and `ends` ends it; `start 1` starts one that stays off. `again` is what somebody else does after a boot.
+rebooted() {
+	local how watched by_slow
+	host "$lasting >/dev/null; $(start 1) >/dev/null"
+	for how in orderly hard; do
+		gets_out lasting
+		gets_out 1
+		reboot "$how" capture
+		host "${again-}"
+		gets_out lasting
+		check "$how: the one that is on, and no other, is known" 1 host "$are_up"
+		healthy "$how: a container that started after the boot"
+		check "$how: the host" "$LAB_WAN_FAST" host "busybox nc -w 2 $LAB_SERVICE 80 </dev/null"
+		by_slow_alone "$how: since the boot"
+		host "$(finish 1) >/dev/null 2>&1; $(start 1) >/dev/null"
+	done
+	gets_out 1
+	check "what nsnat has made is seen" yes host "[ \"\$($traces)\" ] && echo yes"
+	host "{ $ends; $clean || $clean; nsnat down; } >/dev/null 2>&1"
+	check "rebooted, all removed, nsnat down: nothing is left" '' host "$traces"
+}
+
+# (The service's address, as pages have it.)
+readonly sends='while :; do nc -w 1 198.51.100.80 8443 </dev/null; sleep 0.1; done'
+readonly traces='nft list ruleset 2>/dev/null | grep nsnat; iptables-save 2>/dev/null | grep devgroup; ip rule | grep 213; ip -6 rule | grep 213
+	ip -br link | grep ^nsn; find /run/nsnat 2>/dev/null; true'
+
+# What containers send to the ports that they alone ask, and the host does not.
+capture() {
+	watched=$(lab_capture fast "port 443 or port 8443 or port 853 or net 10.213.0.0/16 or net fd6e:736e:6174::/48")
+	by_slow=$(lab_capture slow "port 443 or port 8443")
+}
+
+# by_slow_alone WHEN: that is what was captured.
+by_slow_alone() {
+	local seen
+	host "for i in 1 2 3; do echo control >/dev/udp/$LAB_SERVICE/853; done"
+	seen=$(captured "$watched")
+	checks+=3
+	grep -q '\.853: ' <<<"$seen" || fail "$1: the capture on the fast router has not seen the host's own packet"
+	nothing_by fast "$1" "$(grep -v '\.853[: ]' <<<"$seen" || true)"
+	[[ -n $(captured "$by_slow") ]] || fail "$1: the slow router has seen nothing of the containers"
 }

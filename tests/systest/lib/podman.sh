@@ -11,10 +11,15 @@ readonly clean='podman rm -fa -t 0' busy='podman|nsnat'
 
 # Whatever of podman's is killed while it starts containers leaves network namespaces that podman itself knows nothing of.
 killed_at_start() {
+	local watched by_slow
 	look before-killed
-	host 'for n in $(seq 30); do timeout -s KILL 0.$((1 + n % 9)) podman run -d --name c$n --network slow busybox sleep 1000 & done >/dev/null 2>&1
+	capture
+	host 'set -- "while :; do nc -w 1 198.51.100.80 8443 </dev/null; sleep 0.1; done"
+		podman run -d --name c31 --network slow busybox sh -c "$1"
+		for n in $(seq 30); do timeout -s KILL 0.$((1 + n % 9)) podman run -d --name c$n --network slow busybox sh -c "$1" & done >/dev/null 2>&1
 		wait; podman rm -fa -t 0; podman rm -fa -t 0; for name in $(ls /run/netns); do ip netns delete $name; done
 		pkill -9 conmon; sleep 0.2; nsnat up slow; nsnat down slow' >/dev/null 2>&1
 	look after-killed
 	same "podman killed while it starts containers" before-killed after-killed
+	by_slow_alone "podman killed while it starts containers"
 }
