@@ -96,3 +96,14 @@ rest_by_hand() {
 	done
 	nft delete table inet nsnat
 }
+
+back_by_hand() {
+	local i name
+	for ((i = 0; i < many; i++)); do
+		name=$names$i
+		[[ $names != hand ]] || name=hand
+		ip link del "nsn-$name"
+		ip netns del "$name"
+	done
+	rest_by_hand
+}

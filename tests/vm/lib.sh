@@ -130,7 +130,7 @@ wait_for() {
 }
 
 end() {
-	((failures || !checks)) || echo "ok ($checks checks, Linux $(uname -r), nft $version)"
+	((failures || !checks)) || echo "ok ($checks checks, Linux $(uname -r), nft $version)${measured:+: $measured}"
 	sync
 	echo o >/proc/sysrq-trigger
 	sleep 60
