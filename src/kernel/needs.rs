@@ -102,6 +102,7 @@ fn missing() -> Vec<Need> {
         Need::Rules => has_no_rules(libc::AF_INET),
         Need::Rules6 => ipv6 && has_no_rules(libc::AF_INET6),
         Need::Nftables => has_no_subsystem(GET_GENERATION),
+        Need::BothFamilies => lacks_nft("filter", POSTROUTING, None),
         Need::FlowList => has_no_subsystem(GET_FLOW_COUNTS),
         Need::NatChains => lacks_nft("nat", PREROUTING, None),
         Need::Flows => lacks_expression("filter", "ct"),
@@ -165,10 +166,13 @@ fn lacks_key(name: &str, parameters: &[(u16, u32)], hook: u32) -> bool {
     lacks_nft("filter", hook, Some([text(EXPRESSION_NAME, name), nested(EXPRESSION_DATA, &data)].concat()))
 }
 
+/// nf_tables answers so when it knows no such family, kind of chain, or expression.
+const NO_PART: [i32; 3] = [libc::ENOENT, libc::EOPNOTSUPP, libc::EAFNOSUPPORT];
+
 /// Whether a table with such a chain, and with a rule of such an expression in it, cannot be made.
 fn lacks_nft(kind: &str, hook: u32, expression: Option<Vec<u8>>) -> bool {
     let changes = nft::sample(kind, hook, expression);
-    refused(NetlinkSocket::for_netfilter().ok(), &[libc::ENOENT, libc::EOPNOTSUPP], |socket| {
+    refused(NetlinkSocket::for_netfilter().ok(), &NO_PART, |socket| {
         Ok(socket.change_all(&Batch::of_table(&changes))?.map_or_else(|refused| refused.errno, |()| 0))
     })
 }

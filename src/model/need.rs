@@ -16,6 +16,8 @@ pub enum Need {
     Rules6,
     /// nftables.
     Nftables,
+    /// Its tables of both families.
+    BothFamilies,
     /// Expressions of nftables about flows.
     Flows,
     /// The zones of connection tracking, which the answers of several DNS servers are told apart by.
@@ -38,12 +40,13 @@ pub enum Need {
 
 impl Need {
     /// All of them. What others are built on comes first.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NetworkNamespaces,
         Self::Veth,
         Self::Rules,
         Self::Rules6,
         Self::Nftables,
+        Self::BothFamilies,
         Self::Flows,
         Self::Zones,
         Self::NatChains,
@@ -62,11 +65,12 @@ impl Need {
     pub fn rests_on(self) -> &'static [Self] {
         match self {
             Self::NetworkNamespaces | Self::Veth | Self::Rules | Self::Rules6 | Self::Nftables => &[],
-            Self::Zones => &[Self::Nftables, Self::Flows],
-            Self::Nat | Self::Masquerade => &[Self::Nftables, Self::NatChains],
-            Self::Flows | Self::NatChains | Self::Reject | Self::Fib | Self::Ipsec | Self::FlowList => {
-                &[Self::Nftables]
+            Self::Zones => &[Self::Nftables, Self::BothFamilies, Self::Flows],
+            Self::Nat | Self::Masquerade => &[Self::Nftables, Self::BothFamilies, Self::NatChains],
+            Self::Flows | Self::NatChains | Self::Reject | Self::Fib | Self::Ipsec => {
+                &[Self::Nftables, Self::BothFamilies]
             }
+            Self::BothFamilies | Self::FlowList => &[Self::Nftables],
         }
     }
 
@@ -77,7 +81,8 @@ impl Need {
             Self::Veth => ("veth pairs", "CONFIG_VETH", Some("veth")),
             Self::Rules => ("rules of routing", "CONFIG_IP_MULTIPLE_TABLES", None),
             Self::Rules6 => ("rules of routing of IPv6", "CONFIG_IPV6_MULTIPLE_TABLES", None),
-            Self::Nftables => ("nftables", "CONFIG_NF_TABLES_INET", Some("nf_tables")),
+            Self::Nftables => ("nftables", "CONFIG_NF_TABLES", Some("nf_tables")),
+            Self::BothFamilies => ("tables of nftables for both families", "CONFIG_NF_TABLES_INET", None),
             Self::Flows => ("`ct` of nftables", "CONFIG_NFT_CT", Some("nft_ct")),
             Self::Zones => ("zones of connection tracking", "CONFIG_NF_CONNTRACK_ZONES", None),
             Self::NatChains => ("NAT of nftables", "CONFIG_NFT_NAT", Some("nft_chain_nat")),

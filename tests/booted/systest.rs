@@ -143,6 +143,12 @@ fn forget() {
     run_by("vm", "forget");
 }
 
+/// On a kernel that was built without what no module brings: User Mode Linux.
+#[test]
+fn short_kernel() {
+    run_by("vm", "short");
+}
+
 /// A road warrior with a virtual address, and a tunnel for all that has the host's own.
 #[test]
 fn strongswan() {

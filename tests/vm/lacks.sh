@@ -65,6 +65,10 @@ check 'no CAP_SYS_ADMIN' 'hint: it takes CAP_SYS_ADMIN, which a container has on
 check '/proc/sys is read-only' 'hint: /proc/sys is read-only here, as in a container that was not started as a privileged one' helps unshare -m sh -c 'mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && exec nsnat up'
 check 'no network namespaces any more' 'hint: sysctl user.max_net_namespaces is the largest number of them' helps sh -c 'echo 0 >/proc/sys/user/max_net_namespaces; nsnat up'
 echo 10000 >/proc/sys/user/max_net_namespaces
+# No module brings these, so strace answers in the kernel's place, as one that was built without them does.
+check 'no network namespaces' "nsnat: kernel: Linux $release has no network namespaces (CONFIG_NET_NS)
+hint: boot a kernel that was built with that, such as one of a distribution" told \
+	strace -qq -f -o /dev/null -e trace=unshare -e inject=unshare:error=EINVAL nsnat up
 check 'nothing is left' '' eval 'nsnat down >/dev/null; nft list ruleset; ls /run/netns 2>/dev/null || true'
 
 lacks nft_fib_inet '`fib` of nftables (CONFIG_NFT_FIB_INET, module nft_fib_inet)'
@@ -73,13 +77,13 @@ lacks nft_reject_inet '`reject` of nftables (CONFIG_NFT_REJECT, module nft_rejec
 lacks nft_nat '`dnat` and `snat` of nftables (CONFIG_NFT_NAT, module nft_nat)'
 lacks nft_chain_nat 'NAT of nftables (CONFIG_NFT_NAT, module nft_chain_nat)'
 lacks nft_ct '`ct` of nftables (CONFIG_NFT_CT, module nft_ct)'
-lacks nf_tables 'nftables (CONFIG_NF_TABLES_INET, module nf_tables)'
+lacks nf_tables 'nftables (CONFIG_NF_TABLES, module nf_tables)'
 lacks veth 'veth pairs (CONFIG_VETH, module veth)'
 lacks nf_conntrack_netlink 'list of flows (CONFIG_NF_CT_NETLINK, module nf_conntrack_netlink)'
 check 'doctor without nft_masq' '`masquerade` of nftables (CONFIG_NFT_MASQ, module nft_masq)' hidden nft_masq examined
 
-check 'doctor without nf_tables' 'nftables (CONFIG_NF_TABLES_INET, module nf_tables)' hidden nf_tables examined
-check 'down without nf_tables' "nsnat: kernel: Linux $release has no nftables (CONFIG_NF_TABLES_INET, module nf_tables)
+check 'doctor without nf_tables' 'nftables (CONFIG_NF_TABLES, module nf_tables)' hidden nf_tables examined
+check 'down without nf_tables' "nsnat: kernel: Linux $release has no nftables (CONFIG_NF_TABLES, module nf_tables)
 hint: modprobe -a nf_tables says why they cannot be loaded; kernels of distributions have them" hidden nf_tables told nsnat down
 
 unload
