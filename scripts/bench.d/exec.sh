@@ -41,7 +41,7 @@ bench_ephemeral() {
 	nsnat plan --commands >/run/lab/lines || status=$?
 	((status == 2)) || die "nsnat plan: exit status $status"
 	for ((round = 0; round < rounds; round++)); do
-		ratio "ephemeral : by hand" 9 ephemeral ephemeral_by_hand
+		ratio "ephemeral : by hand" "${NSNAT_TURNS:-9}" ephemeral ephemeral_by_hand
 	done
 }
 

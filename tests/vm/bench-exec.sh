@@ -5,7 +5,7 @@
 lay_wires
 root=$PROJECT rounds=3 LAB_SLOW=192.168.1.254 LAB_NEW=203.0.113.53
 # An emulated machine takes its time.
-export NSNAT_STARTS=30
+export NSNAT_STARTS=30 NSNAT_TURNS=3
 ln -s /usr/local/bin/starts /usr/local/bin/nothing /run/lab/
 die() { echo "$*" && exit 1; }
 for part in measure exec batch; do
