@@ -155,6 +155,12 @@ fn strongswan() {
     run_by("vm", "strongswan");
 }
 
+/// Slurm 24.11 of Debian 13.
+#[test]
+fn slurm() {
+    run("slurm@trixie");
+}
+
 #[test]
 fn ufw() {
     run("ufw");

@@ -74,7 +74,7 @@ nothing_left() {
 # The same places for each kind, but for what its distribution has elsewhere.
 installed() {
 	local file places=(bin/nsnat libexec/nsnat/nsnat-exec lib/systemd/system/nsnat.service
-		lib/systemd/system/nsnat-docker.{socket,service} share/nsnat/nsnat.schema.json
+		lib/systemd/system/nsnat-docker.{socket,service} share/nsnat/{nsnat.schema.json,slurm/nsnat.c}
 		share/bash-completion/completions/nsnat share/fish/vendor_completions.d/nsnat.fish "$zsh" "$licence"
 		share/man/man{1/nsnat.1,1/nsnat-exec.1,5/nsnat.toml.5,7/nsnat.7}.gz
 		share/doc/nsnat/{README.md,examples/nsnat.toml,bom.cdx.json,licences-of-crates.gz})
