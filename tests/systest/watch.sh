@@ -32,7 +32,7 @@ boot
 check "the daemon runs" active host 'systemctl is-active nsnat'
 send
 capture_all
-sleep 5
+sleep 20
 at printer bash -c "echo control >/dev/udp/$LAB_SLOW/8443; echo control >/dev/udp/$LAB_FAST/8443"
 closed='nsnat: slow: no uplink can be used at the moment: nothing gets out'
 check "nobody gets out before the network is there, and is told so" "slow 4 $closed
