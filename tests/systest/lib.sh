@@ -346,8 +346,8 @@ captured() {
 	"$project/scripts/lab" enter "$lab" captured "$1"
 }
 
-# after WHAT SCRIPT [CMD..]: the script is what happens, and before it the command out here. The time from the last event of the network to the first packet of the job is
-# told.
+# after WHAT SCRIPT [CMD..]: the script is what happens, and before it the command out here. The time from the last event of the
+# network to the first packet of the job is told.
 after() {
 	local router last first expected
 	local -A seen=()
