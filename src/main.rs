@@ -133,7 +133,7 @@ fn name_comes_first(args: &[OsString]) -> Option<String> {
     let command =
         command.find_subcommand(verb).filter(|command| command.get_positionals().next().is_some())?;
     let is_turned = command.find_subcommand(what).is_some() && command.find_subcommand(name).is_none();
-    let rest: String = rest.iter().map(|word| format!(" {word}")).collect();
+    let rest: String = rest.iter().flat_map(|word| [" ", word]).collect();
     is_turned.then(|| format!("the name of the namespace comes first: nsnat {verb} {name} {what}{rest}"))
 }
 
