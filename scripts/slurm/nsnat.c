@@ -12,7 +12,7 @@
  *    real ones, which is how nsnat-exec sees a caller when it has its set-user-id bit. (It needs no set-user-id bit for that,
  *    because whoever starts it here is root.) What it says goes to the user.
  * 2. In each task: the same as root. When cat answers, its process is inside; this one opens the network and the mount
- *    namespace of that process, enters both, and lets cat end. The process is root's the whole time. One of the user's
+ *    namespace of that process, enters both, and ends cat. The process is root's the whole time. One of the user's
  *    could go into namespaces of the user's own making meanwhile, and a process of root would follow.
  * 3. In each task, as the user: where any of this failed, the task ends. No callback says so to Slurm by its result. Where
  *    plugstack.conf has `optional`, Slurm would go on outside of the namespace, and elsewhere take a name that a user
@@ -26,7 +26,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,6 +55,9 @@ static const char INHERITED[] = "_SLURM_SPANK_OPTION_nsnat_egress";
 
 /* Of `nsnat exec`: it failed itself. */
 enum { FAILED = 125, LONGEST = 64 };
+
+/* Milliseconds; a node may be busy. */
+enum { PATIENCE = 30000 };
 
 /* The namespace; empty where the tasks leave by the host's own way. */
 static char egress[LONGEST + 1];
@@ -174,13 +179,14 @@ static void shut(int *end)
 }
 
 /* Its standard input holds one byte, which cat gives back as soon as it runs. (It is written before there is a reader that
- * could die, so no signal comes of it.) */
+ * could die, so no signal comes of it.) Its standard error is read when it has ended, and whoever holds that open then is not
+ * waited for. */
 static bool start(struct helper *helper, const struct caller *caller)
 {
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, error[2] = { -1, -1 };
 
 	helper->process = -1;
-	if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(error, O_CLOEXEC) == 0
+	if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(error, O_CLOEXEC | O_NONBLOCK) == 0
 	    && write(in[1], "x", 1) == 1)
 		helper->process = fork();
 	if (helper->process == 0)
@@ -192,35 +198,34 @@ static bool start(struct helper *helper, const struct caller *caller)
 	return helper->process > 0;
 }
 
+/* Whether cat answers. The user can stop a process that has the user's number, and slurmstepd must not wait for that one. */
 static bool is_inside(const struct helper *helper)
 {
-	ssize_t got;
+	struct pollfd answer = { .fd = helper->out, .events = POLLIN };
 	char byte;
+	int ready;
 
 	do
-		got = read(helper->out, &byte, 1);
-	while (got < 0 && errno == EINTR);
-	return got == 1;
+		ready = poll(&answer, 1, PATIENCE);
+	while (ready < 0 && errno == EINTR);
+	if (ready == 0)
+		slurm_error("nsnat: the helper does not answer");
+	return ready > 0 && read(helper->out, &byte, 1) == 1;
 }
 
-/* Lets cat end, passes on what was said, and says whether all went well. */
-static bool finish(struct helper *helper, bool tell)
+/* Ends cat. By now the helper has said what it had to say. */
+static void finish(struct helper *helper, bool tell)
 {
-	int status = -1;
-	pid_t ended = -1;
-
-	shut(&helper->in);
 	if (helper->process > 0) {
-		do
-			ended = waitpid(helper->process, &status, 0);
-		while (ended < 0 && errno == EINTR);
+		kill(helper->process, SIGKILL);
+		while (waitpid(helper->process, NULL, 0) < 0 && errno == EINTR)
+			;
+		if (tell)
+			pass_on(helper->error);
 	}
-	bool well = ended > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	if (ended > 0 && (tell || !well))
-		pass_on(helper->error);
+	shut(&helper->in);
 	shut(&helper->out);
 	shut(&helper->error);
-	return well;
 }
 
 /* Whether nsnat lets the user of the job in; it says why not, and whatever else there is to know. */
@@ -243,7 +248,8 @@ static bool is_permitted(spank_t spank)
 	}
 	caller.groups = groups;
 	inside = start(&helper, &caller) && is_inside(&helper);
-	return finish(&helper, true) && inside;
+	finish(&helper, true);
+	return inside;
 }
 
 /* Opens a namespace of the helper's process. */
@@ -266,7 +272,7 @@ static bool enter(void)
 		network = open_namespace(&helper, "net");
 		mounts = open_namespace(&helper, "mnt");
 	}
-	inside = finish(&helper, false) && inside;
+	finish(&helper, !inside);
 	if (inside && (setns(network, CLONE_NEWNET) != 0 || setns(mounts, CLONE_NEWNS) != 0)) {
 		slurm_error("nsnat: namespace %s: cannot be entered: %s", egress, strerror(errno));
 		inside = false;

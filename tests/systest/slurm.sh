@@ -135,7 +135,9 @@ killed_daemons() {
 	check "nsnat shows it" slurm_script host "nsnat ps slow -o json | grep -o '\"comm\": *\"slurm_script\"' | cut -d: -f2 | tr -d ' \"'"
 	# slurmctld knows after its end what it has written, which it does every few seconds.
 	host 'scontrol update jobname=long comment=is-known; until grep -q is-known /var/spool/slurmctld/job_state; do sleep 0.1; done
-		systemctl kill -s KILL --kill-whom=main slurmd slurmctld; systemctl start slurmctld slurmd; : >/home/job/long.out'
+		systemctl kill -s KILL --kill-whom=main slurmd slurmctld
+		while systemctl -q is-active slurmd || systemctl -q is-active slurmctld; do sleep 0.1; done
+		systemctl start slurmctld slurmd; : >/home/job/long.out'
 	wait_for 20 host 'sinfo -h -o %T | grep -qx mixed' || fail "the node is not back" "$(host 'sinfo; squeue')"
 	check "the job goes on" "$LAB_WAN_SLOW R" as job 'echo $(sort -u long.out) $(squeue -h -o %t)'
 	check "another one starts" "$LAB_WAN_SLOW" as job "srun -Q --egress=slow $ask"
