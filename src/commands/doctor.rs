@@ -153,9 +153,11 @@ fn of_namespace(
         let probes = Probes { followed, ..Probes::default() };
         return Ok(examine(&Patient { probes: Some(&probes), ..patient }));
     }
+    // Before doctor connects to servers by itself: its own connections may take a while to end.
+    let connected = kernel::tcp_peers(name)?;
     let names = ask_names(name, namespace, observed, ask)?;
     let followed = [followed, follow_questions(name, namespace, (&view.state, observed), &names)?].concat();
-    let probes = Probes { followed, ..probes(name, namespace, observed, &names, &patient)? };
+    let probes = Probes { followed, connected, ..probes(name, namespace, observed, &names, &patient)? };
     Ok(examine(&Patient { probes: Some(&probes), names: Some(&names), ..patient }))
 }
 
@@ -204,23 +206,17 @@ fn probes(
         return Ok(Probes { passed_over, ..Probes::default() });
     }
     let (mut beyond, mut large) = (Vec::new(), Vec::new());
-    // A name that somebody out there answered says that there is a way. Then a server is wanted for the large packet alone, and
-    // nobody waits for what is silent.
-    let is_known = names.is_answered_beyond(observed);
     for to in servers(namespace, names, observed) {
-        if is_known && (!large.is_empty() || NOBODY.contains(&to)) {
-            break;
-        }
         let heard = echo(name, to, ProbeShape::FAR)?;
-        if !is_known {
-            beyond.push((ProbeTarget { address: to, protocol: Protocol::Icmp }, heard));
-        }
+        beyond.push((ProbeTarget { address: to, protocol: Protocol::Icmp }, heard));
         if heard == ProbeAnswer::Answer && large.is_empty() {
             large.extend(large_probe(name, namespace, to, observed)?);
         }
     }
-    let connected = kernel::tcp_peers(name)?;
-    Ok(Probes { beyond, large, passed_over, connected, ..Probes::default() })
+    if names.is_answered_beyond(observed) {
+        beyond.clear();
+    }
+    Ok(Probes { beyond, large, passed_over, ..Probes::default() })
 }
 
 /// DNS servers that are passed over at this moment.

@@ -22,6 +22,8 @@ const ID: std::ops::Range<usize> = 4..52;
 const PORT: std::ops::Range<usize> = 2..4;
 const SOURCE: std::ops::Range<usize> = 4..20;
 const DESTINATION: std::ops::Range<usize> = 20..36;
+/// Inode number of the socket, in `struct inet_diag_msg`.
+const INODE: std::ops::Range<usize> = 68..72;
 
 /// Ends the connections of these families in a namespace, but for those to these addresses. Its programs hear of it at once. What a kernel
 /// cannot end ends by itself, later.
@@ -43,10 +45,13 @@ pub(super) fn reset(
     Ok(())
 }
 
-/// With which hosts there are connections in a namespace.
+/// With which hosts processes in a namespace have connections. One that its process closed may take a while to end, and is
+/// nobody's meanwhile.
 pub fn peers(name: &Name) -> Result<BTreeSet<SocketAddr>> {
     let Some(netlink) = inside(name)? else { return Ok(BTreeSet::new()) };
-    Ok(connections(&netlink).filter_map(|(family, row)| peer(family, &row)).collect())
+    let is_held = |row: &[u8]| row.get(INODE).is_some_and(|inode| inode != [0; 4]);
+    let held = connections(&netlink).filter(|(_, row)| is_held(row));
+    Ok(held.filter_map(|(family, row)| peer(family, &row)).collect())
 }
 
 /// A socket in a namespace that asks for sockets; none where there is no such namespace, or it can say nothing.

@@ -272,7 +272,7 @@ fn a_lease_that_nobody_renews() {
 #[test]
 fn what_is_asked_past_the_servers_and_what_is_reported() {
     let lab = lab();
-    lab.serve("inet", "TCP4-LISTEN:8530,fork", "PIPE");
+    lab.serve("inet", "TCP4-LISTEN:8530,fork,ignoreeof", "PIPE");
     lab.ok("at inet nft \"insert rule inet services prerouting ip daddr 9.9.9.9 tcp dport 443 dnat ip to $LAB_SERVICE:8530\"");
     lab.ok("nsnat exec slow -- sleep 1000 >/dev/null 2>&1 & nsnat exec slow -- bash -c 'exec 3<>/dev/tcp/9.9.9.9/443; sleep 1000' >/dev/null 2>&1 & echo $! >/run/lab/asks");
     lab.until("[[ $(nsnat doctor -o json | jq -r '.findings[] | .code, .evidence[]') = $'names-encrypted\na TCP connection inside to 9.9.9.9:443' ]]");
@@ -290,6 +290,8 @@ fn what_is_asked_past_the_servers_and_what_is_reported() {
     }
     lab.fails(1, "grep -E '81\\.2\\.69|xTIBA5|9\\.9\\.9\\.9' /run/lab/report");
     lab.ok("rm /etc/nsnat/conf.d/note.toml; kill $(cat /run/lab/asks)");
+    // The other side does not end the connection: this side has it for a minute, and no program does.
+    lab.until("[[ $(ip netns exec slow ss -Hnt state fin-wait-2) = *9.9.9.9:443* ]]");
     healthy(&lab, "after the program has ended");
 }
 
