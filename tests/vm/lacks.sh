@@ -40,7 +40,10 @@ told() {
 
 # helps CMD..: what helps. No more is said when it went back to what was.
 helps() {
-	told "$@" | sed -n '/^hint: /p; /going back failed/p'
+	local said
+	said=$(told "$@")
+	sed -n '/^hint: /p; /going back failed/p' <<<"$said"
+	[[ $said == *hint:* ]] || echo "no hint, but: $said"
 }
 
 # refused: what `up` fails by; it leaves nothing.
