@@ -3,11 +3,11 @@
 
 # shellcheck source=../tests/systest/lib/containers.sh
 source "$scenarios/lib/containers.sh"
+# shellcheck source=../tests/systest/lib/containerd.sh
+source "$scenarios/lib/containerd.sh"
 
 prepare() {
-	containers_without_cgroups
-	put /usr/local/bin/cri 755 <"$scenarios/lib/cri"
-	put /usr/local/bin/cri.proto <"$scenarios/lib/cri.proto"
+	containerd_asked_by_cri
 	put /etc/containerd/config.toml <<-'END'
 		version = 2
 		[plugins."io.containerd.grpc.v1.cri"]
@@ -19,19 +19,9 @@ prepare() {
 		    bin_dir = "/opt/cni/bin"
 		    conf_dir = "/etc/cni/net.d"
 	END
-	rm -f "$disk"/etc/cni/net.d/*
-	mkdir -p "$disk/etc/cni/net.d"
 }
 
-start() { echo "cri run c$1"; }
-finish() { echo "cri remove c$1"; }
-inside() { echo "cri exec c$1 sh -c '$2'"; }
-# The pod's shim, and what it looks after.
-killed() { echo "\$(shim=\$(pgrep -f -- \"-id \$(cri id c$1) \"); echo \$shim; pgrep -P \$shim)"; }
-readonly clean='cri remove' busy='nsnat'
-# What a kubelet does after a boot.
-readonly lasting='cri run clasting' ends=true again='systemctl start containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done
-	cri remove; cri run clasting; cri exec clasting nc -w 1 198.51.100.80 8443 </dev/null >/dev/null 2>&1; true'
+readonly clean='cri remove'
 
 # As after a crash: everything that runs of the engine is gone, and its plugins are not told.
 crash() {

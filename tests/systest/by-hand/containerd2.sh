@@ -6,12 +6,12 @@
 
 # shellcheck source=../lib/containers.sh
 source "$scenarios/lib/containers.sh"
+# shellcheck source=../lib/containerd.sh
+source "$scenarios/lib/containerd.sh"
 
 prepare() {
-	containers_without_cgroups
 	unstable
-	put /usr/local/bin/cri 755 <"$scenarios/lib/cri"
-	put /usr/local/bin/cri.proto <"$scenarios/lib/cri.proto"
+	containerd_asked_by_cri
 	put /etc/containerd/config.toml <<-'END'
 		version = 3
 		[plugins."io.containerd.cri.v1.images".pinned_images]
@@ -24,8 +24,6 @@ prepare() {
 		    bin_dirs = ["/opt/cni/bin"]
 		    conf_dir = "/etc/cni/net.d"
 	END
-	mkdir -p "$disk/etc/cni/net.d"
-	rm -f "$disk"/etc/cni/net.d/*
 }
 
 # By the apt of the root, before it boots. (A mirror may lag.)
@@ -38,15 +36,8 @@ unstable() {
 	mv "$work/resolv.conf" "$disk/etc/resolv.conf"
 }
 
-start() { echo "cri run c$1"; }
-finish() { echo "cri remove c$1"; }
-inside() { echo "cri exec c$1 sh -c '$2'"; }
-killed() { echo "\$(shim=\$(pgrep -f -- \"-id \$(cri id c$1) \"); echo \$shim; pgrep -P \$shim)"; }
 # A pod whose shim was killed is not removed at once, and a kubelet asks again.
-readonly clean='for n in $(seq 50); do cri remove && break; sleep 0.2; done' busy='nsnat'
-# What a kubelet does after a boot.
-readonly lasting='cri run clasting' ends=true again='systemctl start containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done
-	cri remove; cri run clasting; cri exec clasting nc -w 1 198.51.100.80 8443 </dev/null >/dev/null 2>&1; true'
+readonly clean='for n in $(seq 50); do cri remove && break; sleep 0.2; done'
 
 boot
 image_tar
