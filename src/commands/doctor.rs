@@ -206,15 +206,20 @@ fn probes(
         return Ok(Probes { passed_over, ..Probes::default() });
     }
     let (mut beyond, mut large) = (Vec::new(), Vec::new());
+    // A name that was answered out there says that there is a way. Then a server is wanted for the large packet alone, and
+    // nothing waits for what is silent.
+    let is_known = names.is_answered_beyond(observed);
     for to in servers(namespace, names, observed) {
+        if is_known && (!large.is_empty() || NOBODY.contains(&to)) {
+            break;
+        }
         let heard = echo(name, to, ProbeShape::FAR)?;
-        beyond.push((ProbeTarget { address: to, protocol: Protocol::Icmp }, heard));
+        if !is_known {
+            beyond.push((ProbeTarget { address: to, protocol: Protocol::Icmp }, heard));
+        }
         if heard == ProbeAnswer::Answer && large.is_empty() {
             large.extend(large_probe(name, namespace, to, observed)?);
         }
-    }
-    if names.is_answered_beyond(observed) {
-        beyond.clear();
     }
     Ok(Probes { beyond, large, passed_over, ..Probes::default() })
 }

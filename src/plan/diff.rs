@@ -10,12 +10,12 @@
 use super::action::{Action, Flows, LinkChange, Side};
 use super::addresses::inside_addresses;
 use super::desired::{Desired, metric};
-use super::{handed, held_sysctls, host_services, ipsec, moved, other_firewalls, published, source};
+use super::{handed, held_sysctls, host_services, ipsec, moved, other_firewalls, published, servers, source};
 use crate::model::ownership::OurRules;
 use crate::model::stack::{device_of, is_link_local, overlap};
 use crate::model::{
     ActiveNamespace, Address, Datum, DetachedNetns, Element, Link, Name, Netns, Observed, Route, RouteKind,
-    Rule, Set, Stack, State, changes, dnsaddr, numbers, tuning,
+    Rule, Set, Stack, State, changes, numbers, tuning,
 };
 use ipnetwork::IpNetwork;
 use std::borrow::Cow;
@@ -40,7 +40,7 @@ pub fn diff(state: &State, desired: &Desired, observed: &Observed) -> Vec<Action
     out.extend(published::stale_flows(state, observed));
     out.extend(host_services::stale_flows(state, observed));
     out.extend(moved::lost_connections(state, observed));
-    stale_servers(&mut out, observed);
+    out.extend(servers::stale(&out, state, observed));
     other_firewalls::diff(&mut out, state, observed);
     ipsec::diff(&mut out, state, observed);
     gone_namespaces(&mut out, state, desired, observed);
@@ -367,7 +367,7 @@ fn collide(a: &Element, b: &Element) -> bool {
 /// Flows of a namespace that was up already and whose DNS goes elsewhere now.
 fn forget_flows_of_changed_dns(out: &mut Vec<Action>, state: &State, observed: &Observed) {
     let mut flows = BTreeSet::new();
-    for (link, port) in out.iter().flat_map(rewritten) {
+    for (link, port) in out.iter().flat_map(servers::rewritten) {
         let namespaces = state.namespaces.iter().filter(|(_, namespace)| namespace.link == link);
         let before = namespaces.filter(|(name, _)| observed.state.namespaces.contains_key(*name));
         let sources = before.flat_map(|(name, one)| sources(name, one, state, observed));
@@ -410,37 +410,6 @@ fn forget_flows_of_released_addresses(out: &mut Vec<Action>, state: &State, obse
             out.extend(kept.into_iter().map(forget(Flows::Plain)));
         }
     }
-}
-
-/// Host veths whose several servers are not the same any more.
-fn stale_servers(out: &mut Vec<Action>, observed: &Observed) {
-    let several = |link: &String| {
-        let key = [Datum::Device(link.clone())];
-        let of = |element: &&Element| [Set::DnsTwo4, Set::DnsTwo6].contains(&element.set);
-        observed.table.elements.iter().filter(of).any(|element| element.key == key)
-    };
-    let links: BTreeSet<String> = out.iter().flat_map(rewritten).map(|(link, _)| link).collect();
-    out.extend(links.into_iter().filter(several).map(|link| Action::ForgetServers { link }));
-}
-
-/// Host veths and ports whose DNS elements an action changes.
-fn rewritten(action: &Action) -> Vec<(String, u16)> {
-    let (remove, add) = match action {
-        Action::Elements { remove, add } => (&remove[..], &add[..]),
-        Action::LoadSkeleton { elements, .. } => (&[][..], &elements[..]),
-        _ => return Vec::new(),
-    };
-    let one = |element: &Element| {
-        let Some(Datum::Device(link)) = element.key.first().filter(|_| element.set.is_dns()) else {
-            return None;
-        };
-        let port = match element.key.last() {
-            Some(Datum::Port(port)) => *port,
-            _ => dnsaddr::PORT,
-        };
-        Some((link.clone(), port))
-    };
-    remove.iter().chain(add).filter_map(one).collect()
 }
 
 /// An MTU that is too small for IPv6 takes it off the device, with its addresses and routes; so does the switch.

@@ -46,6 +46,7 @@ mod remembered;
 mod resolve;
 mod rule_precedence;
 mod selection;
+mod servers;
 mod source;
 mod taps;
 mod trace_report;

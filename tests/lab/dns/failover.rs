@@ -219,6 +219,23 @@ fn new_servers_start_anew() {
     lab.finish();
 }
 
+/// They were asked in vain because no answer came back, which is not their fault.
+#[test]
+fn a_repair_forgets_who_was_asked_in_vain() {
+    let lab = Watched::new();
+    lab.slow(NEW_THEN_SECOND);
+    // The next hop is known from then on.
+    lab.inside("ask 8.8.8.8 to-new.a.example.test", "192.0.2.53");
+    lab.ok("ip -4 rule del to $(ip -4 rule | sed -n 's/.* to \\([0-9./]*\\) lookup main.*/\\1/p;T;q') lookup main");
+    let in_vain = "nsnat exec slow ask 8.8.8.8 to-nobody.example.test +tries=1 +time=2";
+    lab.ok(&format!("! {in_vain}; ! {in_vain}"));
+    lab.says("nft list set inet nsnat dns_down1 | grep -c elements", "1");
+    lab.ok("nsnat up");
+    lab.says("nft list set inet nsnat dns_down1 | grep -c elements || true", "0");
+    lab.inside("ask 8.8.8.8 to-new.b.example.test", "192.0.2.53");
+    lab.finish();
+}
+
 #[test]
 fn after_the_last_one_the_first_is_asked_again() {
     let lab = Watched::new();

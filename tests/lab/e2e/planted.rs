@@ -104,7 +104,7 @@ pub(super) fn each(lab: &Lab, works: &str, faults: &[Fault<'_>]) {
         well(lab, works, fault);
         if let Healed::ByNsnat = fault.healed {
             found(lab, fault);
-            lab.ok(&format!("{FORGET}; {} --fix", fault.asked));
+            lab.ok(&format!("{} --fix", fault.asked));
             well(lab, works, fault);
         }
     }
