@@ -1,14 +1,12 @@
 //! Forgetting flows whose NAT was decided before their rewrite changed, and asking where a flow really goes.
 //!
-//! One CT_DELETE message with a filter instead of a dump of everything (`ctnetlink_flush_conntrack` in
-//! net/netfilter/nf_conntrack_netlink.c). No crate builds that filter; it is a few nested attributes. Older kernels,
-//! Linux
-//! 6.1 among them, take it for a tuple that is not whole, and refuse; from Linux 5.8 on they take it in a dump. So it
-//! is tried, and what a kernel cannot do at once is done one by one. A filter that an even older kernel does not know
-//! it passes over, and lists everything: what a dump returns is looked at in any case.
+//! The kernel lists the flows of an address, and each is removed by a message of its own. It could remove by the same filter in
+//! one message (`ctnetlink_flush_conntrack` in net/netfilter/nf_conntrack_netlink.c), and takes several times as long for that
+//! on a host with many flows, because the flows of an address are few and the walk through all others is what costs. Kernels from
+//! Linux 5.8 on know the filter of a list. Older ones pass it over, and list everything: what is listed is looked at in any case.
 //!
 //! For IPv6 there is no filter to be had: the kernel compares its addresses the wrong way round
-//! (`ctnetlink_filter_match_tuple`; seen on Linux 6.18), and would forget the flows of everybody else.
+//! (`ctnetlink_filter_match_tuple`; seen on Linux 6.18).
 
 use super::netlink_socket::NetlinkSocket;
 use crate::attributes::{attribute, find, nested};
@@ -46,9 +44,8 @@ const CTA_PROTO_SRC_PORT: u16 = 2;
 const CTA_PROTO_DST_PORT: u16 = 3;
 
 /// Which parts of the tuple count (the order of bits is that of `enum ctattr_filter` in
-/// net/netfilter/nf_internals.h): source address; destination address.
+/// net/netfilter/nf_internals.h): the source address.
 const BY_SOURCE: u32 = 1;
-const BY_DESTINATION: u32 = 1 << 1;
 
 /// IPS_SRC_NAT (include/uapi/linux/netfilter/nf_conntrack_common.h).
 const SOURCE_NAT: u32 = 1 << 4;
@@ -60,41 +57,15 @@ const ZONES: [u16; 4] = [0, 1, 2, 3];
 
 /// Forgets flows from `source`.
 pub(super) fn forget(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<()> {
-    // Each filter makes the kernel walk through all flows of the host. To one port there are two, for two protocols.
-    let is_one_walk = !matches!(which, Flows::To(_));
-    if source.is_ipv4() && is_one_walk && at_once(netlink, source, which)? {
-        Ok(())
-    } else {
-        one_by_one(netlink, source, which)
-    }
-}
-
-/// Protocols whose flows to a port are questions: udp, tcp.
-const ASKING: [u8; 2] = [17, 6];
-
-/// False where the kernel knows no such filter for a removal.
-fn at_once(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<bool> {
-    let request = match which {
-        Flows::All | Flows::To(_) => filter(source),
-        Flows::Published => answered_by(source),
-        Flows::Plain => [filter(source), with_status(0, SOURCE_NAT)].concat(),
-        Flows::ToAddress(address) => towards(source, address),
-        Flows::LeavingWith(outside) => leaving_with(source, outside),
-    };
-    match netlink.ask(CT_DELETE, family(source), &request)? {
-        libc::EINVAL | libc::EOPNOTSUPP => Ok(false),
-        errno => check_deleted(source, errno).map(|()| true),
-    }
-}
-
-/// Lists the flows and forgets each of them.
-fn one_by_one(netlink: &NetlinkSocket, source: IpAddr, which: Flows) -> Result<()> {
     let selected = if which == Flows::Published { answered_by(source) } else { filter(source) };
     for entry in list(netlink, source, &selected)?.iter().filter(|entry| is_meant(entry, source, which)) {
         check_deleted(source, netlink.ask(CT_DELETE, family(source), &this_one(entry))?)?;
     }
     Ok(())
 }
+
+/// Protocols whose flows to a port are questions: udp, tcp.
+const ASKING: [u8; 2] = [17, 6];
 
 /// Lists the flows that a filter selects, and maybe others of the family of `source`.
 fn list(netlink: &NetlinkSocket, source: IpAddr, selected: &[u8]) -> Result<Vec<Vec<u8>>> {
@@ -205,31 +176,6 @@ fn with_status(status: u32, mask: u32) -> Vec<u8> {
     [attribute(CTA_STATUS, &status.to_be_bytes()), attribute(CTA_STATUS_MASK, &mask.to_be_bytes())].concat()
 }
 
-/// Flows that `source` began to this address.
-fn towards(source: IpAddr, to: IpAddr) -> Vec<u8> {
-    let addresses =
-        [address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC), address(to, CTA_IP_V4_DST, CTA_IP_V6_DST)];
-    let flags = attribute(CTA_FILTER_ORIG_FLAGS, &(BY_SOURCE | BY_DESTINATION).to_ne_bytes());
-    let tuple = nested(CTA_TUPLE_IP, &addresses.concat());
-    [nested(CTA_TUPLE_ORIG, &tuple), nested(CTA_FILTER, &flags)].concat()
-}
-
-/// Forgets flows whose answers go to `outside`, the address that the other side sees.
-fn leaving_with(source: IpAddr, outside: IpAddr) -> Vec<u8> {
-    let from = address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC);
-    let to = address(outside, CTA_IP_V4_DST, CTA_IP_V6_DST);
-    let flags = [
-        attribute(CTA_FILTER_ORIG_FLAGS, &BY_SOURCE.to_ne_bytes()),
-        attribute(CTA_FILTER_REPLY_FLAGS, &BY_DESTINATION.to_ne_bytes()),
-    ];
-    let parts = [
-        nested(CTA_TUPLE_ORIG, &nested(CTA_TUPLE_IP, &from)),
-        nested(CTA_TUPLE_REPLY, &nested(CTA_TUPLE_IP, &to)),
-        nested(CTA_FILTER, &flags.concat()),
-    ];
-    parts.concat()
-}
-
 /// A flow's tuple as its first packet had it.
 fn original_tuple(source: SocketAddr, server: SocketAddr, protocol: u8, zone: u16) -> Vec<u8> {
     let from = address(source.ip(), CTA_IP_V4_SRC, CTA_IP_V6_SRC);
@@ -329,32 +275,28 @@ mod tests {
         std::thread::spawn(test).join().unwrap()
     }
 
-    /// All ways to forget, the older ones tried although this kernel has the newest.
-    const WAYS: [fn(IpAddr, Flows); 2] = [
-        |source, which| forget(&NetlinkSocket::for_netfilter().unwrap(), source, which).unwrap(),
-        |source, which| one_by_one(&NetlinkSocket::for_netfilter().unwrap(), source, which).unwrap(),
-    ];
+    fn forget_here(source: IpAddr, which: Flows) {
+        forget(&NetlinkSocket::for_netfilter().unwrap(), source, which).unwrap();
+    }
 
     #[test]
     fn those_that_are_meant_are_forgotten_and_no_other() {
-        for how in WAYS {
-            assert_eq!(after(how, "10.0.0.2", Flows::To(53)), [4, 5, 6, 7, 8]);
-            assert_eq!(after(how, "10.0.0.2", Flows::All), [6, 7, 8]);
-            assert_eq!(after(how, "10.0.0.2", Flows::Plain), [5, 6, 7, 8]);
-            assert_eq!(after(how, "fd00::2", Flows::To(53)), [0, 1, 2, 3, 4, 5, 6, 8]);
-            assert_eq!(after(how, "10.0.0.9", Flows::All), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-            assert_eq!(after(how, "9.9.9.9", Flows::Published), [0, 2, 3, 4, 5, 6, 7, 8]);
-            assert_eq!(after(how, "8.8.8.8", Flows::Published), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-            let to = |address: &str| Flows::ToAddress(address.parse().unwrap());
-            assert_eq!(after(how, "10.0.0.2", to("8.8.8.8")), [6, 7, 8]);
-            assert_eq!(after(how, "10.0.0.3", to("10.0.0.2")), [0, 1, 2, 3, 4, 5, 7, 8]);
-            assert_eq!(after(how, "10.0.0.3", to("8.8.8.8")), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-            let leaving = |address: &str| Flows::LeavingWith(address.parse().unwrap());
-            assert_eq!(after(how, "10.0.0.2", leaving("192.0.2.1")), [0, 1, 2, 3, 4, 6, 7, 8]);
-            assert_eq!(after(how, "10.0.0.2", leaving("192.0.2.2")), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-            assert_eq!(after(how, "fd00::2", leaving("fd00::2")), [0, 1, 2, 3, 4, 5, 6, 8]);
-            assert_eq!(after(how, "fd00::2", leaving("fd00::9")), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-        }
+        assert_eq!(after(forget_here, "10.0.0.2", Flows::To(53)), [4, 5, 6, 7, 8]);
+        assert_eq!(after(forget_here, "10.0.0.2", Flows::All), [6, 7, 8]);
+        assert_eq!(after(forget_here, "10.0.0.2", Flows::Plain), [5, 6, 7, 8]);
+        assert_eq!(after(forget_here, "fd00::2", Flows::To(53)), [0, 1, 2, 3, 4, 5, 6, 8]);
+        assert_eq!(after(forget_here, "10.0.0.9", Flows::All), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(after(forget_here, "9.9.9.9", Flows::Published), [0, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(after(forget_here, "8.8.8.8", Flows::Published), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let to = |address: &str| Flows::ToAddress(address.parse().unwrap());
+        assert_eq!(after(forget_here, "10.0.0.2", to("8.8.8.8")), [6, 7, 8]);
+        assert_eq!(after(forget_here, "10.0.0.3", to("10.0.0.2")), [0, 1, 2, 3, 4, 5, 7, 8]);
+        assert_eq!(after(forget_here, "10.0.0.3", to("8.8.8.8")), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let leaving = |address: &str| Flows::LeavingWith(address.parse().unwrap());
+        assert_eq!(after(forget_here, "10.0.0.2", leaving("192.0.2.1")), [0, 1, 2, 3, 4, 6, 7, 8]);
+        assert_eq!(after(forget_here, "10.0.0.2", leaving("192.0.2.2")), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(after(forget_here, "fd00::2", leaving("fd00::2")), [0, 1, 2, 3, 4, 5, 6, 8]);
+        assert_eq!(after(forget_here, "fd00::2", leaving("fd00::9")), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
     }
 
     /// Kernels that know no filter list everything: so does an empty one.
@@ -368,17 +310,5 @@ mod tests {
         };
         assert_eq!(after(by_whole_dump, "10.0.0.2", Flows::To(53)).len(), FLOWS.len());
         assert!(!is_meant(&[], "10.0.0.2".parse().unwrap(), Flows::All));
-    }
-
-    /// What a kernel refuses that cannot remove by filter: a tuple that is not whole.
-    #[test]
-    fn a_refusal_is_no_error() {
-        let refused = |source: IpAddr, _| {
-            let netlink = NetlinkSocket::for_netfilter().unwrap();
-            let tuple = nested(CTA_TUPLE_IP, &address(source, CTA_IP_V4_SRC, CTA_IP_V6_SRC));
-            let errno = netlink.ask(CT_DELETE, NFPROTO_IPV4, &nested(CTA_TUPLE_ORIG, &tuple)).unwrap();
-            assert_eq!(errno, libc::EINVAL);
-        };
-        assert_eq!(after(refused, "10.0.0.2", Flows::All).len(), FLOWS.len());
     }
 }
