@@ -9,11 +9,17 @@
 //! leads to a server.
 //!
 //! So of such routes one of each kind is kept. A host that has few keeps all of them, and nothing is different there.
+//!
+//! Most routes of a full table differ from one before in nothing but the bytes of their destination. Whether they do is seen
+//! without reading them, which is what takes long of a million.
 
 use crate::attributes::{attributes, find};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
+/// `struct rtattr`: its length and its kind.
+const ATTRIBUTE: usize = 4;
 /// `struct rtmsg`, and in it the family, the length of the destination and the type (include/uapi/linux/rtnetlink.h).
 pub(super) const HEADER: usize = 12;
 pub(super) const FAMILY: usize = 0;
@@ -29,6 +35,8 @@ pub(super) const UNICAST: u8 = 1;
 
 /// So many of them are kept one by one.
 const FEW: usize = 4096;
+/// So many kinds are known by their bytes: the routers that a host has beside it, and some.
+const KNOWN: usize = 16;
 /// No network of the public table is smaller than this (RFC 7454, 6.1.3), and none of the host's own is that large.
 pub(super) const SMALLEST: [u8; 2] = [24, 48];
 
@@ -61,18 +69,61 @@ pub(super) struct FullTable<'a> {
     servers: &'a [IpAddr],
     count: usize,
     kinds: HashSet<Vec<u8>>,
+    known: Vec<Known>,
+}
+
+/// A route that said nothing new.
+struct Known {
+    route: Vec<u8>,
+    /// Where its destination is.
+    destination: Range<usize>,
+}
+
+impl Known {
+    fn new(route: &[u8]) -> Option<Self> {
+        let mut at = HEADER;
+        for (kind, value) in attributes(route.get(HEADER..)?) {
+            let start = at + ATTRIBUTE;
+            if kind == DESTINATION {
+                return Some(Self { route: route.to_vec(), destination: start..start + value.len() });
+            }
+            at = start + value.len().next_multiple_of(ATTRIBUTE);
+        }
+        None
+    }
+
+    /// The destination of a route that differs from this one in nothing else.
+    fn destination_of<'r>(&self, route: &'r [u8]) -> Option<&'r [u8]> {
+        let same = |part: Range<usize>| route.get(part.clone()) == self.route.get(part);
+        let Range { start, end } = self.destination;
+        let is_like = route.len() == self.route.len() && same(0..start) && same(end..route.len());
+        route.get(start..end).filter(|_| is_like)
+    }
 }
 
 impl<'a> FullTable<'a> {
     pub(super) fn new(servers: &'a [IpAddr]) -> Self {
-        Self { servers, count: 0, kinds: HashSet::new() }
+        Self { servers, count: 0, kinds: HashSet::new(), known: Vec::new() }
+    }
+
+    /// Whether a route is one more of those that say nothing new, by its bytes alone.
+    pub(super) fn is_more_of_them(&self, route: &[u8]) -> bool {
+        let destination = self.known.iter().find_map(|known| known.destination_of(route));
+        let net = destination.and_then(crate::attributes::address).filter(|net| is_public(*net));
+        let leads_nowhere =
+            |net| route.get(PREFIX).is_some_and(|prefix| !self.leads_to_a_server(net, *prefix));
+        net.is_some_and(leads_nowhere)
+    }
+
+    fn leads_to_a_server(&self, net: IpAddr, prefix: u8) -> bool {
+        self.servers.iter().any(|server| contains(net, prefix, *server))
     }
 
     /// Whether a route has something to say that none before it said.
     pub(super) fn is_news(&mut self, route: &[u8]) -> bool {
         let Some((net, prefix)) = public_destination(route) else { return true };
         self.count += 1;
-        if self.servers.iter().any(|server| contains(net, prefix, *server)) {
+        if self.leads_to_a_server(net, prefix) {
             return true;
         }
         let kind = kind(route);
@@ -80,7 +131,11 @@ impl<'a> FullTable<'a> {
         if is_new {
             self.kinds.insert(kind);
         }
-        is_new || self.count <= FEW
+        let is_news = is_new || self.count <= FEW;
+        if !is_news && self.known.len() < KNOWN {
+            self.known.extend(Known::new(route));
+        }
+        is_news
     }
 }
 
@@ -202,6 +257,24 @@ mod tests {
             table.is_news(&route("21.0.0.0", 24, None)) && table.is_news(&route("21.0.1.0", 24, None)),
             "on a device"
         );
+    }
+
+    #[test]
+    fn what_differs_in_its_destination_alone_is_known_by_its_bytes() {
+        let servers = ["9.9.9.9".parse().unwrap()];
+        let (one, other) = (Some("192.0.2.1"), Some("192.0.2.2"));
+        let none = FullTable::new(&servers);
+        assert!(!none.is_more_of_them(&route("21.0.1.0", 24, one)), "none is known");
+        let table = router(&servers);
+        assert!(table.is_more_of_them(&route("21.0.1.0", 24, one)));
+        for (to, prefix, gateway) in
+            [("21.0.0.0", 23, one), ("21.0.1.0", 24, other), ("21.0.1.0", 24, None), ("2600::", 24, one)]
+        {
+            assert!(!table.is_more_of_them(&route(to, prefix, gateway)), "{to}/{prefix} {gateway:?}");
+        }
+        assert!(!table.is_more_of_them(&route("10.0.0.0", 24, one)), "nobody's");
+        assert!(!table.is_more_of_them(&route("9.9.9.0", 24, one)), "to a server");
+        assert!(!table.is_more_of_them(&[]));
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub(super) fn observe(
         let mut table = FullTable::new(servers);
         let names = &names;
         move |_, body: &[u8]| {
+            if table.is_more_of_them(body) {
+                return None;
+            }
             let is_wanted = !is_local(body) && is_seen(decode::route_index(body)) && table.is_news(body);
             is_wanted.then(|| decode::route(body, names))?
         }
