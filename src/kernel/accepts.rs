@@ -1,6 +1,6 @@
 //! What a rule of somebody else accepts, as far as it matters to a namespace and can be told from the rule alone.
 
-use super::expression::{Expression, compared, is_no_condition};
+use super::expression::{Expression, compared, is_no_condition, xt_info, xt_name};
 use crate::attributes::{big_endian, find, native};
 use crate::nft::numbers::{
     CT_DIRECTION, CT_KEY, CT_MARK, CT_STATE, META_KEY, META_L4PROTO, META_NFPROTO, META_OIF, PAYLOAD_BASE,
@@ -12,6 +12,8 @@ const META_DEVICES: std::ops::RangeInclusive<u32> = 4..=7;
 /// ICMPv6 is a protocol, and a question for a neighbour one of its types.
 const ICMPV6: u8 = 58;
 const SOLICITATION: u8 = 135;
+const NFPROTO_IPV6: u8 = 10;
+const ANY: u8 = 255;
 
 /// What a rule accepts from every sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +24,6 @@ pub(super) enum Accepts {
     LeavingBy(u32),
     /// Answers, or all that comes in by some devices.
     Answers,
-    /// Neighbour discovery.
-    Neighbours,
 }
 
 /// What is loaded, and what it is compared with; nothing where it is looked up in a set, or as a range.
@@ -46,23 +46,36 @@ pub(super) fn read(expressions: &[Expression<'_>]) -> Option<Accepts> {
         "meta" => key(one, META_KEY).is_some_and(|key| META_DEVICES.contains(&key)),
         _ => false,
     };
-    if conditions.iter().all(answers) {
-        return Some(Accepts::Answers);
-    }
-    conditions.iter().all(lets_neighbours).then_some(Accepts::Neighbours)
+    conditions.iter().all(answers).then_some(Accepts::Answers)
 }
 
-/// Whether a question for a neighbour fulfils a condition, whichever host asks. What is in a set is not known.
+/// Whether a question for a neighbour fulfils all conditions of a rule, whichever host asks.
+pub(super) fn is_for_neighbours(expressions: &[Expression<'_>]) -> bool {
+    conditions(expressions).is_some_and(|conditions| conditions.iter().all(lets_neighbours))
+}
+
+/// Whether it fulfils one of them. What is in a set is not known.
 fn lets_neighbours(condition: &Condition<'_>) -> bool {
     let (name, data, value) = condition;
     let key = |kind| find(data, kind).and_then(big_endian);
     let is = |wanted| value.is_none_or(|value| value.first() == Some(&wanted));
     match *name {
         "meta" if key(META_KEY) == Some(META_L4PROTO) => is(ICMPV6),
-        "meta" if key(META_KEY) == Some(META_NFPROTO) => true,
+        "meta" if key(META_KEY) == Some(META_NFPROTO) => is(NFPROTO_IPV6),
         "payload" if key(PAYLOAD_BASE) == Some(TRANSPORT_HEADER) && key(PAYLOAD_OFFSET) == Some(0) => {
             is(SOLICITATION)
         }
+        "match" => xt_info(data).is_some_and(|info| xt_lets_neighbours(xt_name(data), info)),
+        _ => false,
+    }
+}
+
+/// The same of a part of iptables: `struct ip6t_icmp` (a type, of which 255 is any; two codes; flags that turn it around)
+/// and `struct ip6t_hl_info` (the comparison, of which 0 is for equality; a hop limit, which is 255 in neighbour discovery).
+fn xt_lets_neighbours(name: Option<&str>, info: &[u8]) -> bool {
+    match (name, info) {
+        (Some("icmp6"), [kind, _, _, inverted, ..]) => [SOLICITATION, ANY].contains(kind) && *inverted == 0,
+        (Some("hl"), [comparison, limit, ..]) => (*comparison, *limit) == (0, 255),
         _ => false,
     }
 }
@@ -72,7 +85,7 @@ fn conditions<'a>(expressions: &'a [Expression<'a>]) -> Option<Vec<Condition<'a>
     let mut out: Vec<Condition<'a>> = Vec::new();
     for (name, data) in expressions.iter().filter(|one| !is_no_condition(one)) {
         match *name {
-            "meta" | "ct" | "payload" => out.push((name, data, None)),
+            "meta" | "ct" | "payload" | "match" => out.push((name, data, None)),
             "cmp" => out.last_mut()?.2 = compared(data),
             "lookup" | "bitwise" | "range" => {}
             _ => return None,

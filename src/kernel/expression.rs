@@ -5,6 +5,8 @@ use crate::nft::numbers::{CMP_DATA, CMP_OP, DATA_VALUE};
 
 /// NFTA_MATCH_NAME and NFTA_TARGET_NAME.
 const XT_NAME: u16 = 1;
+/// NFTA_MATCH_INFO.
+const XT_INFO: u16 = 3;
 
 /// The name, and the attributes.
 pub(super) type Expression<'a> = (&'a str, &'a [u8]);
@@ -25,4 +27,9 @@ pub(super) fn compared(data: &[u8]) -> Option<&[u8]> {
 /// What part of iptables it holds.
 pub(super) fn xt_name(data: &[u8]) -> Option<&str> {
     find(data, XT_NAME).map(name)
+}
+
+/// The parameters of a part of iptables.
+pub(super) fn xt_info(data: &[u8]) -> Option<&[u8]> {
+    find(data, XT_INFO)
 }

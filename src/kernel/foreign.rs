@@ -5,7 +5,7 @@
 //! condition. Sets are not read: a host may have some of a hundred thousand elements.
 
 use super::accepts::{self, Accepts};
-use super::expression::{Expression, compared, is_no_condition, xt_name};
+use super::expression::{Expression, compared, is_no_condition, xt_info, xt_name};
 use super::netlink_socket::{DumpRow, NetlinkSocket};
 use crate::attributes::{attributes, big_endian, find, name, native, text, word};
 use crate::error::Result;
@@ -33,8 +33,6 @@ const RULE_HANDLE: u16 = 3;
 const RULE_USERDATA: u16 = 7;
 /// NFT_REG_VERDICT.
 const VERDICT_REGISTER: u32 = 0;
-/// NFTA_MATCH_INFO.
-const XT_INFO: u16 = 3;
 
 /// Jumps without a condition are followed so far.
 const DEPTH: u8 = 8;
@@ -63,6 +61,16 @@ pub(super) enum Verdict {
     Map,
 }
 
+/// What a rule has in common with rules of iptables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LikeIptables {
+    No,
+    /// It counts packets, as each of them does.
+    Counts,
+    /// It holds a part of iptables.
+    Surely,
+}
+
 /// A rule of somebody else, or one of ours among theirs.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
@@ -70,13 +78,14 @@ pub(super) struct Rule {
     /// The rule matches every packet.
     pub(super) always: bool,
     pub(super) verdict: Verdict,
-    /// The rule counts packets, as every rule of iptables does, or holds a part of iptables.
-    pub(super) counts: bool,
-    pub(super) xtables: bool,
+    /// Whether the rule may be one of iptables.
+    like_iptables: LikeIptables,
     /// Set where the rule is ours.
     pub(super) pass: Option<Direction>,
     /// What the rule is known to accept.
     pub(super) accepts: Option<Accepts>,
+    /// Every question for a neighbour comes by the rule's conditions.
+    for_neighbours: bool,
 }
 
 /// What becomes of a packet that no rule with a condition takes.
@@ -133,6 +142,28 @@ impl Foreign {
         })
     }
 
+    /// Whether a base chain accepts neighbour discovery from everybody, as far as that is known: what a map leads to is not.
+    pub(super) fn accepts_neighbours(&self, base: &Base, rules: &[Rule]) -> Result<bool> {
+        self.accepts_neighbours_within(base, rules, DEPTH)
+    }
+
+    fn accepts_neighbours_within(&self, base: &Base, rules: &[Rule], depth: u8) -> Result<bool> {
+        for rule in rules.iter().filter(|rule| rule.for_neighbours) {
+            match &rule.verdict {
+                Verdict::Accept | Verdict::Map => return Ok(true),
+                Verdict::Stop | Verdict::Return => return Ok(false),
+                Verdict::Jump(to) | Verdict::Goto(to) if depth > 0 => {
+                    let inner = self.rules(base.family, &base.table, to)?;
+                    if self.accepts_neighbours_within(base, &inner, depth - 1)? {
+                        return Ok(true);
+                    }
+                }
+                Verdict::Jump(_) | Verdict::Goto(_) | Verdict::Next => {}
+            }
+        }
+        Ok(false)
+    }
+
     fn end_of(&self, base: &Base, chain: &str, rules: &[Rule], depth: u8) -> Result<ChainEnd> {
         for rule in rules.iter().filter(|rule| rule.always) {
             let stop = || Stop::Rule { chain: chain.to_owned(), handle: rule.handle };
@@ -161,8 +192,8 @@ pub(super) fn is_of_iptables(base: &Base, rules: &[Rule], is_here: impl Fn() -> 
     let tables = ["filter", "mangle", "security", "raw", "nat"];
     let chains = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
     let named = tables.contains(&base.table.as_str()) && chains.contains(&base.name.as_str());
-    let counted = || rules.iter().all(|rule| rule.counts) && is_here();
-    family && named && (rules.iter().any(|rule| rule.xtables) || counted())
+    let counted = || rules.iter().all(|rule| rule.like_iptables != LikeIptables::No) && is_here();
+    family && named && (rules.iter().any(|rule| rule.like_iptables == LikeIptables::Surely) || counted())
 }
 
 /// Whether every packet goes by the chain that Docker keeps for rules of others.
@@ -264,11 +295,20 @@ fn rule(row: &[u8]) -> Rule {
             .and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)))
             .unwrap_or(0),
         always: expressions.iter().all(is_no_condition),
-        counts: expressions.iter().any(|(name, _)| *name == "counter"),
-        xtables: expressions.iter().any(|(name, _)| ["match", "target"].contains(name)),
+        like_iptables: like_iptables(&expressions),
         pass: direction(),
         accepts: if accepts { accepts::read(&expressions) } else { None },
+        for_neighbours: accepts::is_for_neighbours(&expressions),
         verdict,
+    }
+}
+
+fn like_iptables(expressions: &[Expression<'_>]) -> LikeIptables {
+    let has = |names: &[&str]| expressions.iter().any(|(name, _)| names.contains(name));
+    match (has(&["match", "target"]), has(&["counter"])) {
+        (true, _) => LikeIptables::Surely,
+        (false, true) => LikeIptables::Counts,
+        (false, false) => LikeIptables::No,
     }
 }
 
@@ -318,7 +358,7 @@ fn group(expressions: &[Expression<'_>]) -> Option<Direction> {
     };
     let xt = |(name, data): &Expression<'_>| {
         let is = *name == "match" && xt_name(data) == Some("devgroup");
-        if is { devgroup(find(data, XT_INFO)?) } else { None }
+        if is { devgroup(xt_info(data)?) } else { None }
     };
     expressions.windows(2).find_map(pair).or_else(|| expressions.iter().find_map(xt))
 }
@@ -342,7 +382,7 @@ fn comment(userdata: &[u8]) -> Option<String> {
 fn xt_comment(expression: &Expression<'_>) -> Option<String> {
     let (name, data) = expression;
     let is = *name == "match" && xt_name(data) == Some("comment");
-    if is { find(data, XT_INFO).map(word) } else { None }
+    if is { xt_info(data).map(word) } else { None }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ mod inside;
 pub mod interrupt;
 mod ipsec;
 mod leases;
+mod legacy;
 mod limits;
 mod mounts;
 pub mod names;

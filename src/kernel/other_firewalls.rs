@@ -5,13 +5,13 @@
 
 use super::accepts::Accepts;
 use super::foreign::{self, Base, Foreign, Verdict};
-use super::{nft, taps};
+use super::{legacy, nft, taps};
 use crate::error::Result;
 use crate::model::gate::{
-    COMMENT, Chain, Closed, DOCKER_USER, Direction, FoundPass, Gate, Hook, Kind, RuleWriter, Split, Stop,
+    Chain, Closed, DOCKER_USER, Direction, FoundPass, Gate, Hook, Kind, RuleWriter, Split,
 };
-use crate::model::stack::DeviceNames;
-use crate::model::{Gates, Pass, State, numbers};
+use crate::model::stack::{DeviceNames, Family};
+use crate::model::{Gates, Pass, State};
 use crate::plan::pass_program;
 use std::collections::BTreeSet;
 
@@ -73,7 +73,7 @@ fn look(
     let closed = why_closed(foreign, base, &chain, &place, &rules)?;
     let split = (base.hook == Hook::Forward && kind == Kind::Inet && base.table == SPLIT)
         .then(|| split(&rules, names));
-    let no_neighbours = keeper == RuleWriter::Nft && has_no_neighbours(base.hook, &rules);
+    let no_neighbours = stops_neighbours(foreign, kind, base, &rules)?;
     out.all.insert(Gate {
         chain,
         stop,
@@ -97,11 +97,10 @@ fn split(rules: &[foreign::Rule], names: &DeviceNames) -> Option<Split> {
     Some(Split { mark, tunnels: accepted().filter_map(tunnel).collect() })
 }
 
-/// Whether neighbour discovery by a namespace is stopped, too. What is in chains that it jumps to is not known.
-fn has_no_neighbours(hook: Hook, rules: &[foreign::Rule]) -> bool {
-    let asks = [Hook::Prerouting, Hook::Input].contains(&hook);
-    let accepts = |rule: &foreign::Rule| rule.accepts == Some(Accepts::Neighbours);
-    asks && !rules.iter().any(|rule| leads_elsewhere(rule) || accepts(rule))
+/// Whether neighbour discovery by a namespace is stopped, too.
+fn stops_neighbours(foreign: &Foreign, kind: Kind, base: &Base, rules: &[foreign::Rule]) -> Result<bool> {
+    let is_asked = [Hook::Prerouting, Hook::Input].contains(&base.hook) && kind.sees(Family::V6);
+    Ok(is_asked && !foreign.accepts_neighbours(base, rules)?)
 }
 
 /// Whether answers to the host are accepted, as far as the rules say.
@@ -178,27 +177,19 @@ fn observe_legacy(kind: Kind, out: &mut Gates) {
     if !names.lines().any(|name| name == "filter") {
         return;
     }
-    let forward = legacy_chain(kind, "FORWARD");
-    let Some(rules) = list(&forward) else { return };
-    out.passes.extend(legacy_passes(&forward, &rules));
-    let jumps = format!("-A FORWARD -j {DOCKER_USER}");
-    let mut place = forward.name.clone();
-    if rules.lines().any(|rule| rule == jumps) {
-        place = DOCKER_USER.into();
-        let docker = legacy_chain(kind, DOCKER_USER);
-        out.passes.extend(legacy_passes(&docker, &list(&docker).unwrap_or_default()));
-    }
-    if let Some(stop) = legacy_stop(&rules) {
-        let hook = Hook::Forward;
-        out.all.insert(Gate {
-            chain: forward,
-            stop,
-            place,
-            closed: None,
-            hook,
-            no_neighbours: false,
-            split: None,
-        });
+    let Some(table) = list(&legacy_chain(kind, "")) else { return };
+    for (hook, name) in [(Hook::Input, "INPUT"), (Hook::Forward, "FORWARD"), (Hook::Output, "OUTPUT")] {
+        let chain = legacy_chain(kind, name);
+        out.passes.extend(legacy_passes(&chain, &table));
+        let mut place = chain.name.clone();
+        if hook == Hook::Forward && legacy::jumps_to(&table, name, DOCKER_USER) {
+            place = DOCKER_USER.into();
+            out.passes.extend(legacy_passes(&legacy_chain(kind, DOCKER_USER), &table));
+        }
+        let Some(stop) = legacy::find_stop(&table, name) else { continue };
+        let no_neighbours =
+            kind == Kind::Ip6 && hook == Hook::Input && !legacy::accepts_neighbours(&table, name);
+        out.all.insert(Gate { chain, stop, place, closed: None, hook, no_neighbours, split: None });
     }
 }
 
@@ -206,35 +197,16 @@ fn legacy_chain(kind: Kind, name: &str) -> Chain {
     Chain { keeper: RuleWriter::IptablesLegacy, kind, table: "filter".into(), name: name.into() }
 }
 
-/// The rules as `iptables -S` writes them; none where that cannot be had.
+/// The rules of a chain, or of a table where it has no name, as `iptables -S` writes them; none where that cannot be had.
 pub(super) fn list(chain: &Chain) -> Option<String> {
     let program = pass_program(chain);
-    nft::run_program(program, &nft::find(program)?, &["-w", "-S", &chain.name], "").ok()
+    let name = Some(chain.name.as_str()).filter(|name| !name.is_empty());
+    let words: Vec<&str> = ["-w", "-S"].into_iter().chain(name).collect();
+    nft::run_program(program, &nft::find(program)?, &words, "").ok()
 }
 
 pub(super) fn legacy_passes(chain: &Chain, rules: &str) -> Vec<FoundPass> {
-    let line = |direction| {
-        let flag = if direction == Direction::Out { "src" } else { "dst" };
-        format!(
-            "-A {} -m devgroup --{flag}-group {:#x} -m comment --comment {COMMENT} -j ACCEPT",
-            chain.name,
-            numbers::LINK_GROUP
-        )
-    };
-    let there = |direction: &Direction| rules.lines().any(|rule| rule == line(*direction));
+    let there = |direction: &Direction| legacy::has_pass(rules, &chain.name, *direction);
     let found = |direction| FoundPass { pass: Pass { chain: chain.clone(), direction }, handle: 0 };
-    Direction::BOTH.into_iter().filter(there).map(found).collect()
-}
-
-/// A rule without a condition, or the policy.
-fn legacy_stop(rules: &str) -> Option<Stop> {
-    let stops =
-        |rule: &str| ["-A FORWARD -j DROP", "-A FORWARD -j REJECT"].iter().any(|stop| rule.starts_with(stop));
-    let mut numbered = (1..).zip(rules.lines().filter(|line| line.starts_with("-A ")));
-    let rule = numbered.find(|(_, rule)| stops(rule) || *rule == "-A FORWARD -j ACCEPT");
-    match rule {
-        Some((_, "-A FORWARD -j ACCEPT")) => None,
-        Some((handle, _)) => Some(Stop::Rule { chain: "FORWARD".into(), handle }),
-        None => rules.lines().any(|line| line == "-P FORWARD DROP").then_some(Stop::Policy),
-    }
+    Direction::ALL.into_iter().filter(there).map(found).collect()
 }

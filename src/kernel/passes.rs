@@ -11,7 +11,7 @@ use crate::model::{Pass, dnsaddr, numbers};
 use crate::plan::{pass_arguments, pass_program};
 use nftables::batch::Batch;
 use nftables::expr::{
-    CT, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload, PayloadField,
+    CT, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload, PayloadField, SetItem,
 };
 use nftables::schema::{self, NfCmd, NfListObject};
 use nftables::stmt::{Match, Operator, Statement};
@@ -74,7 +74,8 @@ fn statements(direction: Direction) -> Vec<Statement<'static>> {
     let only = match direction {
         Direction::Out | Direction::In => Vec::new(),
         Direction::Onward => vec![onward()],
-        Direction::Neighbours => vec![neighbours()],
+        Direction::Neighbours => vec![neighbours(&["nd-neighbor-solicit", "nd-neighbor-advert"])],
+        Direction::Advertisements => vec![neighbours(&["nd-neighbor-advert"])],
         Direction::Udp => vec![port("udp")],
         Direction::Tcp => vec![port("tcp")],
         Direction::Chosen => chosen().into(),
@@ -94,10 +95,9 @@ fn onward() -> Statement<'static> {
     compares(NamedExpression::Fib(kind), local, Operator::NEQ)
 }
 
-fn neighbours() -> Statement<'static> {
-    let types = ["nd-neighbor-solicit", "nd-neighbor-advert"];
-    let one = |word| nftables::expr::SetItem::Element(Expression::String(Cow::Borrowed(word)));
-    let set = NamedExpression::Set(types.into_iter().map(one).collect());
+fn neighbours(types: &[&'static str]) -> Statement<'static> {
+    let one = |word: &&'static str| SetItem::Element(Expression::String(Cow::Borrowed(*word)));
+    let set = NamedExpression::Set(types.iter().map(one).collect());
     equals(field("icmpv6", "type"), Expression::Named(set))
 }
 

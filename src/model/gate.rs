@@ -120,6 +120,8 @@ pub enum Direction {
     Onward,
     /// Neighbour discovery of IPv6 by namespaces.
     Neighbours,
+    /// The answers in it alone, where the rule for `Neighbours` is about questions alone.
+    Advertisements,
     /// Questions of namespaces over udp.
     Udp,
     /// Questions of namespaces over tcp.
@@ -134,8 +136,16 @@ impl Direction {
     /// Questions to the host's own resolver.
     pub const NAMES: [Self; 2] = [Self::Udp, Self::Tcp];
     /// All there are.
-    pub const ALL: [Self; 7] =
-        [Self::Out, Self::In, Self::Onward, Self::Neighbours, Self::Udp, Self::Tcp, Self::Chosen];
+    pub const ALL: [Self; 8] = [
+        Self::Out,
+        Self::In,
+        Self::Onward,
+        Self::Neighbours,
+        Self::Advertisements,
+        Self::Udp,
+        Self::Tcp,
+        Self::Chosen,
+    ];
 
     /// What such a rule carries as its comment.
     pub fn comment(self) -> &'static str {
@@ -143,6 +153,7 @@ impl Direction {
             Self::Out | Self::In => COMMENT,
             Self::Onward => "nsnat onward",
             Self::Neighbours => "nsnat neighbours",
+            Self::Advertisements => "nsnat advertisements",
             Self::Udp => "nsnat udp",
             Self::Tcp => "nsnat tcp",
             Self::Chosen => "nsnat chosen",

@@ -28,7 +28,12 @@ fn passes_of(gate: &Gate, state: &State, observed: &Observed) -> Vec<Pass> {
         return Vec::new();
     }
     let discovery = gate.no_neighbours && gate.chain.kind.sees(Family::V6) && families.contains(&Family::V6);
-    let discovery = if discovery { &[Direction::Neighbours][..] } else { &[] };
+    let discovery = match (discovery, gate.chain.keeper) {
+        (false, _) => &[][..],
+        (true, RuleWriter::Nft) => &[Direction::Neighbours],
+        // A rule of iptables is about one type of message.
+        (true, _) => &[Direction::Neighbours, Direction::Advertisements],
+    };
     let names = if asks_here(state, observed) { &Direction::NAMES[..] } else { &[] };
     let chosen = if reaches_loopback(gate, state) { &[Direction::Chosen][..] } else { &[] };
     let directions = match gate.hook {
@@ -191,6 +196,7 @@ pub fn pass_arguments(pass: &Pass, verb: &str) -> Vec<String> {
         Direction::Out | Direction::In => &[],
         Direction::Onward => &["-m", "addrtype", "!", "--dst-type", "LOCAL"],
         Direction::Neighbours => &["-p", "icmpv6", "--icmpv6-type", "neighbour-solicitation"],
+        Direction::Advertisements => &["-p", "icmpv6", "--icmpv6-type", "neighbour-advertisement"],
         Direction::Udp => &["-p", "udp", "--dport", &port],
         Direction::Tcp => &["-p", "tcp", "--dport", &port],
         Direction::Chosen => &["-d", "127.0.0.1", "-m", "conntrack", "--ctstate", "DNAT"],
@@ -208,6 +214,7 @@ fn pass_text(pass: &Pass) -> String {
         Direction::Out | Direction::In => String::new(),
         Direction::Onward => " fib daddr type != local".into(),
         Direction::Neighbours => " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }".into(),
+        Direction::Advertisements => " icmpv6 type nd-neighbor-advert".into(),
         Direction::Udp => format!(" udp dport {}", dnsaddr::PORT),
         Direction::Tcp => format!(" tcp dport {}", dnsaddr::PORT),
         Direction::Chosen => " ip daddr 127.0.0.1 ct status dnat".into(),

@@ -149,6 +149,12 @@ fn what_others_put_in_the_way() {
                 "nft 'table ip theirs { chain forward { type filter hook forward priority 0; policy drop; }; }'",
             )
             .then("nft delete table ip theirs"),
+            // Not even neighbour discovery on the links of namespaces gets in.
+            mended(
+                "firewall-drops",
+                "for device in lo eth0 eth1; do ip6tables -w -A INPUT -i $device -j ACCEPT; done; ip6tables -w -P INPUT DROP",
+            )
+            .then("ip6tables -w -P INPUT ACCEPT; ip6tables -w -F INPUT"),
             cured(
                 "firewall-closed",
                 "nft 'table inet theirs { chain a { type filter hook prerouting priority -150; policy drop; tcp dport 22 accept; meta l4proto { icmp, icmpv6 } accept; }; }'",

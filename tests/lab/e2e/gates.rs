@@ -203,6 +203,56 @@ fn tables_of_the_older_kind() {
     lab.says("iptables-legacy -S; ip6tables-legacy -S", &before);
 }
 
+/// Hosts that let in and out what is theirs alone: neighbour discovery on the links of namespaces is stopped, too, and without
+/// it their IPv6 is dead. Answers to the host's own questions are as needed as questions to the host.
+#[test]
+fn what_the_host_does_not_hear_or_send() {
+    for kind in ["nft", "legacy"] {
+        let lab = Lab::new();
+        lab.declare(TWO);
+        lab.ok(&format!(
+            "for program in iptables-{kind} ip6tables-{kind}; do
+                $program -w -N bans; $program -w -A bans -j RETURN
+                $program -w -A INPUT -p tcp --dport 22 -j bans
+                for device in lo eth0 eth1; do
+                    $program -w -A INPUT -i $device -j ACCEPT; $program -w -A OUTPUT -o $device -j ACCEPT
+                done
+                $program -w -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+                $program -w -P INPUT DROP; $program -w -P OUTPUT DROP
+            done"
+        ));
+        let theirs = format!("iptables-{kind} -S; ip6tables-{kind} -S");
+        let before = lab.ok(&theirs);
+        lab.ok("nsnat up");
+        works(&lab);
+        // The host has to ask where the namespace is, to pass an answer on.
+        lab.ok("ip -6 neigh flush dev nsn-slow");
+        works(&lab);
+        lab.ok(&format!("ip6tables-{kind} -w -D INPUT 1"));
+        let told = problems(&lab);
+        assert!(told.starts_with("broken\n") && told.contains(", chain INPUT (policy drop)"), "{told}");
+        lab.says("nsnat up", "repaired (1 action)");
+        works(&lab);
+        lab.ok("nsnat down");
+        lab.says(&theirs, &before);
+        // Where the chain accepts it from everybody, in a chain that it jumps to, there is nothing to add.
+        lab.ok(&format!(
+            "ip6tables-{kind} -w -N icmp; ip6tables-{kind} -w -A INPUT -p icmpv6 -j icmp
+            for type in neighbour-solicitation neighbour-advertisement; do
+                ip6tables-{kind} -w -A icmp -p icmpv6 --icmpv6-type $type -m hl --hl-eq 255 -j ACCEPT
+            done
+            nsnat up"
+        ));
+        works(&lab);
+        lab.says(
+            &format!(
+                "ip6tables-{kind} -S INPUT | grep -c 6e736e || :; ip6tables-{kind} -S OUTPUT | grep -c 6e736e"
+            ),
+            "0\n1",
+        );
+    }
+}
+
 /// Files of packages that are unpacked and not installed, over those of the machine.
 const UNPACKED: &str = concat!(
     "firewalls=",
