@@ -6,7 +6,9 @@ use super::session::Session;
 use super::status::StatusView;
 use super::{bundle, config, dns_test, session, up, uplinks};
 use crate::config::Config;
-use crate::doctor::{LargeProbe, NameTests, Patient, Probes, examine, examine_host, unexplained};
+use crate::doctor::{
+    LargeProbe, NameTests, Patient, Probes, examine, examine_host, sizes_between, unexplained, usual_sizes,
+};
 use crate::error::Result;
 use crate::kernel::{self, ProbeShape};
 use crate::model::trace::{ProbeAnswer, ProbeTarget, Protocol};
@@ -242,7 +244,16 @@ fn large_probe(
     let Some(link) = link else { return Ok(None) };
     let size = link.mtu;
     let large = echo(name, to, ProbeShape::of_size(to, size))?;
-    Ok(Some(LargeProbe { to, size, small: ProbeAnswer::Answer, large }))
+    let passes = if large == ProbeAnswer::Nothing { largest_answered(name, to, size)? } else { None };
+    Ok(Some(LargeProbe { to, size, small: ProbeAnswer::Answer, large, passes }))
+}
+
+/// The size of the largest packet that is answered, where one of `size` bytes is not.
+fn largest_answered(name: &Name, to: IpAddr, size: u32) -> Result<Option<u32>> {
+    let tried = usual_sizes(size, to.is_ipv6());
+    let mut answered = kernel::answered_sizes(name, to, tried.clone())?;
+    answered.extend(kernel::answered_sizes(name, to, sizes_between(&tried, size, &answered))?);
+    Ok(answered.last().copied())
 }
 
 fn echo(name: &Name, address: IpAddr, shape: ProbeShape) -> Result<ProbeAnswer> {

@@ -20,10 +20,12 @@ mod others;
 mod packets;
 mod patient;
 mod probes;
+mod sizes;
 mod uplink;
 
 pub use examine::{examine, examine_host, unexplained};
 pub use name_tests::{NameTests, ProbedServer, RESOLV_CONF, Socket};
 pub use patient::{Patient, Shared};
 pub use probes::{LargeProbe, Probes};
+pub use sizes::{sizes_between, usual_sizes};
 pub use uplink::silence;

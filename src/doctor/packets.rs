@@ -35,11 +35,25 @@ pub(super) fn large(patient: &Patient<'_>) -> Vec<Finding> {
     let probes = patient.probes.into_iter().flat_map(|probes| &probes.large);
     let is_hole =
         |probe: &&LargeProbe| probe.small == ProbeAnswer::Answer && probe.large == ProbeAnswer::Nothing;
-    let told = |LargeProbe { to, size, .. }: &LargeProbe| {
-        let what = format!("{to} answers a small packet, and not one of {size} bytes; no router says why");
-        let cure = "declare a smaller MTU: mtu = 1400, or less, in the namespace; then: nsnat up";
-        Finding::new(Code::MtuHole, what, patient.person(cure))
-            .shown_by([format!("ping -M do -s {} {to}", size.saturating_sub(28))])
+    let told = |probe: &LargeProbe| {
+        let LargeProbe { to, size, passes, .. } = probe;
+        let largest = passes.map(|passes| format!(", and the largest that it answers has {passes}"));
+        let what = format!(
+            "{to} answers a small packet, and not one of {size} bytes{}; no router says why",
+            largest.unwrap_or_default()
+        );
+        let cure = match passes {
+            Some(passes) => {
+                format!("declare a smaller MTU: mtu = {passes} in the namespace; then: nsnat up")
+            }
+            None => "see whether that router divides or drops packets, and have it repaired".into(),
+        };
+        let headers = if to.is_ipv4() { 28 } else { 48 };
+        let ping =
+            |size: u32, how: &str| format!("ping -M do -s {} {to}: {how}", size.saturating_sub(headers));
+        let shown =
+            passes.map(|passes| ping(passes, "answered")).into_iter().chain([ping(*size, "no answer")]);
+        Finding::new(Code::MtuHole, what, patient.person(cure)).shown_by(shown)
     };
     probes.filter(is_hole).map(told).take(1).collect()
 }

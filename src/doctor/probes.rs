@@ -31,4 +31,6 @@ pub struct LargeProbe {
     pub small: ProbeAnswer,
     /// What was heard of the large one.
     pub large: ProbeAnswer,
+    /// The size of the largest one that was answered, where the large one was not.
+    pub passes: Option<u32>,
 }

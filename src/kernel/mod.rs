@@ -61,6 +61,7 @@ pub mod record;
 pub mod resolver;
 mod route_filter;
 mod route_socket;
+mod sizes;
 mod stack;
 pub mod state_file;
 mod surroundings;
@@ -91,6 +92,7 @@ pub use prober::Prober;
 pub use processes::{
     Process, Running, crowds, is_alive, netns_of, processes_in, running, send_signal, this_process,
 };
+pub use sizes::answered_sizes;
 pub use surroundings::surroundings;
 pub use table::servers_passed_over;
 pub use tcp::peers as tcp_peers;

@@ -33,6 +33,11 @@ impl ProbeShape {
         let headers = if address.is_ipv4() { 28 } else { 48 };
         Self { padding: usize::try_from(bytes.saturating_sub(headers)).unwrap_or_default(), ..Self::FAR }
     }
+
+    /// Bytes after the ICMP header.
+    pub(super) fn padding(self) -> usize {
+        self.padding
+    }
 }
 
 /// A question as programs send it, where the probe goes to port 53: servers answer nothing else. It asks for the root's
@@ -167,7 +172,7 @@ pub(super) fn family(to: SocketAddr) -> AddressFamily {
     if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
-fn icmp_socket(to: SocketAddr) -> io::Result<OwnedFd> {
+pub(super) fn icmp_socket(to: SocketAddr) -> io::Result<OwnedFd> {
     let protocol = if to.is_ipv4() { SockProtocol::Icmp } else { SockProtocol::IcmpV6 };
     Ok(socket::socket(family(to), SockType::Raw, flags(), protocol)?)
 }

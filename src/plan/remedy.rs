@@ -1,7 +1,7 @@
 //! Commands against what a test packet met: with the very chain, rule or route.
 //!
-//! A packet that a chain of others drops, catches or rewrites is let by at the head of that chain, which leaves everything else
-//! to it. What cannot be told from other packets there (answers, before connection tracking knows them) is no business of an
+//! A packet that a chain of others drops, catches or rewrites is let by at the head of the base chain that leads there, which
+//! leaves everything else to it. What cannot be told from other packets there (answers, before connection tracking knows them) is no business of an
 //! exception: then the rule itself has to go. A route that leads packets astray is deleted.
 
 use super::line::quote;
@@ -21,7 +21,7 @@ pub fn remedy(
 ) -> Option<String> {
     match (fault.code, &fault.culprit) {
         (Code::AnswerUntracked, Some(culprit)) => deletion(culprit, rule?),
-        (_, Some(Suspect { spot, .. })) => Some(exception(spot, &selector(fault, spot, host)?)),
+        (_, Some(Suspect { base, .. })) => Some(exception(base, &selector(fault, base, host)?)),
         (Code::PacketRefused, None) => strange_route(trace, host),
         (Code::PacketUnsent, None) => route_inside(name, trace, host),
         (_, None) => None,
@@ -94,7 +94,7 @@ fn exception(
 }
 
 /// Takes a rule away that keeps connection tracking from knowing answers, if it is that rule.
-fn deletion(Suspect { spot, rule }: &Suspect, text: &str) -> Option<String> {
+fn deletion(Suspect { spot, rule, .. }: &Suspect, text: &str) -> Option<String> {
     let TracedChain { kind, table, chain, .. } = spot;
     let handle = rule.filter(|_| text.contains("notrack"))?;
     Some(format!("nft delete rule {kind} {table} {chain} handle {handle}"))

@@ -22,19 +22,28 @@ pub struct TraceReport {
 impl TraceReport {
     /// What is wrong; none where nothing is.
     pub fn finding(&self) -> Option<Finding> {
-        let Fault { code, what, cure, .. } = self.walk.fault.as_ref()?;
+        let Fault { code, what, .. } = self.walk.fault.as_ref()?;
         let culprit = self.culprit();
         let by = culprit.as_ref().map(|culprit| format!(" by {culprit}")).unwrap_or_default();
         let what = format!("a packet to {}: {what}{by}", self.trace.goal);
         let steps = self.walk.steps.iter().map(|(name, text)| format!("{name}: {text}"));
         let look = || {
-            let words = if cure.is_empty() { "see: nsnat status" } else { cure };
-            let (name, goal) = (&self.name, self.trace.goal.argument());
-            Cure::person(words.replace("NAME", name.as_str()))
-                .checked_by(format!("nsnat trace {name} {goal}"))
+            let words = Some(self.words()).filter(|words| !words.is_empty());
+            let words = words.unwrap_or_else(|| "see: nsnat status".into());
+            Cure::person(words).checked_by(format!(
+                "nsnat trace {} {}",
+                self.name,
+                self.trace.goal.argument()
+            ))
         };
         let cure = self.remedy.as_ref().map_or_else(look, Cure::command);
         Some(Finding::new(*code, what, cure).shown_by(culprit).shown_by(steps))
+    }
+
+    /// What helps, in words; empty where nothing is known.
+    pub fn words(&self) -> String {
+        let cure = self.walk.fault.as_ref().map_or("", |fault| &fault.cure);
+        cure.replace("NAME", self.name.as_str())
     }
 
     /// The rule or the chain that did it, as people read it.

@@ -44,6 +44,8 @@ pub struct Fault {
 pub struct Suspect {
     /// Where it is.
     pub spot: TracedChain,
+    /// The base chain by which the packet came there, which may be the same.
+    pub base: TracedChain,
     /// The rule's handle; none: the policy of the chain.
     pub rule: Option<u64>,
 }
@@ -258,13 +260,13 @@ impl SeenProbe<'_> {
     /// The host took the answer for one to itself, and a rule of others saw it before connection tracking, which would
     /// have known that it is for the namespace.
     fn fault_untracked(&self) -> Option<Fault> {
-        let early = |event: &&&Event| {
+        let early = |event: &&Event| {
             let spot = &event.spot;
             let before = spot.priority.is_some_and(|priority| priority < CONNTRACK);
             event.rule.is_some() && !spot.is_ours() && spot.hook == Some(Hook::Prerouting) && before
         };
         self.answers.iter().find(|event| event.spot.hook == Some(Hook::Input))?;
-        let culprit = suspect_of(self.answers.iter().rfind(early)?);
+        let culprit = suspect_of(&self.answers, self.answers.iter().rposition(early)?)?;
         Some(Fault {
             code: Code::AnswerUntracked,
             what: "an answer arrived, and connection tracking does not know it (notrack)".into(),
@@ -310,11 +312,39 @@ impl SeenProbe<'_> {
         })
     }
 
-    /// The last rule of others that took it in a hook.
+    /// The rule of others that took it in a hook: the last one before its addresses are others, or else the last one before its
+    /// mark is another, or else the last one.
     fn by_others(&self, hook: Hook) -> Option<Suspect> {
-        let theirs =
-            |event: &&&Event| event.spot.hook == Some(hook) && event.rule.is_some() && !event.spot.is_ours();
-        self.own.iter().rfind(theirs).map(|event| suspect_of(event))
+        let suspect = |at: &usize| suspect_of(&self.own, *at);
+        let is_theirs = |at: &usize| {
+            let rule = self.own.get(*at).is_some_and(|event| event.rule.is_some() && !event.spot.is_ours());
+            rule && suspect(at).is_some_and(|suspect| suspect.base.hook == Some(hook))
+        };
+        let theirs: Vec<usize> = (0..self.own.len()).filter(is_theirs).collect();
+        let rewrites = |at: &&usize| self.is_rewritten_after(**at, hook);
+        let marks = |at: &&usize| self.is_marked_by(**at);
+        let last = theirs.iter().rfind(rewrites).or_else(|| theirs.iter().rfind(marks)).or(theirs.last())?;
+        suspect(last)
+    }
+
+    /// Whether the address that a hook is about is another one in the next base chain than in that of an event.
+    fn is_rewritten_after(&self, at: usize, hook: Hook) -> bool {
+        let about = |header: &Header| match hook {
+            Hook::Postrouting => (header.from, None),
+            _ => (header.to, header.ports.map(|(_, to)| to)),
+        };
+        let headers = |events: &[&Event]| -> Vec<_> {
+            events.iter().filter_map(|event| event.header.as_ref().map(about)).collect()
+        };
+        let before = self.own.get(..=at).map(headers).unwrap_or_default();
+        let after = self.own.get(at + 1..).map(headers).unwrap_or_default();
+        matches!((before.last(), after.first()), (Some(before), Some(after)) if before != after)
+    }
+
+    /// Whether a packet had another mark before an event.
+    fn is_marked_by(&self, at: usize) -> bool {
+        let mark = |at: usize| self.own.get(at).map(|event| event.mark);
+        at.checked_sub(1).is_some_and(|before| mark(before) != mark(at))
     }
 
     fn namespaces(&self) -> impl Iterator<Item = &crate::model::ActiveNamespace> {
@@ -336,8 +366,10 @@ impl SeenProbe<'_> {
             None => "let it accept what comes from, and goes to, devices of group 0x6e736e (nsn-*)".into(),
         };
         let what = format!("{whom} {how} that is not nsnat's");
+        let events = if code == Code::AnswerDropped { &self.answers } else { &self.own };
+        let at = events.iter().position(|one| std::ptr::eq(*one, event));
         let code = if event.done == Done::Taken { Code::PacketCaught } else { code };
-        Fault { code, what, culprit: Some(suspect_of(event)), cure }
+        Fault { code, what, culprit: at.and_then(|at| suspect_of(events, at)), cure }
     }
 
     /// nsnat's own table refused it: which chain says why.
@@ -418,8 +450,13 @@ const REFUSALS: [(&str, &str, &str); 10] = [
     ),
 ];
 
-fn suspect_of(event: &Event) -> Suspect {
-    Suspect { spot: event.spot.clone(), rule: event.rule }
+/// Where an event of a packet happened. A chain that another one jumps to has no hook of its own; the base chain of the same
+/// table that was met last leads there.
+fn suspect_of(events: &[&Event], at: usize) -> Option<Suspect> {
+    let event = events.get(at)?;
+    let is_base = |one: &&&Event| one.spot.hook.is_some() && one.packet == event.packet;
+    let base = events.get(..=at)?.iter().rfind(is_base).map_or(&event.spot, |base| &base.spot);
+    Some(Suspect { spot: event.spot.clone(), base: base.clone(), rule: event.rule })
 }
 
 fn name(hook: Hook) -> &'static str {

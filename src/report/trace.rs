@@ -21,7 +21,7 @@ pub fn json(told: &TraceReport) -> Value {
             "what": fault.what,
             "code": fault.code,
             "culprit": told.culprit(),
-            "cure": fault.cure,
+            "cure": told.words(),
             "command": told.remedy,
         })),
         "left_by": told.trace.left,
@@ -48,7 +48,7 @@ fn verdict(told: &TraceReport, colour: bool) -> String {
         let style = if colour { Style::new().fg_color(Some(shade.into())) } else { Style::new() };
         format!("{style}{text}{style:#}")
     };
-    let Some(Fault { what, cure, .. }) = &told.walk.fault else {
+    let Some(Fault { what, .. }) = &told.walk.fault else {
         let silent = told.trace.heard == ProbeAnswer::Nothing && !told.trace.left.is_empty();
         let more = if silent { "; nobody answered, as routers may do" } else { "" };
         return format!("{}{more}\n", paint(AnsiColor::Green, "it went where it should"));
@@ -57,6 +57,7 @@ fn verdict(told: &TraceReport, colour: bool) -> String {
     if let Some(culprit) = told.culprit() {
         let _ = writeln!(out, "  by {culprit}");
     }
+    let cure = told.words();
     if !cure.is_empty() {
         let _ = writeln!(out, "  {cure}");
     }

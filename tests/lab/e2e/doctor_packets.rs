@@ -21,7 +21,23 @@ fn what_becomes_of_packets() {
     let rewritten = table(
         "type nat hook postrouting priority -199; oifname eth0 ip saddr 10.213.0.0/16 snat ip to 192.168.1.99;",
     );
+    // What another chain accepts afterwards, that chain did not catch.
+    let then_accepted = "chain b { type filter hook prerouting priority 0; tcp dport 80 counter accept; }; chain c { tcp dport 80 redirect to :8080; };";
+    let caught_before = format!(
+        "nft 'table inet theirs {{ {then_accepted} chain a {{ type nat hook prerouting priority -199; tcp dport 80 redirect to :8080; }}; }}'"
+    );
+    let caught_elsewhere = format!(
+        "nft 'table inet theirs {{ {then_accepted} chain a {{ type nat hook prerouting priority -199; tcp dport 80 jump c; }}; }}'"
+    );
+    let rewritten_before = "nft 'table inet theirs { chain a { type nat hook postrouting priority -199; oifname eth0 ip saddr 10.213.0.0/16 snat ip to 192.168.1.99; }; chain b { type filter hook postrouting priority 200; counter accept; }; }'";
+    let dropped_by_map =
+        table("type filter hook forward priority 5; tcp dport vmap { 80 : accept, 443 : drop };");
+    let dropped_elsewhere = "nft 'table inet theirs { chain c { tcp dport 443 drop; }; chain a { type filter hook postrouting priority 0; jump c; }; }'";
     let by_iptables = "-p tcp --dport 443 -j DROP";
+    // The name of the chain does not tell whose it is; a rule of nft in it would make iptables refuse the table.
+    let dropped_in_theirs = format!(
+        "iptables -w -N theirs; iptables -w -A theirs {by_iptables}; iptables -w -A FORWARD -j theirs"
+    );
     each(
         &lab,
         BY_SLOW,
@@ -32,11 +48,23 @@ fn what_becomes_of_packets() {
                 .then("iptables -w -F FORWARD"),
             cured("packet-dropped", &format!("iptables -w -t mangle -A POSTROUTING {by_iptables}"))
                 .then("iptables -w -t mangle -F POSTROUTING"),
+            cured("packet-dropped", &dropped_in_theirs)
+                .works("iptables -w -S | grep 'FORWARD.*devgroup' >/dev/null")
+                .then("iptables -w -F FORWARD; iptables -w -F theirs; iptables -w -X theirs"),
+            cured("packet-dropped", &dropped_by_map).then(GONE),
+            cured("packet-dropped", dropped_elsewhere).then(GONE),
             // No usual packet, but a question for a name.
             cured("packet-dropped", &question).then(GONE),
             cured("packet-lost", &marked).then(GONE),
             cured("packet-caught", &caught).then(GONE),
+            cured("packet-caught", &caught_before)
+                .shown("table inet theirs, chain a: tcp dport 80 redirect to :8080")
+                .then(GONE),
+            cured("packet-caught", &caught_elsewhere)
+                .shown("table inet theirs, chain c: tcp dport 80 redirect to :8080")
+                .then(GONE),
             cured("source-rewritten", &rewritten).then(&format!("{GONE}; conntrack -F 2>/dev/null || :")),
+            cured("source-rewritten", rewritten_before).then(&format!("{GONE}; conntrack -F 2>/dev/null || :")),
             cured("packet-unsent", "ip -n slow route add unreachable 192.0.2.0/24"),
             cured("packet-refused", "ip route add 192.0.2.0/24 via $LAB_FAST table 213001")
                 .shown("route: table 213001: via 192.168.1.1, eth0"),
@@ -98,7 +126,9 @@ fn what_is_behind_the_next_hop() {
         &[
             by(router, "nothing-behind", &nothing),
             by(router, "nothing-behind", &no_answers),
-            by(router, "mtu-hole", &small_only),
+            by("sed -i '/^gateway/a mtu = 1400' /etc/nsnat/nsnat.toml; nsnat -q up", "mtu-hole", &small_only)
+                .shown("ping -M do -s 1372 198.51.100.53: answered")
+                .then(&format!("{router}; sed -i '/^mtu/d' /etc/nsnat/nsnat.toml; nsnat -q up")),
             by(servers, "dns-server-dead", &one_server),
             by(servers, "dns-silent", &no_server),
         ],
