@@ -37,6 +37,7 @@ mod ipsec;
 mod leases;
 mod legacy;
 mod limits;
+mod lower_devices;
 mod mounts;
 pub mod names;
 mod needs;

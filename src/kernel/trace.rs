@@ -9,7 +9,7 @@ use super::packet_socket::{PacketSocket, SeenPacket};
 use super::probe::describe_error;
 use super::probe_sockets::{ProbeShape, ProbeSockets};
 use super::tracer::{ProbeSignature, Tracer};
-use super::{netns, nft};
+use super::{lower_devices, netns, nft};
 use crate::attributes::{address, attribute, find, native, octets};
 use crate::error::{Context, Error, Result};
 use crate::model::Name;
@@ -62,14 +62,14 @@ pub fn trace(name: &Name, link: &str, mark: u32, goal: ProbeTarget) -> Result<Tr
     let seen = wire.seen();
     let leaving = seen.iter().filter(|seen| seen.outgoing && !seen.error && is_about(seen, to));
     let arriving = seen.iter().find(|seen| !seen.outgoing && seen.error && is_about(seen, to));
-    let mut left: Vec<String> = leaving.filter_map(|seen| name_of(seen.device)).collect();
+    let mut left: Vec<u32> = leaving.filter_map(|seen| u32::try_from(seen.device).ok()).collect();
     left.dedup();
     Ok(Trace {
         goal,
         source: Some(source.ip()),
         unsent: None,
         route: route(source.ip(), to.to, iif, mark)?,
-        left,
+        left: lower_devices::uppermost(&left).into_iter().filter_map(device).collect(),
         arrived: arriving.and_then(|seen| name_of(seen.device)),
         events,
         heard,

@@ -23,6 +23,7 @@ guest "before"
 state before
 host 'nsnat up >/dev/null'
 all_well "with nsnat"
+healthy "with nsnat"
 guest "with nsnat"
 host 'nsnat -q down'
 state after

@@ -21,18 +21,22 @@ through6 "before, IPv6" not
 host 'sysctl -qw net.ipv4.ip_forward=1'
 through "a router" forwarded
 all_well "a router"
+healthy "a router"
 host 'sysctl -qw net.ipv4.ip_forward=0'
 through "no router any more" not
 host 'sysctl -qw net.ipv6.conf.all.forwarding=1'
 through6 "an IPv6 router" forwarded
 all_well "an IPv6 router"
+healthy "an IPv6 router"
 host 'sysctl -qw net.ipv6.conf.all.forwarding=0'
 through6 "no IPv6 router any more" not
 all_well "no IPv6 router any more"
+healthy "no IPv6 router any more"
 host 'nsnat -q down'
 host 'sysctl -qw net.ipv6.conf.all.forwarding=1; nsnat up >/dev/null'
 through6 "an IPv6 router before nsnat" forwarded
 all_well "an IPv6 router before nsnat"
+healthy "an IPv6 router before nsnat"
 host 'nsnat -q down; sysctl -qw net.ipv6.conf.all.forwarding=0'
 # A hook must not bring back what was taken down.
 host 'sysctl -qw net.ipv4.ip_forward=1; sysctl -qw net.ipv4.ip_forward=0; systemctl start nsnat-heal.service'

@@ -116,6 +116,25 @@ fn the_uplink() {
     );
 }
 
+/// A packet is seen on the device of the uplink, and on the one below it, which is no other way out.
+#[test]
+fn an_uplink_on_another_device_is_no_fault() {
+    let bridge = "ip link add top0 type bridge forward_delay 0 mcast_snooping 0; ip addr flush dev eth0
+        ip link set eth0 master top0";
+    let macvlan = "ip addr flush dev eth0; ip link add link eth0 name top0 type macvlan mode bridge";
+    for make in [bridge, macvlan] {
+        let lab = Lab::new();
+        lab.ok(&format!(
+            "{make}; ip link set top0 up; ip addr add $LAB_HOST/24 dev top0; ip -6 addr add $LAB_HOST6/64 dev top0 nodad
+            ip route replace default via $LAB_FAST; ip -6 route replace default via $LAB_FAST6"
+        ));
+        lab.declare(DECLARED);
+        lab.ok("nsnat -q up");
+        healthy(&lab, make);
+        lab.until(BY_SLOW);
+    }
+}
+
 #[test]
 fn what_others_put_in_the_way() {
     let lab = lab();
