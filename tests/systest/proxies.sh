@@ -236,6 +236,7 @@ beside() {
 	host 'nsnat up >/dev/null'
 	watch_jobs
 	jobs_well "$name there before nsnat"
+	healthy "$name there before nsnat"
 	caught "$name there before nsnat"
 	host "$stop"
 	host "$start"
