@@ -4,16 +4,16 @@
 //! it makes an interface, the container's only one or a further one. A call is the environment and standard input; the answer
 //! is standard output and the exit status. What the calls do is in `commands`.
 
+mod access;
 mod answer;
-mod destination;
 mod failure;
 mod identity;
 mod ports;
 mod request;
 mod version;
 
+pub use access::by_options;
 pub use answer::{Interface, Route, added, supported};
-pub use destination::{by_options, destination};
 pub use failure::{Failure, code};
 pub use identity::name_of;
 pub use ports::{published, published_at};

@@ -1,10 +1,10 @@
 //! What a runtime asks: the environment and the network configuration.
 
-use super::destination::{self, KEYS};
+use super::access::{self, KEYS};
 use super::failure::{Failure, code};
 use super::version::Version;
 use super::{identity, ports};
-use crate::model::{Attached, Beside, Destination, Name, Published};
+use crate::model::{Access, Attached, Beside, Destination, Name, Published};
 use ipnetwork::IpNetwork;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -18,8 +18,8 @@ pub struct Request {
     pub version: Version,
     /// Name of the network.
     pub network: String,
-    /// By what the containers of the network leave.
-    pub to: Destination,
+    /// By what the containers of the network leave, and what of the host they reach.
+    pub access: Access,
     /// What is asked.
     pub call: Call,
 }
@@ -107,13 +107,13 @@ pub fn read(command: &str, variable: impl Fn(&str) -> Option<String>, input: &st
         let network = network(&fields)?;
         let call = call(command, version, variable, &fields)?;
         // To take away what is there needs no way out, even where the configuration has become wrong since.
-        let to = match &call {
+        let access = match &call {
             Call::Del(_) | Call::Collect(_) => {
-                destination(&fields).unwrap_or(Destination::Uplinks(Vec::new()))
+                access(&fields).unwrap_or(Access { to: Destination::Uplinks(Vec::new()), host: None })
             }
-            Call::Add(_) | Call::Check(..) | Call::Status => destination(&fields)?,
+            Call::Add(_) | Call::Check(..) | Call::Status => access(&fields)?,
         };
-        Ok(Request { version, network, to, call })
+        Ok(Request { version, network, access, call })
     };
     read().map_err(|failure: Failure| Failure { version: Some(version), ..failure })
 }
@@ -171,8 +171,8 @@ fn publish(fields: &Map<String, Value>) -> Answer<Vec<Published>> {
     ports::published(mappings).map_err(|why| wrong(format!("`{PORTS}`: {why}")))
 }
 
-/// By what the network leaves.
-fn destination(fields: &Map<String, Value>) -> Answer<Destination> {
+/// What the network gives its containers.
+fn access(fields: &Map<String, Value>) -> Answer<Access> {
     refuse(fields)?;
     let read = |key: &'static str| {
         let value = fields.get(key)?;
@@ -180,7 +180,7 @@ fn destination(fields: &Map<String, Value>) -> Answer<Destination> {
         Some(words.map(|words| (key, words)))
     };
     let given: Vec<_> = KEYS.into_iter().filter_map(read).collect::<Answer<_>>()?;
-    destination::destination(&given).map_err(wrong)
+    access::access(&given).map_err(wrong)
 }
 
 /// What a runtime adds although nobody asked for it.

@@ -7,7 +7,7 @@ use crate::cni::{self, Call, Endpoint, Failure, Request, code};
 use crate::error::Error;
 use crate::kernel::netns::AttachedNetns;
 use crate::kernel::state_file;
-use crate::model::{Attached, Look, Name, Published};
+use crate::model::{Attached, Look, Name};
 use crate::plan::{self, Owners};
 use crate::ui::Ui;
 use serde_json::Value;
@@ -50,7 +50,7 @@ fn perform(ui: &Ui<'_>, request: &Request) -> Answer {
     match &request.call {
         Call::Add(endpoint) => add(ui, request, endpoint),
         Call::Del(id) => remove(ui, std::slice::from_ref(id)),
-        Call::Check(endpoint, addresses) => check(ui, endpoint, addresses),
+        Call::Check(endpoint, addresses) => check(ui, request, endpoint, addresses),
         Call::Collect(valid) => {
             let state = state_file::read().map_err(|why| failed("the state cannot be read", &why))?;
             let is_of_network = |attached: &Attached| attached.network.as_ref() == Some(&request.network);
@@ -69,7 +69,7 @@ fn failed(what: &str, why: &Error) -> Failure {
 
 fn attached(request: &Request, netns: PathBuf, ifname: String) -> Attached {
     let network = Some(request.network.clone());
-    Attached { network, ..Attached::new(netns, ifname, request.to.clone()) }
+    Attached { network, ..Attached::in_network(netns, ifname, request.access.clone()) }
 }
 
 fn add(ui: &Ui<'_>, request: &Request, endpoint: &Endpoint) -> Answer {
@@ -99,7 +99,7 @@ fn remove(ui: &Ui<'_>, ids: &[Name]) -> Answer {
     attach::remove(ui, ids).map(|_| None).map_err(|why| failed("the container cannot be detached", &why))
 }
 
-fn check(ui: &Ui<'_>, endpoint: &Endpoint, addresses: &[IpAddr]) -> Answer {
+fn check(ui: &Ui<'_>, request: &Request, endpoint: &Endpoint, addresses: &[IpAddr]) -> Answer {
     let id = &endpoint.id;
     let observed = session::look(ui, Look::These(&[id])).map_err(|why| failed("nsnat cannot look", &why))?;
     let goal = plan::state_without(&observed, |_| false);
@@ -119,6 +119,11 @@ fn check(ui: &Ui<'_>, endpoint: &Endpoint, addresses: &[IpAddr]) -> Answer {
         let [has, asked] = [&namespace.published, &endpoint.publish].map(|ports| shown(ports));
         return wrong(format!("{id} publishes {has}, and not {asked}"));
     }
+    if namespace.host != request.access.host {
+        let [has, asked] = [&namespace.host, &request.access.host]
+            .map(|host| host.as_ref().map_or("whatever it may".into(), |services| shown(services)));
+        return wrong(format!("{id} reaches {has} of the host, and not {asked}"));
+    }
     let owners = Owners::new(&goal);
     let actions = plan::actions(&goal, &observed);
     let mut missing = actions.iter().filter(|action| owners.of(action).is_none_or(|owner| owner == id));
@@ -131,7 +136,7 @@ fn check(ui: &Ui<'_>, endpoint: &Endpoint, addresses: &[IpAddr]) -> Answer {
     }
 }
 
-fn shown(ports: &[Published]) -> String {
+fn shown(ports: &[impl ToString]) -> String {
     let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
     if ports.is_empty() { "nothing".into() } else { ports.join(", ") }
 }

@@ -54,9 +54,9 @@ impl Driver<'_> {
             Call::Details => return Ok(docker::details()),
             Call::CreateEndpoint(endpoint) => return self.create(endpoint),
             Call::Join { endpoint, sandbox } => return self.join(&endpoint, sandbox),
-            Call::CreateNetwork { network, to } => {
-                self.configuration(&to)?;
-                networks::remember(self.networks, &network, &to).map_err(|why| engine::words(&why))?;
+            Call::CreateNetwork { network, access } => {
+                self.configuration(&access.to)?;
+                networks::remember(self.networks, &network, &access).map_err(|why| engine::words(&why))?;
             }
             Call::DeleteNetwork(network) => {
                 networks::forget(self.networks, &network).map_err(|why| engine::words(&why))?;
@@ -79,17 +79,17 @@ impl Driver<'_> {
 
     fn create(&self, endpoint: Endpoint) -> Answer {
         let Endpoint { number, network, id, interface, address, asks_as_host } = endpoint;
-        let to = networks::recall(self.networks, &network).map_err(|why| engine::words(&why))?;
-        let to = to.ok_or_else(|| {
+        let access = networks::recall(self.networks, &network).map_err(|why| engine::words(&why))?;
+        let access = access.ok_or_else(|| {
             format!(
                 "nsnat knows no network {network}, which was made while another driver answered: make it anew"
             )
         })?;
         if asks_as_host {
-            self.refuse_names_of_host(&to)?;
+            self.refuse_names_of_host(&access.to)?;
         }
         let handed = Some(Handed { endpoint: number, address });
-        let attached = Attached { handed, ..Attached::new(PathBuf::new(), interface, to) };
+        let attached = Attached { handed, ..Attached::in_network(PathBuf::new(), interface, access) };
         let made = self.make(&id, &attached)?;
         Ok(docker::endpoint(&ways(&id, &made), address.is_some()))
     }

@@ -31,13 +31,13 @@ fn answer(ui: &Ui<'_>, arguments: &[String]) -> Result<Option<Value>, String> {
     let input = input.map_err(|why| format!("standard input cannot be read: {why}"))?;
     match netavark::read(arguments, &input)? {
         Call::Info => Ok(Some(netavark::info())),
-        Call::Create(to, network) => {
-            let attached = Attached::new(PathBuf::new(), String::new(), to);
+        Call::Create(access, network) => {
+            let attached = Attached::in_network(PathBuf::new(), String::new(), access);
             engine::configuration(ui, &attached).map_err(|why| engine::text(&why))?;
             Ok(Some(network))
         }
-        Call::Setup(Setup { id, netns, ifname, to, publish }) => {
-            let attached = Attached { publish, ..Attached::new(netns, ifname, to) };
+        Call::Setup(Setup { id, netns, ifname, access, publish }) => {
+            let attached = Attached { publish, ..Attached::in_network(netns, ifname, access) };
             let made = engine::add(ui, &id, &attached).map_err(|why| engine::text(&why))?;
             Ok(Some(netavark::made(&made)))
         }

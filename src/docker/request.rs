@@ -1,7 +1,7 @@
 //! What Docker asks.
 
 use crate::cni;
-use crate::model::{Destination, Name, Published, digest, numbers};
+use crate::model::{Access, Name, Published, digest, numbers};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::net::Ipv4Addr;
@@ -18,8 +18,8 @@ pub enum Call {
     CreateNetwork {
         /// Docker's number for it.
         network: String,
-        /// By what its containers leave.
-        to: Destination,
+        /// By what its containers leave, and what of the host they reach.
+        access: Access,
     },
     /// It goes.
     DeleteNetwork(String),
@@ -123,8 +123,8 @@ fn create_network(fields: &Fields) -> Answer<Call> {
     if pools.is_some_and(|pools| !pools.is_empty()) {
         return Err("nsnat chooses the IPv6 addresses itself: leave --ipv6 out".into());
     }
-    let to = cni::by_options(&part(&options, GENERIC))?;
-    Ok(Call::CreateNetwork { network, to })
+    let access = cni::by_options(&part(&options, GENERIC))?;
+    Ok(Call::CreateNetwork { network, access })
 }
 
 fn create_endpoint(fields: &Fields) -> Answer<Call> {

@@ -3,7 +3,7 @@
 
 use super::files;
 use crate::error::{Context, Error, Result};
-use crate::model::Destination;
+use crate::model::Access;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -11,15 +11,15 @@ fn path(directory: &Path, network: &str) -> PathBuf {
     directory.join(format!("docker.{network}"))
 }
 
-/// Remembers by what a network leaves.
-pub fn remember(directory: &Path, network: &str, to: &Destination) -> Result<()> {
+/// Remembers what a network gives its containers.
+pub fn remember(directory: &Path, network: &str, access: &Access) -> Result<()> {
     files::make_dir(directory, 0o755)?;
-    let text = serde_json::to_string(to).what(|| network)?;
+    let text = serde_json::to_string(access).what(|| network)?;
     files::replace(&path(directory, network), &text, 0o644)
 }
 
-/// By what a network leaves; none: it was never told of.
-pub fn recall(directory: &Path, network: &str) -> Result<Option<Destination>> {
+/// What a network gives its containers; none: it was never told of.
+pub fn recall(directory: &Path, network: &str) -> Result<Option<Access>> {
     let path = path(directory, network);
     match std::fs::read_to_string(&path) {
         Ok(text) => serde_json::from_str(&text).map(Some).what(|| path.display()),

@@ -47,6 +47,17 @@ pub struct Handed {
     pub address: Option<Ipv4Addr>,
 }
 
+/// What a network of a container engine gives its containers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// By what they leave.
+    #[serde(flatten)]
+    pub to: Destination,
+    /// Services of the host that they reach, and no others; none: all that the host's own firewall lets them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Vec<HostService>>,
+}
+
 /// A way out that another program made, and that nsnat's comes before: what still goes there besides what has a route of
 /// its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +86,11 @@ impl Attached {
         Self { path, ifname, to, publish: Vec::new(), host: None, network: None, beside: None, handed: None }
     }
 
+    /// An interface in a network namespace, with what a network gives it.
+    pub fn in_network(path: PathBuf, ifname: String, access: Access) -> Self {
+        Self { host: access.host, ..Self::new(path, ifname, access.to) }
+    }
+
     /// Why a name cannot be that of an interface, as the kernel sees it (`dev_valid_name` in net/core/dev.c).
     pub fn problem_of_ifname(ifname: &str) -> Option<&'static str> {
         let is_bad = |c: char| c.is_whitespace() || c.is_control() || "/:%".contains(c);
@@ -101,6 +117,20 @@ mod tests {
         let attached: Attached = serde_json::from_str(text).unwrap();
         assert_eq!((&attached.publish[..], &attached.host), (&[][..], &None));
         assert_eq!(serde_json::to_string(&attached).unwrap(), text);
+    }
+
+    /// What was written down of Docker's networks before they chose services of the host is read, and is written as it was.
+    #[test]
+    fn what_an_earlier_nsnat_wrote_down_of_a_network_is_read() {
+        for (text, host) in [
+            (r#"{"namespace":"slow"}"#, None),
+            (r#"{"uplinks":["a","b"],"host":[]}"#, Some(vec![])),
+            (r#"{"gateways":["192.0.2.1"],"host":["5432/tcp"]}"#, Some(vec!["5432".parse().unwrap()])),
+        ] {
+            let access: Access = serde_json::from_str(text).unwrap();
+            assert_eq!(access.host, host);
+            assert_eq!(serde_json::to_string(&access).unwrap(), text);
+        }
     }
 
     #[test]

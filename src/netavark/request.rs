@@ -1,7 +1,7 @@
 //! What netavark asks: an argument and the network.
 
 use crate::cni;
-use crate::model::{Destination, Name, Published};
+use crate::model::{Access, Name, Published};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -10,8 +10,8 @@ use std::path::PathBuf;
 pub enum Call {
     /// What the plugin is.
     Info,
-    /// Whether there can be such a network: by what it would leave, and the network as it is to be kept.
-    Create(Destination, Value),
+    /// Whether there can be such a network: what it would give its containers, and the network as it is to be kept.
+    Create(Access, Value),
     /// A container comes into the network.
     Setup(Setup),
     /// It leaves it.
@@ -27,8 +27,8 @@ pub struct Setup {
     pub netns: PathBuf,
     /// The interface.
     pub ifname: String,
-    /// By what it leaves.
-    pub to: Destination,
+    /// By what it leaves, and what of the host it reaches.
+    pub access: Access,
     /// Ports that the other side of the uplink is to reach.
     pub publish: Vec<Published>,
 }
@@ -74,20 +74,20 @@ fn fields(input: &str) -> Answer<Fields> {
 
 fn create(mut network: Fields) -> Answer<Call> {
     refuse(&network, &OF_NETWORK)?;
-    let to = destination(&network)?;
+    let access = access(&network)?;
     // Podman would choose addresses, and answer names by itself.
     network.insert("ipam_options".into(), json!({ "driver": "none" }));
     network.insert("dns_enabled".into(), false.into());
-    Ok(Call::Create(to, network.into()))
+    Ok(Call::Create(access, network.into()))
 }
 
 fn setup(netns: &str, asked: &Fields) -> Answer<Call> {
     let container = part(asked, "network_options")?;
     refuse(container, &OF_CONTAINER)?;
-    let to = destination(part(asked, "network")?)?;
+    let access = access(part(asked, "network")?)?;
     let ifname = text(container, "interface_name")?;
     let publish = cni::published(asked.get(PORTS)).map_err(|why| format!("`{PORTS}`: {why}"))?;
-    Ok(Call::Setup(Setup { id: id(asked)?, netns: netns.into(), ifname: ifname.to_owned(), to, publish }))
+    Ok(Call::Setup(Setup { id: id(asked)?, netns: netns.into(), ifname: ifname.to_owned(), access, publish }))
 }
 
 fn refuse(fields: &Fields, keys: &[(&str, &str)]) -> Answer<()> {
@@ -109,8 +109,8 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// By what the network leaves: its options.
-fn destination(network: &Fields) -> Answer<Destination> {
+/// What the network gives: its options.
+fn access(network: &Fields) -> Answer<Access> {
     let none = Fields::new();
     let options = network.get("options").and_then(Value::as_object).unwrap_or(&none);
     cni::by_options(options)

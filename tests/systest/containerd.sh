@@ -57,6 +57,16 @@ ports() {
 	check "with a port: nothing is left" '0' host "$are_up"
 }
 
+# A pod of a network that has chosen a service of the host. A runtime has one network at a time, and reads of another one soon after
+# its file has changed; until then, a pod that is asked for is of the one before.
+services() {
+	local conf=/etc/cni/net.d/10-slow.conflist
+	serve_on_host
+	host_services "open() { nft list set inet nsnat host_ports | grep -o 5432 | wc -l; }; cp $conf /root
+		sed -i 's|\"egress\": \"slow\"|&, \"host\": [\"5432/tcp\"]|' $conf; until cri run c9 && ((\$(open) == 1)); do cri remove c9; sleep 0.1; done
+		cp /root/10-slow.conflist $conf; until cri run c8 && ((\$(open) == 1)); do cri remove c8; sleep 0.1; done; cri remove c8"
+}
+
 # A pod whose interface is that of another plugin: it has that one's address, and leaves by nsnat.
 behind_bridge() {
 	host 'cat >/etc/cni/net.d/05-both.conflist <<-"END"
@@ -90,6 +100,7 @@ host "$(finish 1)"
 many $([[ $name == *@* ]] && echo 30 || echo 10)
 crash
 ports
+services
 behind_bridge
 rebooted
 host 'sed -i "s/\"egress\": \"slow\"/\"egress\": \"nowhere\"/" /etc/cni/net.d/10-slow.conflist; systemctl restart containerd'

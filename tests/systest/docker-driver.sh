@@ -55,6 +55,7 @@ host_and_others "without nsnat"
 host 'systemctl restart docker'
 without_containers bare
 
+serve_on_host
 documented engines/docker.md docker-driver
 gets_out web
 check "names by Docker's own resolver" 192.0.2.53 host \
@@ -71,6 +72,7 @@ refuses 'without one port of the host' 'docker run --rm --network slow -p 80 bus
 refuses 'one of `egress`' 'docker network create -d nsnat bad'
 refuses 'no namespace nowhere is declared' 'docker network create -d nsnat --opt egress=nowhere bad'
 refuses 'the option `mtu` is not known' 'docker network create -d nsnat --opt egress=slow --opt mtu=1400 bad'
+refuses '"postgres" is no service of the host' 'docker network create -d nsnat --opt egress=slow --opt host=postgres bad'
 refuses 'an internal network has no way out' 'docker network create -d nsnat --opt egress=slow --internal bad'
 refuses 'the option `ifname` is not known' 'docker run --rm --network name=slow,driver-opt=ifname=eth7 busybox true'
 
@@ -90,6 +92,9 @@ host 'docker network create -d nsnat --opt egress=slow --subnet 172.29.7.0/24 ow
 gets_out web
 check "its address" 172.29.7.9 host 'docker exec web ip -4 -o addr show dev eth0 | sed "s/.*inet \([0-9.]*\).*/\1/"'
 host 'docker rm -f web >/dev/null; docker network rm own third >/dev/null'
+
+host_services 'docker run -d --name c9 --network work busybox sleep 1000'
+host 'docker network rm work >/dev/null'
 
 # The host asks a server on its loopback: Docker would do so for a container, and the question would leave by the host's way.
 put /etc/resolv.conf.loopback <<<'nameserver 127.0.0.53'

@@ -38,6 +38,7 @@ host "podman import $image /tmp/image.tar busybox >/dev/null 2>&1"
 check "podman uses CNI" cni host 'podman info --format "{{.Host.NetworkBackend}}"'
 # Its first container makes a bridge, which stays.
 host_and_others "without nsnat"
+serve_on_host
 documented engines/cni.md podman-cni
 published 8088
 host 'podman rm -f -t 0 shop >/dev/null'
@@ -53,6 +54,7 @@ check "a neighbour" published host 'busybox timeout 5 podman run --rm --network 
 	"printf \"GET /index.html HTTP/1.0\r\n\r\n\" | nc -w 2 $(podman inspect web --format "{{.NetworkSettings.Networks.both.IPAddress}}") 80" | tail -n 1'
 host 'podman rm -f -t 0 web >/dev/null; ip link del cni-both'
 limited
+host_services 'podman run -d --name c9 --network work busybox sleep 1000'
 many 30
 killed_at_start
 rebooted

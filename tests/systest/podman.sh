@@ -44,6 +44,7 @@ host "podman import $image /tmp/image.tar busybox >/dev/null 2>&1"
 check "podman uses netavark" netavark host 'podman info --format "{{.Host.NetworkBackend}}"'
 
 host_and_others "without nsnat"
+serve_on_host
 documented engines/podman.md podman
 refuses 'one of `egress`' 'podman network create -d nsnat bad'
 refuses 'no namespace nowhere is declared' 'podman network create -d nsnat --opt egress=nowhere bad'
@@ -69,6 +70,8 @@ check "inspect knows the addresses" '10.213.0.0 fd6e:736e:6174:1::ad5:0' host \
 host_and_others "beside a container that leaves by another way"
 healthy "with a container"
 host "$(finish 1) >/dev/null"
+host_services 'podman run -d --name c9 --network work busybox sleep 1000'
+refuses '"postgres" is no service of the host' 'podman network create -d nsnat --opt egress=slow --opt host=postgres bad'
 many 30
 killed_at_start
 rebooted

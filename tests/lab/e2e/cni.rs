@@ -1,5 +1,6 @@
 //! nsnat as a plugin of the Container Network Interface, called as container runtimes do it.
 
+use super::host_services::{HERE, asked};
 use super::published::{FORWARD, asks};
 use crate::lab::Lab;
 
@@ -207,6 +208,83 @@ fn behind_another_plugin_a_port_is_answered_by_nsnats_interface() {
     lab.says(&excepted, "seen 192.168.1.20");
     says("chained DEL; echo $?", "0");
     lab.fails(1, &excepted);
+    lab.ok("nsnat -q down");
+    lab.same(&before, "after DEL");
+}
+
+/// Services of the host that a network has chosen: its containers reach these and nothing else of the host, and those of a network
+/// with the same way out do not. CHECK tells what is otherwise.
+#[test]
+fn a_container_reaches_the_services_that_its_network_chose() {
+    let lab = with_egress();
+    lab.ok("for name in blue green; do ip netns add $name; ip -n $name link set lo up; done");
+    lab.serve_on_the_host();
+    let before = lab.snapshot();
+    let network = |services: &str| {
+        format!(
+            "CONF='{{\"cniVersion\":\"1.0.0\",\"name\":\"work\",\"type\":\"nsnat\",\"egress\":\"slow\",\"host\":{services}}}'"
+        )
+    };
+    let work = network("[\"5432/tcp\",\"5432/udp\",\"8080\"]");
+    lab.runtime_says(
+        &format!(
+            "{work} cni ADD one /run/netns/blue >/dev/null; cni ADD two /run/netns/green >/dev/null; echo $?"
+        ),
+        "0",
+    );
+    lab.reaches_chosen_services_only("ip netns exec blue");
+    lab.says(&asked("ip netns exec green", &format!("TCP4:{HERE}:5432")), "Connection refused");
+    lab.says(&asked("ip netns exec green", "TCP4:$LAB_HOST:8081"), "seen 10.213.0.1");
+    lab.says(
+        "nsnat status -o json | jq -c '.namespaces[] | select(.attached) | [.name, .host]'",
+        "[\"cni.one.eth0\",[\"5432/tcp\",\"5432/udp\",\"8080/tcp\"]]\n[\"cni.two.eth0\",null]",
+    );
+    lab.runtime_says(&format!("{work} cni CHECK one /run/netns/blue; echo $?"), "0");
+    for (services, what) in [
+        ("\"none\"", "5432/tcp, 5432/udp, 8080/tcp of the host, and not nothing"),
+        ("\"x\"", "`host`: \"x\""),
+    ] {
+        lab.runtime_says(
+            &format!("{{ {} cni CHECK one /run/netns/blue || :; }} | jq -r .details | grep -o '{what}' | head -n 1", network(services)),
+            what,
+        );
+    }
+    lab.runtime_says(
+        &format!("{{ {} cni ADD three /run/netns/blue || :; }} | jq .code", network("\"80/sctp\"")),
+        "7",
+    );
+    lab.runtime_says(
+        &format!("{} cni ADD two /run/netns/green >/dev/null; echo $?", network("\"none\"")),
+        "0",
+    );
+    lab.says(&asked("ip netns exec green", "TCP4:$LAB_HOST:8081"), "Connection refused");
+    lab.ok("nsnat doctor cni.one.eth0; nsnat status --check");
+    lab.runtime_says("cni DEL one /run/netns/blue; cni DEL two", "");
+    lab.same(&before, "after DEL");
+}
+
+/// Behind another plugin: by nsnat's interface what was chosen, and by the other one what that lets it reach.
+#[test]
+fn behind_another_plugin_the_services_of_the_host_are_chosen_for_nsnats_way() {
+    let lab = with_egress();
+    lab.ok(ROUTED);
+    lab.serve_on_the_host();
+    let before = lab.snapshot();
+    lab.runtime_says(
+        &format!("{CHAINED} MORE='\"host\":\"5432/tcp\",' chained ADD >/run/lab/cni/result; echo $?"),
+        "0",
+    );
+    for (at, seen) in [
+        (format!("TCP4:{HERE}:5432"), "seen 127.0.0.1"),
+        (format!("TCP4:{HERE}:5433"), "Connection refused"),
+        ("TCP4:$LAB_HOST_THIRD:8081".into(), "Connection refused"),
+        // The excepted network, and the neighbour, are the other plugin's.
+        ("TCP4:$LAB_HOST:8081".into(), "seen 10.88.0.2"),
+        ("TCP4:10.88.0.1:8081".into(), "seen 10.88.0.2"),
+    ] {
+        lab.says(&asked("ip netns exec blue", &at), seen);
+    }
+    lab.runtime_says(&format!("{CHAINED} chained DEL; echo $?"), "0");
     lab.ok("nsnat -q down");
     lab.same(&before, "after DEL");
 }

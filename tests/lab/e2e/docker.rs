@@ -1,6 +1,7 @@
 //! `nsnat docker`, called as Docker calls it. What Docker itself does with the answers, `scripts/systest docker` shows;
 //! here its part is played by ip(8).
 
+use super::host_services::{HERE, asked};
 use super::watch::START;
 use crate::lab::Lab;
 
@@ -188,4 +189,31 @@ fn ports_are_published_and_taken_back() {
     lab.docker(&format!(
         "leave {E}; call RevokeExternalConnectivity '{{\"NetworkID\":\"n1\",\"EndpointID\":\"{E}\"}}'"
     ));
+}
+
+/// What a network has chosen of the host's services outlives the driver, and ends with the container.
+#[test]
+fn a_container_reaches_the_services_that_its_network_chose() {
+    let lab = with_docker();
+    lab.serve_on_the_host();
+    let host = lab.snapshot();
+    lab.docker("network '{\"egress\":\"slow\",\"host\":\"5432/tcp,5432/udp,8080\"}'");
+    lab.ok("kill -9 $(cat /run/lab/driver)");
+    lab.docker(&format!("driver; take {E} web"));
+    lab.leaves_by_slow();
+    lab.reaches_chosen_services_only("ip netns exec web");
+    lab.ok("nsnat status --check && nsnat doctor docker.0123456789ab && nft flush set inet nsnat host_ports");
+    lab.says(&asked("ip netns exec web", &format!("TCP4:{HERE}:5432")), "Connection refused");
+    lab.ok("nsnat up --repair");
+    lab.reaches_chosen_services_only("ip netns exec web");
+    lab.docker(&format!("leave {E}; call DeleteNetwork '{{\"NetworkID\":\"n1\"}}'"));
+    // A network that has chosen nothing: nothing on the loopback is reached, and the rest as by a neighbour.
+    lab.docker(&format!(
+        "network '{{\"egress\":\"slow\"}}'; ip -n web link del eth0 2>/dev/null || :; take {E} web"
+    ));
+    lab.says(&asked("ip netns exec web", &format!("TCP4:{HERE}:5432")), "Connection refused");
+    lab.says(&asked("ip netns exec web", "TCP4:$LAB_HOST:8081"), "seen 10.213.0.0");
+    lab.docker(&format!("leave {E}; call DeleteNetwork '{{\"NetworkID\":\"n1\"}}'"));
+    lab.ok("nsnat down");
+    lab.same(&host, "after the endpoint");
 }

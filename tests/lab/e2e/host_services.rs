@@ -28,26 +28,27 @@ const SERVICES: [&str; 7] = [
 ];
 
 /// A program inside that asks, and what it is told: the address that the service sees, or nothing.
-fn asked(by: &str, at: &str) -> String {
+pub(super) fn asked(by: &str, at: &str) -> String {
     let limit = if at.starts_with("TCP") { ",connect-timeout=2" } else { "" };
     format!(
         "{by} sh -c 'echo question | timeout 5 socat -t2 - {at}{limit}' 2>/run/lab/said || sed -n 's/.*: //p' /run/lab/said"
     )
 }
 
-const HERE: &str = "169.254.213.1";
+/// The host, as whoever is inside has it.
+pub(super) const HERE: &str = "169.254.213.1";
 
 impl Lab {
     #[track_caller]
-    fn serve_on_the_host(&self) {
+    pub(super) fn serve_on_the_host(&self) {
         for listen in SERVICES {
             self.serve("host", &format!("{listen},fork"), "SYSTEM:'read line; echo seen $SOCAT_PEERADDR'");
         }
     }
 
-    /// What was chosen is reached, on the host's loopback, too; the rest is refused at once.
+    /// What was chosen ([`THREE`]) is reached, on the host's loopback, too; the rest is refused at once.
     #[track_caller]
-    fn reaches_chosen_services_only(&self, by: &str) {
+    pub(super) fn reaches_chosen_services_only(&self, by: &str) {
         for at in [format!("TCP4:{HERE}:5432"), format!("UDP4:{HERE}:5432"), format!("TCP4:{HERE}:8080")] {
             self.says(&asked(by, &at), "seen 127.0.0.1");
         }

@@ -15,9 +15,12 @@
 #   asks NODE ADDRESS PORT     what a client there is told by a container's web server
 #   published PORT             the web server is reached by that port of the slow router, in both families, and answers by that
 #                              router; by another device it is not reached
+#   serve_on_host              services of the host: 5432 on its loopback, 8081 everywhere
+#   host_services LINE         the line starts c9, in a network that has chosen port 5432: it reaches that, and nothing else of the
+#                              host; c1, in one that has chosen nothing, reaches what any neighbour does; nothing of both is left
 #   host_and_others WHEN       the host and a container of another network (`other COMMAND`) go by the fast router
 #   rebooted                   the node; what starts again leaves as before, and of all else nothing is left
-#   many COUNT                 that many at once; a third of them is killed; what the engine cleans up leaves nothing
+#   many COUNT                 that many at once, or NSNAT_MANY; a third of them is killed; what the engine cleans up leaves nothing
 
 # Engines ask a kernel for control groups that a machine without all rights cannot let them have.
 containers_without_cgroups() {
@@ -115,6 +118,32 @@ not_published() {
 	check "nothing is published" 0 host 'nft list table inet nsnat 2>/dev/null | grep -c "^ *elements = { \"eth0\" \. tcp"; true'
 }
 
+serve_on_host() {
+	host 'socat TCP4-LISTEN:5432,bind=127.0.0.1,reuseaddr,fork EXEC:"echo database" </dev/null >/dev/null 2>&1 & disown
+		socat TCP4-LISTEN:8081,reuseaddr,fork EXEC:"echo other" </dev/null >/dev/null 2>&1 & disown
+		until ss -Hltn "sport = :5432" | grep -q . && ss -Hltn "sport = :8081" | grep -q .; do sleep 0.1; done'
+}
+
+# told_by N ADDRESS PORT: what that container is told there.
+told_by() {
+	host "$(inside "$1" "nc -w 2 $2 $3 </dev/null") 2>&1 | grep -o 'database\|other\|refused' | head -n 1"
+}
+
+host_services() {
+	host "$1 >/dev/null; $(start 1) >/dev/null"
+	gets_out 9
+	check "a service of the host that was chosen" database told_by 9 169.254.213.1 5432
+	check "by another address it does not listen" refused told_by 9 "$LAB_HOST" 5432
+	check "a service of the host that was not chosen" refused told_by 9 "$LAB_HOST" 8081
+	check "on its loopback" refused told_by 9 169.254.213.1 8081
+	check "where nothing was chosen, nothing is reached on the loopback" refused told_by 1 169.254.213.1 5432
+	check "where nothing was chosen, the rest is reached" other told_by 1 "$LAB_HOST" 8081
+	check "status knows it" '"5432/tcp"' host 'nsnat status -o json | grep -o "\"5432/tcp\"" | sort -u'
+	healthy "with a service of the host"
+	host "{ $(finish 9); $(finish 1); } >/dev/null"
+	check "no service is open any more" '' host 'for set in host_only host_ports; do nft list set inet nsnat $set; done 2>/dev/null | grep elements; true'
+}
+
 host_and_others() {
 	local ask="nc -w 2 $LAB_SERVICE 80 </dev/null"
 	check "$1: the host" "$LAB_WAN_FAST $LAB_WAN_FAST6" host \
@@ -136,7 +165,7 @@ look() {
 readonly are_up='nsnat -o json status | grep -c "\"state\": *\"up\""; true'
 
 many() {
-	local count=$1 watched by_slow
+	local count=${NSNAT_MANY:-$1} watched by_slow
 	look before-many
 	capture
 	host "for n in \$(seq $count); do $(start '$n') >/dev/null 2>/tmp/said.\$n & done; wait; cat /tmp/said.* | head -n 5"
