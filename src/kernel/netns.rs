@@ -105,6 +105,16 @@ pub(super) fn inode_at(path: &Path) -> Option<u64> {
     inode_of(&open_namespace(path).ok()?).ok()?
 }
 
+/// Whether a path leads to the namespace of this inode number, on the device of namespaces.
+pub(super) fn leads_to(path: &Path, inode: u64, device: Option<u64>) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.ino() == inode && Some(found.dev()) == device)
+}
+
+/// The device that all namespaces are on.
+pub(super) fn device() -> Option<u64> {
+    Some(std::fs::metadata("/proc/thread-self/ns/net").ok()?.dev())
+}
+
 /// Opens what may be a namespace. A FIFO in its place must not make us wait.
 fn open_namespace(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)

@@ -179,10 +179,11 @@ fn unseen_netns(name: &Name, state: &State) -> Result<Option<Netns>> {
 
 /// Ephemeral namespaces whose owner ended and in which nobody is, and attachments whose network namespace is gone.
 fn find_abandoned(state: &State) -> Result<BTreeSet<Name>> {
+    let device = netns::device();
     let mut out: BTreeSet<Name> = state
         .namespaces
         .iter()
-        .filter(|(name, namespace)| is_gone(name, namespace))
+        .filter(|(name, namespace)| is_gone(name, namespace, device))
         .map(|(name, _)| name.clone())
         .collect();
     let ownerless = |namespace: &ActiveNamespace| namespace.owner.is_some_and(|owner| !is_alive(owner));
@@ -194,14 +195,15 @@ fn find_abandoned(state: &State) -> Result<BTreeSet<Name>> {
     Ok(out)
 }
 
-/// Whether it is an attachment to a network namespace that is certainly gone: it is not where it was, and nobody is in it.
-fn is_gone(name: &Name, namespace: &ActiveNamespace) -> bool {
+/// Whether it is an attachment to a network namespace that is certainly gone: it is not where it was, and nobody is in it. Each run
+/// asks this of each attachment, so where the namespace is, one question is all. `device`: that of namespaces.
+fn is_gone(name: &Name, namespace: &ActiveNamespace, device: Option<u64>) -> bool {
     if namespace.is_handed() {
         return nix::net::if_::if_nametoindex(namespace.link.as_str()).is_err();
     }
     let (Some(attached), Some(inode)) = (&namespace.attached, namespace.inode) else { return false };
     // A user may be forbidden to look there.
-    if !nix::unistd::geteuid().is_root() {
+    if netns::leads_to(&attached.path, inode, device) || !nix::unistd::geteuid().is_root() {
         return false;
     }
     let place = AttachedNetns { path: attached.path.clone(), inode, cookie: namespace.cookie };
