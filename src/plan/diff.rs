@@ -40,9 +40,9 @@ pub fn diff(state: &State, desired: &Desired, observed: &Observed) -> Vec<Action
     out.extend(published::stale_flows(state, observed));
     out.extend(host_services::stale_flows(state, observed));
     out.extend(moved::lost_connections(state, observed));
-    out.extend(servers::stale(&out, state, observed));
     other_firewalls::diff(&mut out, state, observed);
     ipsec::diff(&mut out, state, observed);
+    out.extend(servers::stale(&out, state, observed));
     gone_namespaces(&mut out, state, desired, observed);
     leave_to_the_kernel(&mut out);
     out.sort_by_key(|action| rank(action, &back));
