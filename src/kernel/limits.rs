@@ -1,4 +1,4 @@
-//! How many descriptors may be open: a namespace takes two.
+//! How many descriptors may be open: a namespace takes up to six while it is changed, and those of a run are open together.
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
