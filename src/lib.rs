@@ -37,7 +37,7 @@
 //! | [`ui`] | all that is printed | `cli` | on standard output and error |
 //! | [`error`] | errors with what, why, hint | | |
 //! | `main` | `nsnat` | `cli`, `commands`, `enter::run`, `ui` | |
-//! | `bin` | `nsnat-exec`, which is set-user-id | `enter::join`, `ui` | |
+//! | `bin` | `nsnat-exec`, which is set-user-id | `enter::for_users`, `ui` | |
 //!
 //! A file uses another one when its text names something that the other one defines. Besides the table this holds: no
 //! file uses itself by way of others, and a room's `mod.rs` defines nothing that the room itself uses. It says what

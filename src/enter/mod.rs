@@ -26,9 +26,9 @@
 mod args;
 mod command;
 mod environment;
+mod for_users;
 mod handover;
 mod inherited;
-mod join;
 mod mount;
 mod mounts;
 mod namespace;
@@ -46,7 +46,7 @@ mod user;
 mod view;
 
 pub use args::{from_cli, in_ephemeral};
-pub use join::serve;
+pub use for_users::serve;
 pub use request::{Mount, Proxies, Request, RunAs};
 pub use run::{fast_path, is_up, run, run_then};
 pub use shell::{caller_number, command as shell_command, has_caller, user_name};

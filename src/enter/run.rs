@@ -2,7 +2,7 @@
 
 use super::request::Request;
 use super::{
-    args, command, environment, handover, join, mounts, namespace, pid, privileges, proxy, signals,
+    args, command, environment, for_users, handover, mounts, namespace, pid, privileges, proxy, signals,
     supervise, user,
 };
 use crate::error::{Context, Error, Result};
@@ -96,7 +96,7 @@ fn become_command(request: &Request, inside: namespace::CheckedNamespace) -> Err
     proxy::settle_proxies(request, inside.target.proxy);
     if !geteuid().is_root() {
         warn(request, &inside, None);
-        return command::own_failure(join::hand_over(request, &inside.target));
+        return command::own_failure(for_users::hand_over(request, &inside.target));
     }
     match enter(request, inside) {
         Ok(never) => match never {},

@@ -1,7 +1,7 @@
 //! What the kernel should hold for a state.
 
 use super::addresses::{Addresses, VethAddresses, sources};
-use super::{beside, dns, held_sysctls, host_services, published, source};
+use super::{dns, held_sysctls, host_services, published, second_way, source};
 use crate::model::numbers::INSIDE_LINK;
 use crate::model::{
     ActiveNamespace, Address, Datum, Egress, Element, Family, Link, Name, Port, Route, RouteKind, Rule,
@@ -316,7 +316,7 @@ fn stack_inside(namespace: &ActiveNamespace, egress: &Egress, net: &Addresses, f
         if let Some(beside) = &attached.beside {
             let own: Vec<IpNetwork> = net.ends.iter().map(|ends| ends.inside).collect();
             let answers = if namespace.published.is_empty() { &[] } else { own.as_slice() };
-            beside::put_before(&mut out, beside, answers, features);
+            second_way::put_before(&mut out, beside, answers, features);
         }
         return out;
     }

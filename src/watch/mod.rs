@@ -18,12 +18,12 @@
 //! The daemon holds nothing that a later one does not find again: it can be killed at any moment, and the next one
 //! finishes what it began.
 
-mod flaps;
+mod flap_count;
 mod schedule;
 mod settings;
 mod sources;
 
-pub use flaps::Flaps;
+pub use flap_count::Flaps;
 pub use schedule::{Done, Schedule};
 pub use sources::{Sources, Woken};
 
