@@ -4,6 +4,9 @@
 # Run by hand, because no Debian boots by OpenRC without more packages than this: OPENRC is a folder in which Debian's openrc,
 # insserv, librc1 and libeinfo1 are unpacked.
 
+# shellcheck source=../tests/systest/lib/containers.sh
+source "$scenarios/lib/containers.sh"
+
 prepare() {
 	tar -C "${OPENRC?a folder with openrc, unpacked}" -c . | tar -C "$disk" -x --keep-directory-symlink
 	DESTDIR=$disk OPENRCDIR=/etc/init.d "$project/scripts/install" "$NSNAT" >/dev/null
@@ -18,9 +21,9 @@ daemons() {
 }
 
 boot
-host 'mkdir -p /run/openrc/{starting,started,stopping,inactive,wasinactive,failed,hotplugged,daemons,options,exclusive,scheduled,tmp}; touch /run/openrc/softlevel; rc-update -q add nsnat default'
-check "it is in the runlevel" nsnat host "rc-update show default | awk '{ print \$1 }'"
-check "it starts, and brings up what is declared" started host 'rc-service -q nsnat start && rc-service nsnat status | grep -o started'
+host 'mkdir -p /run/openrc/{starting,started,stopping,inactive,wasinactive,failed,hotplugged,daemons,options,exclusive,scheduled,tmp}; touch /run/openrc/softlevel'
+documented install.md openrc
+check "it is in the runlevel" nsnat host "rc-update show boot | awk '{ print \$1 }'"
 all_well "started"
 healthy "started"
 check "one daemon, supervised" '/usr/local/bin/nsnat watch supervise-daemo' daemons
