@@ -177,7 +177,7 @@ fn observe_legacy(kind: Kind, out: &mut Gates) {
     if !names.lines().any(|name| name == "filter") {
         return;
     }
-    let Some(table) = list(&legacy_chain(kind, "")) else { return };
+    let Some(table) = list(&legacy_chain(kind, "FORWARD")) else { return };
     for (hook, name) in [(Hook::Input, "INPUT"), (Hook::Forward, "FORWARD"), (Hook::Output, "OUTPUT")] {
         let chain = legacy_chain(kind, name);
         out.passes.extend(legacy_passes(&chain, &table));
@@ -197,12 +197,10 @@ fn legacy_chain(kind: Kind, name: &str) -> Chain {
     Chain { keeper: RuleWriter::IptablesLegacy, kind, table: "filter".into(), name: name.into() }
 }
 
-/// The rules of a chain, or of a table where it has no name, as `iptables -S` writes them; none where that cannot be had.
+/// The rules of a chain's table, as `iptables -S` writes them; none where that cannot be had.
 pub(super) fn list(chain: &Chain) -> Option<String> {
     let program = pass_program(chain);
-    let name = Some(chain.name.as_str()).filter(|name| !name.is_empty());
-    let words: Vec<&str> = ["-w", "-S"].into_iter().chain(name).collect();
-    nft::run_program(program, &nft::find(program)?, &words, "").ok()
+    nft::run_program(program, &nft::find(program)?, &["-w", "-S"], "").ok()
 }
 
 pub(super) fn legacy_passes(chain: &Chain, rules: &str) -> Vec<FoundPass> {

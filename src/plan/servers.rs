@@ -6,6 +6,7 @@
 use super::action::{Action, Side};
 use super::namespace_of_action::Owners;
 use crate::model::{ActiveNamespace, Datum, Element, Observed, RuleAction, Set, State, dnsaddr};
+use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 
 /// Host veths and ports whose DNS elements an action changes.
@@ -47,12 +48,15 @@ pub(super) fn stale(out: &[Action], state: &State, observed: &Observed) -> Vec<A
 /// Whether an action makes a part of the way of a namespace's questions, or of their answers.
 fn mends_way(action: &Action, namespace: &ActiveNamespace, state: &State, owners: &Owners<'_>) -> bool {
     let is_own = || owners.of(action).is_some_and(|name| state.namespaces.get(name) == Some(namespace));
-    let is_by =
-        |table: u32| state.egresses.get(&namespace.egress).is_some_and(|egress| egress.table() == table);
+    let egress = state.egresses.get(&namespace.egress);
+    let is_by = |table: u32| egress.is_some_and(|egress| egress.table() == table);
+    let is_to = |to: IpNetwork| {
+        let slice6 = egress.and_then(|egress| egress.slice6).map(IpNetwork::from);
+        to.contains(namespace.subnet.ip().into()) || slice6 == Some(to)
+    };
     match action {
         Action::AddRule { place: Side::Host, rule } => {
-            let is_back = rule.to.is_some_and(|to| to.contains(namespace.subnet.ip().into()));
-            is_back || matches!(rule.action, RuleAction::Lookup(table) if is_by(table))
+            rule.to.is_some_and(is_to) || matches!(rule.action, RuleAction::Lookup(table) if is_by(table))
         }
         Action::AddRoute { place: Side::Host, route, .. } => is_by(route.table) || is_own(),
         Action::Elements { add, .. } => add.iter().any(|element| device(element) == Some(&*namespace.link)),

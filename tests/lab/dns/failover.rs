@@ -236,6 +236,19 @@ fn a_repair_forgets_who_was_asked_in_vain() {
     lab.finish();
 }
 
+/// The same where the answers of IPv6 alone found no way back.
+#[test]
+fn a_rule_of_ipv6_that_comes_back_is_a_repair_too() {
+    let lab = Watched::new();
+    lab.slow(NEW_THEN_SECOND);
+    lab.ok("nft add element inet nsnat dns_down1 '{ \"nsn-slow\" . ipv6 }'");
+    lab.ok("ip -6 rule del to $(ip -6 rule | sed -n 's/.* to \\([0-9a-f:/]*\\) lookup main.*/\\1/p;T;q') lookup main");
+    lab.says("nft list set inet nsnat dns_down1 | grep -c elements", "1");
+    lab.ok("nsnat up");
+    lab.says("nft list set inet nsnat dns_down1 | grep -c elements || true", "0");
+    lab.finish();
+}
+
 #[test]
 fn after_the_last_one_the_first_is_asked_again() {
     let lab = Watched::new();
