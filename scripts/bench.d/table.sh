@@ -16,8 +16,16 @@ goals() {
 		ephemeral : beside none|1.50|`exec --gateway` beside 1,000, by the same beside none
 		status : ip link, list-id|3.00|`status -o json` of 1,000, by `ip -d -j link` and `ip netns list-id`
 		exec's own : ip netns's own|0.20|what `exec` adds to a program, by what `ip netns exec` adds
+		burst, watch : up|2.00|1,000 deleted addresses, until `nsnat watch` has put them back, by one `up` that does
 		dns rewritten : direct|1.03|a query that is rewritten, by one that is not
-		packets : by hand|1.03|20 MB in small packets, by a masquerade made by hand
+		connections : by hand|1.03|new TCP connections, by a masquerade made by hand
+		bulk : by hand|1.03|a transfer by TCP, by a masquerade made by hand
+		packets : by hand|1.03|the same in small packets, by a masquerade made by hand
+		host's own : without|1.03|new TCP connections of the host's own, by the same while nsnat is down
+		connections beside : alone|1.03|new TCP connections beside 1,000, by the same beside none
+		bulk beside : alone|1.03|a transfer by TCP beside 1,000, by the same beside none
+		packets beside : alone|1.03|the same in small packets beside 1,000, by the same beside none
+		host's own beside : alone|1.03|new TCP connections of the host's own beside 1,000, by the same beside one
 	END
 }
 

@@ -132,10 +132,17 @@ pub(super) fn after<'a, 'b>(phrase: &str, words: &'a [&'b str]) -> Option<&'a [&
     }
 }
 
-/// `@th,160,128`: bytes of the transport header and what follows it; where they begin and how many they are, in bits.
+/// `@th,160,128`: bytes of the transport header and what follows it, or of the network header (`@nh`); where they begin and how many
+/// they are, in bits.
 fn bytes(word: &str) -> Option<Selector> {
-    let (offset, bits) = word.strip_prefix("@th,")?.split_once(',')?;
+    let (base, at) = word.split_once(',')?;
+    let base = match base {
+        "@nh" => NETWORK_HEADER,
+        "@th" => TRANSPORT_HEADER,
+        _ => return None,
+    };
+    let (offset, bits) = at.split_once(',')?;
     let (offset, bits): (u32, u32) = (offset.parse().ok()?, bits.parse().ok()?);
     let whole = offset % 8 == 0 && bits % 8 == 0;
-    whole.then(|| plain("", Load::Payload { base: TRANSPORT_HEADER, offset: offset / 8 }, &of::BYTES))
+    whole.then(|| plain("", Load::Payload { base, offset: offset / 8 }, &of::BYTES))
 }

@@ -409,8 +409,9 @@ pub(super) const CONNTRACK: i32 = -200;
 const CAUGHT: &str = "a program on this host would have caught it (TPROXY)";
 
 /// Chains of nsnat's table that refuse: why, and what helps.
-const REFUSALS: [(&str, &str, &str); 10] = [
-    ("strayed", "it would have left through a tunnel, or by a device that is not its own", "nsnat up"),
+const REFUSALS: [(&str, &str, &str); 11] = [
+    ("strayed", "it would have left by a device that is not its own", "nsnat up"),
+    ("tunnelled", "it would have left through a tunnel (an IPsec policy of others)", "nsnat up"),
     (
         "dns_every",
         "a DNS query that cannot be rewritten is refused, because this namespace asks its own servers only",

@@ -204,7 +204,7 @@ END
     assert!(seen.contains(".7: UDP") && routed(&seen) == 0, "{seen}");
     // The control: without that rule they arrive.
     let capture = lab.capture("fast", "ip6 and (ip6[6] == 43 or udp port 7)");
-    lab.ok(r"nft -a list chain inet nsnat outwards | sed -n 's/.*rt exists.* # handle //p' | xargs nft delete rule inet nsnat outwards handle
+    lab.ok(r"nft -a list chain inet nsnat options | sed -n 's/.*rt exists.* # handle //p' | xargs nft delete rule inet nsnat options handle
         nsnat exec slow -- python3 /run/lab/routed.py; nsnat exec slow -- bash -c 'echo x >/dev/udp/$LAB_FAST6/7'");
     let seen = capture.seen();
     assert!(routed(&seen) > 0, "{seen}");
