@@ -1,10 +1,11 @@
 //! Performing actions.
 
+use super::conntrack::{self, TableSize};
 use super::handle::{Kernel, OpenNamespace};
 use super::nft::Changes;
 use super::route_socket::{Netlink, NetlinkError};
 use super::sysctl::Sysctls;
-use super::{conntrack, encode, ipsec, needs, netns, passes, tcp};
+use super::{encode, ipsec, needs, netns, passes, tcp};
 use crate::error::{Context, Error, Result};
 use crate::model::{Element, Name, Need, Route, numbers};
 use crate::nft::Change;
@@ -41,8 +42,8 @@ impl Kernel {
         let mut rest = actions;
         let mut table = TableRemoval::new(actions);
         while !rest.is_empty() {
-            let doomed = leading_links(rest);
-            let (next, later) = rest.split_at(doomed.len().max(1));
+            let (doomed, forgotten) = (leading_links(rest), leading_flows(rest));
+            let (next, later) = rest.split_at(doomed.len().max(forgotten.len()).max(1));
             if !step(Step::Before(next)) {
                 return;
             }
@@ -54,6 +55,9 @@ impl Kernel {
                     table.end().map_err(|error| error.as_reason_of(&Action::RemoveTable))
                 }
                 [action] => self.perform_one(action),
+                [first @ Action::ForgetFlows { .. }, ..] => {
+                    self.forget_flows(&forgotten).map_err(|error| error.as_reason_of(first))
+                }
                 _ => self.remove_links(&doomed),
             };
             let goes_on = match result {
@@ -82,7 +86,7 @@ impl Kernel {
             Action::Elements { remove, add } => {
                 self.change_elements(&crate::nft::change(remove, add), remove.iter().chain(add))
             }
-            Action::ForgetFlows { source, which } => self.forget_flows(*source, *which),
+            Action::ForgetFlows { source, which } => self.forget_flows(&[(*source, *which)]),
             Action::ResetConnections { name, families, spared, from } => {
                 tcp::reset(name, families, spared, from)
             }
@@ -128,8 +132,12 @@ impl Kernel {
         done.map_err(|error| needs::reason(parts_for(action)).unwrap_or_else(|| error.as_reason_of(action)))
     }
 
-    fn forget_flows(&mut self, source: IpAddr, which: Flows) -> Result<()> {
-        self.changes.by(|netlink| conntrack::forget(netlink, source, which))
+    fn forget_flows(&mut self, requests: &[(IpAddr, Flows)]) -> Result<()> {
+        let mut number = |key| self.sysctls.read(key)?.trim().parse().ok();
+        let (flows, buckets) =
+            (number("net/netfilter/nf_conntrack_count"), number("net/netfilter/nf_conntrack_buckets"));
+        let size = flows.zip(buckets).map(|(flows, buckets)| TableSize { flows, buckets });
+        self.changes.by(|netlink| conntrack::forget(netlink, requests, size))
     }
 
     /// Makes changes of our table that are about elements, of which `touched` can be looked at.
@@ -330,6 +338,15 @@ impl Drop for TableRemoval {
 /// The links that the first actions remove.
 fn leading_links(actions: &[Action]) -> Vec<&str> {
     actions.iter().map_while(removed_link).collect()
+}
+
+/// The flows that the first actions forget.
+fn leading_flows(actions: &[Action]) -> Vec<(IpAddr, Flows)> {
+    let forgotten = |action: &Action| match action {
+        Action::ForgetFlows { source, which } => Some((*source, *which)),
+        _ => None,
+    };
+    actions.iter().map_while(forgotten).collect()
 }
 
 /// The parts of the kernel that an action takes, and without which it fails.
