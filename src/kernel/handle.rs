@@ -5,6 +5,7 @@ use super::foreign::Foreign;
 use super::nft::Changes;
 use super::route_socket::Netlink;
 use super::table::LastTable;
+use super::worker::Worker;
 use super::{cookie, limits, netns, sysctl};
 use crate::error::{Context, Result};
 use crate::model::{Name, State};
@@ -34,6 +35,8 @@ pub struct Kernel {
     pub(super) foreign: Option<Foreign>,
     /// Changes of our table.
     pub(super) changes: Changes,
+    /// What changes the inside of namespaces.
+    pub(super) worker: Worker,
     _descriptors: limits::Descriptors,
 }
 
@@ -76,6 +79,7 @@ impl Kernel {
             table: LastTable::default(),
             foreign: None,
             changes: Changes::default(),
+            worker: Worker::default(),
             _descriptors: descriptors,
         })
     }

@@ -78,6 +78,7 @@ mod trace;
 mod tracer;
 mod traffic;
 mod veth_ends;
+mod worker;
 
 pub use events::{Change, Events, Heard, Scope, wait_for};
 pub use handle::Kernel;

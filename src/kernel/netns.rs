@@ -1,12 +1,13 @@
 //! Network namespaces and their files in `/run/netns`, as ip-netns(8) has them.
 //!
-//! Only throw-away threads ever enter a namespace: `setns(2)` and `unshare(2)` change the calling thread alone.
+//! Only threads that do nothing else ever enter a namespace: `setns(2)` and `unshare(2)` change the calling thread alone.
 //! No fork: a child of a program with a runtime may do next to nothing before exec.
 
 #![expect(clippy::disallowed_methods, reason = "namespaces are made, entered and mounted here")]
 
 use super::cookie::cookie;
 use super::veth_ends::{self, VethEnd};
+use super::worker::Worker;
 use super::{files, processes, record};
 use crate::error::{Context, Error, Result};
 use crate::model::ownership::named_by;
@@ -26,6 +27,9 @@ pub const DIR: &str = "/run/netns";
 
 /// `NSFS_MAGIC` (include/uapi/linux/magic.h): the file system of mounted namespaces.
 const NSFS: i64 = 0x6e73_6673;
+
+/// The namespace of the calling thread.
+const HERE: &str = "/proc/thread-self/ns/net";
 
 const NONE: Option<&str> = None;
 
@@ -112,7 +116,7 @@ pub(super) fn leads_to(path: &Path, inode: u64, device: Option<u64>) -> bool {
 
 /// The device that all namespaces are on.
 pub(super) fn device() -> Option<u64> {
-    Some(std::fs::metadata("/proc/thread-self/ns/net").ok()?.dev())
+    Some(std::fs::metadata(HERE).ok()?.dev())
 }
 
 /// Opens what may be a namespace. A FIFO in its place must not make us wait.
@@ -200,7 +204,7 @@ pub fn identity(name: &Name) -> Result<Option<(u64, u64)>> {
 
 /// Inode number of this thread's namespace.
 pub(super) fn own_inode() -> Option<u64> {
-    Some(std::fs::metadata("/proc/thread-self/ns/net").ok()?.ino())
+    Some(std::fs::metadata(HERE).ok()?.ino())
 }
 
 /// Whether `/run/netns` is there.
@@ -209,15 +213,17 @@ pub fn dir_exists() -> bool {
 }
 
 /// Makes a namespace. `stale`: a plain file of that name goes first.
-pub(super) fn make(name: &Name, stale: bool) -> Result<()> {
+pub(super) fn make(worker: &mut Worker, name: &Name, stale: bool) -> Result<()> {
     let path = path(name);
     let made = move || {
         unshare(CloneFlags::CLONE_NEWNET)?;
         // /proc/self is the main thread, which stays where it is.
-        mount(Some("/proc/thread-self/ns/net"), &path, NONE, MsFlags::MS_BIND, NONE)?;
+        mount(Some(HERE), &path, NONE, MsFlags::MS_BIND, NONE)?;
         Ok(())
     };
-    with_file(name, stale, || in_thread(made))
+    // It may inherit settings from the namespace in which its maker is (net.core.devconf_inherit_init_net): the host's.
+    let from_here = || work_inside(worker, &File::open(HERE)?, made);
+    with_file(name, stale, from_here)
         .map_err(|error| with_hint(Error::new(format!("make namespace {name}"), &error), &error))
 }
 
@@ -302,6 +308,19 @@ pub(super) fn run_inside<T: Send + 'static>(
 ) -> io::Result<T> {
     let file = file.try_clone()?;
     in_thread(move || {
+        enter(&file)?;
+        job()
+    })
+}
+
+/// The same on the thread that does such things.
+pub(super) fn work_inside<T: Send + 'static>(
+    worker: &mut Worker,
+    file: &File,
+    job: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let file = file.try_clone()?;
+    worker.run(move || {
         enter(&file)?;
         job()
     })

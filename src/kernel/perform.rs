@@ -36,6 +36,7 @@ impl Kernel {
     pub(super) fn perform_and_close(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
         self.perform_in_order(actions, step);
         self.inside.clear();
+        self.worker.end();
     }
 
     fn perform_in_order(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
@@ -73,7 +74,7 @@ impl Kernel {
 
     fn perform_one(&mut self, action: &Action) -> Result<()> {
         let done = match action {
-            Action::MakeNetns { name, stale } => netns::make(name, *stale),
+            Action::MakeNetns { name, stale } => netns::make(&mut self.worker, name, *stale),
             Action::AttachNetns { name, stale, .. } => self.attach(name, *stale),
             Action::RemoveNetns { name } => {
                 self.inside.remove(name);
@@ -180,7 +181,7 @@ impl Kernel {
         let what = || format!("namespace {name}");
         let inside = self.inside.get_mut(name).ok_or_else(|| Error::new(what(), "it is not open"))?;
         let mut sysctls = std::mem::take(&mut inside.sysctls);
-        let written = netns::run_inside(&inside.file, move || {
+        let written = netns::work_inside(&mut self.worker, &inside.file, move || {
             let written = write(&mut sysctls);
             Ok((written, sysctls))
         });
@@ -212,7 +213,8 @@ impl Kernel {
         let netns::NetnsFile::Alive { file, .. } = found? else {
             return Err(Error::new(what(), "it went away meanwhile"));
         };
-        let socket = netns::run_inside(&file, || Socket::new(NETLINK_ROUTE)).what(what)?;
+        let opened = netns::work_inside(&mut self.worker, &file, || Socket::new(NETLINK_ROUTE));
+        let socket = opened.what(what)?;
         let netlink = self.runtime.block_on(async { Netlink::from_socket(socket) })?;
         self.inside.insert(name.clone(), OpenNamespace { file, netlink, sysctls: Sysctls::default() });
         Ok(())
