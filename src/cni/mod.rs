@@ -1,4 +1,4 @@
-//! The Container Network Interface, 0.4.0 to 1.1.0: what a container runtime asks, and what it is answered. Pure.
+//! The Container Network Interface, 0.3.0 to 1.1.0: what a container runtime asks, and what it is answered. Pure.
 //!
 //! The specification is <https://github.com/containernetworking/cni/blob/main/SPEC.md>. nsnat is a main plugin:
 //! it makes an interface, the container's only one or a further one. A call is the environment and standard input; the answer

@@ -206,7 +206,7 @@ fn call(
     match command {
         "ADD" => Ok(Call::Add(beside(variables.endpoint(publish(fields)?)?, fields)?)),
         "DEL" => variables.id().map(Call::Del),
-        "CHECK" => Ok(Call::Check(variables.endpoint(publish(fields)?)?, addresses(fields))),
+        "CHECK" if version >= Version::V0_4 => Ok(Call::Check(variables.endpoint(publish(fields)?)?, addresses(fields))),
         "GC" if version >= Version::V1_1 => valid(fields).map(Call::Collect),
         "STATUS" if version >= Version::V1_1 => Ok(Call::Status),
         _ => Err(environment(
