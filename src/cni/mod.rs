@@ -17,5 +17,5 @@ pub use answer::{Interface, Route, added, supported};
 pub use failure::{Failure, code};
 pub use identity::name_of;
 pub use ports::{published, published_at};
-pub use request::{Call, Endpoint, Previous, Request, read, read_version};
+pub use request::{Call, Endpoint, Request, read, read_version};
 pub use version::Version;

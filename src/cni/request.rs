@@ -4,7 +4,7 @@ use super::access::{self, KEYS};
 use super::failure::{Failure, code};
 use super::version::Version;
 use super::{identity, ports};
-use crate::model::{Access, Attached, Beside, Destination, Name, Published};
+use crate::model::{Access, Attached, Beside, Bond, Destination, Name, Published};
 use ipnetwork::IpNetwork;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -50,17 +50,10 @@ pub struct Endpoint {
     pub ifname: String,
     /// Ports that the other side of the uplink is to reach.
     pub publish: Vec<Published>,
-    /// What the plugins before nsnat made.
-    pub previous: Option<Previous>,
-}
-
-/// What the plugins before nsnat made: the result, and what of it matters to routing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Previous {
-    /// As it was given.
-    pub result: Map<String, Value>,
-    /// The other way out.
-    pub beside: Beside,
+    /// What the plugins before nsnat made, as it was given.
+    pub previous: Option<Map<String, Value>>,
+    /// Another way out: that of these plugins, or of another network.
+    pub beside: Option<Beside>,
 }
 
 /// The key of what a runtime adds for the sake of capabilities, and the capability that nsnat has.
@@ -206,7 +199,9 @@ fn call(
     match command {
         "ADD" => Ok(Call::Add(beside(variables.endpoint(publish(fields)?)?, fields)?)),
         "DEL" => variables.id().map(Call::Del),
-        "CHECK" if version >= Version::V0_4 => Ok(Call::Check(variables.endpoint(publish(fields)?)?, addresses(fields))),
+        "CHECK" if version >= Version::V0_4 => {
+            Ok(Call::Check(variables.endpoint(publish(fields)?)?, addresses(fields)))
+        }
         "GC" if version >= Version::V1_1 => valid(fields).map(Call::Collect),
         "STATUS" if version >= Version::V1_1 => Ok(Call::Status),
         _ => Err(environment(
@@ -244,11 +239,12 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     fn endpoint(&self, publish: Vec<Published>) -> Answer<Endpoint> {
         let id = self.id()?;
         let (netns, ifname) = (self.get("CNI_NETNS")?.into(), self.get("CNI_IFNAME")?);
-        Ok(Endpoint { id, netns, ifname, publish, previous: None })
+        Ok(Endpoint { id, netns, ifname, publish, previous: None, beside: None })
     }
 }
 
-/// In a list of plugins: the interface that the runtime names is that of the plugins before, and nsnat's is another one.
+/// In a list of plugins: the interface that the runtime names is that of the plugins before, and nsnat's is another one. In a list of
+/// its own, `except` says that the container is in another network, too, by which that goes.
 fn beside(endpoint: Endpoint, fields: &Map<String, Value>) -> Answer<Endpoint> {
     let except = fields.get("except").map_or(Ok(Vec::new()), networks)?;
     let own = fields.get("ifname").map_or(Some(IFNAME), Value::as_str);
@@ -258,14 +254,15 @@ fn beside(endpoint: Endpoint, fields: &Map<String, Value>) -> Answer<Endpoint> {
     }
     let previous = fields.get("prevResult").and_then(Value::as_object).filter(|result| !result.is_empty());
     let Some(result) = previous else {
-        let needless = ["except", "ifname"].into_iter().find(|key| fields.contains_key(*key));
-        let why =
-            |key| wrong(format!("`{key}` is for a list of plugins in which another one makes the interface"));
-        return needless.map_or(Ok(endpoint), |key| Err(why(key)));
+        if fields.contains_key("ifname") {
+            let why = "`ifname` is for a list of plugins in which another one makes the interface";
+            return Err(wrong(why));
+        }
+        let apart = Beside { addresses: Vec::new(), except, bond: Bond::Apart };
+        return Ok(Endpoint { beside: Some(apart).filter(|apart| !apart.except.is_empty()), ..endpoint });
     };
-    let beside = Beside { addresses: addresses(fields), except };
-    let previous = Some(Previous { result: result.clone(), beside });
-    Ok(Endpoint { ifname: ifname.to_owned(), previous, ..endpoint })
+    let beside = Some(Beside { addresses: addresses(fields), except, bond: Bond::Chained });
+    Ok(Endpoint { ifname: ifname.to_owned(), previous: Some(result.clone()), beside, ..endpoint })
 }
 
 fn networks(value: &Value) -> Answer<Vec<IpNetwork>> {

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::kernel::netns::AttachedNetns;
 use crate::kernel::state_file;
 use crate::model::{
-    ActiveNamespace, Attached, DnsMode, HostService, Name, Observed, Published, dnsaddr, name, numbers,
+    ActiveNamespace, Attached, Bond, DnsMode, HostService, Name, Observed, Published, dnsaddr, name, numbers,
 };
 use crate::plan::{self, Selection, resolve};
 use crate::reconcile::Policy;
@@ -79,6 +79,19 @@ pub(super) fn remove(ui: &Ui<'_>, ids: &[Name]) -> Result<Option<Recorded>> {
     };
     let goal = |observed: &Observed| Ok(plan::state_without(observed, |name| is_meant(name, observed)));
     session.reconcile(policy, &asked, goal).map(Some)
+}
+
+/// Gives the other network of an attachment everything back that goes by nsnat's, where it is of a network of its own.
+pub(super) fn part(ui: &Ui<'_>, id: &Name) -> Result<()> {
+    let state = state_file::read()?;
+    let attached = state.namespaces.get(id).and_then(|known| known.attached.as_ref());
+    let bond = attached.and_then(|attached| attached.beside.as_ref()).map(|beside| beside.bond);
+    if bond != Some(Bond::Apart) {
+        return Ok(());
+    }
+    let policy = Policy { narrow: true, ..Policy::default() };
+    let goal = |observed: &Observed| Ok(plan::state_parting(observed, id));
+    Session::begin(ui, "detach")?.reconcile(policy, &[id], goal).map(drop)
 }
 
 /// What nothing in a file explains is an error like any other.

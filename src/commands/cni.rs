@@ -17,6 +17,8 @@ use std::process::ExitCode;
 
 type Answer = Result<Option<Value>, Failure>;
 
+const NOT_DETACHED: &str = "the container cannot be detached";
+
 /// Answers the call that the environment and standard input are.
 pub fn serve(config: Option<PathBuf>) -> ExitCode {
     let global = GlobalOptions { config, ..GlobalOptions::default() };
@@ -49,7 +51,10 @@ fn answer(ui: &Ui<'_>) -> Answer {
 fn perform(ui: &Ui<'_>, request: &Request) -> Answer {
     match &request.call {
         Call::Add(endpoint) => add(ui, request, endpoint),
-        Call::Del(id) => remove(ui, std::slice::from_ref(id)),
+        Call::Del(id) => {
+            attach::part(ui, id).map_err(|why| failed(NOT_DETACHED, &why))?;
+            remove(ui, std::slice::from_ref(id))
+        }
         Call::Check(endpoint, addresses) => check(ui, request, endpoint, addresses),
         Call::Collect(valid) => {
             let state = state_file::read().map_err(|why| failed("the state cannot be read", &why))?;
@@ -73,12 +78,11 @@ fn attached(request: &Request, netns: PathBuf, ifname: String) -> Attached {
 }
 
 fn add(ui: &Ui<'_>, request: &Request, endpoint: &Endpoint) -> Answer {
-    let beside = endpoint.previous.as_ref().map(|previous| previous.beside.clone());
     let attached = attached(request, endpoint.netns.clone(), endpoint.ifname.clone());
-    let attached = Attached { beside, publish: endpoint.publish.clone(), ..attached };
+    let attached =
+        Attached { beside: endpoint.beside.clone(), publish: endpoint.publish.clone(), ..attached };
     let made = engine::add(ui, &endpoint.id, &attached).map_err(|why| failure(&why, &attached))?;
-    let previous = endpoint.previous.as_ref().map(|previous| &previous.result);
-    Ok(Some(cni::added(request.version, &made, previous)))
+    Ok(Some(cni::added(request.version, &made, endpoint.previous.as_ref())))
 }
 
 fn failure(why: &Refusal, attached: &Attached) -> Failure {
@@ -96,7 +100,7 @@ fn failure(why: &Refusal, attached: &Attached) -> Failure {
 }
 
 fn remove(ui: &Ui<'_>, ids: &[Name]) -> Answer {
-    attach::remove(ui, ids).map(|_| None).map_err(|why| failed("the container cannot be detached", &why))
+    attach::remove(ui, ids).map(|_| None).map_err(|why| failed(NOT_DETACHED, &why))
 }
 
 fn check(ui: &Ui<'_>, request: &Request, endpoint: &Endpoint, addresses: &[IpAddr]) -> Answer {

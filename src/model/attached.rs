@@ -66,6 +66,31 @@ pub struct Beside {
     pub addresses: Vec<IpAddr>,
     /// What is sent to these networks.
     pub except: Vec<IpNetwork>,
+    /// How the two belong together.
+    #[serde(default, skip_serializing_if = "Bond::is_chained")]
+    pub bond: Bond,
+}
+
+/// How nsnat's way and the other one belong together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bond {
+    /// They are of one list of plugins, so that the other one's addresses are told. It has what it had when nsnat is told to go,
+    /// and no more: the list is over then.
+    #[default]
+    Chained,
+    /// They are of two networks, and nobody tells one of the other: its addresses are those that are there, and everything goes
+    /// by it again when nsnat's network is taken away.
+    Apart,
+    /// The same, and nsnat's network is being taken away.
+    Parting,
+}
+
+impl Bond {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it out so")]
+    fn is_chained(&self) -> bool {
+        *self == Self::Chained
+    }
 }
 
 /// By what an attachment leaves, as it was asked for.
@@ -117,6 +142,15 @@ mod tests {
         let attached: Attached = serde_json::from_str(text).unwrap();
         assert_eq!((&attached.publish[..], &attached.host), (&[][..], &None));
         assert_eq!(serde_json::to_string(&attached).unwrap(), text);
+    }
+
+    /// And so is what was written down before an attachment could be of a network beside another one.
+    #[test]
+    fn what_an_earlier_nsnat_wrote_down_of_another_way_is_read() {
+        let text = r#"{"addresses":["10.88.0.2"],"except":["10.96.0.0/12"]}"#;
+        let beside: Beside = serde_json::from_str(text).unwrap();
+        assert_eq!(beside.bond, Bond::Chained);
+        assert_eq!(serde_json::to_string(&beside).unwrap(), text);
     }
 
     /// What was written down of Docker's networks before they chose services of the host is read, and is written as it was.

@@ -35,7 +35,7 @@ pub mod tuning;
 mod uplink_path;
 
 pub use account::Account;
-pub use attached::{Access, Attached, Beside, Destination, Handed};
+pub use attached::{Access, Attached, Beside, Bond, Destination, Handed};
 pub use change::{Change, changes};
 pub use code::{Code, Severity, Stage};
 pub use cure::{Cure, Help};

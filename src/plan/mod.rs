@@ -72,7 +72,9 @@ pub use others::concerns_others;
 pub use reach::neighbours;
 pub use reachable_servers::{named_servers, unreachable, unresolvable};
 pub use remedy::remedy;
-pub use remembered::{forget_foreign, refresh, refreshed, state_without, tidy_state, with_dns};
+pub use remembered::{
+    forget_foreign, refresh, refreshed, state_parting, state_without, tidy_state, with_dns,
+};
 pub use resolve::resolve;
 pub use rule_precedence::{PrecedingRule, preceding_rules};
 pub use selection::Selection;

@@ -4,7 +4,7 @@ use super::egress_key::is_choice_of;
 use super::reachable_servers::Names;
 use super::{attached, dns, held_sysctls, other_firewalls, rule_precedence, uplink_path};
 use crate::config;
-use crate::model::{DnsMode, Name, Netns, Observed, State, tuning};
+use crate::model::{Bond, DnsMode, Name, Netns, Observed, State, tuning};
 use std::collections::BTreeSet;
 
 /// The recorded state without namespaces that are not nsnat's any more: abandoned ephemeral ones, and namespaces whose
@@ -80,6 +80,16 @@ pub fn state_without(observed: &Observed, gone: impl Fn(&Name) -> bool) -> State
     let mut state = remembered_state(observed);
     state.namespaces.retain(|name, _| !gone(name));
     tidy_state(&mut state, observed);
+    state
+}
+
+/// The state in which the other network of an attachment has everything back that goes by nsnat's.
+pub fn state_parting(observed: &Observed, name: &Name) -> State {
+    let mut state = remembered_state(observed);
+    let attached = state.namespaces.get_mut(name).and_then(|namespace| namespace.attached.as_mut());
+    if let Some(beside) = attached.and_then(|attached| attached.beside.as_mut()) {
+        beside.bond = Bond::Parting;
+    }
     state
 }
 

@@ -37,7 +37,7 @@ pub(super) fn resolve_each(
         problems.insert(None, found);
     }
     let taken = alloc::TakenNetworks::new(observed, config);
-    let attachments = match attachments(config, selection, &state) {
+    let attachments = match attachments(config, selection, &state, observed) {
         Ok(attachments) => attachments,
         Err(found) => {
             problems.insert(None, found);

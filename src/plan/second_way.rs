@@ -5,16 +5,37 @@
 //! does, before all that, what answers by nsnat's own address where that publishes a port: whoever asks it may be in one of
 //! those networks, and knows the address by which nsnat leaves. When
 //! nsnat's interface is gone, that table is still there, and says that there is no way: nothing falls through to the other one.
+//!
+//! Two networks of one container know nothing of each other. The addresses of the other one are looked for inside then, and what
+//! nsnat added there is taken away before its network is.
 
 use crate::model::numbers::{self, preference as pref};
 use crate::model::observed::Features;
-use crate::model::{Beside, Family, Route, RouteKind, Rule, RuleAction, Stack};
+use crate::model::stack::is_link_local;
+use crate::model::{Attached, Beside, Bond, Family, Netns, Route, RouteKind, Rule, RuleAction, Stack};
 use ipnetwork::IpNetwork;
+
+/// The attachment with the addresses that the other way has in its namespace, where nobody has told them.
+pub(super) fn with_addresses(attached: &Attached, netns: Option<&Netns>) -> Attached {
+    let mut out = attached.clone();
+    let Some(beside) = out.beside.as_mut().filter(|beside| beside.bond == Bond::Apart) else { return out };
+    if let Some(Netns::Alive { stack, .. }) = netns {
+        let is_of_the_other =
+            |dev: &str| dev != attached.ifname && stack.link(dev).is_some_and(|link| !link.loopback);
+        let others = stack.addresses.iter().filter(|address| is_of_the_other(&address.dev));
+        let known = others.map(|address| address.net.ip()).filter(|address| !is_link_local(*address));
+        beside.addresses = known.collect();
+    }
+    out
+}
 
 /// Moves the default routes of an attachment to a table of their own, and adds the rules that lead there. `answers`: nsnat's
 /// own addresses, where others ask by these.
 pub(super) fn put_before(out: &mut Stack, beside: &Beside, answers: &[IpNetwork], features: Features) {
     let moved = std::mem::take(&mut out.routes).into_iter();
+    if beside.bond == Bond::Parting {
+        return;
+    }
     out.routes = moved.map(|route| Route { table: numbers::BESIDE_TABLE, ..route }).collect();
     for family in Family::BOTH {
         if family == Family::V6 && !features.ipv6 {

@@ -1,8 +1,8 @@
 //! Which namespaces a run is about.
 
-use super::attached;
+use super::{attached, second_way};
 use crate::config::{Config, Namespace, Problem};
-use crate::model::{Attached, Destination, Name, Owner, State};
+use crate::model::{Attached, Destination, Name, Observed, Owner, State};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which namespaces of the configuration are to be up.
@@ -49,10 +49,12 @@ pub(super) fn attachments(
     config: &Config,
     selection: Selection<'_>,
     state: &State,
+    observed: &Observed,
 ) -> Result<BTreeMap<Name, Namespace>, Vec<Problem>> {
     let mut attachments = attached::namespaces(config, state);
     if let Selection::Attachment(name, attached) = selection {
-        attachments.insert(name.clone(), config.attachment(attached)?);
+        let attached = second_way::with_addresses(attached, observed.namespaces.get(name));
+        attachments.insert(name.clone(), config.attachment(&attached)?);
     }
     Ok(attachments)
 }

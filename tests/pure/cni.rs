@@ -61,8 +61,7 @@ fn understood(request: &Request) -> String {
     let result = match &request.call {
         Call::Add(endpoint) => {
             let made = interface(&endpoint.ifname, &endpoint.netns);
-            let previous = endpoint.previous.as_ref().map(|previous| &previous.result);
-            format!("{:#}\n", cni::added(request.version, &made, previous))
+            format!("{:#}\n", cni::added(request.version, &made, endpoint.previous.as_ref()))
         }
         _ => String::new(),
     };

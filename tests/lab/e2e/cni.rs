@@ -5,12 +5,12 @@ use super::published::{FORWARD, asks};
 use crate::lab::Lab;
 
 /// `cni COMMAND CONTAINER [NETNS]`: the plugin with a network configuration in `$CONF` (1.0.0, by slow, where there is none),
-/// for the interface eth0. The plugin is found by its type, as a runtime finds it.
+/// for the interface eth0, or another one in `$CNI_IFNAME`. The plugin is found by its type, as a runtime finds it.
 const RUNTIME: &str = r#"
     mkdir -p /run/lab/cni; ln -sf "$(command -v nsnat)" /run/lab/cni/nsnat
     cni() {
         local conf=${CONF:-'{"cniVersion":"1.0.0","name":"net","type":"nsnat","egress":"slow"}'}
-        env CNI_COMMAND="$1" CNI_CONTAINERID="${2-}" CNI_NETNS="${3-}" CNI_IFNAME=eth0 CNI_PATH=/run/lab/cni \
+        env CNI_COMMAND="$1" CNI_CONTAINERID="${2-}" CNI_NETNS="${3-}" CNI_IFNAME="${CNI_IFNAME-eth0}" CNI_PATH=/run/lab/cni \
             /run/lab/cni/nsnat <<<"$conf" 2>/run/lab/cni/stderr
     }
     gc() { CONF='{"cniVersion":"1.1.0","name":"net","type":"nsnat","egress":"slow","cni.dev/valid-attachments":['"$1"']}' cni GC; }
@@ -134,6 +134,55 @@ fn behind_another_plugin_its_way_comes_first() {
     lab.same(&before, "after DEL");
 }
 
+/// A network of its own beside another one, as Multus calls for it: what the network excepts goes by the other one, also when
+/// nsnat's interface is gone, and nothing else does; and DEL gives everything back.
+#[test]
+fn a_second_network_is_the_way_out_until_it_is_taken_away() {
+    let lab = with_egress();
+    lab.ok(ROUTED);
+    let inside = "{ for f in -4 -6; do ip -n blue $f rule; ip -n blue $f route show table all; done; ip -n blue -br -4 addr; } | grep -v 'fe80:\\|ff00:'";
+    let (host, before) = (lab.snapshot(), lab.ok(inside));
+    let second = r#"export CNI_IFNAME=net1
+        second() {
+            local conf='{"cniVersion":"1.0.0","name":"net","type":"nsnat","egress":"slow",'
+            CONF=$conf${MORE-'"except":["192.168.1.0/24"],'}'"prevResult":'"${2-null}"'}' cni "$1" example /run/netns/blue
+        }; "#;
+    let says = |script: &str, expected: &str| lab.runtime_says(&format!("{second}{script}"), expected);
+    // Without a word of what goes by the other one, that would be left to chance.
+    says(
+        "{ MORE= second ADD || :; } | jq -r .details | grep -o 'has a default route by eth0 already'",
+        "has a default route by eth0 already",
+    );
+    assert_eq!(before, lab.ok(inside));
+    says(
+        "second ADD >/run/lab/cni/result; jq -c '.interfaces[1].name, .ips[0].address' /run/lab/cni/result",
+        "\"net1\"\n\"10.213.0.0/32\"",
+    );
+    let ways = "ip netns exec blue whoami4; ip netns exec blue whoami6; ip netns exec blue ask $LAB_OLD a.example.test";
+    let by_slow = "203.0.113.254\n2001:db8:f::fe\n192.0.2.53";
+    let others = "for to in 10.88.0.1 $LAB_PRINTER \"$LAB_SERVICE from 10.88.0.2\"; do ip -n blue route get $to | grep -o 'dev [a-z0-9]*'; done";
+    let closed = "{ ip netns exec blue whoami4 || echo closed; ip netns exec blue whoami6 || echo closed; } 2>/dev/null | grep -v '^$'";
+    lab.says(ways, by_slow);
+    lab.says(others, "dev eth0\ndev eth0\ndev eth0");
+    says("second CHECK \"$(cat /run/lab/cni/result)\"; echo $?", "0");
+    lab.ok("ip -n blue link del net1");
+    lab.says(closed, "closed\nclosed");
+    lab.says(others, "dev eth0\ndev eth0\ndev eth0");
+    says("{ second CHECK \"$(cat /run/lab/cni/result)\" || :; } | jq .code", "101");
+    lab.ok("nsnat -q up --repair; nsnat -q up --repair");
+    lab.says(ways, by_slow);
+    lab.ok("nsnat doctor cni.example.net1; nsnat status --check");
+    says("second DEL; echo $?", "0");
+    assert_eq!(before, lab.ok(inside));
+    lab.says("ip netns exec blue whoami4", "203.0.113.1");
+    says("second DEL; echo $?", "0");
+    lab.ok("nsnat -q down");
+    lab.same(&host, "after DEL");
+    // Who takes nsnat away by another word than the runtime's means no other way: it stays closed.
+    says("second ADD >/dev/null; nsnat -q down; echo $?", "0");
+    lab.says(closed, "closed\nclosed");
+}
+
 /// A port that a container asks for, standalone: both families, closed again after DEL; CHECK tells what is missing.
 #[test]
 fn a_container_publishes_ports() {
@@ -209,6 +258,34 @@ fn behind_another_plugin_a_port_is_answered_by_nsnats_interface() {
     says("chained DEL; echo $?", "0");
     lab.fails(1, &excepted);
     lab.ok("nsnat -q down");
+    lab.same(&before, "after DEL");
+}
+
+/// An allocation of Nomad, as its library calls for one: by its page's list, with ports of both protocols in the names of Go's
+/// structures; called again without DEL when the first call failed, and DEL without arguments.
+#[test]
+fn an_allocation_of_nomad_comes_and_goes() {
+    let lab = with_egress();
+    let page = include_str!("../../../docs/engines/nomad.md");
+    let list = page.split_once("<<'END'\n").unwrap().1.split_once("END\n").unwrap().0;
+    lab.ok("ip netns add 7cd08c6c-86c8-0bfa-f7ca-338466447711");
+    let before = lab.snapshot();
+    let nomad = format!(
+        r#"export CNI_ARGS='IgnoreUnknown=true;NOMAD_JOB_ID=web'; list='{list}'
+        nomad() {{
+            CONF=$(jq -c '. as $list | .plugins[0] + {{ name, cniVersion, runtimeConfig: {{ portMappings: [ ("tcp", "udp")
+                | {{ HostPort: 23456, ContainerPort: 80, Protocol: ., HostIP: "" }} ] }} }}' <<<"$list") \
+                cni "$1" 7cd08c6c-86c8-0bfa-f7ca-338466447711 /run/netns/7cd08c6c-86c8-0bfa-f7ca-338466447711
+        }}; "#
+    );
+    let says = |script: &str, expected: &str| lab.runtime_says(&format!("{nomad}{script}"), expected);
+    says("nomad ADD | jq -r '.interfaces[1].name, .dns.nameservers[0]'", "eth0\n198.51.100.53");
+    lab.says("ip netns exec 7cd08c6c-86c8-0bfa-f7ca-338466447711 whoami4", "203.0.113.254");
+    lab.says(
+        "nsnat status -o json | jq -c '.namespaces[] | select(.attached) | [.name, .published]'",
+        r#"["cni.7cd08c6c-86c8-0bfa-f7ca-338466447711.eth0",["23456:80/tcp","23456:80/udp"]]"#,
+    );
+    says("nomad ADD >/dev/null; nomad CHECK; CNI_ARGS= nomad DEL; CNI_ARGS= nomad DEL; echo $?", "0");
     lab.same(&before, "after DEL");
 }
 
