@@ -59,6 +59,12 @@ fn firewalld() {
     run("firewalld");
 }
 
+/// What a node of Kubernetes does with the page and the manifest: containerd 1.7 of Debian 13, asked as a kubelet asks it.
+#[test]
+fn kubernetes() {
+    run("kubernetes@trixie");
+}
+
 #[test]
 fn networkd() {
     run("networkd");

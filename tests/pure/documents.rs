@@ -52,6 +52,7 @@ fn install_and_remove() {
         "644 usr/local/share/man/man7/nsnat.7\n",
         "644 usr/local/share/doc/nsnat/examples/nsnat.toml\n",
         "644 usr/local/share/nsnat/nsnat.schema.json\n",
+        "755 usr/local/share/nsnat/kubernetes/chain\n",
     ] {
         assert!(found.contains(file), "{file} is missing:\n{found}");
     }
@@ -197,7 +198,8 @@ fn links_lead_somewhere() {
 #[test]
 fn commands_of_engines_are_run_by_scenarios() {
     let mut found = 0;
-    for page in fs::read_dir(root().join("docs/engines")).unwrap().map(|entry| entry.unwrap().path()) {
+    let pages = fs::read_dir(root().join("docs/engines")).unwrap().map(|entry| entry.unwrap().path());
+    for page in pages.filter(|page| page.is_file()) {
         let text = fs::read_to_string(&page).unwrap();
         let page = format!("engines/{}", page.file_name().unwrap().to_str().unwrap());
         let names = text.lines().filter_map(|line| line.strip_prefix("```sh ")).filter(|name| *name != "run");

@@ -15,6 +15,7 @@ mod config;
 mod docker;
 mod documents;
 mod faults;
+mod kubernetes;
 mod netavark;
 mod plan;
 mod schema;

@@ -8,17 +8,7 @@ source "$scenarios/lib/containerd.sh"
 
 prepare() {
 	containerd_asked_by_cri
-	put /etc/containerd/config.toml <<-'END'
-		version = 2
-		[plugins."io.containerd.grpc.v1.cri"]
-		  sandbox_image = "localhost/busybox:1"
-		  disable_cgroup = true
-		  disable_apparmor = true
-		  restrict_oom_score_adj = true
-		  [plugins."io.containerd.grpc.v1.cri".cni]
-		    bin_dir = "/opt/cni/bin"
-		    conf_dir = "/etc/cni/net.d"
-	END
+	containerd_1
 }
 
 readonly clean='cri remove'

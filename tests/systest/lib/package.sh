@@ -74,14 +74,14 @@ nothing_left() {
 # The same places for each kind, but for what its distribution has elsewhere.
 installed() {
 	local file places=(bin/nsnat libexec/nsnat/nsnat-exec lib/systemd/system/nsnat.service
-		lib/systemd/system/nsnat-docker.{socket,service} share/nsnat/{nsnat.schema.json,slurm/nsnat.c}
+		lib/systemd/system/nsnat-docker.{socket,service} share/nsnat/{nsnat.schema.json,slurm/nsnat.c,kubernetes/chain}
 		share/bash-completion/completions/nsnat share/fish/vendor_completions.d/nsnat.fish "$zsh" "$licence"
 		share/man/man{1/nsnat.1,1/nsnat-exec.1,5/nsnat.toml.5,7/nsnat.7}.gz
 		share/doc/nsnat/{README.md,examples/nsnat.toml,bom.cdx.json,licences-of-crates.gz})
 	types 'systemctl is-enabled nsnat nsnat-docker.socket; systemctl is-active nsnat nsnat-docker.socket nsnat-changed.path || true' $'disabled\ndisabled\ninactive\ninactive\nactive'
 	types 'nsnat --version' "nsnat $(sed -n 's/^version = "\(.*\)"/\1/p;T;q' "$project/Cargo.toml")"
 	types "cd /usr; stat -c '%a %U %G %n' ${places[*]}" "$(for file in "${places[@]}"; do
-		[[ $file =~ ^(bin|libexec)/ ]] && echo "755 root root $file" || echo "644 root root $file"
+		[[ $file =~ ^(bin|libexec)/|/chain$ ]] && echo "755 root root $file" || echo "644 root root $file"
 	done)"
 	types "gzip -t /usr/share/man/man?/nsnat*.gz /usr/share/doc/nsnat/*.gz; $verifies" ''
 }
