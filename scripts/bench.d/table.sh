@@ -40,7 +40,7 @@ limits() {
 		ephemeral : beside none|4
 		up again : first of all|0.3
 		each of all : each of 100|2.5
-		down of all : up of all|0.3
+		down of all : up of all|1
 	END
 }
 
