@@ -313,7 +313,7 @@ pub(super) fn run_inside<T: Send + 'static>(
     })
 }
 
-/// The same on the thread that does such things.
+/// The same on the one thread that does such things for a run. What may wait for an answer has a thread of its own.
 pub(super) fn work_inside<T: Send + 'static>(
     worker: &mut Worker,
     file: &File,
