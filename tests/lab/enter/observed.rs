@@ -122,7 +122,7 @@ const CTRL_Z: &str = r#": >seen; see() { await "grep -aq '$1' seen"; printf "$2"
 (printf "$RUN sed -u s/^/got:/\n"; await 'pgrep -x sed'; printf 'abc\n'; see ^got:abc '\032'
 see Stopped 'echo stopped=$(jobs -s | wc -l)\n'; see stopped=[0-9] 'fg\n'; await "ps -o stat= -C sed | grep '^S.*+'"; printf 'def\n'
 see ^got:def '\004'; await '! pgrep -x sed'; printf 'echo status=$?\n'; see status=[0-9] 'exit\n') |
-script -qec 'bash --norc --noprofile -i' /dev/null | tee seen | grep -ao '^got:[a-z]*\|stopped=[0-9]\|status=[0-9]*'"#;
+script -qec 'bash --norc --noprofile -i' /dev/null | tee seen | grep -ao '^got:[a-z]*\|stopped=[0-9]\|status=[0-9][0-9]*'"#;
 
 const FDS: &str = r"FDS='for f in /proc/$$/fd/*; do echo ${f##*/} $(readlink $f | sed s/[0-9].*//); done'";
 
