@@ -149,7 +149,7 @@ fn forget() {
     run_by("vm", "forget");
 }
 
-/// On a kernel that was built without what no module brings: User Mode Linux.
+/// On a kernel that was built without what no module brings: User Mode Linux. `scripts/kernels built` builds more of them.
 #[test]
 fn short_kernel() {
     run_by("vm", "short");

@@ -150,6 +150,7 @@ ip link set lo up
 # An old one does not say it where its modules were taken away.
 version=$(nft --version | sed 's/^nftables v\([^ ]*\).*/\1/')
 NSNAT=$(sed 's/.*nsnat=\([^ ]*\).*/\1/' /proc/cmdline)
+without=$(sed -n 's/.*without=\([^ ]*\).*/\1/p' /proc/cmdline)
 PROJECT=$(sed 's/.*project=\([^ ]*\).*/\1/' /proc/cmdline)
 export PROJECT
 export -f settled
