@@ -8,7 +8,7 @@ use crate::nft::Change;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// Where nft may be when PATH has no sbin (cron, for one).
 const SBIN: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
@@ -65,6 +65,16 @@ pub(super) fn find(name: &str) -> Option<PathBuf> {
     dirs.filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
+/// The version of an nft that takes no JSON, as before 0.9.0, or where it was built without that; none where it takes it, or
+/// does not say of which version it is. Neither question asks the kernel anything.
+pub(super) fn version_without_json(nft: &Path) -> Option<String> {
+    if run_program("nft", nft, &["-j", "--version"], "").is_ok() {
+        return None;
+    }
+    let said = run_program("nft", nft, &["--version"], "").ok()?;
+    said.split_whitespace().nth(1).map(|version| version.trim_start_matches('v').to_owned())
+}
+
 /// Runs nft, with its standard error in ours.
 pub(super) fn run(arguments: &[&str], input: &str) -> Result<String> {
     run_program("nft", &program()?, arguments, input)
@@ -90,11 +100,16 @@ pub(super) fn run_program(name: &str, path: &Path, arguments: &[&str], input: &s
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let words: std::collections::BTreeSet<String> = String::from_utf8_lossy(&output.stderr)
-        .lines()
-        .filter(|line| ["Error", "rror:", "tables"].iter().any(|word| line.contains(word)))
-        .map(str::to_owned)
-        .collect();
-    let words = if words.is_empty() { output.status.to_string() } else { Vec::from_iter(words).join("; ") };
-    Err(Error::new(name, words))
+    Err(Error::new(name, words(&String::from_utf8_lossy(&output.stderr), output.status)))
+}
+
+/// Why a program failed: its errors, each once; else the first that it says, with its status.
+fn words(said: &str, status: ExitStatus) -> String {
+    let is_error = |line: &&str| ["Error", "rror:", "tables"].iter().any(|word| line.contains(word));
+    let errors: std::collections::BTreeSet<&str> = said.lines().filter(is_error).collect();
+    match said.lines().find(|line| !line.trim().is_empty()) {
+        _ if !errors.is_empty() => Vec::from_iter(errors).join("; "),
+        Some(first) => format!("{} ({status})", first.trim()),
+        None => status.to_string(),
+    }
 }

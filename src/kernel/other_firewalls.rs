@@ -140,7 +140,11 @@ fn why_closed(
         }
     }
     let program = pass_program(chain);
-    Ok(nft::find(program).is_none().then(|| Closed::Without(program.into())))
+    let Some(path) = nft::find(program) else { return Ok(Some(Closed::Without(program.into()))) };
+    // What added our rules once need not be asked.
+    let is_asked = chain.keeper == RuleWriter::Nft && rules.iter().all(|rule| rule.pass.is_none());
+    let without_json = |version| Closed::WithoutJson { program: path.display().to_string(), version };
+    Ok(is_asked.then(|| nft::version_without_json(&path)).flatten().map(without_json))
 }
 
 fn found(chain: &Chain, rules: &[foreign::Rule]) -> Vec<FoundPass> {

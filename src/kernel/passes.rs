@@ -36,7 +36,8 @@ pub(super) fn remove(pass: &Pass, handle: u64) -> Result<()> {
     match pass.chain.keeper {
         RuleWriter::Nft if is_there(pass, handle)? => {
             let Chain { kind, table, name, .. } = &pass.chain;
-            nft::run(&["-f", "-"], &format!("delete rule {kind} {table} {name} handle {handle}")).map(|_| ())
+            // As an argument: an old nft does nothing with what it is to read from a pipe, and does not say so.
+            nft::run(&[&format!("delete rule {kind} {table} {name} handle {handle}")], "").map(|_| ())
         }
         RuleWriter::IptablesNft if is_there(pass, handle)? => iptables(pass, "-D"),
         RuleWriter::Nft | RuleWriter::IptablesNft => Ok(()),

@@ -202,6 +202,13 @@ pub enum Closed {
     Owned,
     /// The program that could add a rule is not on this host.
     Without(String),
+    /// The nft that could add a rule takes none in JSON: it is too old, or was built without that.
+    WithoutJson {
+        /// Where it is.
+        program: String,
+        /// Its version.
+        version: String,
+    },
     /// The chain stops everything before it is known where a packet goes to.
     Everything,
     /// The chain has a name that nft cannot read.

@@ -127,8 +127,12 @@ fn describe_gate(gate: &Gate) -> Finding {
     let what = format!("packets are stopped by {chain} ({stop}){why}");
     // NF_IP_PRI_CONNTRACK: before it no rule can tell an answer from a question.
     let early = "a chain with a priority below -200 cannot tell answers: it needs a later one, too";
-    let early = (gate.closed == Some(Closed::Answers)).then(|| early.to_owned());
-    Finding::new(code, what, cure).shown_by([format!("{chain}, {stop}")]).shown_by(early)
+    let more = match &gate.closed {
+        Some(Closed::Answers) => Some(early.to_owned()),
+        Some(Closed::WithoutJson { program, version }) => Some(format!("{program} is nft {version}")),
+        _ => None,
+    };
+    Finding::new(code, what, cure).shown_by([format!("{chain}, {stop}")]).shown_by(more)
 }
 
 /// Why nsnat cannot make an exception, where that is not plain, and what helps.
@@ -159,6 +163,11 @@ fn cure_of_gate(chain: &Chain, closed: &Closed) -> (String, Cure) {
             let package = if *program == "nft" { "nftables" } else { "iptables" };
             let why = format!(": {program}, by which it is changed, is not on this host");
             return (why, Cure::person(format!("install the package {package}, then: nsnat up")));
+        }
+        Closed::WithoutJson { version, .. } => {
+            let words = "install a newer nftables, one that takes JSON, then: nsnat up";
+            let cure = Cure::person(words).checked_by("nft -j --version");
+            return (format!(": nft {version}, by which it is changed, takes no JSON"), cure);
         }
         Closed::Answers => (
             ": it takes no answers",

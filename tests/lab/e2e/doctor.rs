@@ -179,6 +179,17 @@ fn what_others_put_in_the_way() {
                 "nft 'table inet theirs { chain a { type filter hook prerouting priority -150; policy drop; tcp dport 22 accept; meta l4proto { icmp, icmpv6 } accept; }; }'",
             )
             .then(theirs),
+            // An nft that was built without JSON. One that is too old for that (0.6) was tried by hand.
+            by(
+                "rm /run/lab/bin/nft; nsnat -q up",
+                "firewall-closed",
+                "nft 'table inet theirs { chain forward { type filter hook forward priority 0; policy drop; }; }'
+                echo '#!/bin/sh
+                    [ \"$1\" != -j ] || { echo \"JSON support not compiled-in\" >&2; exit 1; }
+                    exec /usr/sbin/nft \"$@\"' >/run/lab/bin/nft
+                chmod +x /run/lab/bin/nft",
+            )
+            .then(theirs),
             cured(
                 "device-drops",
                 "nft 'table netdev theirs { chain in { type filter hook ingress device eth0 priority 0; policy drop; }; }'",
