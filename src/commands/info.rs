@@ -2,7 +2,8 @@
 
 use crate::cli::{Cli, Page};
 use crate::error::{Context, Error, Result};
-use crate::kernel::state_file;
+use crate::kernel::{self, state_file};
+use crate::model::nft::TableForm;
 use crate::model::numbers;
 use crate::nft::skeleton;
 use crate::report;
@@ -10,12 +11,13 @@ use crate::ui::Ui;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-/// Prints the skeleton as `up` loads it: with the mask of what is up, else of the configuration.
+/// Prints the skeleton as `up` loads it here: with the mask of what is up, else of the configuration.
 pub(super) fn skeleton(ui: &Ui<'_>) -> Result<()> {
     let state = state_file::read().unwrap_or_default();
     let declared = || super::config::open(ui).map_or(numbers::FWMARK_MASK, |c| c.settings.fwmark_mask.value);
     let mask = if state.namespaces.is_empty() { declared() } else { state.mask };
-    ui.print(skeleton::text(mask).trim_end())
+    let form = TableForm { mask, without_ipsec: kernel::is_without_ipsec() };
+    ui.print(skeleton::text(form).trim_end())
 }
 
 pub(super) fn completions(ui: &Ui<'_>, shell: Shell) -> Result<()> {

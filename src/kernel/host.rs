@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 impl Host for Kernel {
     fn observe(&mut self, state: &State, look: Look<'_>) -> Result<Observed> {
-        self.look(state, look).map_err(|error| needs::reason(Need::OF_NFTABLES).unwrap_or(error))
+        self.look(state, look).map_err(|error| needs::reason(Need::TO_OBSERVE).unwrap_or(error))
     }
 
     fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {

@@ -1,6 +1,7 @@
 //! IPsec policies as the kernel tells them and takes them (include/uapi/linux/xfrm.h).
 
 use super::netlink_socket::NetlinkSocket;
+use super::sysctl::Sysctls;
 use crate::attributes::{attribute, find, native};
 use crate::error::{Error, Result};
 use crate::model::ipsec::{Direction, Effect};
@@ -35,6 +36,21 @@ const INDEX: usize = PRIORITY + 4;
 const DIRECTION: usize = INDEX + 4;
 const ACTION: usize = DIRECTION + 1;
 const INFO: usize = PRIORITY + 16;
+
+/// Settings that every kernel with IPsec has. In the network namespaces of a user namespace only the second one is shown.
+const SETTINGS: [&str; 2] = ["net/core/xfrm_acq_expires", "net/ipv4/xfrm4_gc_thresh"];
+
+/// Whether the kernel knows no IPsec, so that no policy can be made. That a socket cannot be opened does not say so alone: what
+/// opens it may be a module that cannot be loaded.
+pub(super) fn is_missing(sysctls: &mut Sysctls) -> bool {
+    !SETTINGS.iter().any(|key| sysctls.read(key).is_some())
+        && NetlinkSocket::for_ipsec().is_ok_and(|socket| socket.is_none())
+}
+
+/// The same where no settings were read before.
+pub fn is_without_ipsec() -> bool {
+    is_missing(&mut Sysctls::default())
+}
 
 /// Policies, the newest first; none where the kernel knows no IPsec. Those of IPsec's own devices (`ip link add type
 /// xfrm`) are about packets that go by these, and are left out.

@@ -85,6 +85,7 @@ pub use handle::Kernel;
 pub use hardware::hardware_address;
 pub use hooks::Hooks;
 pub use host::Files;
+pub use ipsec::is_without_ipsec;
 pub use needs::{can_trace, lacks};
 pub use neighbour::find_silent;
 pub use nix::sys::signal::Signal;

@@ -37,9 +37,8 @@ const GET_FLOW_COUNTS: u16 = 0x105;
 /// NF_INET_PRE_ROUTING, NF_INET_POST_ROUTING.
 const PREROUTING: u32 = 0;
 const POSTROUTING: u32 = 4;
-/// NFTA_CT_KEY, NFT_CT_ZONE and NFTA_CT_SREG; NFTA_RT_DREG, NFTA_RT_KEY and NFT_RT_XFRM; NFT_REG_1.
+/// NFTA_CT_KEY, NFT_CT_ZONE and NFTA_CT_SREG; NFT_REG_1.
 const CT_ZONE: [(u16, u32); 2] = [(2, 17), (4, 1)];
-const RT_IPSEC: [(u16, u32); 2] = [(1, 1), (2, 4)];
 
 /// What the kernel lacks; none where nothing is missing, or where it does not let us ask.
 pub fn lacks() -> Option<Lacks> {
@@ -48,6 +47,7 @@ pub fn lacks() -> Option<Lacks> {
     let forbidden = super::sysctl::read("kernel/modules_disabled").is_some_and(|value| value == "1");
     let modules = match forbidden {
         true => Modules::Forbidden,
+        false if !Path::new("/proc/modules").exists() => Modules::Unknown,
         false if Path::new("/lib/modules").join(&release).is_dir() => Modules::Loaded,
         false => Modules::Nowhere,
     };
@@ -110,8 +110,7 @@ fn missing() -> Vec<Need> {
         Need::Masquerade => lacks_expression("nat", "masq"),
         Need::Reject => lacks_expression("filter", "reject"),
         Need::Fib => lacks_expression("filter", "fib"),
-        Need::Zones => lacks_key("ct", &CT_ZONE, PREROUTING),
-        Need::Ipsec => lacks_key("rt", &RT_IPSEC, POSTROUTING),
+        Need::Zones => lacks_key("ct", &CT_ZONE),
     };
     let mut out: Vec<Need> = Vec::new();
     for need in Need::ALL {
@@ -160,10 +159,14 @@ fn lacks_expression(chain: &str, name: &str) -> bool {
     lacks_nft(chain, POSTROUTING, Some(text(EXPRESSION_NAME, name)))
 }
 
-/// A key of an expression that is there may be missing. Not every hook has every key.
-fn lacks_key(name: &str, parameters: &[(u16, u32)], hook: u32) -> bool {
+/// A key of an expression that is there may be missing.
+fn lacks_key(name: &str, parameters: &[(u16, u32)]) -> bool {
     let data: Vec<u8> = parameters.iter().flat_map(|(kind, value)| number(*kind, *value)).collect();
-    lacks_nft("filter", hook, Some([text(EXPRESSION_NAME, name), nested(EXPRESSION_DATA, &data)].concat()))
+    lacks_nft(
+        "filter",
+        PREROUTING,
+        Some([text(EXPRESSION_NAME, name), nested(EXPRESSION_DATA, &data)].concat()),
+    )
 }
 
 /// nf_tables answers so when it knows no such family, kind of chain, or expression.

@@ -221,6 +221,20 @@ impl NetlinkSocket {
         Err(dump::too_fast("netlink"))
     }
 
+    /// Asks for all objects of a kind; the errno, 0 when they were given. What refuses only as it looks for the first of them
+    /// says so in the message that ends the dump.
+    pub(super) fn dump_errno(&self, kind: u16, body: &[u8]) -> Result<i32> {
+        self.0.send(&message(kind, REQUEST | DUMP, body), 0).what(|| "netlink")?;
+        loop {
+            let (part, _) = self.0.recv_from_full().what(|| "netlink")?;
+            let mut last =
+                messages(&part).filter(|message| [NLMSG_DONE, NLMSG_ERROR].contains(&message.kind));
+            if let Some(code) = last.find_map(|message| message.body.first_chunk().copied()) {
+                return Ok(i32::from_ne_bytes(code).saturating_neg());
+            }
+        }
+    }
+
     fn rows<T>(&self, mut read: impl FnMut(u16, &[u8]) -> Option<T>) -> Result<Rows<T>> {
         let (mut rows, mut whole) = (Vec::new(), true);
         let mut part = Vec::with_capacity(PART);

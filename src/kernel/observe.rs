@@ -13,7 +13,7 @@ use super::{files, ipsec, netns, other_firewalls, resolver};
 use crate::error::{Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{
-    ActiveNamespace, Gates, Link, Look, Name, Netns, Observed, OtherNamespaces, Stack, State,
+    ActiveNamespace, Family, Gates, Link, Look, Name, Netns, Observed, OtherNamespaces, Stack, State,
     observed::Features, tuning,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,13 +45,18 @@ impl Kernel {
         let others = look.others(state, &abandoned);
         let is_inside = !matches!(look, Look::Outside(_));
         let mut last_table = std::mem::take(&mut self.table);
+        let features = features(&mut self.sysctls);
         let nft = || {
-            let mut table = || last_table.observe(&others);
+            let mut table = || last_table.observe(&others, features.without_ipsec);
             if is_inside { Ok((table()?, ipsec::observe()?)) } else { Ok(Default::default()) }
         };
         let stacks = || self.stacks(state, look, &others);
-        let ((table, policies), HostView { host, devices, features, namespaces, gates }) =
-            side_by_side(nft, stacks)?;
+        let ((table, policies), HostView { host, devices, namespaces, gates }) = side_by_side(nft, stacks)?;
+        // Without rules there is one table alone: what is meant for ours would go into the host's own.
+        if stack::has_no_rules(&host, Family::V4)? {
+            return Err(Error::new("kernel", "it has no rules of routing"));
+        }
+        let without_rules6 = features.ipv6 && stack::has_no_rules(&host, Family::V6)?;
         self.table = last_table;
         Ok(Observed {
             host,
@@ -63,7 +68,7 @@ impl Kernel {
             table,
             abandoned,
             state: state.clone(),
-            features,
+            features: Features { without_rules6, ..features },
             health: files::health(),
             nameservers: resolver::nameservers(),
             upstreams: resolver::upstreams(&devices),
@@ -74,7 +79,6 @@ impl Kernel {
     /// The host's stack, and what is found by it.
     fn stacks(&mut self, state: &State, look: Look<'_>, others: &OtherNamespaces<'_>) -> Result<HostView> {
         let sysctls = &mut self.sysctls;
-        let features = features(sysctls);
         let extent = if matches!(look, Look::These(_)) { StackExtent::Host } else { StackExtent::Counted };
         let asked = self.devices.ask_for(state, others)?;
         let netlink = NetlinkSocket::for_dumps()?;
@@ -97,7 +101,7 @@ impl Kernel {
         let (gates, namespaces) = side_by_side(gates, inside)?;
         self.foreign = foreign;
         host.sysctls.extend(tuned);
-        Ok(HostView { host, devices, features, namespaces, gates })
+        Ok(HostView { host, devices, namespaces, gates })
     }
 }
 
@@ -105,7 +109,6 @@ impl Kernel {
 struct HostView {
     host: Stack,
     devices: DeviceNames,
-    features: Features,
     namespaces: BTreeMap<Name, Netns>,
     gates: Gates,
 }
@@ -210,9 +213,12 @@ fn is_gone(name: &Name, namespace: &ActiveNamespace, device: Option<u64>) -> boo
     matches!(netns::find_attached(name, &place), Ok(netns::NetnsFile::Nothing))
 }
 
+/// What the kernel can do, as far as its settings tell.
 fn features(sysctls: &mut Sysctls) -> Features {
     Features {
         force_forwarding: sysctls.read("net/ipv6/conf/all/force_forwarding").is_some(),
         ipv6: sysctls.read("net/ipv6/conf/all/disable_ipv6").is_some_and(|value| value == "0"),
+        without_ipsec: ipsec::is_missing(sysctls),
+        ..Features::default()
     }
 }

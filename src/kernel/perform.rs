@@ -7,7 +7,7 @@ use super::route_socket::{Netlink, NetlinkError};
 use super::sysctl::Sysctls;
 use super::{encode, ipsec, needs, netns, passes, tcp};
 use crate::error::{Context, Error, Result};
-use crate::model::{Element, Name, Need, Route, numbers};
+use crate::model::{Element, Family, Name, Need, Route, numbers};
 use crate::nft::Change;
 use crate::plan::{Action, Flows, LinkChange, Side};
 use crate::reconcile::Step;
@@ -80,8 +80,8 @@ impl Kernel {
                 self.inside.remove(name);
                 netns::remove(name)
             }
-            Action::LoadSkeleton { mask, replace, elements } => {
-                crate::nft::load(*mask, *replace, elements).and_then(|changes| self.changes.make(&changes))
+            Action::LoadSkeleton { form, replace, elements } => {
+                crate::nft::load(*form, *replace, elements).and_then(|changes| self.changes.make(&changes))
             }
             Action::RemoveTable => remove_table(),
             Action::Elements { remove, add } => {
@@ -356,7 +356,8 @@ fn parts_for(action: &Action) -> &'static [Need] {
     match action {
         Action::MakeNetns { .. } => &[Need::NetworkNamespaces],
         Action::AddVeth { .. } | Action::AddPair { .. } => &[Need::Veth],
-        Action::AddRule { .. } => &[Need::Rules, Need::Rules6],
+        Action::AddRule { rule, .. } if rule.family == Family::V4 => &[Need::Rules],
+        Action::AddRule { .. } => &[Need::Rules6],
         Action::LoadSkeleton { .. } | Action::Elements { .. } => Need::OF_NFTABLES,
         _ => &[],
     }

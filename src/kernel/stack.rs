@@ -8,7 +8,7 @@ use super::nexthop::NextHops;
 use crate::attributes::{attribute, text};
 use crate::error::{Error, Result};
 use crate::model::stack::DeviceNames;
-use crate::model::{Address, Link, Stack};
+use crate::model::{Address, Family, Link, Stack};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -80,6 +80,21 @@ pub(super) fn observe(
     out.routes = routes.into_iter().flat_map(|route| route.routes(&names, &objects)).collect();
     out.rules = dump(netlink, GET_RULE, &RULE, |_, body: &[u8]| decode::rule(body))?.into_iter().collect();
     Ok((out, names))
+}
+
+/// Whether the kernel has no rules of routing of a family. Where it has them, there are some, unless somebody took all away: only
+/// then it is asked.
+pub(super) fn has_no_rules(host: &Stack, family: Family) -> Result<bool> {
+    if host.rules.iter().any(|rule| rule.family == family) {
+        return Ok(false);
+    }
+    let number = if family == Family::V4 { libc::AF_INET } else { libc::AF_INET6 };
+    let mut question = RULE;
+    if let Some(first) = question.first_mut() {
+        *first = u8::try_from(number).unwrap_or_default();
+    }
+    let answer = NetlinkSocket::for_dumps()?.dump_errno(GET_RULE, &question)?;
+    Ok(answer == libc::EAFNOSUPPORT)
 }
 
 /// The links of a stack. Where only some are asked for, these are mostly few of thousands, and the kernel takes ten times as long

@@ -52,8 +52,8 @@ const FEW: usize = 64;
 type Others = Vec<ActiveNamespace>;
 
 impl LastTable {
-    /// Our table, without the elements that are about `others`.
-    pub(super) fn observe(&mut self, others: &OtherNamespaces<'_>) -> Result<Table> {
+    /// Our table, without the elements that are about `others`. `without_ipsec`: no rule of it asks about IPsec.
+    pub(super) fn observe(&mut self, others: &OtherNamespaces<'_>, without_ipsec: bool) -> Result<Table> {
         let netlink = self.netlink.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
         let passed_by: Others = others.namespaces.iter().map(|(_, namespace)| (*namespace).clone()).collect();
         let before = generation(&netlink)?;
@@ -61,7 +61,7 @@ impl LastTable {
         let is_known = before.is_some() && before == expected && passed_by == self.others;
         let are_few = is_known && self.touched.len() <= FEW;
         let asked = are_few.then(|| self.ask_again(&netlink, others)).and_then(Result::ok);
-        let table = asked.map_or_else(|| observe(&netlink, others), Ok)?;
+        let table = asked.map_or_else(|| observe(&netlink, others, without_ipsec), Ok)?;
         // What changes meanwhile may have been read by half.
         let generation = before.filter(|before| generation(&netlink).ok() == Some(Some(*before)));
         *self = Self { netlink: Some(netlink), generation, others: passed_by, table, ..Self::default() };
@@ -96,7 +96,7 @@ fn generation(netlink: &NetlinkSocket) -> Result<Option<u32>> {
     Ok(answer.and_then(|row| big_endian(find(&row, GENERATION)?)))
 }
 
-fn observe(netlink: &NetlinkSocket, others: &OtherNamespaces<'_>) -> Result<Table> {
+fn observe(netlink: &NetlinkSocket, others: &OtherNamespaces<'_>, without_ipsec: bool) -> Result<Table> {
     let ours = text(TABLE_NAME, nft::TABLE);
     if netlink.ask(GET_TABLE, INET, &ours)? == libc::ENOENT {
         return Ok(Table::default());
@@ -118,7 +118,7 @@ fn observe(netlink: &NetlinkSocket, others: &OtherNamespaces<'_>) -> Result<Tabl
     let is_ours = |row: &Vec<u8>| find(row, TABLE_NAME).map(word).as_deref() == Some(nft::TABLE);
     let chains: Vec<_> = dump(GET_CHAIN, &ours)?.into_iter().filter(is_ours).collect();
     let rules: Vec<_> = dump(GET_RULE, &ours)?.into_iter().filter(is_ours).collect();
-    if has_all(&chains, &rules) {
+    if has_all(&chains, &rules, without_ipsec) {
         let chains = chains.iter().map(|row| values(row, &CHAIN_PARTS));
         let rules = rules.iter().map(|row| values(row, &RULE_PARTS));
         out.rules = Some(crate::model::digest(chains.chain(rules).collect::<Vec<_>>().concat()));
@@ -127,14 +127,14 @@ fn observe(netlink: &NetlinkSocket, others: &OtherNamespaces<'_>) -> Result<Tabl
 }
 
 /// Whether each chain of the skeleton is there, with as many rules as it was loaded with, and no other.
-fn has_all(chains: &[Vec<u8>], rules: &[Vec<u8>]) -> bool {
+fn has_all(chains: &[Vec<u8>], rules: &[Vec<u8>], without_ipsec: bool) -> bool {
     let name = |row: &Vec<u8>, kind| find(row, kind).map(word).unwrap_or_default();
     let mut counts: BTreeMap<String, usize> = chains.iter().map(|row| (name(row, CHAIN_NAME), 0)).collect();
     for row in rules {
         *counts.entry(name(row, RULE_CHAIN)).or_default() += 1;
     }
     let counts = counts.iter().map(|(chain, count)| (chain.as_str(), *count));
-    counts.eq(skeleton::rules())
+    counts.eq(skeleton::rules(without_ipsec))
 }
 
 /// The DNS servers of a namespace that are passed over at this moment, because they did not answer: by family, and by their

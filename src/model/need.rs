@@ -32,15 +32,13 @@ pub enum Need {
     Reject,
     /// Asking for the route of a packet.
     Fib,
-    /// Asking whether a packet goes into an IPsec tunnel.
-    Ipsec,
     /// Forgetting flows.
     FlowList,
 }
 
 impl Need {
     /// All of them. What others are built on comes first.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 14] = [
         Self::NetworkNamespaces,
         Self::Veth,
         Self::Rules,
@@ -54,12 +52,15 @@ impl Need {
         Self::Masquerade,
         Self::Reject,
         Self::Fib,
-        Self::Ipsec,
         Self::FlowList,
     ];
 
     /// What nsnat's table is made of, and what forgets the flows that went through it.
     pub const OF_NFTABLES: &'static [Self] = Self::ALL.split_at(4).1;
+
+    /// Without which the host cannot be looked at. (Of rules of routing, those of one family are enough.)
+    pub const TO_OBSERVE: &'static [Self] =
+        &[Self::NetworkNamespaces, Self::Rules, Self::Nftables, Self::BothFamilies, Self::FlowList];
 
     /// What has to be there for a part to be asked for.
     pub fn rests_on(self) -> &'static [Self] {
@@ -67,9 +68,7 @@ impl Need {
             Self::NetworkNamespaces | Self::Veth | Self::Rules | Self::Rules6 | Self::Nftables => &[],
             Self::Zones => &[Self::Nftables, Self::BothFamilies, Self::Flows],
             Self::Nat | Self::Masquerade => &[Self::Nftables, Self::BothFamilies, Self::NatChains],
-            Self::Flows | Self::NatChains | Self::Reject | Self::Fib | Self::Ipsec => {
-                &[Self::Nftables, Self::BothFamilies]
-            }
+            Self::Flows | Self::NatChains | Self::Reject | Self::Fib => &[Self::Nftables, Self::BothFamilies],
             Self::BothFamilies | Self::FlowList => &[Self::Nftables],
         }
     }
@@ -90,7 +89,6 @@ impl Need {
             Self::Masquerade => ("`masquerade` of nftables", "CONFIG_NFT_MASQ", Some("nft_masq")),
             Self::Reject => ("`reject` of nftables", "CONFIG_NFT_REJECT", Some("nft_reject_inet")),
             Self::Fib => ("`fib` of nftables", "CONFIG_NFT_FIB_INET", Some("nft_fib_inet")),
-            Self::Ipsec => ("`ipsec` of nftables", "CONFIG_XFRM", None),
             Self::FlowList => ("list of flows", "CONFIG_NF_CT_NETLINK", Some("nf_conntrack_netlink")),
         }
     }
@@ -122,6 +120,8 @@ pub enum Modules {
     Loaded,
     /// There are none of its version.
     Nowhere,
+    /// It was built without modules.
+    Unknown,
     /// `kernel.modules_disabled` is on.
     Forbidden,
 }
@@ -147,7 +147,9 @@ impl Lacks {
     pub fn hint(&self) -> String {
         let modules = modules(&self.needs);
         match (self.modules, modules.as_slice()) {
-            (_, []) => "boot a kernel that was built with that, such as one of a distribution".into(),
+            (Modules::Unknown, _) | (_, []) => {
+                "boot a kernel that was built with that, such as one of a distribution".into()
+            }
             (Modules::Forbidden, _) => format!(
                 "kernel.modules_disabled is 1, so none is loaded until the next boot: \
                  write {} into a file in /etc/modules-load.d, a line each, and reboot",
@@ -198,6 +200,7 @@ mod tests {
             (Need::Fib, Modules::Loaded, "modprobe -a nft_fib_inet"),
             (Need::Fib, Modules::Nowhere, "/lib/modules/5.10"),
             (Need::Fib, Modules::Forbidden, "/etc/modules-load.d"),
+            (Need::Fib, Modules::Unknown, "boot a kernel"),
             (Need::Zones, Modules::Forbidden, "boot a kernel"),
         ];
         for (need, modules, words) in cures {

@@ -7,6 +7,15 @@ use std::net::IpAddr;
 /// Name of our table, family inet.
 pub const TABLE: &str = "nsnat";
 
+/// What the text of our table depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct TableForm {
+    /// Our bits of the mark.
+    pub mask: u32,
+    /// The kernel knows no IPsec, and takes no rule that asks about it.
+    pub without_ipsec: bool,
+}
+
 /// Sets that the packets fill with host veth . family: what they tell about several servers.
 pub const LEARNED: [&str; 4] = ["dns_asked", "dns_recent", "dns_down1", "dns_down2"];
 

@@ -51,11 +51,25 @@ pub struct Observed {
 /// What the kernel can do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is there or not, whatever the others are")]
 pub struct Features {
     /// `net.ipv6.conf.IF.force_forwarding` exists (Linux 6.17 and later).
     pub force_forwarding: bool,
     /// IPv6 exists and is not switched off.
     pub ipv6: bool,
+    /// The kernel has no rules of routing of IPv6: namespaces have IPv4 alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub without_rules6: bool,
+    /// The kernel knows no IPsec: our table asks nothing about that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub without_ipsec: bool,
+}
+
+impl Features {
+    /// Whether namespaces can have IPv6.
+    pub fn serves_ipv6(self) -> bool {
+        self.ipv6 && !self.without_rules6
+    }
 }
 
 /// A file in `/run/netns`, and what became of it.

@@ -15,12 +15,12 @@ use super::rule;
 use super::set::SetForm;
 use super::skeleton;
 use crate::error::{Error, Result};
-use crate::model::nft::TABLE;
+use crate::model::nft::{TABLE, TableForm};
 use std::collections::BTreeMap;
 
-/// The messages that make the table, with our bits of the mark in it.
-pub(super) fn changes(mask: u32) -> Result<Vec<Change>> {
-    compile(&skeleton::text(mask))
+/// The messages that make the table in this form.
+pub(super) fn changes(form: TableForm) -> Result<Vec<Change>> {
+    compile(&skeleton::text(form))
         .map_err(|(line, reason)| Error::new(format!("nsnat skeleton, line {line}"), reason))
 }
 
@@ -122,12 +122,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_skeleton_is_understood_whatever_the_mask() {
-        for mask in [0xff00_0000, 0x00f0_0000, 1] {
-            let changes = changes(mask).unwrap();
+    fn the_skeleton_is_understood_whatever_its_form() {
+        for (mask, without_ipsec) in [(0xff00_0000, false), (0x00f0_0000, false), (1, false), (1, true)] {
+            let changes = changes(TableForm { mask, without_ipsec }).unwrap();
             let rules =
                 changes.iter().filter(|change| change.kind == super::super::numbers::NEW_RULE).count();
-            assert_eq!(rules, skeleton::rules().values().sum::<usize>());
+            assert_eq!(rules, skeleton::rules(without_ipsec).values().sum::<usize>());
         }
     }
 

@@ -18,11 +18,12 @@ pub(crate) use change::Change;
 
 use crate::error::Result;
 use crate::model::Element;
+use crate::model::nft::TableForm;
 
 /// Makes the table, with these elements. `replace`: in place of the one that is there.
-pub(crate) fn load(mask: u32, replace: bool, elements: &[Element]) -> Result<Vec<Change>> {
+pub(crate) fn load(form: TableForm, replace: bool, elements: &[Element]) -> Result<Vec<Change>> {
     let mut changes = if replace { vec![change::delete_table()] } else { Vec::new() };
-    changes.extend(compile::changes(mask)?);
+    changes.extend(compile::changes(form)?);
     changes.extend(element::add(elements));
     Ok(changes)
 }

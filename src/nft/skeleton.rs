@@ -4,6 +4,7 @@
 //! compared with the text: the table holds an empty set whose name is the digest of the text it was loaded from.
 
 use crate::model;
+use crate::model::nft::TableForm;
 use std::collections::BTreeMap;
 
 /// The skeleton, as a person would write it.
@@ -12,22 +13,25 @@ const TEXT: &str = concat!(include_str!("../../nft/sets.nft"), include_str!("../
 /// What the name of the marker set begins with.
 pub const MARKER: &str = "text_";
 
+/// What a rule says that asks about IPsec.
+const OF_IPSEC: &str = " rt ipsec ";
+
 /// The text to load, with our bits of the mark in it, and the marker set.
-pub fn text(mask: u32) -> String {
-    let body = text_with_mask(mask);
+pub fn text(form: TableForm) -> String {
+    let body = text_of(form);
     format!("{body}\nadd set inet {} {MARKER}{} {{ type mark; }}\n", model::nft::TABLE, model::digest(&body))
 }
 
 /// The digest that the marker set of [`text`] carries.
-pub fn digest(mask: u32) -> String {
-    model::digest(text_with_mask(mask))
+pub fn digest(form: TableForm) -> String {
+    model::digest(text_of(form))
 }
 
 /// How many rules each chain has. In the text each is a line.
-pub fn rules() -> BTreeMap<&'static str, usize> {
+pub fn rules(without_ipsec: bool) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     let mut chain = None;
-    for line in TEXT.lines().map(str::trim) {
+    for line in lines(without_ipsec).map(str::trim) {
         if let Some(name) = line.strip_prefix("chain ").and_then(|rest| rest.strip_suffix(" {")) {
             counts.insert(name, 0);
             chain = Some(name);
@@ -44,8 +48,13 @@ fn is_rule(line: &str) -> bool {
     !line.is_empty() && !line.starts_with('#') && !line.starts_with("type ")
 }
 
-fn text_with_mask(mask: u32) -> String {
-    TEXT.replace("= 0xff000000 ", &format!("= {mask:#010x} "))
+fn lines(without_ipsec: bool) -> impl Iterator<Item = &'static str> {
+    TEXT.split_inclusive('\n').filter(move |line| !(without_ipsec && line.contains(OF_IPSEC)))
+}
+
+fn text_of(form: TableForm) -> String {
+    let text: String = lines(form.without_ipsec).collect();
+    text.replace("= 0xff000000 ", &format!("= {:#010x} ", form.mask))
 }
 
 #[cfg(test)]
@@ -54,7 +63,22 @@ mod tests {
 
     #[test]
     fn the_mask_is_in_the_text() {
-        assert!(text(0x00f0_0000).contains("define mask  = 0x00f00000 "));
-        assert_ne!(digest(0x00f0_0000), digest(0xff00_0000));
+        let form = |mask| TableForm { mask, without_ipsec: false };
+        assert!(text(form(0x00f0_0000)).contains("define mask  = 0x00f00000 "));
+        assert_ne!(digest(form(0x00f0_0000)), digest(form(0xff00_0000)));
+    }
+
+    #[test]
+    fn without_ipsec_one_rule_is_missing() {
+        let form = |without_ipsec| TableForm { mask: 1, without_ipsec };
+        assert_ne!(digest(form(true)), digest(form(false)));
+        let count = |without_ipsec| rules(without_ipsec).values().sum::<usize>();
+        assert_eq!(count(true) + 1, count(false));
+        assert!(rules(true).keys().eq(rules(false).keys()));
+        let rules = |without_ipsec| {
+            let text = text(form(without_ipsec));
+            text.lines().filter(|line| line.contains("rt ipsec")).filter(|line| is_rule(line.trim())).count()
+        };
+        assert_eq!((rules(true), rules(false)), (0, 1));
     }
 }

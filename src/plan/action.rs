@@ -1,5 +1,6 @@
 //! The actions: what can be done to the kernel, one system object each.
 
+use crate::model::nft::TableForm;
 use crate::model::{Address, Element, Family, Name, Pass, Policy, Route, Rule};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -74,8 +75,8 @@ pub enum Action {
     },
     /// Loads the skeleton with these elements in one transaction, in place of what is there.
     LoadSkeleton {
-        /// Our bits of the mark.
-        mask: u32,
+        /// What its text depends on.
+        form: TableForm,
         /// A table of ours is there: replace it.
         replace: bool,
         /// Elements of all sets.

@@ -20,7 +20,7 @@ pub(super) struct VethAddresses {
 
 impl Addresses {
     pub(super) fn new(egress: &Egress, namespace: &ActiveNamespace, features: Features) -> Self {
-        let net6 = egress.slice6.filter(|_| namespace.ipv6 && features.ipv6);
+        let net6 = egress.slice6.filter(|_| namespace.ipv6 && features.serves_ipv6());
         if namespace.attached.is_some() {
             return Self::of_attachment(egress, namespace, net6);
         }
@@ -100,7 +100,11 @@ pub fn attachment_addresses(state: &State, features: Features, name: &Name) -> V
 
 /// Where an egress's packets come from, as far as the host has that family.
 pub(super) fn sources(state: &State, egress: &Egress, family: Family, features: Features) -> Vec<IpNetwork> {
-    if family == Family::V6 && !features.ipv6 { Vec::new() } else { all_sources(state, egress, family) }
+    if family == Family::V6 && !features.serves_ipv6() {
+        Vec::new()
+    } else {
+        all_sources(state, egress, family)
+    }
 }
 
 /// Where an egress's packets come from: its slices, and the subnets that were chosen by hand.

@@ -11,6 +11,10 @@ use crate::model::stack::Stack;
 use crate::model::{ActiveNamespace, Attached, Family, Link, Name, Netns, Observed, Route, RouteKind, State};
 use std::collections::BTreeMap;
 
+/// Why a kernel lets no rule lead packets of IPv6.
+pub(super) const NO_RULES6: &str =
+    "this kernel has no rules of routing of IPv6 (CONFIG_IPV6_MULTIPLE_TABLES)";
+
 /// The attachments of a state, each as a namespace with the same way out. One that leaves by what is not declared any more
 /// is left out: it stays as it is.
 pub(super) fn namespaces(config: &Config, state: &State) -> BTreeMap<Name, Namespace> {
@@ -64,6 +68,14 @@ pub(super) fn obstacle(
     if let Some(old) = old.filter(|old| old.ifname() != attached.ifname) {
         let help = format!("nsnat detach {name} first, or choose another name: --id");
         return problem(format!("{name} has the interface {}", old.ifname()), &help);
+    }
+    let cannot_precede6 = observed.features.ipv6 && observed.features.without_rules6;
+    if attached.beside.is_some() && cannot_precede6 {
+        let why = format!("{name} cannot come before another way out of IPv6: {NO_RULES6}");
+        return problem(
+            why,
+            "attach to a container that has no other network, or boot a kernel that was built with them",
+        );
     }
     // Whose namespace it comes into, nobody knows yet.
     if attached.handed.is_some() {

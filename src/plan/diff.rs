@@ -11,6 +11,7 @@ use super::action::{Action, Flows, LinkChange, Side};
 use super::addresses::inside_addresses;
 use super::desired::{Desired, metric};
 use super::{handed, held_sysctls, host_services, ipsec, moved, other_firewalls, published, servers, source};
+use crate::model::nft::TableForm;
 use crate::model::ownership::OurRules;
 use crate::model::stack::{device_of, is_link_local, overlap};
 use crate::model::{
@@ -322,7 +323,7 @@ fn diff_table(out: &mut Vec<Action>, state: &State, desired: &Desired, observed:
     }
     if !is_whole(state, observed) {
         let elements = desired.elements.iter().cloned().collect();
-        out.push(Action::LoadSkeleton { mask: state.mask, replace: have.exists, elements });
+        out.push(Action::LoadSkeleton { form: table_form(state, observed), replace: have.exists, elements });
         return;
     }
     diff_elements(out, &desired.elements, &have.elements);
@@ -333,7 +334,12 @@ pub(super) fn is_whole(state: &State, observed: &Observed) -> bool {
     let have = &observed.table;
     let is_known = observed.state.skeleton.is_some();
     let same_rules = have.rules.is_some() && (!is_known || have.rules == observed.state.skeleton);
-    have.exists && have.text.as_deref() == Some(&crate::nft::skeleton::digest(state.mask)) && same_rules
+    let text = crate::nft::skeleton::digest(table_form(state, observed));
+    have.exists && have.text.as_deref() == Some(&text) && same_rules
+}
+
+fn table_form(state: &State, observed: &Observed) -> TableForm {
+    TableForm { mask: state.mask, without_ipsec: observed.features.without_ipsec }
 }
 
 /// New elements come early; old ones go late, but for those that the new ones take the place of (the same key, or

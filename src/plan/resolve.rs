@@ -1,5 +1,6 @@
 //! Configuration → state: every namespace with its device, gateways, numbers and subnet found.
 
+use super::attached::NO_RULES6;
 use super::desired::mtu_by;
 use super::egress_key::{carry_over, egress_key};
 use super::link_name::link_name;
@@ -250,13 +251,23 @@ impl NamespaceResolver<'_> {
     fn ipv6(&self, state: &State, key: &str) -> Lookup<bool> {
         let old = self.observed.state.namespaces.get(self.name);
         let had = old.is_some_and(|old| old.ipv6 && old.egress == key);
-        match self.no_ipv6(state.egresses.get(key), had) {
+        let no_ipv6 = self.no_ipv6(state.egresses.get(key), had);
+        if let Some((why, help)) = no_ipv6.filter(|(why, _)| *why == NO_RULES6 && self.names_ipv6_alone()) {
+            let why = format!("namespace {}: it has gateways of IPv6 alone, but {why}", self.name);
+            return Err(vec![self.problem_here(why).help(help)]);
+        }
+        match no_ipv6 {
             Some((why, help)) if self.namespace.ipv6 == Ipv6::Nat => {
                 let why = format!("namespace {}: ipv6 = \"nat\", but {why}", self.name);
                 Err(vec![self.problem_here(why).help(help)])
             }
             obstacle => Ok(obstacle.is_none() && self.namespace.ipv6 != Ipv6::Off),
         }
+    }
+
+    fn names_ipv6_alone(&self) -> bool {
+        let mut uplinks = self.namespace.uplinks.iter().map(|uplink| &uplink.gateways);
+        uplinks.all(|gateways| !gateways.is_empty() && gateways.iter().all(|gateway| gateway.value.is_ipv6()))
     }
 
     /// Servers that can never be asked are a mistake. Once the namespace is up, or where a next hop of their family is
@@ -286,6 +297,12 @@ impl NamespaceResolver<'_> {
             return Some((
                 "this host has IPv6 switched off",
                 "sysctl -w net.ipv6.conf.all.disable_ipv6=0 where there is that, else boot without ipv6.disable=1; or say ipv6 = \"auto\"",
+            ));
+        }
+        if self.observed.features.without_rules6 {
+            return Some((
+                NO_RULES6,
+                "boot a kernel that was built with them, or use IPv4 alone: ipv6 = \"auto\"",
             ));
         }
         if egress.is_none_or(|egress| egress.slice6.is_none()) {

@@ -483,7 +483,10 @@ mod tests {
 
     #[test]
     fn each_chain_that_refuses_is_in_the_skeleton() {
-        let text = crate::nft::skeleton::text(0xff00_0000);
+        let text = crate::nft::skeleton::text(crate::model::nft::TableForm {
+            mask: 0xff00_0000,
+            without_ipsec: false,
+        });
         for (chain, ..) in REFUSALS {
             assert!(text.contains(&format!("\tchain {chain} {{")), "{chain}");
         }

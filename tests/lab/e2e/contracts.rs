@@ -6,6 +6,7 @@ use crate::lab::{self, Lab};
 use ipnetwork::IpNetwork;
 use nsnat::kernel::Kernel;
 use nsnat::model::ipsec::{Direction, Effect};
+use nsnat::model::nft::TableForm;
 use nsnat::model::{
     Address, Datum, Element, Family, Link, Look, Name, Netns, Observed, Policy, Port, Route, RouteKind, Rule,
     RuleAction, Set, Stack, State, numbers,
@@ -230,7 +231,11 @@ fn sysctls(kernel: &mut Contract, place: &Side) {
 }
 
 fn nft(kernel: &mut Contract) {
-    let load = |replace, elements| Action::LoadSkeleton { mask: MASK, replace, elements };
+    let load = |replace, elements| Action::LoadSkeleton {
+        form: TableForm { mask: MASK, without_ipsec: false },
+        replace,
+        elements,
+    };
     kernel.holds(load(false, Vec::new()), |o| o.table.exists && o.table.text.is_some(), Action::RemoveTable);
     kernel.perform(&load(false, Vec::new()));
     for element in elements() {

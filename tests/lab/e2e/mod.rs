@@ -28,6 +28,7 @@ mod idempotence;
 mod install;
 mod ipsec;
 mod job;
+mod kernel_parts;
 mod kill;
 mod killswitch;
 mod leaks;

@@ -4,6 +4,7 @@
 //! already), so that a plan in the wrong order does not pass. The tests of the real kernel are elsewhere.
 
 use nsnat::model::gate::FoundPass;
+use nsnat::model::nft::TableForm;
 use nsnat::model::{
     Address, Datum, Element, Family, Link, Name, Netns, Observed, Pass, Policy, Route, RouteKind, Rule,
     RuleAction, Stack, Table, tuning,
@@ -58,7 +59,7 @@ impl Model {
             Action::MakeNetns { name, stale } => self.make_netns(name, *stale),
             Action::AttachNetns { name, stale, .. } => self.attach_netns(name, *stale),
             Action::RemoveNetns { name } => self.remove_netns(name),
-            Action::LoadSkeleton { mask, replace, elements } => self.load(*mask, *replace, elements),
+            Action::LoadSkeleton { form, replace, elements } => self.load(*form, *replace, elements),
             Action::RemoveTable => {
                 self.observed.table = Table::default();
                 Ok(())
@@ -212,11 +213,14 @@ impl Model {
         Ok(())
     }
 
-    fn load(&mut self, mask: u32, replace: bool, elements: &[Element]) -> Result {
+    fn load(&mut self, form: TableForm, replace: bool, elements: &[Element]) -> Result {
+        if self.observed.features.without_ipsec != form.without_ipsec {
+            return no("the kernel knows no IPsec, or does, against the plan");
+        }
         if replace != self.observed.table.exists {
             return no("the table is there, or is not, against the plan");
         }
-        let text = skeleton::digest(mask);
+        let text = skeleton::digest(form);
         let rules = Some(format!("rules of {text}"));
         self.observed.table = Table { exists: true, text: Some(text), rules, elements: BTreeSet::new() };
         self.elements(&[], elements)
@@ -344,6 +348,9 @@ impl Model {
         if route.family() == Family::V6 && !self.observed.features.ipv6 {
             return no("Operation not supported");
         }
+        if route.family() == Family::V6 && self.observed.features.without_rules6 && route.table != MAIN {
+            return no("such a kernel has one table of IPv6 only, and puts it there");
+        }
         let stack = self.stack(place)?;
         if let Some(dev) = &route.dev {
             match stack.link(dev) {
@@ -371,7 +378,7 @@ impl Model {
     }
 
     fn add_rule(&mut self, place: &Side, rule: &Rule) -> Result {
-        if rule.family == Family::V6 && !self.observed.features.ipv6 {
+        if rule.family == Family::V6 && !self.observed.features.serves_ipv6() {
             return no("Address family not supported");
         }
         if !self.stack(place)?.rules.insert(rule.clone()) {
