@@ -3,6 +3,7 @@
 use super::devices::DevicesOfRun;
 use super::foreign::Foreign;
 use super::nft::Changes;
+use super::open_namespaces::OpenNamespaces;
 use super::route_socket::Netlink;
 use super::table::LastTable;
 use super::worker::Worker;
@@ -10,7 +11,6 @@ use super::{cookie, limits, netns, sysctl};
 use crate::error::{Context, Result};
 use crate::model::{Name, State};
 use std::collections::BTreeMap;
-use std::fs::File;
 use tokio::runtime::Runtime;
 
 /// Access to the network stacks of the host and of our namespaces.
@@ -18,7 +18,7 @@ pub struct Kernel {
     pub(super) runtime: Runtime,
     pub(super) host: Netlink,
     pub(super) cookie: Option<u64>,
-    pub(super) inside: BTreeMap<Name, OpenNamespace>,
+    pub(super) inside: OpenNamespaces,
     /// Where the network namespaces of attachments are.
     pub(super) attached: BTreeMap<Name, netns::AttachedNetns>,
     /// Settings that namespaces did not take.
@@ -38,13 +38,6 @@ pub struct Kernel {
     /// What changes the inside of namespaces.
     pub(super) worker: Worker,
     _descriptors: limits::Descriptors,
-}
-
-/// An open namespace.
-pub(super) struct OpenNamespace {
-    pub(super) file: File,
-    pub(super) netlink: Netlink,
-    pub(super) sysctls: sysctl::Sysctls,
 }
 
 impl Kernel {
@@ -70,7 +63,7 @@ impl Kernel {
             runtime,
             host,
             cookie,
-            inside: BTreeMap::new(),
+            inside: OpenNamespaces::new(&descriptors),
             attached: BTreeMap::new(),
             refused: BTreeMap::new(),
             sysctls: sysctl::Sysctls::default(),

@@ -1,4 +1,4 @@
-//! How many descriptors may be open: a namespace takes up to six while it is changed, and those of a run are open together.
+//! How many descriptors may be open: those of namespaces are open together while they are changed ([`super::open_namespaces`]).
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
@@ -11,10 +11,16 @@ impl Descriptors {
     pub(super) fn raise_limits() -> Self {
         let before = getrlimit(Resource::RLIMIT_NOFILE).ok();
         if let Some((_, most)) = before {
-            // Without it there are fewer namespaces at a time; the error would say so.
+            // Without it there are fewer namespaces at a time.
             let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
         }
         Self { before }
+    }
+
+    /// How many may be open now.
+    pub(super) fn most(&self) -> u64 {
+        let now = getrlimit(Resource::RLIMIT_NOFILE).ok().or(self.before);
+        now.map_or(0, |(soft, _)| soft)
     }
 }
 

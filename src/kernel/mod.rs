@@ -48,6 +48,7 @@ pub mod networks;
 mod nexthop;
 mod nft;
 mod observe;
+mod open_namespaces;
 mod other_firewalls;
 mod packet_socket;
 mod passes;

@@ -1,8 +1,9 @@
 //! Performing actions.
 
 use super::conntrack::{self, TableSize};
-use super::handle::{Kernel, OpenNamespace};
+use super::handle::Kernel;
 use super::nft::Changes;
+use super::open_namespaces::OpenNamespace;
 use super::route_socket::{Netlink, NetlinkError};
 use super::sysctl::Sysctls;
 use super::{encode, ipsec, needs, netns, passes, tcp};
@@ -35,7 +36,7 @@ impl Kernel {
     /// afterwards.
     pub(super) fn perform_and_close(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
         self.perform_in_order(actions, step);
-        self.inside.clear();
+        self.inside.close_all();
         self.worker.end();
     }
 
@@ -77,7 +78,7 @@ impl Kernel {
             Action::MakeNetns { name, stale } => netns::make(&mut self.worker, name, *stale),
             Action::AttachNetns { name, stale, .. } => self.attach(name, *stale),
             Action::RemoveNetns { name } => {
-                self.inside.remove(name);
+                self.inside.close(name);
                 netns::remove(name)
             }
             Action::LoadSkeleton { form, replace, elements } => {
@@ -202,8 +203,11 @@ impl Kernel {
     }
 
     fn open_inside(&mut self, name: &Name) -> Result<()> {
-        if self.inside.contains_key(name) {
+        if self.inside.contains(name) {
             return Ok(());
+        }
+        if let Some(opened) = self.inside.make_room() {
+            self.runtime.block_on(opened.netlink.close());
         }
         let what = || format!("namespace {name}");
         let found = self

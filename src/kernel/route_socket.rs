@@ -50,6 +50,13 @@ impl Netlink {
         Ok(Self { handle, connection: tokio::spawn(connection) })
     }
 
+    /// Closes the socket now. Without that it stays open until the runtime has its next turn.
+    pub(super) async fn close(self) {
+        self.connection.abort();
+        // That it was cut off is what it says.
+        drop(self.connection.await);
+    }
+
     /// Sends one change; the error is the errno with the kernel's words.
     pub(super) async fn send(
         &self,
