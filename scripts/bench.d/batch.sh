@@ -69,6 +69,19 @@ turns() {
 	rm -r "$dir"
 }
 
+# floor_below WHAT TIMES: `up` by its floor, both taking turns.
+floor_below() {
+	local i dir
+	dir=$(mktemp -d)
+	for ((i = 0; i < $2; i++)); do
+		took up_all >>"$dir/a"
+		down_all
+		floor >>"$dir/b"
+	done
+	against "$1" "$(median <"$dir/a")" "$(median <"$dir/b")"
+	rm -r "$dir"
+}
+
 # bench_batch: many namespaces at once, and one.
 bench_batch() {
 	local round all=${NSNAT_MANY:-200}
@@ -76,9 +89,12 @@ bench_batch() {
 		many=1
 		declare_batch
 		turns "up of one : its lines" 9 up_all down_all up_by_lines back_by_hand
+		floor_below "up of one : the floor" 9
 		many=$all
 		declare_batch
 		turns "up of many : ip -batch" 1 up_all down_all up_by_batch back_by_hand
+		turns "up of many : its lines" 1 up_all down_all up_by_lines back_by_hand
+		floor_below "up of many : the floor" 3
 		up_all
 		# Both have to undo the same.
 		turns "down : ip netns del" 1 down_all up_by_batch down_by_hand rest_by_hand

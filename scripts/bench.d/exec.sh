@@ -13,7 +13,7 @@ starts() {
 	local what=$1 times=$2 medians
 	shift 2
 	medians=$(/run/lab/starts "$times" "$@") || die "failed: $*"
-	awk -v what="$what" '{ printf "%-28s %.2f (%.0f : %.0f us), %d KiB\n", what, $1 / $2, $1, $2, $3 }' <<<"$medians"
+	awk -v what="$what" '{ printf "%-36s %.2f (%.0f : %.0f us), %d KiB\n", what, $1 / $2, $1, $2, $3 }' <<<"$medians"
 }
 
 # own_starts TIMES: what both ways of starting add to the time of the program.
@@ -22,7 +22,7 @@ own_starts() {
 	ours=$(/run/lab/starts "$1" nsnat exec job -- "$nothing" : ip netns exec job "$nothing") || die "failed: exec"
 	bare=$(/run/lab/starts "$1" "$nothing" : "$nothing") || die "failed: $nothing"
 	awk -v what="exec's own : ip netns's own" \
-		'{ printf "%-28s %.2f (%.0f : %.0f us)\n", what, ($1 - $4) / ($2 - $4), $1 - $4, $2 - $4 }' <<<"$ours $bare"
+		'{ printf "%-36s %.2f (%.0f : %.0f us)\n", what, ($1 - $4) / ($2 - $4), $1 - $4, $2 - $4 }' <<<"$ours $bare"
 }
 
 ephemeral() { nsnat exec --gateway "$LAB_SLOW" -- true; }

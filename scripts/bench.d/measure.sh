@@ -37,5 +37,5 @@ ratio() {
 	local what=$1 medians
 	shift
 	mapfile -t medians < <(paired "$@")
-	awk -v what="$what" -v a="${medians[0]}" -v b="${medians[1]}" 'BEGIN { printf "%-28s %.2f\n", what, a / b }'
+	awk -v what="$what" -v a="${medians[0]}" -v b="${medians[1]}" 'BEGIN { printf "%-36s %.2f\n", what, a / b }'
 }

@@ -6,7 +6,10 @@
 goals() {
 	cat <<-'END'
 		up of one : its lines|0.20|`up` of one namespace, by the lines of `nsnat plan --commands` in a shell
+		up of one : the floor|2.00|the same, by nothing but its changes of the kernel
+		up of many : its lines|0.05|`up` of 200, by the lines of `nsnat plan --commands` in a shell
 		up of many : ip -batch|0.35|`up` of 200, by the same lines in a few programs (`ip -batch`, one `nft -f`)
+		up of many : the floor|1.50|`up` of 200, by nothing but its changes of the kernel
 		down : ip netns del|0.30|`down` of 200, by `ip netns del` one by one
 		each of all : each of 100|1.30|`up` of one namespace among 1,000, by that of one among 100
 		up again : first of all|0.10|`up` of 1,000 that are up, by the first `up`
@@ -15,6 +18,11 @@ goals() {
 		dns set : beside none|1.50|`dns NAME set` beside 1,000, by the same beside none
 		ephemeral : beside none|1.50|`exec --gateway` beside 1,000, by the same beside none
 		status : ip link, list-id|3.00|`status -o json` of 1,000, by `ip -d -j link` and `ip netns list-id`
+		10,000: each of all : each of 100|1.30|`up` of one namespace among 10,000, by that of one among 100
+		10,000: up of one more : first|1.50|`up` of one beside 10,000, by the same beside none
+		10,000: down of one : beside none|1.50|`down` of one beside 10,000, by the same beside none
+		10,000: dns set : beside none|1.50|`dns NAME set` beside 10,000, by the same beside none
+		10,000: ephemeral : beside none|1.50|`exec --gateway` beside 10,000, by the same beside none
 		exec's own : ip netns's own|0.20|what `exec` adds to a program, by what `ip netns exec` adds
 		burst, watch : up|2.00|1,000 deleted addresses, until `nsnat watch` has put them back, by one `up` that does
 		dns rewritten : direct|1.03|a query that is rewritten, by one that is not
@@ -22,10 +30,10 @@ goals() {
 		bulk : by hand|1.03|a transfer by TCP, by a masquerade made by hand
 		packets : by hand|1.03|the same in small packets, by a masquerade made by hand
 		host's own : without|1.03|new TCP connections of the host's own, by the same while nsnat is down
-		connections beside : alone|1.03|new TCP connections beside 1,000, by the same beside none
-		bulk beside : alone|1.03|a transfer by TCP beside 1,000, by the same beside none
-		packets beside : alone|1.03|the same in small packets beside 1,000, by the same beside none
-		host's own beside : alone|1.03|new TCP connections of the host's own beside 1,000, by the same beside one
+		connections beside : alone|1.03|new TCP connections beside 10,000, by the same beside none
+		bulk beside : alone|1.03|a transfer by TCP beside 10,000, by the same beside none
+		packets beside : alone|1.03|the same in small packets beside 10,000, by the same beside none
+		host's own beside : alone|1.03|new TCP connections of the host's own beside 10,000, by the same beside one
 	END
 }
 
@@ -49,8 +57,8 @@ guard() {
 	awk -F '|' '
 		NR == FNR { most[$1] = $2; next }
 		{
-			name = substr($0, 1, 28); sub(/ +$/, "", name)
-			split(substr($0, 29), words, " ")
+			name = substr($0, 1, 36); sub(/ +$/, "", name)
+			split(substr($0, 37), words, " ")
 			if (!(name in most)) next
 			seen[name] = 1
 			if (words[1] + 0 > most[name] + 0) { printf "bench: %s is %s, and may be %s\n", name, words[1], most[name]; bad = 1 }
@@ -67,8 +75,8 @@ table_rows() {
 	awk -F '|' '
 		NR == FNR { goal[$1] = $2; what[$1] = $3; order[++names] = $1; next }
 		{
-			name = substr($0, 1, 28); sub(/ +$/, "", name)
-			rest = substr($0, 29); split(rest, words, " ")
+			name = substr($0, 1, 36); sub(/ +$/, "", name)
+			rest = substr($0, 37); split(rest, words, " ")
 			if (name in goal) all[name] = all[name] " " words[1]
 		}
 		END {

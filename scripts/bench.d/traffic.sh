@@ -25,7 +25,7 @@ bench_dns() {
 # in_units UNIT WHAT A B: the quotient of the medians of two files, with both.
 in_units() {
 	awk -v unit="$1" -v what="$2" -v a="$(median <"$3")" -v b="$(median <"$4")" \
-		'BEGIN { printf "%-28s %.3f (%.0f : %.0f %s)\n", what, a / b, a, b, unit }'
+		'BEGIN { printf "%-36s %.3f (%.0f : %.0f %s)\n", what, a / b, a, b, unit }'
 }
 
 # A namespace as somebody makes it who needs no more than that it works.
@@ -90,7 +90,7 @@ traffic_beside() {
 	local round i dir
 	for ((round = 0; round < rounds; round++)); do
 		dir=$(mktemp -d)
-		traffic_of "${NSNAT_MANY:-1000}" "$dir/a"
+		traffic_of "${NSNAT_MANY:-10000}" "$dir/a"
 		traffic_of 1 "$dir/b"
 		for i in connections bulk packets; do in_units us "$i beside : alone" "$dir/a-$i" "$dir/b-$i"; done
 		in_units us "host's own beside : alone" "$dir/a-host" "$dir/b-host"

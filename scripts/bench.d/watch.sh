@@ -61,7 +61,7 @@ bench_heal() {
 	address=$(ip -4 -o address show dev nsn-slow | awk '{ print $4 }')
 	for ((i = 0; i < ${#heals[@]}; i += 5)); do
 		healed "${heals[@]:i+1:4}" |
-			awk -v what="${heals[i]}" '{ printf "%-28s %.1f ms\n", what, $1 / 1000 }'
+			awk -v what="${heals[i]}" '{ printf "%-36s %.1f ms\n", what, $1 / 1000 }'
 	done
 	awk '/^(RssAnon|VmRSS)/ { print $1, $2, "kB" }' "/proc/$watch/status"
 	kill "$watch"
@@ -119,7 +119,7 @@ bench_failover() {
 			first_packet "${failures[i + 1]}"
 			eval "${failures[i + 2]}"
 		done | sort -n | awk -v what="${failures[i]}" \
-			'{ all[NR] = $1 / 1000 } END { printf "%-28s %.1f ms, %.1f at most\n", what, all[int((NR + 1) / 2)], all[NR] }'
+			'{ all[NR] = $1 / 1000 } END { printf "%-36s %.1f ms, %.1f at most\n", what, all[int((NR + 1) / 2)], all[NR] }'
 	done
 }
 
