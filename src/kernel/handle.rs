@@ -19,6 +19,9 @@ pub struct Kernel {
     pub(super) host: Netlink,
     pub(super) cookie: Option<u64>,
     pub(super) inside: OpenNamespaces,
+    /// Settings of the namespace in which some were written last. Those of one are written one after the other, and their directories
+    /// are three times as many descriptors as all else of it.
+    pub(super) sysctls_inside: Option<(Name, sysctl::Sysctls)>,
     /// Where the network namespaces of attachments are.
     pub(super) attached: BTreeMap<Name, netns::AttachedNetns>,
     /// Settings that namespaces did not take.
@@ -64,6 +67,7 @@ impl Kernel {
             host,
             cookie,
             inside: OpenNamespaces::new(&descriptors),
+            sysctls_inside: None,
             attached: BTreeMap::new(),
             refused: BTreeMap::new(),
             sysctls: sysctl::Sysctls::default(),

@@ -1,4 +1,4 @@
-//! What a run has open of namespaces: of each up to [`EACH`] descriptors, and of so many namespaces that descriptors go around.
+//! What a run has open of namespaces: [`EACH`] descriptors of each, and of so many namespaces that descriptors go around.
 //!
 //! A run makes the first thing of all namespaces, then the second of all, and so on in the same order. Where not all of them can be
 //! open together, the one that was opened last makes room: it is needed last again. If the first made room, each would be closed
@@ -6,13 +6,12 @@
 
 use super::limits::Descriptors;
 use super::route_socket::Netlink;
-use super::sysctl::Sysctls;
 use crate::model::Name;
 use std::collections::BTreeMap;
 use std::fs::File;
 
-/// The namespace, a socket, and of its sysctls the root and five directories: net/core, net/ipv4, net/ipv6, net/mptcp, net/unix.
-const EACH: u64 = 8;
+/// The namespace, and a socket.
+const EACH: u64 = 2;
 /// What else a run has open at the same time.
 const REST: u64 = 40;
 
@@ -20,7 +19,6 @@ const REST: u64 = 40;
 pub(super) struct OpenNamespace {
     pub(super) file: File,
     pub(super) netlink: Netlink,
-    pub(super) sysctls: Sysctls,
 }
 
 /// The namespaces that are open, or in tests anything else.
@@ -47,10 +45,6 @@ impl<T> OpenNamespaces<T> {
 
     pub(super) fn get(&self, name: &Name) -> Option<&T> {
         self.all.get(name)
-    }
-
-    pub(super) fn get_mut(&mut self, name: &Name) -> Option<&mut T> {
-        self.all.get_mut(name)
     }
 
     /// The one to be closed before another one is opened, where there is no room for that.

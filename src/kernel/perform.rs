@@ -37,6 +37,7 @@ impl Kernel {
     pub(super) fn perform_and_close(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
         self.perform_in_order(actions, step);
         self.inside.close_all();
+        self.sysctls_inside = None;
         self.worker.end();
     }
 
@@ -79,6 +80,7 @@ impl Kernel {
             Action::AttachNetns { name, stale, .. } => self.attach(name, *stale),
             Action::RemoveNetns { name } => {
                 self.inside.close(name);
+                self.sysctls_inside = None;
                 netns::remove(name)
             }
             Action::LoadSkeleton { form, replace, elements } => {
@@ -180,14 +182,15 @@ impl Kernel {
     ) -> Result<T> {
         self.open_inside(name)?;
         let what = || format!("namespace {name}");
-        let inside = self.inside.get_mut(name).ok_or_else(|| Error::new(what(), "it is not open"))?;
-        let mut sysctls = std::mem::take(&mut inside.sysctls);
+        let inside = self.inside.get(name).ok_or_else(|| Error::new(what(), "it is not open"))?;
+        let last = self.sysctls_inside.take().filter(|(last, _)| last == name);
+        let mut sysctls = last.map_or_else(Sysctls::default, |(_, sysctls)| sysctls);
         let written = netns::work_inside(&mut self.worker, &inside.file, move || {
             let written = write(&mut sysctls);
             Ok((written, sysctls))
         });
         let (written, sysctls) = written.what(what)?;
-        inside.sysctls = sysctls;
+        self.sysctls_inside = Some((name.clone(), sysctls));
         Ok(written)
     }
 
@@ -220,7 +223,7 @@ impl Kernel {
         let opened = netns::work_inside(&mut self.worker, &file, || Socket::new(NETLINK_ROUTE));
         let socket = opened.what(what)?;
         let netlink = self.runtime.block_on(async { Netlink::from_socket(socket) })?;
-        self.inside.insert(name.clone(), OpenNamespace { file, netlink, sysctls: Sysctls::default() });
+        self.inside.insert(name.clone(), OpenNamespace { file, netlink });
         Ok(())
     }
 
