@@ -1,7 +1,8 @@
 //! Whatever moment a SIGKILL comes at, `down` leaves nothing; SIGINT and SIGTERM leave whole namespaces.
 //!
 //! The test runs itself again inside of the lab, where a process that it starts is its own child: the moment of
-//! the signal is then a matter of microseconds. `NSNAT_KILLS` sets the number of rounds, `NSNAT_SEED` repeats a run.
+//! the signal is then a matter of microseconds. `NSNAT_KILLS` sets the number of rounds, `NSNAT_SEED` repeats a run, and with
+//! `NSNAT_CROWD` there are so many namespaces more.
 
 use super::down::EVERYTHING;
 use crate::lab::{self, Lab, Snapshot};
@@ -48,8 +49,13 @@ fn interrupted_it_leaves_whole_namespaces() {
 
 fn with_configuration(test: &str) {
     let lab = Lab::new();
-    lab.declare(EVERYTHING);
+    lab.declare(&format!("{EVERYTHING}{}", crowd(number("NSNAT_CROWD", 0))));
     lab.again(test);
+}
+
+fn crowd(count: u64) -> String {
+    let one = |i| format!("[namespace.n{i}]\ngateway = \"$LAB_SLOW\"\ndns = \"$LAB_NEW\"\n");
+    (0..count).map(one).collect()
 }
 
 fn killed(rounds: u64) {

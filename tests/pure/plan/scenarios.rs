@@ -65,6 +65,24 @@ pub(super) fn all() -> Vec<Scenario> {
     cases.chain(transitions()).collect()
 }
 
+/// `up` of so many namespaces, and `down` of them.
+pub(super) fn crowd(count: usize) -> [Scenario; 2] {
+    let uplinks = ["first", "second"].into_iter().cycle();
+    let one = |(i, uplink)| format!("[namespace.n{i}]\nuplink = \"{uplink}\"\ndns = \"198.51.100.53\"\n");
+    let text: String = (0..count).zip(uplinks).map(one).collect();
+    let scenario = |what: &str, start, command| Scenario {
+        name: format!("{count} namespaces: {what}"),
+        start,
+        command,
+        config: config(&text),
+    };
+    let bare = World::new(golden::host("two-routers").unwrap());
+    [
+        scenario("up", bare, Command::Up(Vec::new())),
+        scenario("down", with("two-routers", &text), Command::Down(Vec::new())),
+    ]
+}
+
 const UPLINKS: &str =
     "[uplink.first]\ndev = \"eth1\"\ngateway = \"10.20.0.1\"\n[uplink.second]\ndev = \"eth0\"\n";
 

@@ -27,6 +27,8 @@ const KINDS: [Kind; 5] =
 
 /// So many namespaces are a crowd.
 const CROWD: usize = 20;
+/// At so many places in it a command about a crowd is stopped, and at its last action.
+const POINTS: usize = 10;
 
 type Done = Result<Outcome, Failure>;
 type Verdict = Result<(), String>;
@@ -316,6 +318,15 @@ impl Figures {
     }
 }
 
+/// Stops a command at these actions in each way.
+fn stop_at(figures: &mut Figures, stopped: &Stopped<'_>, actions: impl IntoIterator<Item = usize>) {
+    for at in actions {
+        for kind in KINDS {
+            figures.stop(stopped, &[Fault::Action(at, kind)]);
+        }
+    }
+}
+
 /// Stops a command at each of its actions and writes, and then what follows at each of its own.
 fn stop_everywhere(scenario: &Scenario) -> Figures {
     let mut figures = Figures::default();
@@ -326,11 +337,7 @@ fn stop_everywhere(scenario: &Scenario) -> Figures {
             figures.stop(&stopped, &[Fault::Disk(write, kind)]);
         }
     }
-    for at in 0..actions {
-        for kind in KINDS {
-            figures.stop(&stopped, &[Fault::Action(at, kind)]);
-        }
-    }
+    stop_at(&mut figures, &stopped, 0..actions);
     // The longest way back is from the last action; others are begun half way.
     for at in BTreeSet::from([actions / 3, actions - 1]) {
         let first = Fault::Action(at, Kind::Error);
@@ -374,7 +381,22 @@ fn at_every_action_of_every_scenario() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// What the other test looks for, it would find: each of these is wrong on purpose.
+/// So many namespaces have more actions, and hardly any of another kind, so only some are looked at. `NSNAT_CROWD` says how many
+/// there are.
+#[test]
+fn at_some_actions_of_a_crowd() {
+    let count = std::env::var("NSNAT_CROWD").map_or(CROWD, |text| text.parse().unwrap());
+    for scenario in scenarios::crowd(count) {
+        let (stopped, actions) = Stopped::new(&scenario).unwrap();
+        assert!(actions > count, "{}: {actions} actions", scenario.name);
+        let mut figures = Figures::default();
+        stop_at(&mut figures, &stopped, (0..=POINTS).map(|n| (actions - 1) * n / POINTS));
+        assert!(figures.faults.is_empty(), "{}", figures.faults.join("\n"));
+        assert_eq!(figures.points, (POINTS + 1) * KINDS.len());
+    }
+}
+
+/// What the other tests look for, they would find: each of these is wrong on purpose.
 #[test]
 fn what_is_wrong_is_found() {
     let scenarios = scenarios::all();
