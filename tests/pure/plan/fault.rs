@@ -209,6 +209,9 @@ impl Leak {
 
     fn look(&mut self, now: &Observed, action: &Action) {
         let Some(may) = &self.may else { return };
+        if !can_open(action) {
+            return;
+        }
         let is_there = |link: &Datum| matches!(link, Datum::Device(link) if now.host.link(link).is_some());
         for (link, open) in paths(&now.table.elements).into_iter().filter(|(link, _)| is_there(link)) {
             let none = BTreeSet::new();
@@ -219,14 +222,27 @@ impl Leak {
     }
 }
 
+/// Whether the guard may let more out after an action than before: a host veth comes, or elements change.
+fn can_open(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::AddVeth { .. }
+            | Action::AddPair { .. }
+            | Action::LoadSkeleton { .. }
+            | Action::RemoveTable
+            | Action::Elements { .. }
+    )
+}
+
 /// Where the guard lets each host veth's packets out.
 fn paths(elements: &BTreeSet<Element>) -> BTreeMap<Datum, BTreeSet<Vec<Datum>>> {
     let is_way =
         |element: &&Element| [Set::Ways4, Set::Ways6, Set::WaysP2p4, Set::WaysP2p6].contains(&element.set);
-    let of_mark = |mark: &Datum| {
-        let paths = elements.iter().filter(is_way).filter(|path| path.key.first() == Some(mark));
-        paths.map(|path| path.key[1..].to_vec()).collect()
-    };
+    let mut of_marks: BTreeMap<&Datum, BTreeSet<Vec<Datum>>> = BTreeMap::new();
+    for path in elements.iter().filter(is_way) {
+        of_marks.entry(&path.key[0]).or_default().insert(path.key[1..].to_vec());
+    }
+    let of_mark = |mark: &Datum| of_marks.get(mark).cloned().unwrap_or_default();
     let marked = elements.iter().filter(|element| element.set == Set::MarkOf);
     marked.map(|element| (element.key[0].clone(), of_mark(&element.value[0]))).collect()
 }
