@@ -128,7 +128,8 @@ by_manifest() {
 		kill -9 $(killed 3); ip netns delete \${place##*/}"
 	check "a pod that nobody takes away" 1 host 'cri exec nsnat/watch nsnat -o json status | grep -c "\"state\": *\"up\""'
 	# The list is the main plugin's, with nsnat; also when that has changed.
-	host "$(main_plugin 1450)"
+	host "$(main_plugin 1450)
+		until jq -e '.plugins[0].mtu == 1450' $own >/dev/null; do sleep 0.2; done"
 	check "the main plugin's list has changed" 1450 host "jq '.plugins[0].mtu' $own"
 	of_a_list
 	# While it is replaced, pods start, and go where they should.
