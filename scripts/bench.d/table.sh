@@ -6,10 +6,10 @@
 goals() {
 	cat <<-'END'
 		up of one : its lines|0.20|`up` of one namespace, by the lines of `nsnat plan --commands` in a shell
-		up of one : the floor|2.00|the same, by nothing but its changes of the kernel
+		up of one : the floor|2.00|`up` of one namespace, by its changes of the kernel alone (the floor)
 		up of many : its lines|0.05|`up` of 200, by the lines of `nsnat plan --commands` in a shell
 		up of many : ip -batch|0.35|`up` of 200, by the same lines in a few programs (`ip -batch`, one `nft -f`)
-		up of many : the floor|1.50|`up` of 200, by nothing but its changes of the kernel
+		up of many : the floor|1.50|`up` of 200, by its changes of the kernel alone
 		down : ip netns del|0.30|`down` of 200, by `ip netns del` one by one
 		each of all : each of 100|1.30|`up` of one namespace among 1,000, by that of one among 100
 		up again : first of all|0.10|`up` of 1,000 that are up, by the first `up`

@@ -13,6 +13,7 @@ pub struct TableForm {
     /// Our bits of the mark.
     pub mask: u32,
     /// The kernel knows no IPsec, and takes no rule that asks about it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub without_ipsec: bool,
 }
 

@@ -76,6 +76,7 @@ pub enum Action {
     /// Loads the skeleton with these elements in one transaction, in place of what is there.
     LoadSkeleton {
         /// What its text depends on.
+        #[serde(flatten)]
         form: TableForm,
         /// A table of ours is there: replace it.
         replace: bool,
@@ -232,4 +233,20 @@ pub enum Action {
         /// The policy.
         policy: Policy,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `nsnat plan -o json` is read by programs: what the text of the table depends on came later than the mask.
+    #[test]
+    fn the_mask_stays_where_programs_read_it() {
+        let load = |without_ipsec| {
+            let form = TableForm { mask: 1, without_ipsec };
+            serde_json::to_string(&Action::LoadSkeleton { form, replace: false, elements: Vec::new() })
+        };
+        assert_eq!(load(false).unwrap(), r#"{"load-skeleton":{"mask":1,"replace":false,"elements":[]}}"#);
+        assert!(load(true).unwrap().contains(r#""mask":1,"without_ipsec":true"#));
+    }
 }
