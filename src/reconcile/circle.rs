@@ -26,31 +26,48 @@ pub struct Reconciler<'a, H, S> {
 impl<H: Host, S: Store> Reconciler<'_, H, S> {
     /// Observes the host, asks `choose_goal` for the wanted state, and changes the host until it has that state.
     /// `names`: namespaces that are looked for besides the ones that are up. An error of `choose_goal` ends the run
-    /// before anything is changed.
+    /// before anything is changed. Where the host changes during the run, the state that is wanted then is gone for.
     pub fn run(
         &mut self,
         names: &[&Name],
         choose_goal: impl Fn(&Observed) -> Result<State>,
     ) -> std::result::Result<Outcome, Failure> {
-        let (before, goal, is_narrow) = self.find_goal(names, choose_goal)?;
-        let actions = plan::actions(&goal, &before);
-        if actions.is_empty() && goal == before.state {
-            self.commit(goal.clone(), &before)?;
-            return Ok(Outcome { before, goal, done: Vec::new() });
+        let mut aim = self.find_goal(names, &choose_goal)?;
+        let (mut first, mut tries) = (None, 1);
+        loop {
+            match self.attempt(names, &aim) {
+                Ok(done) => return Ok(Outcome { before: first.unwrap_or(aim.before), goal: aim.goal, done }),
+                Err(failure) if tries < TRIES => {
+                    let next = self.find_other_goal(names, &choose_goal, &aim.goal, failure)?;
+                    first.get_or_insert(std::mem::replace(&mut aim, next).before);
+                    tries += 1;
+                }
+                Err(failure) => return Err(failure),
+            }
         }
-        self.record_intent(&goal, &before, &actions)?;
+    }
+
+    /// Performs what is missing. If that fails, rolls back. Returns what was performed.
+    fn attempt(&mut self, names: &[&Name], aim: &Aim) -> std::result::Result<Vec<Action>, Failure> {
+        let Aim { before, goal, is_narrow } = aim;
+        let actions = plan::actions(goal, before);
+        if actions.is_empty() && *goal == before.state {
+            self.commit(goal.clone(), before)?;
+            return Ok(Vec::new());
+        }
+        self.record_intent(goal, before, &actions)?;
         let mut run = Run {
             names: names.iter().copied().cloned().collect(),
-            is_narrow,
+            is_narrow: *is_narrow,
             stoppable: !self.policy.unstoppable,
             refused_passes: BTreeSet::new(),
             done: Vec::new(),
             circle: self,
         };
-        match run.reach_goal(&goal, &actions) {
-            Ok(()) => Ok(Outcome { done: run.done, before, goal }),
+        match run.reach_goal(goal, &actions) {
+            Ok(()) => Ok(run.done),
             Err(error) => {
-                let aftermath = match run.roll_back(&goal, &before.state) {
+                let aftermath = match run.roll_back(goal, &before.state) {
                     Ok(complete) => Aftermath::RolledBack { complete },
                     Err(second) => Aftermath::Unfinished(Box::new(second)),
                 };
@@ -59,23 +76,43 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
         }
     }
 
-    /// Returns what was observed, the wanted state, and whether the observation covers only the named namespaces. If
-    /// the wanted state changes something that other namespaces share, everything is observed and the wanted state
-    /// chosen again.
+    /// What is observed and wanted first. If the wanted state changes something that other namespaces share, everything
+    /// is observed and the wanted state chosen again.
     fn find_goal(
         &mut self,
         names: &[&Name],
-        choose_goal: impl Fn(&Observed) -> Result<State>,
-    ) -> Result<(Observed, State, bool)> {
+        choose_goal: &impl Fn(&Observed) -> Result<State>,
+    ) -> Result<Aim> {
         let state = self.store.read()?;
         let before = prepare(self.host.observe(&state, self.policy.look(names))?)?;
         let goal = choose_goal(&before)?;
         if !self.policy.narrow || !plan::concerns_others(&goal, &before) {
-            return Ok((before, goal, self.policy.narrow));
+            return Ok(Aim { before, goal, is_narrow: self.policy.narrow });
         }
         let before = prepare(self.host.observe(&state, Look::Everything(names))?)?;
         let goal = choose_goal(&before)?;
-        Ok((before, goal, false))
+        Ok(Aim { before, goal, is_narrow: false })
+    }
+
+    /// What is observed and wanted after a run that failed, where the ways out have become others meanwhile: a line went
+    /// or came. Where they are the same, the host is not why the run failed, and the failure stands.
+    fn find_other_goal(
+        &mut self,
+        names: &[&Name],
+        choose_goal: &impl Fn(&Observed) -> Result<State>,
+        failed: &State,
+        failure: Failure,
+    ) -> std::result::Result<Aim, Failure> {
+        let is_stopped = !self.policy.unstoppable && self.progress.is_interrupted();
+        if is_stopped || matches!(failure.aftermath, Aftermath::Untouched) {
+            return Err(failure);
+        }
+        match self.find_goal(names, choose_goal) {
+            Ok(aim) if aim.goal.egresses == failed.egresses => Err(failure),
+            Ok(aim) => Ok(aim),
+            // What the host lacks now is why.
+            Err(error) => Err(Failure { error, ..failure }),
+        }
     }
 
     /// Writes down what was observed to be reached.
@@ -92,6 +129,20 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
         let gone = changes.iter().filter(|change| change.after.is_none()).map(|change| change.name).collect();
         self.store.record_intent(&intent(goal, before, actions), &gone)
     }
+}
+
+/// How often a run is begun at most, where the host changes while it is under way. What changes more often than that keeps
+/// nobody waiting: the failure is told.
+const TRIES: usize = 3;
+
+/// What a run is for.
+struct Aim {
+    /// What was observed.
+    before: Observed,
+    /// What is wanted.
+    goal: State,
+    /// Only the named namespaces were observed.
+    is_narrow: bool,
 }
 
 /// A run that has begun.

@@ -26,6 +26,9 @@
 //! complete namespaces stay, the others get their old entry of the recorded state back, and the circle is gone
 //! through once more with that ([`rollback`]). When even that fails, or the process is killed, the store holds the
 //! union of old and new ([`intent`]), and the next run completes it.
+//!
+//! A line may go while the run makes use of it. After each failure the host is looked at again: where the ways out have
+//! become others, the run goes for what is wanted now, as if it had begun then.
 
 mod circle;
 mod events;

@@ -1,7 +1,7 @@
 //! What goes wrong: the model as a host on which a given action fails, or at which nsnat is killed; and what is
 //! remembered, which can fail to be written.
 
-use super::model::Model;
+use super::model::{Model, drop_link};
 use super::world;
 use nsnat::error::{Error, Result};
 use nsnat::model::{Datum, Element, ExecRecord, Look, Name, Observed, Set, State, numbers};
@@ -16,7 +16,12 @@ pub(crate) enum Fault {
     Action(usize, Kind),
     /// When the store is written.
     Disk(Write, Kind),
+    /// The line of an uplink goes, before the action of that number.
+    LineGoes(usize),
 }
+
+/// The device of the line that goes.
+const LINE: &str = "eth1";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -62,11 +67,16 @@ impl Machine<'_> {
     /// Performs one action, or does not, as the faults say.
     fn one(&mut self, action: &Action) -> Result<()> {
         let fault = self.faults.iter().find_map(|fault| fault.of_action(self.begun));
+        if self.faults.contains(&Fault::LineGoes(self.begun)) {
+            drop_link(&mut self.kernel.observed.host, LINE);
+        }
         self.begun += 1;
         if !matches!(fault, Some(Kind::Error | Kind::KilledBefore)) {
             let guarded = is_guarded(&self.kernel.observed);
             let done = self.kernel.apply(action);
-            if let Err(why) = &done {
+            if let Err(why) = &done
+                && self.has_lines()
+            {
                 self.leak.found.get_or_insert_with(|| format!("{action}: refused: {why}"));
             } else if guarded && !is_guarded(&self.kernel.observed) {
                 self.leak.found.get_or_insert_with(|| format!("{action}: no guard"));
@@ -79,6 +89,11 @@ impl Machine<'_> {
             None | Some(Kind::Interrupt) => Ok(()),
             Some(kind) => Err(Error::new(action, format!("{kind:?}"))),
         }
+    }
+
+    /// Whether what is refused is a fault of the plan.
+    fn has_lines(&self) -> bool {
+        !self.faults.iter().any(|fault| matches!(fault, Fault::LineGoes(_)))
     }
 
     fn alive(&self) -> Result<()> {

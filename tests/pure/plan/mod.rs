@@ -3,6 +3,7 @@
 mod families;
 mod fault;
 mod golden;
+mod lines;
 mod model;
 mod model_pairs;
 mod others;
