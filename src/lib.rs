@@ -24,7 +24,7 @@
 //! | [`doctor`] | pure: what is wrong with the host and its namespaces, and what helps | `plan`, `model` | |
 //! | [`health`] | pure: whether uplinks live, out of what comes of asking them | `model` | |
 //! | [`reconcile`] | the circle: observe, plan, record the intent, perform, verify, commit, roll back | `plan`, `model` | |
-//! | [`kernel`] | observing and performing: the host as the circle sees it | `attributes`, `model`, `nft`, `plan::action`, `plan::other_firewalls`, `reconcile::world` | on the host |
+//! | [`kernel`] | observing and performing: the host as the circle sees it | `attributes`, `model`, `nft`, `plan::action`, `plan::desired`, `plan::other_firewalls`, `reconcile::world` | on the host |
 //! | [`enter`] | becoming a process inside | `model`, `cli`, `ui`, `kernel::cookie`, `kernel::interrupt`, `kernel::netns`, `kernel::processes`, `kernel::record` | on its own process |
 //! | [`watch`] | the daemon: when the host is looked at again, and what wakes it | `kernel`, `model` | |
 //! | [`report`] | text and JSON, view only | `doctor`, `plan`, `model` | |

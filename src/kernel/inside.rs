@@ -5,6 +5,7 @@
 
 use super::netlink_socket::NetlinkSocket;
 use super::netns::AttachedNetns;
+use super::routes::RouteRows;
 use super::sysctl::Sysctls;
 use super::threads::{Taken, processors};
 use super::{netns, stack};
@@ -68,7 +69,9 @@ fn namespace(
             if attached.is_some_and(is_later) {
                 return Ok(None);
             }
-            let (mut stack, _) = stack::observe(&netlink, None, stack::StackExtent::Inside, &[])?;
+            let (mut stack, devices) = stack::observe(&netlink, None, stack::StackExtent::Inside)?;
+            // Nothing of ours inside leads by next hops that are objects of their own.
+            stack.routes = RouteRows::dump(&netlink, &[])?.read(&devices, false)?;
             let tuned = attached.is_some() || settled.is_tuned(name, inode, cookie);
             if !tuned {
                 stack.sysctls.extend(settled.tuning());

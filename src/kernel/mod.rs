@@ -63,6 +63,7 @@ pub mod record;
 pub mod resolver;
 mod route_filter;
 mod route_socket;
+mod routes;
 mod sizes;
 mod stack;
 pub mod state_file;

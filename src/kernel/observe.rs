@@ -6,6 +6,7 @@ use super::inside::{self, KnownTuning};
 use super::netlink_socket::NetlinkSocket;
 use super::netns::AttachedNetns;
 use super::processes::is_alive;
+use super::routes::RouteRows;
 use super::stack::{self, StackExtent};
 use super::sysctl::{self, Sysctls};
 use super::threads::beside;
@@ -13,9 +14,11 @@ use super::{files, ipsec, netns, other_firewalls, resolver};
 use crate::error::{Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{
-    ActiveNamespace, Family, Gates, Link, Look, Name, Netns, Observed, OtherNamespaces, Stack, State,
-    observed::Features, tuning,
+    ActiveNamespace, Element, Family, Gates, Link, Look, Name, Netns, Observed, OtherNamespaces, Stack,
+    State, observed::Features, tuning,
 };
+use crate::plan::desired::elements_of;
+use foldhash::HashSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
@@ -46,12 +49,18 @@ impl Kernel {
         let is_inside = !matches!(look, Look::Outside(_));
         let mut last_table = std::mem::take(&mut self.table);
         let features = features(&mut self.sysctls);
-        let nft = || {
-            let mut table = || last_table.observe(&others, features.without_ipsec);
-            if is_inside { Ok((table()?, ipsec::observe()?)) } else { Ok(Default::default()) }
+        let passed_by = others.names();
+        let known = known_elements(state, &passed_by);
+        let tables = || {
+            let mut table = || last_table.observe(&others, known.as_ref(), features.without_ipsec);
+            let (table, policies) =
+                if is_inside { (table()?, ipsec::observe()?) } else { Default::default() };
+            Ok((table, policies, RouteRows::dump(&NetlinkSocket::for_dumps()?, &resolver::all_servers())?))
         };
         let stacks = || self.stacks(state, look, &others);
-        let ((table, policies), HostView { host, devices, namespaces, gates }) = side_by_side(nft, stacks)?;
+        let ((table, policies, routes), HostView { mut host, devices, namespaces, gates }) =
+            side_by_side(tables, stacks)?;
+        host.routes = routes.read(&devices, true)?;
         // Without rules there is one table alone: what is meant for ours would go into the host's own.
         if stack::has_no_rules(&host, Family::V4)? {
             return Err(Error::new("kernel", "it has no rules of routing"));
@@ -64,7 +73,7 @@ impl Kernel {
             policies,
             cookie: self.cookie,
             namespaces,
-            passed_by: others.names(),
+            passed_by,
             table,
             abandoned,
             state: state.clone(),
@@ -76,13 +85,13 @@ impl Kernel {
         })
     }
 
-    /// The host's stack, and what is found by it.
+    /// The host's stack without its routes, and what is found by it.
     fn stacks(&mut self, state: &State, look: Look<'_>, others: &OtherNamespaces<'_>) -> Result<HostView> {
         let sysctls = &mut self.sysctls;
         let extent = if matches!(look, Look::These(_)) { StackExtent::Host } else { StackExtent::Counted };
         let asked = self.devices.ask_for(state, others)?;
         let netlink = NetlinkSocket::for_dumps()?;
-        let (mut host, devices) = stack::observe(&netlink, asked.as_ref(), extent, &resolver::all_servers())?;
+        let (mut host, devices) = stack::observe(&netlink, asked.as_ref(), extent)?;
         host.sysctls.extend(sysctls.read_all(HOST_SYSCTLS));
         let all_tuning = || sysctls.read_all(tuning::KEYS.map(|(key, _)| key));
         let tuned = tuned(state, self.tuning.get_or_insert_with(all_tuning));
@@ -124,6 +133,13 @@ fn side_by_side<A: Send, B>(
         let one = one.join().unwrap_or_else(|_| Err(Error::new("look", "a thread ended early")))?;
         Ok((one, other))
     })
+}
+
+/// The elements that may be there about the namespaces that are looked into: what the recorded state makes of them, where some
+/// are passed by and nothing else was left by a run that did not come to its end. Otherwise all elements are read.
+fn known_elements(state: &State, passed_by: &HashSet<Name>) -> Option<BTreeSet<Element>> {
+    let is_known = !state.unfinished && !passed_by.is_empty();
+    is_known.then(|| elements_of(state, |name| !passed_by.contains(name)))
 }
 
 /// The namespaces that the state knows, that are asked for, or that a host veth names.

@@ -1,29 +1,22 @@
-//! What a network stack holds, by four dumps.
+//! What a network stack holds, by a few dumps; but for its [`routes`](super::routes).
 
-use super::decode::{self, GET_LINK, IFINFO, IFNAME, RouteMessage};
+use super::decode::{self, GET_LINK, IFINFO, IFNAME};
 use super::devconf::Settings;
-use super::full_table::FullTable;
 use super::netlink_socket::NetlinkSocket;
-use super::nexthop::NextHops;
 use crate::attributes::{attribute, text};
 use crate::error::{Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{Address, Family, Link, Stack};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
-/// RTM_GETADDR, RTM_GETROUTE, RTM_GETRULE (include/uapi/linux/rtnetlink.h).
+/// RTM_GETADDR, RTM_GETRULE (include/uapi/linux/rtnetlink.h).
 const GET_ADDRESS: u16 = 22;
-const GET_ROUTE: u16 = 26;
 const GET_RULE: u16 = 34;
-/// `struct ifaddrmsg`, `struct rtmsg` and `struct fib_rule_hdr`. What is 0 in them selects nothing: all families.
+/// `struct ifaddrmsg` and `struct fib_rule_hdr`. What is 0 in them selects nothing: all families.
 const IFADDR: [u8; 8] = [0; 8];
 /// Where `ifa_index` is.
 const IFADDR_INDEX: usize = 4;
-const ROUTE: [u8; 12] = [0; 12];
 const RULE: [u8; 12] = [0; 12];
-/// Where `rtm_table` is.
-const ROUTE_TABLE: usize = 4;
 
 /// IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS.
 const EXT_MASK: u16 = 29;
@@ -39,18 +32,16 @@ pub(super) enum StackExtent {
     Counted,
     /// The host's.
     Host,
-    /// A namespace's. Nothing of ours inside leads by next hops that are objects of their own.
+    /// A namespace's.
     Inside,
 }
 
-/// Links, addresses, routes and rules of the stack that the socket is in, with the names of its devices. Where not all devices
-/// are asked for (`asked`), what is on the rest is passed by. Where there are very many routes, the way to `servers` is found
-/// all the same.
+/// Links, addresses and rules of the stack that the socket is in, with the names of its devices. Where not all devices are
+/// asked for (`asked`), what is on the rest is passed by.
 pub(super) fn observe(
     netlink: &NetlinkSocket,
     asked: Option<&BTreeSet<String>>,
     extent: StackExtent,
-    servers: &[IpAddr],
 ) -> Result<(Stack, DeviceNames)> {
     let (mut out, mut names) = (Stack::default(), DeviceNames::new());
     for (link, settings) in links(netlink, asked, extent)? {
@@ -58,26 +49,7 @@ pub(super) fn observe(
         out.sysctls.extend(settings);
         out.links.insert(link);
     }
-    let is_seen = |index: Option<u32>| index.is_none_or(|index| names.contains_key(&index));
     out.addresses = addresses(netlink, &names, asked.is_some())?;
-    // The table "local" is the kernel's own, and most of all routes are in it.
-    let is_local = |body: &[u8]| body.get(ROUTE_TABLE) == Some(&libc::RT_TABLE_LOCAL);
-    let begin = || {
-        let mut table = FullTable::new(servers);
-        let names = &names;
-        move |_, body: &[u8]| {
-            if table.is_more_of_them(body) {
-                return None;
-            }
-            let is_wanted = !is_local(body) && is_seen(decode::route_index(body)) && table.is_news(body);
-            is_wanted.then(|| decode::route(body, names))?
-        }
-    };
-    let routes = netlink.dump_by(GET_ROUTE, &ROUTE, begin)?.unwrap_or_default();
-    let is_by_object = |route: &RouteMessage| matches!(route, RouteMessage::ByObject(..));
-    let by_object = extent != StackExtent::Inside && routes.iter().any(is_by_object);
-    let objects = if by_object { NextHops::dump()? } else { NextHops::default() };
-    out.routes = routes.into_iter().flat_map(|route| route.routes(&names, &objects)).collect();
     out.rules = dump(netlink, GET_RULE, &RULE, |_, body: &[u8]| decode::rule(body))?.into_iter().collect();
     Ok((out, names))
 }

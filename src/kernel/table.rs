@@ -17,7 +17,7 @@ use crate::nft::numbers::{
 };
 use crate::nft::skeleton;
 use ipnetwork::IpNetwork;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// NFTA_CHAIN_NAME, _HOOK, _POLICY, _TYPE: what of a chain does not change by itself.
 const CHAIN_PARTS: [u16; 4] = [3, 4, 5, 7];
@@ -52,8 +52,14 @@ const FEW: usize = 64;
 type Others = Vec<ActiveNamespace>;
 
 impl LastTable {
-    /// Our table, without the elements that are about `others`. `without_ipsec`: no rule of it asks about IPsec.
-    pub(super) fn observe(&mut self, others: &OtherNamespaces<'_>, without_ipsec: bool) -> Result<Table> {
+    /// Our table, without the elements that are about `others`. `known`: what may be there about the other namespaces, where
+    /// that is known, and so each is asked for. `without_ipsec`: no rule of it asks about IPsec.
+    pub(super) fn observe(
+        &mut self,
+        others: &OtherNamespaces<'_>,
+        known: Option<&BTreeSet<Element>>,
+        without_ipsec: bool,
+    ) -> Result<Table> {
         let netlink = self.netlink.take().map_or_else(NetlinkSocket::for_netfilter, Ok)?;
         let passed_by: Others = others.namespaces.iter().map(|(_, namespace)| (*namespace).clone()).collect();
         let before = generation(&netlink)?;
@@ -61,7 +67,7 @@ impl LastTable {
         let is_known = before.is_some() && before == expected && passed_by == self.others;
         let are_few = is_known && self.touched.len() <= FEW;
         let asked = are_few.then(|| self.ask_again(&netlink, others)).and_then(Result::ok);
-        let table = asked.map_or_else(|| observe(&netlink, others, without_ipsec), Ok)?;
+        let table = asked.map_or_else(|| observe(&netlink, others, known, without_ipsec), Ok)?;
         // What changes meanwhile may have been read by half.
         let generation = before.filter(|before| generation(&netlink).ok() == Some(Some(*before)));
         *self = Self { netlink: Some(netlink), generation, others: passed_by, table, ..Self::default() };
@@ -78,16 +84,27 @@ impl LastTable {
     /// The last table with the elements that were touched as they are now.
     fn ask_again(&mut self, netlink: &NetlinkSocket, others: &OtherNamespaces<'_>) -> Result<Table> {
         let mut table = std::mem::take(&mut self.table);
-        let mut found = Vec::new();
         for element in &self.touched {
             table.elements.remove(element);
-            if let Some(list) = netlink.get(GET_ELEMENTS, INET, &crate::nft::question(element))? {
-                found.extend(elements(element.set, &list, others));
-            }
         }
-        table.elements.extend(found);
+        table.elements.extend(ask_for(netlink, &self.touched, others)?);
         Ok(table)
     }
+}
+
+/// What is there now by the keys of these elements.
+fn ask_for<'e>(
+    netlink: &NetlinkSocket,
+    asked: impl IntoIterator<Item = &'e Element>,
+    others: &OtherNamespaces<'_>,
+) -> Result<Vec<Element>> {
+    let mut out = Vec::new();
+    for element in asked {
+        if let Some(list) = netlink.get(GET_ELEMENTS, INET, &crate::nft::question(element))? {
+            out.extend(elements(element.set, &list, others));
+        }
+    }
+    Ok(out)
 }
 
 /// The number of the latest transaction of nf_tables.
@@ -96,7 +113,12 @@ fn generation(netlink: &NetlinkSocket) -> Result<Option<u32>> {
     Ok(answer.and_then(|row| big_endian(find(&row, GENERATION)?)))
 }
 
-fn observe(netlink: &NetlinkSocket, others: &OtherNamespaces<'_>, without_ipsec: bool) -> Result<Table> {
+fn observe(
+    netlink: &NetlinkSocket,
+    others: &OtherNamespaces<'_>,
+    known: Option<&BTreeSet<Element>>,
+    without_ipsec: bool,
+) -> Result<Table> {
     let ours = text(TABLE_NAME, nft::TABLE);
     if netlink.ask(GET_TABLE, INET, &ours)? == libc::ENOENT {
         return Ok(Table::default());
@@ -108,12 +130,15 @@ fn observe(netlink: &NetlinkSocket, others: &OtherNamespaces<'_>, without_ipsec:
         if let Some(digest) = name.strip_prefix(skeleton::MARKER) {
             out.text = Some(digest.to_owned());
         }
-        if let Some(set) = Set::ALL.iter().copied().find(|set| set.name() == name) {
+        let is_read = |set: &Set| set.name() == name && !(known.is_some() && set.is_of_namespaces());
+        if let Some(set) = Set::ALL.iter().copied().find(is_read) {
             for list in dump(GET_ELEMENTS, &[ours.clone(), text(LIST_SET, &name)].concat())? {
                 out.elements.extend(elements(set, &list, others));
             }
         }
     }
+    let asked = known.into_iter().flatten().filter(|element| element.set.is_of_namespaces());
+    out.elements.extend(ask_for(netlink, asked, others)?);
     // The kernel gives the chains of all tables, whatever it is asked for (nf_tables_dump_chains).
     let is_ours = |row: &Vec<u8>| find(row, TABLE_NAME).map(word).as_deref() == Some(nft::TABLE);
     let chains: Vec<_> = dump(GET_CHAIN, &ours)?.into_iter().filter(is_ours).collect();

@@ -208,6 +208,13 @@ sets! {
 }
 
 impl Set {
+    /// Whether each of its elements is about a single namespace. There may be thousands of them; the other sets have few.
+    pub fn is_of_namespaces(self) -> bool {
+        use Set::{Bridged, Doh4, Doh6, Opened4, Opened6, Source4, Source6, WatchedPorts};
+        !self.is_way()
+            && !matches!(self, Source4 | Source6 | Opened4 | Opened6 | Bridged | WatchedPorts | Doh4 | Doh6)
+    }
+
     /// Whether the addresses in its keys and values are those inside of namespaces.
     pub fn is_of_addresses_inside(self) -> bool {
         matches!(self, Self::AnswerMark4 | Self::AnswerMark6 | Self::Inside4 | Self::Inside6)

@@ -89,6 +89,10 @@ pub struct State {
     /// Bridges among the devices that forward for our sake only.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub bridges: BTreeSet<String>,
+    /// Besides what is written here, something may be there that it takes the place of: a run has begun that replaces it, or was
+    /// killed, and nobody has looked at everything since.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
 }
 
 fn usual_first() -> u32 {
@@ -116,6 +120,7 @@ impl Default for State {
             bridges: BTreeSet::new(),
             passes: BTreeSet::new(),
             split: None,
+            unfinished: false,
         }
     }
 }

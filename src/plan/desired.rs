@@ -59,6 +59,13 @@ pub fn desired(state: &State, features: Features) -> Desired {
     desired_of(state, features, |_| true)
 }
 
+/// The elements that are there, or were while the host had IPv6, without what belongs only to namespaces that are not looked
+/// into.
+pub fn elements_of(state: &State, is_seen: impl Fn(&Name) -> bool) -> BTreeSet<Element> {
+    let features = Features { ipv6: true, ..Features::default() };
+    desired_of(state, features, is_seen).elements
+}
+
 /// What the kernel should hold, without what belongs only to namespaces that are not looked into.
 pub(super) fn desired_of(state: &State, features: Features, is_seen: impl Fn(&Name) -> bool) -> Desired {
     let mut out = Desired::default();

@@ -52,7 +52,7 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
         let Aim { before, goal, is_narrow } = aim;
         let actions = plan::actions(goal, before);
         if actions.is_empty() && *goal == before.state {
-            self.commit(goal.clone(), before)?;
+            self.commit(goal.clone(), before, *is_narrow)?;
             return Ok(Vec::new());
         }
         self.record_intent(goal, before, &actions)?;
@@ -115,11 +115,12 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
         }
     }
 
-    /// Writes down what was observed to be reached.
-    fn commit(&mut self, reached: State, observed: &Observed) -> Result<()> {
+    /// Writes down what was observed to be reached. What a run that was killed has left of namespaces that were not looked into
+    /// may be there still.
+    fn commit(&mut self, reached: State, observed: &Observed, is_narrow: bool) -> Result<()> {
         let stopped = plan::reasons_stopped(&reached, observed).first().map(ToString::to_string);
         let all = stopped != reached.stopped;
-        let reached = State { stopped, ..reached };
+        let reached = State { stopped, unfinished: reached.unfinished && is_narrow, ..reached };
         self.store.commit(&reached, &exec_records(&reached, observed, all))
     }
 
@@ -245,7 +246,7 @@ impl<H: Host, S: Store> Run<'_, '_, H, S> {
             |action| !matches!(action, Action::AddPass { pass } if self.refused_passes.contains(pass)),
         );
         if rest.is_empty() {
-            self.circle.commit(as_observed(goal.clone(), &observed), &observed)?;
+            self.circle.commit(as_observed(goal.clone(), &observed), &observed, self.is_narrow)?;
         }
         Ok(rest)
     }

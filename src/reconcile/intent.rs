@@ -1,6 +1,8 @@
 //! What is written down before anything is changed: whatever a run that is killed has made is in it.
 
-use crate::model::{ActiveNamespace, Allowed, DnsMode, Name, NamespaceRecord, Netns, Observed, State};
+use crate::model::{
+    ActiveNamespace, Allowed, DnsMode, Egress, Name, NamespaceRecord, Netns, Observed, State,
+};
 use crate::plan::Action;
 use ipnetwork::Ipv4Network;
 use std::net::Ipv4Addr;
@@ -11,7 +13,19 @@ pub(super) fn intent(goal: &State, observed: &Observed, actions: &[Action]) -> S
     for (name, namespace) in orphaned_namespaces(observed) {
         out.namespaces.entry(name).or_insert(namespace);
     }
+    out.unfinished |= replaces(goal, &observed.state);
     out
+}
+
+/// Whether something that both have is not the same in both: the union has one of the two, and the other one may be there.
+fn replaces(goal: &State, before: &State) -> bool {
+    let other_namespace =
+        |(name, goal)| before.namespaces.get(name).is_some_and(|before: &ActiveNamespace| before != goal);
+    let other_egress = |(key, goal)| before.egresses.get(key).is_some_and(|before: &Egress| before != goal);
+    goal.mask != before.mask
+        || goal.split != before.split
+        || goal.egresses.iter().any(other_egress)
+        || goal.namespaces.iter().any(other_namespace)
 }
 
 /// Namespaces that are known by their tags alone, and belong to no egress: nothing of them is wanted. Once they are

@@ -4,7 +4,8 @@ use super::fault::{Disk, Fault, Leak, Machine, Signal};
 use super::model::Model;
 use nsnat::config::{Config, Problem};
 use nsnat::error::{Error, Result};
-use nsnat::model::{Link, Look, Name, Netns, Observed, Stack, State, numbers};
+use nsnat::model::{Element, Link, Look, Name, Netns, Observed, Stack, State, numbers};
+use nsnat::plan::desired::elements_of;
 use nsnat::plan::{self, Action, Selection};
 use nsnat::reconcile::{Failure, Outcome, Policy, Reconciler, prepare};
 use std::cell::RefCell;
@@ -127,7 +128,7 @@ pub(super) fn asked<'a>(config: &'a Config, selection: Selection<'a>, policy: Po
     }
 }
 
-/// The part of the kernel's state that a look shows.
+/// The part of the kernel's state that a look shows. One at few namespaces asks for the elements that it knows of.
 pub(super) fn look(observed: &Observed, state: &State, look: Look<'_>) -> Observed {
     let others = look.others(state, &observed.abandoned);
     let aliased = observed.host.links.iter().filter_map(Link::namespace);
@@ -135,6 +136,13 @@ pub(super) fn look(observed: &Observed, state: &State, look: Look<'_>) -> Observ
     let wanted: BTreeSet<Name> = asked.chain(aliased).collect();
     let mut out = Observed { state: state.clone(), ..observed.clone() };
     out.namespaces.retain(|name, _| wanted.contains(name));
+    if !state.unfinished && !others.namespaces.is_empty() {
+        let passed_by = others.names();
+        let known = elements_of(state, |name| !passed_by.contains(name));
+        let is_known =
+            |element: &Element| known.iter().any(|one| one.set == element.set && one.key == element.key);
+        out.table.elements.retain(|element| !element.set.is_of_namespaces() || is_known(element));
+    }
     others.hide_in(&mut out);
     out
 }
