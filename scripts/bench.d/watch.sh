@@ -13,6 +13,8 @@ readonly heals=(
 	"an address" 'ip address del "$address" dev nsn-slow' 'ip -o monitor address'
 	'Deleted *nsn-slow *inet 10.*' '[0-9]*nsn-slow *inet 10.*'
 	"the table" 'nft delete table inet nsnat' 'nft monitor tables' 'delete table inet nsnat' 'add table inet nsnat'
+	"the same, by one that stays connected" 'echo "delete table inet nsnat" >&8' 'nft monitor tables'
+	'delete table inet nsnat' 'add table inet nsnat'
 	"the ruleset" 'nft flush ruleset' 'nft monitor tables' 'delete table inet nsnat' 'add table inet nsnat'
 	"a link" 'ip link set eth0 down; ip link set eth0 up' 'ip -o monitor link route'
 	'[0-9]*: eth0@*' 'default via 192.168.1.254 dev eth0 table 213001*'
@@ -51,7 +53,7 @@ healed() {
 }
 
 bench_heal() {
-	local i watch address
+	local i watch address connected
 	mkdir -p /etc/nsnat
 	printf '[namespace.slow]\ngateway = "%s"\ndns = "%s"\n' "$LAB_SLOW" "$LAB_NEW" >/etc/nsnat/nsnat.toml
 	nsnat watch >/run/lab/watch.log 2>&1 &
@@ -59,12 +61,16 @@ bench_heal() {
 	until grep -q ready /run/lab/watch.log; do sleep 0.1; done
 	# shellcheck disable=SC2034 # The texts above name it.
 	address=$(ip -4 -o address show dev nsn-slow | awk '{ print $4 }')
+	mkfifo /run/lab/commands
+	nft -i </run/lab/commands >/dev/null &
+	connected=$!
+	exec 8>/run/lab/commands
 	for ((i = 0; i < ${#heals[@]}; i += 5)); do
 		healed "${heals[@]:i+1:4}" |
 			awk -v what="${heals[i]}" '{ printf "%-36s %.1f ms\n", what, $1 / 1000 }'
 	done
 	awk '/^(RssAnon|VmRSS)/ { print $1, $2, "kB" }' "/proc/$watch/status"
-	kill "$watch"
+	kill "$watch" "$connected"
 }
 
 # What fails, how, and how that ends.
