@@ -59,9 +59,15 @@ fn firewalld() {
     run("firewalld");
 }
 
-/// What a node of Kubernetes does with the page and the manifest: containerd 1.7 of Debian 13, asked as a kubelet asks it.
+/// What a node of Kubernetes does with the page and the manifest: containerd 1.6 of Debian 12, asked as a kubelet asks it.
 #[test]
 fn kubernetes() {
+    run("kubernetes");
+}
+
+/// The same with containerd 1.7 of Debian 13.
+#[test]
+fn kubernetes_trixie() {
     run("kubernetes@trixie");
 }
 

@@ -148,6 +148,66 @@ by_manifest() {
 	check "by the manifest, and taken away: nothing is left" '' host 'nft list ruleset 2>/dev/null | grep nsnat; ip rule | grep 213; ip -6 rule | grep 213; ip -br link | grep ^nsn; true'
 }
 
+# ---- hard ends, on the node of the manifest, whose daemon runs all the time
+
+readonly plugin=/opt/cni/bin/nsnat
+
+# A kubelet asks again where a call failed.
+start() { echo "until cri run c$1 2>/dev/null; do $(finish "$1"); done"; }
+finish() { echo "until cri remove \"c$1\" 2>/dev/null; do :; done"; }
+readonly clean="$(finish '*')"
+
+# The plugin, of whose first calls each third is killed: after one millisecond, after two, and so on, which is at any moment of its work.
+killed_calls() {
+	put "$plugin" 755 <<-'END'
+		#!/bin/sh
+		exec 9>>/run/calls
+		flock 9
+		echo >&9
+		n=$(wc -l </run/calls)
+		exec 9>&-
+		[ $((n % 3)) = 0 ] && [ $n -le 75 ] || exec nsnat
+		timeout --foreground -s KILL "$(printf 0.%03d $((n / 3)))" nsnat || { touch "/run/killed.$n"; exit 1; }
+	END
+}
+
+# By IPv4, which is what the manifest's uplink has.
+gets_out() {
+	by "$LAB_WAN_SLOW" "$1"
+	check "$1: the nodes' network" "$LAB_HOST" in_pod "$1" "$LAB_PRINTER" 80
+}
+
+# Calls of the plugin are killed, and what looks after the pods.
+many_killed() {
+	# (The bridge is up, because of a pod that is not nsnat's.)
+	host "cri run other; cri apply /root/nsnat.yaml localhost/nsnat:1; until [ -e $own ]; do sleep 0.1; done"
+	pod 1 chained
+	host "$clean; mv $plugin /root"
+	killed_calls
+	many $([[ $name == *@* ]] && echo 20 || echo 10)
+	check "calls of the plugin were killed" yes host '[ "$(ls /run/killed.*)" ] && echo yes'
+	host "mv /root/nsnat $plugin"
+}
+
+# The engine alone is killed. Its pods go on, while it is away and afterwards, and end as ever.
+engine_killed() {
+	local watched by_slow
+	look before-killed
+	capture
+	host "for n in 1 2; do cri run c\$n -- sh -c '{ $sends; } >/dev/null 2>&1'; done; echo $(killed 1) >/run/of-pod
+		systemctl kill -s KILL --kill-whom=main containerd; systemctl stop containerd"
+	check "containerd is away" 'cri: ready' host 'cri ready 2>&1 | grep -o "cri: ready"'
+	check "containerd is away: by which router" "$LAB_WAN_SLOW" host \
+		"nsenter -t \$(cut -d' ' -f2 /run/of-pod) -n busybox nc -w 2 $LAB_SERVICE 80 </dev/null"
+	host 'systemctl start containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done; cri run c3'
+	for n in 1 2 3; do gets_out $n; done
+	check "containerd killed: the pods are known" 3 host "$are_up"
+	host "$clean"
+	look after-killed
+	same "containerd killed, its pods removed" before-killed after-killed
+	by_slow_alone "containerd killed"
+}
+
 boot
 image_tar
 host 'mkdir -p /opt/cni/bin; ln -s /usr/lib/cni/{loopback,bridge,host-local,portmap} /opt/cni/bin/; cri image /tmp/image.tar >/tmp/docker.tar
@@ -159,3 +219,7 @@ host "nft -f /root/services.nft; $(main_plugin 1500)
 by "$LAB_WAN_FAST" 1
 by_hand
 by_manifest
+many_killed
+engine_killed
+ends='cri remove nsnat; rm /run/nsnat/watch' again+='; cri apply /root/nsnat.yaml localhost/nsnat:1'
+rebooted

@@ -32,6 +32,7 @@ inside() { echo "cri exec c$1 sh -c '$2'"; }
 # The pod's shim, and what it looks after.
 killed() { echo "\$(shim=\$(pgrep -f -- \"-id \$(cri id c$1) \"); echo \$shim; pgrep -P \$shim)"; }
 readonly busy='nsnat'
-# What a kubelet does after a boot.
-readonly lasting='cri run clasting' ends=true again='systemctl start containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done
-	cri remove; cri run clasting; cri exec clasting nc -w 1 198.51.100.80 8443 </dev/null >/dev/null 2>&1; true'
+# What a kubelet does after a boot. The pod sends from its first moment.
+readonly lasting='cri run clasting'
+ends=true again="systemctl start containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done
+	cri remove; cri run clasting -- sh -c '{ $sends; } >/dev/null 2>&1'"

@@ -22,15 +22,18 @@
 #   rebooted                   the node; what starts again leaves as before, and of all else nothing is left
 #   many COUNT                 that many at once, or NSNAT_MANY; a third of them is killed; what the engine cleans up leaves nothing
 
-# Engines ask a kernel for control groups that a machine without all rights cannot let them have.
+# Engines ask a kernel for control groups that a machine without all rights cannot let them have. Whoever asks for the processes of
+# a container is told the first one then: containerd, when it starts again, takes a container without processes for one that ended.
 containers_without_cgroups() {
 	put /etc/containers/containers.conf <<-'END'
 		[containers]
 		cgroups = "disabled"
 	END
 	put /usr/local/bin/runc 755 <<-'END'
-		#!/bin/sh
-		exec crun --cgroup-manager=disabled "$@"
+		#!/bin/bash
+		set -- --cgroup-manager=disabled "$@"
+		[[ $* != *' ps --format json '* ]] || exec crun "${@:1:$#-4}" state "${@: -1}" > >(sed -n 's/.*"pid": *\([0-9]*\).*/[\1]/p')
+		exec crun "$@"
 	END
 	ln -s /usr/local/bin/nsnat "$disk/usr/bin/nsnat"
 }
@@ -152,9 +155,10 @@ host_and_others() {
 }
 
 # What there is of links, namespaces and nsnat, and all that others have configured; once nobody works on it any more. systemd
-# has nsnat repair what is up when an engine makes the host a router, so there may be a lock for a moment where nothing is.
+# has nsnat repair what is up when an engine makes the host a router, so there may be a lock for a moment where nothing is. (The daemon
+# never ends.)
 look() {
-	wait_for 30 host "! pgrep -x '$busy' >/dev/null && [[ ! \$(systemctl list-jobs --no-legend) ]] &&
+	wait_for 30 host "! pgrep -ax '$busy' | grep -qv 'nsnat watch' && [[ ! \$(systemctl list-jobs --no-legend) ]] &&
 		{ ls /run/netns /run/nsnat >/tmp/listed 2>&1; ! grep -qx lock /tmp/listed || grep -qx state.json /tmp/listed; }" ||
 		fail "still at work" "$(host "pgrep -ax '$busy'; cat /tmp/listed")"
 	state "$1"
