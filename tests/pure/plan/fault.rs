@@ -224,42 +224,60 @@ impl Leak {
 
     fn look(&mut self, now: &Observed, action: &Action) {
         let Some(may) = &self.may else { return };
-        if !can_open(action) {
-            return;
-        }
+        let elements = &now.table.elements;
         let is_there = |link: &Datum| matches!(link, Datum::Device(link) if now.host.link(link).is_some());
-        for (link, open) in paths(&now.table.elements).into_iter().filter(|(link, _)| is_there(link)) {
+        for link in opened(action, elements).into_iter().filter(is_there) {
             let none = BTreeSet::new();
-            if let Some(path) = open.difference(may.get(&link).unwrap_or(&none)).next() {
+            if let Some(path) = ways(elements, &link).difference(may.get(&link).unwrap_or(&none)).next() {
                 self.found.get_or_insert_with(|| format!("{action}: {link:?} may leave by {path:?}"));
             }
         }
     }
 }
 
-/// Whether the guard may let more out after an action than before: a host veth comes, or elements change.
-fn can_open(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::AddVeth { .. }
-            | Action::AddPair { .. }
-            | Action::LoadSkeleton { .. }
-            | Action::RemoveTable
-            | Action::Elements { .. }
-    )
+/// The host veths that the guard may let out by more ways after an action than before: one that comes, or of which elements change.
+fn opened(action: &Action, elements: &BTreeSet<Element>) -> Vec<Datum> {
+    match action {
+        Action::AddVeth { link, .. } | Action::AddPair { link, .. } => vec![Datum::Device(link.clone())],
+        Action::LoadSkeleton { .. } | Action::RemoveTable => marked(elements).map(|(link, _)| link).collect(),
+        Action::Elements { add, .. } => {
+            let is_named = |link: &Datum, mark: &Datum| {
+                add.iter().any(|one| one.key.contains(link) || one.key.contains(mark))
+            };
+            marked(elements).filter(|(link, mark)| is_named(link, mark)).map(|(link, _)| link).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The elements of a set whose keys begin so.
+fn beginning<'a>(
+    elements: &'a BTreeSet<Element>,
+    set: Set,
+    first: Option<&'a Datum>,
+) -> impl Iterator<Item = &'a Element> {
+    let from = Element { set, key: first.into_iter().cloned().collect(), value: Vec::new() };
+    let begins =
+        move |one: &&Element| one.set == set && first.is_none_or(|first| one.key.first() == Some(first));
+    elements.range(from..).take_while(begins)
+}
+
+/// The host veths that have a mark, with it.
+fn marked(elements: &BTreeSet<Element>) -> impl Iterator<Item = (Datum, Datum)> {
+    beginning(elements, Set::MarkOf, None).map(|element| (element.key[0].clone(), element.value[0].clone()))
+}
+
+/// Where the guard lets a host veth's packets out.
+fn ways(elements: &BTreeSet<Element>, link: &Datum) -> BTreeSet<Vec<Datum>> {
+    let sets = [Set::Ways4, Set::Ways6, Set::WaysP2p4, Set::WaysP2p6];
+    let mark = beginning(elements, Set::MarkOf, Some(link)).next().map(|element| &element.value[0]);
+    let of_mark = sets.into_iter().filter_map(|set| Some(beginning(elements, set, Some(mark?))));
+    of_mark.flatten().map(|way| way.key[1..].to_vec()).collect()
 }
 
 /// Where the guard lets each host veth's packets out.
 fn paths(elements: &BTreeSet<Element>) -> BTreeMap<Datum, BTreeSet<Vec<Datum>>> {
-    let is_way =
-        |element: &&Element| [Set::Ways4, Set::Ways6, Set::WaysP2p4, Set::WaysP2p6].contains(&element.set);
-    let mut of_marks: BTreeMap<&Datum, BTreeSet<Vec<Datum>>> = BTreeMap::new();
-    for path in elements.iter().filter(is_way) {
-        of_marks.entry(&path.key[0]).or_default().insert(path.key[1..].to_vec());
-    }
-    let of_mark = |mark: &Datum| of_marks.get(mark).cloned().unwrap_or_default();
-    let marked = elements.iter().filter(|element| element.set == Set::MarkOf);
-    marked.map(|element| (element.key[0].clone(), of_mark(&element.value[0]))).collect()
+    marked(elements).map(|(link, _)| (link.clone(), ways(elements, &link))).collect()
 }
 
 /// The guard is there as long as a link of ours is.

@@ -4,7 +4,7 @@
 //! already), so that a plan in the wrong order does not pass. The tests of the real kernel are elsewhere.
 
 use nsnat::model::gate::FoundPass;
-use nsnat::model::nft::TableForm;
+use nsnat::model::nft::{Kind, TableForm};
 use nsnat::model::{
     Address, Datum, Element, Family, Link, Name, Netns, Observed, Pass, Policy, Route, RouteKind, Rule,
     RuleAction, Stack, Table, tuning,
@@ -237,7 +237,7 @@ impl Model {
             }
         }
         for element in add {
-            if elements.iter().any(|other| conflict(other, element)) {
+            if may_conflict(&elements, element).any(|other| conflict(other, element)) {
                 return no(format!("element is there already, or overlaps: {element:?}"));
             }
             elements.insert(element.clone());
@@ -291,7 +291,7 @@ impl Model {
         change_link(stack, dev, |link| link.up = true)?;
         let on_dev: Vec<Address> = stack.addresses.iter().filter(|a| a.dev == dev).cloned().collect();
         stack.routes.extend(on_dev.iter().filter_map(connected));
-        self.carriers();
+        self.carrier(place, dev);
         Ok(())
     }
 
@@ -300,7 +300,7 @@ impl Model {
         let stack = self.stack(place)?;
         change_link(stack, dev, |link| link.up = false)?;
         stack.routes.retain(|route| route.dev.as_deref() != Some(dev));
-        self.carriers();
+        self.carrier(place, dev);
         Ok(())
     }
 
@@ -316,16 +316,19 @@ impl Model {
     }
 
     /// A veth has a carrier when both its ends are up.
-    fn carriers(&mut self) {
-        for (link, (name, ifname)) in self.pairs.clone() {
-            let place = Side::Inside(name);
-            let up = |stack: &Stack, dev: &str| stack.link(dev).is_some_and(|link| link.up);
-            let far = self.stack(&place).is_ok_and(|stack| up(stack, &ifname));
-            let both = far && up(&self.observed.host, &link);
-            let _ = change_link(&mut self.observed.host, &link, |link| link.carrier = both);
-            if let Ok(stack) = self.stack(&place) {
-                let _ = change_link(stack, &ifname, |link| link.carrier = both);
-            }
+    fn carrier(&mut self, place: &Side, dev: &str) {
+        let is_end = |(link, (name, ifname)): &(&String, &(Name, String))| match place {
+            Side::Host => *link == dev,
+            Side::Inside(inside) => name == inside && ifname == dev,
+        };
+        let Some((link, (name, ifname))) = self.pairs.iter().find(is_end) else { return };
+        let (link, inside, ifname) = (link.clone(), Side::Inside(name.clone()), ifname.clone());
+        let up = |stack: &Stack, dev: &str| stack.link(dev).is_some_and(|link| link.up);
+        let far = self.stack(&inside).is_ok_and(|stack| up(stack, &ifname));
+        let both = far && up(&self.observed.host, &link);
+        let _ = change_link(&mut self.observed.host, &link, |link| link.carrier = both);
+        if let Ok(stack) = self.stack(&inside) {
+            let _ = change_link(stack, &ifname, |link| link.carrier = both);
         }
     }
 
@@ -461,6 +464,18 @@ fn connected(address: &Address) -> Option<Route> {
 fn is_near(stack: &Stack, dev: &str, via: IpAddr) -> bool {
     let link_local = matches!(via, IpAddr::V6(ip) if ip.is_unicast_link_local());
     link_local || stack.addresses.iter().any(|a| a.dev == dev && a.net.contains(via))
+}
+
+/// The elements among which one is that conflicts with this one: those of its set, or of sets without networks the one after its
+/// key, which is the least of all with that key.
+fn may_conflict<'a>(
+    elements: &'a BTreeSet<Element>,
+    new: &Element,
+) -> impl Iterator<Item = &'a Element> + use<'a> {
+    let (set, has_networks) = (new.set, new.set.key().contains(&Kind::Network));
+    let key = if has_networks { Vec::new() } else { new.key.clone() };
+    let from = elements.range(Element { set, key, value: Vec::new() }..);
+    from.take_while(move |other| other.set == set).take(if has_networks { usize::MAX } else { 1 })
 }
 
 /// Whether two elements cannot both be in one set: the same key, or networks that overlap.
