@@ -69,7 +69,7 @@ fn namespace(
             if attached.is_some_and(is_later) {
                 return Ok(None);
             }
-            let (mut stack, devices) = stack::observe(&netlink, None, stack::StackExtent::Inside)?;
+            let (mut stack, devices) = stack::observe(&netlink, None, false)?;
             // Nothing of ours inside leads by next hops that are objects of their own.
             stack.routes = RouteRows::dump(&netlink, &[])?.read(&devices, false)?;
             let tuned = attached.is_some() || settled.is_tuned(name, inode, cookie);

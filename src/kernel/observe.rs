@@ -7,18 +7,17 @@ use super::netlink_socket::NetlinkSocket;
 use super::netns::AttachedNetns;
 use super::processes::is_alive;
 use super::routes::RouteRows;
-use super::stack::{self, StackExtent};
+use super::stack;
 use super::sysctl::{self, Sysctls};
 use super::threads::beside;
 use super::{files, ipsec, netns, other_firewalls, resolver};
 use crate::error::{Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{
-    ActiveNamespace, Element, Family, Gates, Link, Look, Name, Netns, Observed, OtherNamespaces, Stack,
-    State, observed::Features, tuning,
+    ActiveNamespace, Family, Gates, Link, Look, Name, Netns, Observed, OtherNamespaces, Stack, State,
+    observed::Features, tuning,
 };
-use crate::plan::desired::elements_of;
-use foldhash::HashSet;
+use crate::plan::desired::known_elements;
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
@@ -88,10 +87,10 @@ impl Kernel {
     /// The host's stack without its routes, and what is found by it.
     fn stacks(&mut self, state: &State, look: Look<'_>, others: &OtherNamespaces<'_>) -> Result<HostView> {
         let sysctls = &mut self.sysctls;
-        let extent = if matches!(look, Look::These(_)) { StackExtent::Host } else { StackExtent::Counted };
+        let counted = !matches!(look, Look::These(_));
         let asked = self.devices.ask_for(state, others)?;
         let netlink = NetlinkSocket::for_dumps()?;
-        let (mut host, devices) = stack::observe(&netlink, asked.as_ref(), extent)?;
+        let (mut host, devices) = stack::observe(&netlink, asked.as_ref(), counted)?;
         host.sysctls.extend(sysctls.read_all(HOST_SYSCTLS));
         let all_tuning = || sysctls.read_all(tuning::KEYS.map(|(key, _)| key));
         let tuned = tuned(state, self.tuning.get_or_insert_with(all_tuning));
@@ -133,13 +132,6 @@ fn side_by_side<A: Send, B>(
         let one = one.join().unwrap_or_else(|_| Err(Error::new("look", "a thread ended early")))?;
         Ok((one, other))
     })
-}
-
-/// The elements that may be there about the namespaces that are looked into: what the recorded state makes of them, where some
-/// are passed by and nothing else was left by a run that did not come to its end. Otherwise all elements are read.
-fn known_elements(state: &State, passed_by: &HashSet<Name>) -> Option<BTreeSet<Element>> {
-    let is_known = !state.unfinished && !passed_by.is_empty();
-    is_known.then(|| elements_of(state, |name| !passed_by.contains(name)))
 }
 
 /// The namespaces that the state knows, that are asked for, or that a host veth names.

@@ -25,26 +25,15 @@ const SKIP_STATS: u32 = 8;
 /// Where fewer devices than this are looked at, each is asked about; otherwise the kernel tells of all.
 pub(super) const FEW: usize = 16;
 
-/// Which part of a stack is observed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum StackExtent {
-    /// The host's, with what its links have sent and received.
-    Counted,
-    /// The host's.
-    Host,
-    /// A namespace's.
-    Inside,
-}
-
 /// Links, addresses and rules of the stack that the socket is in, with the names of its devices. Where not all devices are
-/// asked for (`asked`), what is on the rest is passed by.
+/// asked for (`asked`), what is on the rest is passed by. `counted`: with what the links have sent and received.
 pub(super) fn observe(
     netlink: &NetlinkSocket,
     asked: Option<&BTreeSet<String>>,
-    extent: StackExtent,
+    counted: bool,
 ) -> Result<(Stack, DeviceNames)> {
     let (mut out, mut names) = (Stack::default(), DeviceNames::new());
-    for (link, settings) in links(netlink, asked, extent)? {
+    for (link, settings) in links(netlink, asked, counted)? {
         names.insert(link.index, link.name.clone());
         out.sysctls.extend(settings);
         out.links.insert(link);
@@ -74,9 +63,9 @@ pub(super) fn has_no_rules(host: &Stack, family: Family) -> Result<bool> {
 fn links(
     netlink: &NetlinkSocket,
     asked: Option<&BTreeSet<String>>,
-    extent: StackExtent,
+    counted: bool,
 ) -> Result<Vec<(Link, Settings)>> {
-    let mask = if extent == StackExtent::Counted { 0 } else { SKIP_STATS };
+    let mask = if counted { 0 } else { SKIP_STATS };
     let question = [&[0; IFINFO][..], &attribute(EXT_MASK, &mask.to_ne_bytes())].concat();
     let Some(asked) = asked else {
         return dump(netlink, GET_LINK, &question, |_, body| decode::link(body));

@@ -11,7 +11,8 @@ use crate::model::{
     stack::{TCP, UDP, loopback},
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Metric that the kernel gives IPv6 routes which name none (`IP6_RT_PRIO_USER`, include/uapi/linux/ipv6_route.h);
@@ -59,11 +60,16 @@ pub fn desired(state: &State, features: Features) -> Desired {
     desired_of(state, features, |_| true)
 }
 
-/// The elements that are there, or were while the host had IPv6, without what belongs only to namespaces that are not looked
-/// into.
-pub fn elements_of(state: &State, is_seen: impl Fn(&Name) -> bool) -> BTreeSet<Element> {
+/// The elements that may be there about the namespaces that are looked into: what the recorded state makes of them, also what
+/// was there while the host had IPv6. None, and all elements have to be read: where no namespace is passed by, or a run that did
+/// not come to its end may have left others.
+pub fn known_elements<S: BuildHasher>(
+    state: &State,
+    passed_by: &HashSet<Name, S>,
+) -> Option<BTreeSet<Element>> {
+    let is_known = !state.unfinished && !passed_by.is_empty();
     let features = Features { ipv6: true, ..Features::default() };
-    desired_of(state, features, is_seen).elements
+    is_known.then(|| desired_of(state, features, |name| !passed_by.contains(name)).elements)
 }
 
 /// What the kernel should hold, without what belongs only to namespaces that are not looked into.

@@ -2,6 +2,7 @@
 
 use super::fault::{Fault, Leak};
 use super::golden::host;
+use super::model::drop_link;
 use super::world::World;
 use nsnat::config::{Config, Source, load};
 use nsnat::error::Error;
@@ -22,8 +23,12 @@ fn config() -> Config {
 fn run(watch: bool, at: usize) -> (World, Result<Outcome, Failure>) {
     let (config, mut world) = (config(), World::new(host("two-routers").unwrap()));
     world.faults = vec![Fault::LineGoes(at)];
-    world.leak = Leak::default();
     let names: Vec<&Name> = config.namespaces.keys().collect();
+    let before = world.observe(&names);
+    let mut after = before.clone();
+    drop_link(&mut after.host, "eth1");
+    let goals = [&before, &after].map(|observed| plan::keep(&config, observed).0);
+    world.leak = Leak::between([&goals[0], &goals[1]], &before);
     let done = world.run(&names, |observed| {
         let refused = |_| Error::new("up", "refused");
         if watch {

@@ -5,7 +5,7 @@ use super::model::Model;
 use nsnat::config::{Config, Problem};
 use nsnat::error::{Error, Result};
 use nsnat::model::{Element, Link, Look, Name, Netns, Observed, Stack, State, numbers};
-use nsnat::plan::desired::elements_of;
+use nsnat::plan::desired::known_elements;
 use nsnat::plan::{self, Action, Selection};
 use nsnat::reconcile::{Failure, Outcome, Policy, Reconciler, prepare};
 use std::cell::RefCell;
@@ -136,9 +136,7 @@ pub(super) fn look(observed: &Observed, state: &State, look: Look<'_>) -> Observ
     let wanted: BTreeSet<Name> = asked.chain(aliased).collect();
     let mut out = Observed { state: state.clone(), ..observed.clone() };
     out.namespaces.retain(|name, _| wanted.contains(name));
-    if !state.unfinished && !others.namespaces.is_empty() {
-        let passed_by = others.names();
-        let known = elements_of(state, |name| !passed_by.contains(name));
+    if let Some(known) = known_elements(state, &others.names()) {
         let is_known =
             |element: &Element| known.iter().any(|one| one.set == element.set && one.key == element.key);
         out.table.elements.retain(|element| !element.set.is_of_namespaces() || is_known(element));
