@@ -8,7 +8,7 @@ mod values;
 pub use attach::Attach;
 
 use crate::model::trace::ProbeTarget;
-use crate::model::{HostService, Name, Published, dnsaddr};
+use crate::model::{HostService, Name, Publication, dnsaddr};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnetwork::IpNetwork;
 use std::ffi::OsString;
@@ -369,10 +369,10 @@ pub struct Add {
     /// Let this user run commands inside. Give this once for each user
     #[arg(long, value_name = "USER")]
     pub allow: Vec<String>,
-    /// Let the other side of the uplink ask this port of the host, which leads to the port inside. Give this once for each
-    /// port
-    #[arg(long, value_name = "PORT[:PORT][/PROTOCOL]")]
-    pub publish: Vec<Published>,
+    /// Let the other side of the uplink ask this port of the host, which leads to the port inside; of another uplink, where that
+    /// is named. Give this once for each port
+    #[arg(long, value_name = "PORT[:PORT][/PROTOCOL][@UPLINK]")]
+    pub publish: Vec<Publication>,
     /// Let the namespace reach this service of the host, by 169.254.213.1, and no others. Give this once for each service, or
     /// `none` for no service
     #[arg(long, value_name = "PORT[/PROTOCOL]", value_parser = HostService::choice)]

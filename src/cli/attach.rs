@@ -1,7 +1,7 @@
 //! The arguments of `nsnat attach`.
 
 use super::values;
-use crate::model::{Destination, HostService, Name, Published};
+use crate::model::{Destination, HostService, Name, Publication};
 use clap::{ArgGroup, Args};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -21,10 +21,10 @@ pub struct Attach {
     /// Leave by this router (next hop). Give this once for each address family
     #[arg(long, value_name = "ADDR")]
     pub gateway: Vec<IpAddr>,
-    /// Let the other side of the uplink ask this port of the host, which leads to the port inside. Give this once for each
-    /// port
-    #[arg(long, value_name = "PORT[:PORT][/PROTOCOL]")]
-    pub publish: Vec<Published>,
+    /// Let the other side of the uplink ask this port of the host, which leads to the port inside; of another uplink, where that
+    /// is named. Give this once for each port
+    #[arg(long, value_name = "PORT[:PORT][/PROTOCOL][@UPLINK]")]
+    pub publish: Vec<Publication>,
     /// Let the namespace reach this service of the host, by 169.254.213.1, and no others. Give this once for each service, or
     /// `none` for no service
     #[arg(long, value_name = "PORT[/PROTOCOL]", value_parser = HostService::choice)]

@@ -1,4 +1,5 @@
-//! By what the containers of an engine's network leave, and what of the host they reach, as its configuration says it.
+//! By what the containers of an engine's network leave, what of the host they reach, and by which uplinks their ports are asked,
+//! as its configuration says it.
 
 use crate::model::{Access, Destination, HostService, Name};
 use serde_json::{Map, Value};
@@ -10,8 +11,11 @@ const WAYS: [&str; 3] = ["egress", "uplink", "gateway"];
 /// The key of the services of the host.
 const HOST: &str = "host";
 
+/// The key of the uplinks by which ports are asked.
+const PUBLISH_BY: &str = "publish-by";
+
 /// All of them.
-pub(super) const KEYS: [&str; 4] = ["egress", "uplink", "gateway", HOST];
+pub(super) const KEYS: [&str; 5] = ["egress", "uplink", "gateway", HOST, PUBLISH_BY];
 
 /// What stands at a key.
 type Given<'a> = (&'a str, Vec<String>);
@@ -28,20 +32,27 @@ pub fn by_options(options: &Map<String, Value>) -> Result<Access, String> {
 
 /// Reads what stands at the [`KEYS`] that are given.
 pub(super) fn access(given: &[Given<'_>]) -> Result<Access, String> {
-    let (ways, others): (Vec<&Given<'_>>, Vec<_>) = given.iter().partition(|(key, _)| WAYS.contains(key));
-    let host = others.first().map(|(_, words)| services(words)).transpose()?;
-    Ok(Access { to: destination(&ways)?, host })
+    let ways: Vec<&Given<'_>> = given.iter().filter(|(key, _)| WAYS.contains(key)).collect();
+    let at = |wanted: &str| given.iter().find(|(key, _)| *key == wanted).map(|(_, words)| words);
+    let host = at(HOST).map(|words| services(words)).transpose()?;
+    let publish_by = at(PUBLISH_BY).map(|words| names(PUBLISH_BY, words)).transpose()?.unwrap_or_default();
+    Ok(Access { to: destination(&ways)?, host, publish_by })
+}
+
+fn names(key: &str, words: &[String]) -> Result<Vec<Name>, String> {
+    words.iter().map(|word| word.parse().map_err(|why| format!("`{key}`: {why}"))).collect()
 }
 
 fn destination(given: &[&Given<'_>]) -> Result<Destination, String> {
     let [(key, words)] = given else {
         return Err("one of `egress` (a declared namespace), `uplink` and `gateway` is needed".into());
     };
-    let name = |word: &String| word.parse::<Name>().map_err(|why| format!("`{key}`: {why}"));
     match (*key, words.as_slice()) {
-        ("egress", [word]) => name(word).map(Destination::Namespace),
+        ("egress", [word]) => {
+            word.parse().map(Destination::Namespace).map_err(|why| format!("`{key}`: {why}"))
+        }
         ("egress", _) => Err("`egress` names one namespace".into()),
-        ("uplink", words) => words.iter().map(name).collect::<Result<_, _>>().map(Destination::Uplinks),
+        ("uplink", words) => names(key, words).map(Destination::Uplinks),
         (_, words) => {
             let address = |word: &String| {
                 word.parse::<IpAddr>().map_err(|_| format!("`gateway`: {word:?} is no address"))

@@ -1,6 +1,6 @@
 //! Ports that an engine asks to be published.
 
-use crate::model::Published;
+use crate::model::{Publication, Published};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,11 +25,11 @@ struct Mapping {
 const ALL: [&str; 3] = ["", "0.0.0.0", "::"];
 
 /// The ports, each once; none where the engine said nothing of them.
-pub fn published(mappings: Option<&Value>) -> Result<Vec<Published>, String> {
+pub fn published(mappings: Option<&Value>) -> Result<Vec<Publication>, String> {
     let read = mappings.map_or(Ok(None), Option::<Vec<Mapping>>::deserialize);
     let mappings = read.map_err(|why| why.to_string())?.unwrap_or_default();
     let each: Vec<_> = mappings.iter().map(ports).collect::<Result<_, _>>()?;
-    Published::distinct(each.into_iter().flatten())
+    Publication::distinct(each.into_iter().flatten().map(Publication::from))
 }
 
 fn ports(mapping: &Mapping) -> Result<Vec<Published>, String> {

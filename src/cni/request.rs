@@ -4,7 +4,7 @@ use super::access::{self, KEYS};
 use super::failure::{Failure, code};
 use super::version::Version;
 use super::{identity, ports};
-use crate::model::{Access, Attached, Beside, Bond, Destination, Name, Published};
+use crate::model::{Access, Attached, Beside, Bond, Destination, Name, Publication};
 use ipnetwork::IpNetwork;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -49,7 +49,7 @@ pub struct Endpoint {
     /// nsnat's interface.
     pub ifname: String,
     /// Ports that the other side of the uplink is to reach.
-    pub publish: Vec<Published>,
+    pub publish: Vec<Publication>,
     /// What the plugins before nsnat made, as it was given.
     pub previous: Option<Map<String, Value>>,
     /// Another way out: that of these plugins, or of another network.
@@ -102,7 +102,9 @@ pub fn read(command: &str, variable: impl Fn(&str) -> Option<String>, input: &st
         // To take away what is there needs no way out, even where the configuration has become wrong since.
         let access = match &call {
             Call::Del(_) | Call::Collect(_) => {
-                access(&fields).unwrap_or(Access { to: Destination::Uplinks(Vec::new()), host: None })
+                let none =
+                    Access { to: Destination::Uplinks(Vec::new()), host: None, publish_by: Vec::new() };
+                access(&fields).unwrap_or(none)
             }
             Call::Add(_) | Call::Check(..) | Call::Status => access(&fields)?,
         };
@@ -159,7 +161,7 @@ fn refuse(fields: &Map<String, Value>) -> Answer<()> {
 }
 
 /// The ports that a runtime asks for.
-fn publish(fields: &Map<String, Value>) -> Answer<Vec<Published>> {
+fn publish(fields: &Map<String, Value>) -> Answer<Vec<Publication>> {
     let mappings = fields.get(RUNTIME).and_then(|asked| asked.get(PORTS));
     ports::published(mappings).map_err(|why| wrong(format!("`{PORTS}`: {why}")))
 }
@@ -236,7 +238,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             .ok_or_else(|| environment(&format!("CNI_CONTAINERID={container}"), "no name can be made of it"))
     }
 
-    fn endpoint(&self, publish: Vec<Published>) -> Answer<Endpoint> {
+    fn endpoint(&self, publish: Vec<Publication>) -> Answer<Endpoint> {
         let id = self.id()?;
         let (netns, ifname) = (self.get("CNI_NETNS")?.into(), self.get("CNI_IFNAME")?);
         Ok(Endpoint { id, netns, ifname, publish, previous: None, beside: None })

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::kernel::netns::AttachedNetns;
 use crate::kernel::state_file;
 use crate::model::{
-    ActiveNamespace, Attached, Bond, DnsMode, HostService, Name, Observed, Published, dnsaddr, name, numbers,
+    ActiveNamespace, Attached, Bond, DnsMode, HostService, Name, Observed, Publication, dnsaddr, name,
+    numbers,
 };
 use crate::plan::{self, Selection, resolve};
 use crate::reconcile::Policy;
@@ -27,7 +28,7 @@ pub(super) fn attach(ui: &Ui<'_>, line: &Attach) -> Result<()> {
     };
     let (path, ifname) = (line.path.clone(), line.ifname.clone());
     let publish =
-        Published::distinct(line.publish.iter().copied()).map_err(|why| Error::usage("attach", why))?;
+        Publication::distinct(line.publish.iter().cloned()).map_err(|why| Error::usage("attach", why))?;
     let host = HostService::chosen(&line.host);
     let attached = Attached { publish, host, ..Attached::new(path, ifname, line.destination()) };
     let outcome = make(ui, &config, &id, &attached)?;
@@ -138,7 +139,7 @@ fn described(id: &Name, outcome: &Recorded) -> Value {
         "address": own,
         "gateway": next,
         "dns": servers(&namespace.dns),
-        "published": namespace.published,
+        "published": namespace.publications().collect::<Vec<_>>(),
         "host": namespace.host,
         "actions": outcome.done.len(),
     })

@@ -7,7 +7,7 @@ use crate::cni::{self, Call, Endpoint, Failure, Request, code};
 use crate::error::Error;
 use crate::kernel::netns::AttachedNetns;
 use crate::kernel::state_file;
-use crate::model::{Attached, Look, Name};
+use crate::model::{Attached, Look, Name, Publication};
 use crate::plan::{self, Owners};
 use crate::ui::Ui;
 use serde_json::Value;
@@ -79,8 +79,8 @@ fn attached(request: &Request, netns: PathBuf, ifname: String) -> Attached {
 
 fn add(ui: &Ui<'_>, request: &Request, endpoint: &Endpoint) -> Answer {
     let attached = attached(request, endpoint.netns.clone(), endpoint.ifname.clone());
-    let attached =
-        Attached { beside: endpoint.beside.clone(), publish: endpoint.publish.clone(), ..attached };
+    let publish = request.access.publications(&endpoint.publish);
+    let attached = Attached { beside: endpoint.beside.clone(), publish, ..attached };
     let made = engine::add(ui, &endpoint.id, &attached).map_err(|why| failure(&why, &attached))?;
     Ok(Some(cni::added(request.version, &made, endpoint.previous.as_ref())))
 }
@@ -119,8 +119,10 @@ fn check(ui: &Ui<'_>, request: &Request, endpoint: &Endpoint, addresses: &[IpAdd
     if !addresses.is_empty() && !own.iter().any(|own| addresses.contains(own)) {
         return wrong(format!("{id} has the address {own:?}, and not {addresses:?}"));
     }
-    if namespace.published != endpoint.publish {
-        let [has, asked] = [&namespace.published, &endpoint.publish].map(|ports| shown(ports));
+    let has: Vec<Publication> = namespace.publications().collect();
+    let asked = request.access.publications(&endpoint.publish);
+    if has != asked {
+        let [has, asked] = [&has, &asked].map(|ports| shown(ports));
         return wrong(format!("{id} publishes {has}, and not {asked}"));
     }
     if namespace.host != request.access.host {
@@ -148,7 +150,7 @@ fn shown(ports: &[impl ToString]) -> String {
 fn status(ui: &Ui<'_>, request: &Request) -> Answer {
     const WHAT: &str = "no container can be added now";
     let attached = attached(request, PathBuf::new(), String::new());
-    let config = engine::configuration(ui, &attached).map_err(|why| failure(&why, &attached))?;
+    let config = engine::of_network(ui, &request.access).map_err(|why| failure(&why, &attached))?;
     match engine::way_out(ui, &config, &attached) {
         Ok(None) => Ok(None),
         Ok(Some(why)) => Err(Failure::new(code::UNAVAILABLE, WHAT, why)),

@@ -10,7 +10,7 @@ use crate::config::{Config, Dns};
 use crate::docker::{self, Call, Endpoint};
 use crate::error::Result;
 use crate::kernel::{interrupt, networks, plugin_socket, resolver, state_file};
-use crate::model::{Attached, Destination, Handed, Name, Published};
+use crate::model::{Access, Attached, Destination, Handed, Name, Publication};
 use crate::plan;
 use crate::ui::Ui;
 use serde_json::Value;
@@ -55,13 +55,13 @@ impl Driver<'_> {
             Call::CreateEndpoint(endpoint) => return self.create(endpoint),
             Call::Join { endpoint, sandbox } => return self.join(&endpoint, sandbox),
             Call::CreateNetwork { network, access } => {
-                self.configuration(&access.to)?;
+                engine::of_network(self.ui, &access).map_err(|why| engine::text(&why))?;
                 networks::remember(self.networks, &network, &access).map_err(|why| engine::words(&why))?;
             }
             Call::DeleteNetwork(network) => {
                 networks::forget(self.networks, &network).map_err(|why| engine::words(&why))?;
             }
-            Call::Publish { endpoint, publish } => self.publish(&endpoint, publish)?,
+            Call::Publish { endpoint, network, publish } => self.publish(&endpoint, &network, &publish)?,
             Call::DeleteEndpoint(endpoint) => {
                 if let Some((id, _)) = find(&endpoint)? {
                     attach::remove(self.ui, &[id]).map_err(|why| engine::words(&why))?;
@@ -79,12 +79,7 @@ impl Driver<'_> {
 
     fn create(&self, endpoint: Endpoint) -> Answer {
         let Endpoint { number, network, id, interface, address, asks_as_host } = endpoint;
-        let access = networks::recall(self.networks, &network).map_err(|why| engine::words(&why))?;
-        let access = access.ok_or_else(|| {
-            format!(
-                "nsnat knows no network {network}, which was made while another driver answered: make it anew"
-            )
-        })?;
+        let access = self.access(&network)?;
         if asks_as_host {
             self.refuse_names_of_host(&access.to)?;
         }
@@ -92,6 +87,16 @@ impl Driver<'_> {
         let attached = Attached { handed, ..Attached::in_network(PathBuf::new(), interface, access) };
         let made = self.make(&id, &attached)?;
         Ok(docker::endpoint(&ways(&id, &made), address.is_some()))
+    }
+
+    /// What a network gives its containers.
+    fn access(&self, network: &str) -> Answer<Access> {
+        let access = networks::recall(self.networks, network).map_err(|why| engine::words(&why))?;
+        access.ok_or_else(|| {
+            format!(
+                "nsnat knows no network {network}, which was made while another driver answered: make it anew"
+            )
+        })
     }
 
     /// A server on the host's loopback Docker asks out there, and the question leaves as the host's own do.
@@ -116,11 +121,12 @@ impl Driver<'_> {
     }
 
     /// Docker takes ports back of endpoints that are gone.
-    fn publish(&self, endpoint: &str, publish: Vec<Published>) -> Answer<()> {
-        if publish.is_empty() && find(endpoint)?.is_none() {
+    fn publish(&self, endpoint: &str, network: &str, ports: &[Publication]) -> Answer<()> {
+        if ports.is_empty() && find(endpoint)?.is_none() {
             return Ok(());
         }
         let (id, attached) = known(endpoint)?;
+        let publish = if ports.is_empty() { Vec::new() } else { self.access(network)?.publications(ports) };
         self.make(&id, &Attached { publish, ..attached }).map(drop)
     }
 

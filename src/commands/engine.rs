@@ -6,7 +6,7 @@ use crate::config::{Config, Problem};
 use crate::error::Error;
 use crate::kernel::hardware_address;
 use crate::kernel::netns::AttachedNetns;
-use crate::model::{Attached, Family, Look, Name};
+use crate::model::{Access, Attached, Family, Look, Name};
 use crate::plan;
 use crate::reconcile::Outcome;
 use crate::ui::Ui;
@@ -28,9 +28,18 @@ pub(super) enum Refusal {
 
 /// nsnat's own configuration, in which there is what the network leaves by.
 pub(super) fn configuration(ui: &Ui<'_>, attached: &Attached) -> Result<Config, Refusal> {
+    checked(ui, |config| config.attachment(attached).map(drop))
+}
+
+/// The same for what a network gives its containers.
+pub(super) fn of_network(ui: &Ui<'_>, access: &Access) -> Result<Config, Refusal> {
+    checked(ui, |config| config.network(access))
+}
+
+fn checked(ui: &Ui<'_>, check: impl Fn(&Config) -> Result<(), Vec<Problem>>) -> Result<Config, Refusal> {
     let config = config::open(ui).map_err(Refusal::Configuration)?;
-    match config.attachment(attached) {
-        Ok(_) => Ok(config),
+    match check(&config) {
+        Ok(()) => Ok(config),
         Err(problems) => {
             let one = |problem: Problem| [Some(problem.message), problem.help].into_iter().flatten();
             Err(Refusal::Network(problems.into_iter().flat_map(one).collect::<Vec<_>>().join("; ")))

@@ -32,11 +32,11 @@ fn answer(ui: &Ui<'_>, arguments: &[String]) -> Result<Option<Value>, String> {
     match netavark::read(arguments, &input)? {
         Call::Info => Ok(Some(netavark::info())),
         Call::Create(access, network) => {
-            let attached = Attached::in_network(PathBuf::new(), String::new(), access);
-            engine::configuration(ui, &attached).map_err(|why| engine::text(&why))?;
+            engine::of_network(ui, &access).map_err(|why| engine::text(&why))?;
             Ok(Some(network))
         }
         Call::Setup(Setup { id, netns, ifname, access, publish }) => {
+            let publish = access.publications(&publish);
             let attached = Attached { publish, ..Attached::in_network(netns, ifname, access) };
             let made = engine::add(ui, &id, &attached).map_err(|why| engine::text(&why))?;
             Ok(Some(netavark::made(&made)))

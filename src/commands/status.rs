@@ -231,7 +231,7 @@ impl<'a> StatusView<'a> {
             attached: namespace.attached.clone(),
             address: addresses(name, observed),
             dns: dns(&namespace.dns),
-            published: namespace.published.clone(),
+            published: namespace.publications().collect(),
             host: namespace.host.clone(),
             rx_bytes,
             tx_bytes,

@@ -2,8 +2,9 @@
 
 use super::reader::nearest;
 use super::{Config, Located, Namespace, Problem, Uplink};
-use crate::model::{Attached, Check, Destination, Name};
+use crate::model::{Access, Attached, Check, Destination, Name};
 use ipnetwork::Ipv4Network;
+use std::path::PathBuf;
 
 impl Config {
     /// An attachment as a namespace with the same way out. Problems where what it leaves by is declared nowhere.
@@ -21,11 +22,20 @@ impl Config {
                 check: Check::default(),
             }]),
         };
-        let publish = attached.publish.iter().map(|port| Located { value: *port, place: None }).collect();
+        let mut named = attached.publish.iter().filter_map(|one| one.by.as_ref());
+        named.try_for_each(|by| self.uplink(by).map(drop))?;
+        let publish =
+            attached.publish.iter().map(|port| Located { value: port.clone(), place: None }).collect();
         let own = attached.handed.as_ref().and_then(|handed| handed.address);
         let subnet = own.map(|address| Located { value: Ipv4Network::from(address), place: None });
         let host = attached.host.clone();
         Ok(Namespace { attached: Some(attached.clone()), publish, host, subnet, ..way })
+    }
+
+    /// Problems where what a network of a container engine gives its containers is declared nowhere.
+    pub fn network(&self, access: &Access) -> Result<(), Vec<Problem>> {
+        self.attachment(&Attached::new(PathBuf::new(), String::new(), access.to.clone()))?;
+        access.publish_by.iter().try_for_each(|by| self.uplink(by).map(drop))
     }
 
     /// All that a namespace says of its way out, and nothing that only it can have.
@@ -49,6 +59,11 @@ impl Config {
             temporary: false,
             ..namespace.clone()
         })
+    }
+
+    /// The namespace as it would be if it left by that uplink alone, by which it answers; nothing of what only it can have.
+    pub fn answering_by(&self, namespace: &Namespace, uplink: &Name) -> Result<Namespace, Vec<Problem>> {
+        Ok(Namespace { lan: namespace.lan, ..Namespace::by(vec![self.uplink(uplink)?]) })
     }
 
     fn uplink(&self, name: &Name) -> Result<Uplink, Vec<Problem>> {

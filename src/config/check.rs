@@ -31,6 +31,10 @@ pub(super) fn resolve(
             None => {}
         }
     }
+    let named = namespace.publish.iter().filter_map(|one| Some((one.value.by.as_ref()?, &one.place)));
+    let absent = named.filter(|(by, _)| complete && !uplinks.contains_key(*by));
+    let asked = absent.map(|(by, place)| Located { value: by.to_string(), place: place.clone() });
+    problems.extend(asked.map(|by| unknown(&by, uplinks)));
     namespace
 }
 

@@ -3,7 +3,7 @@
 use super::problem::{Located, Source, Span};
 use super::reader;
 use crate::model::{
-    Account, Attached, Check, HostService, LastResort, Name, Prefer, Proxy, Published, numbers,
+    Account, Attached, Check, HostService, LastResort, Name, Prefer, Proxy, Publication, numbers,
 };
 use ipnetwork::{Ipv4Network, Ipv6Network};
 use std::collections::BTreeMap;
@@ -68,8 +68,8 @@ pub struct Namespace {
     pub dns: Dns,
     /// Users and groups that may enter the namespace besides root.
     pub allow: Vec<Located<Account>>,
-    /// Ports that the other side of the uplink reaches.
-    pub publish: Vec<Located<Published>>,
+    /// Ports that the other side of an uplink reaches.
+    pub publish: Vec<Located<Publication>>,
     /// Services of the host that are reached from inside, and no others; none: it is not said.
     pub host: Option<Vec<HostService>>,
     /// What becomes of proxies that a job's environment names.

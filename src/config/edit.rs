@@ -4,7 +4,7 @@
 //! for byte; what comes out is parsed again and compared with what should have come out.
 
 use crate::error::{Error, Result};
-use crate::model::{HostService, Name, Published, dnsaddr};
+use crate::model::{HostService, Name, Publication, dnsaddr};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -35,8 +35,8 @@ pub struct NewNamespace {
     pub mtu: Option<u32>,
     /// Users.
     pub allow: Vec<String>,
-    /// Ports that the other side of the uplink reaches.
-    pub publish: Vec<Published>,
+    /// Ports that the other side of an uplink reaches.
+    pub publish: Vec<Publication>,
     /// Services of the host that are reached from inside, and no others; none: it is not said.
     pub host: Option<Vec<HostService>>,
 }

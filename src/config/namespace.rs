@@ -3,7 +3,7 @@
 use super::reader::{Key, Reader, Section, Value, parse_word, quoted};
 use super::{Dns, Ipv6, Located, Namespace, Problem, Uplink};
 use super::{dns, health, hook, net, schema, uplink};
-use crate::model::{Account, HostService, Name, Proxy, Published};
+use crate::model::{Account, HostService, Name, Proxy, Publication};
 
 /// What the kernel takes as an IPv4 MTU: RFC 791's minimum for a datagram's reassembly up to its length field.
 const MTU: std::ops::RangeInclusive<i128> = 576..=65_535;
@@ -135,20 +135,19 @@ fn allow(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Located<Account>> {
 }
 
 /// `publish`: ports, each once.
-fn publish(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Located<Published>> {
+fn publish(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<Located<Publication>> {
     let port = |text: &str| {
-        let cure =
-            "the port of the host, the port inside and the protocol: `\"8080:80/tcp\"`, or `\"53/udp\"`";
+        let cure = "the port of the host, the port inside and the protocol: `\"8080:80/tcp\"`, or `\"53/udp\"`; and `\"8080:80/tcp@UPLINK\"` for another uplink";
         text.parse().map_err(|why: String| {
             (format!("{} cannot be published: {why}", quoted(text)), Some(cure.into()))
         })
     };
-    let mut read: Vec<Located<Published>> = Vec::new();
+    let mut read: Vec<Located<Publication>> = Vec::new();
     for value in reader.list("`publish`", value) {
         let Some(port) = reader.parsed("`publish`", value, port) else { continue };
         match read.iter().find(|first| first.value.is_same_outside(&port.value)) {
             Some(first) => {
-                let message = format!("port {} of the host is published twice", port.value.outside);
+                let message = format!("port {} of the host is published twice", port.value.port.outside);
                 let problem = Problem::at(port.place, message)
                     .label("again")
                     .other(first.place.clone(), "the first time")

@@ -1,7 +1,7 @@
 //! What Docker asks.
 
 use crate::cni;
-use crate::model::{Access, Name, Published, digest, numbers};
+use crate::model::{Access, Name, Publication, Published, digest, numbers};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::net::Ipv4Addr;
@@ -38,8 +38,10 @@ pub enum Call {
     Publish {
         /// Docker's number for the endpoint.
         endpoint: String,
+        /// Docker's number for its network.
+        network: String,
         /// The ports.
-        publish: Vec<Published>,
+        publish: Vec<Publication>,
     },
     /// It leaves the network.
     DeleteEndpoint(String),
@@ -100,16 +102,19 @@ pub fn read(path: &str, body: &str) -> Answer<Call> {
         }
         "NetworkDriver.ProgramExternalConnectivity" => {
             let fields = fields()?;
-            Ok(Call::Publish { endpoint: endpoint(&fields)?, publish: ports(&fields)? })
+            publish(&fields, ports(&fields)?)
         }
-        "NetworkDriver.RevokeExternalConnectivity" => {
-            Ok(Call::Publish { endpoint: endpoint(&fields()?)?, publish: Vec::new() })
-        }
+        "NetworkDriver.RevokeExternalConnectivity" => publish(&fields()?, Vec::new()),
         "NetworkDriver.Leave" | "NetworkDriver.DiscoverNew" | "NetworkDriver.DiscoverDelete" => {
             Ok(Call::Notice)
         }
         other => Err(format!("{other} is no call that a network driver knows")),
     }
+}
+
+fn publish(fields: &Fields, publish: Vec<Publication>) -> Answer<Call> {
+    let (endpoint, network) = (number(fields, "EndpointID")?, number(fields, "NetworkID")?);
+    Ok(Call::Publish { endpoint, network, publish })
 }
 
 fn create_network(fields: &Fields) -> Answer<Call> {
@@ -175,12 +180,13 @@ struct Mapping {
     host_port_end: u16,
 }
 
-fn ports(fields: &Fields) -> Answer<Vec<Published>> {
+fn ports(fields: &Fields) -> Answer<Vec<Publication>> {
     let Some(mappings) = part(fields, "Options").remove(PORTS) else { return Ok(Vec::new()) };
     let mappings =
         Option::<Vec<Mapping>>::deserialize(mappings).map_err(|why| format!("`{PORTS}`: {why}"))?;
     let mappings = mappings.unwrap_or_default();
-    Published::distinct(mappings.iter().map(port).collect::<Answer<Vec<_>>>()?)
+    let ports: Vec<Published> = mappings.iter().map(port).collect::<Answer<_>>()?;
+    Publication::distinct(ports.into_iter().map(Publication::from))
 }
 
 fn port(mapping: &Mapping) -> Answer<Published> {

@@ -6,7 +6,7 @@ use crate::model::{Finding, Surroundings};
 use std::collections::BTreeSet;
 
 /// The checks of a namespace.
-const CHECKS: [fn(&Patient<'_>) -> Vec<Finding>; 18] = [
+const CHECKS: [fn(&Patient<'_>) -> Vec<Finding>; 19] = [
     uplink::usable,
     uplink::device,
     uplink::addresses,
@@ -22,6 +22,7 @@ const CHECKS: [fn(&Patient<'_>) -> Vec<Finding>; 18] = [
     declaration::forgotten,
     names::resolv_conf,
     uplink::several,
+    uplink::published_by,
     others::devices_that_may_drop,
     others::proxies,
     packets::subnet_taken,

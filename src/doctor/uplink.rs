@@ -1,7 +1,7 @@
 //! The uplink: its device, its addresses, its next hops, and the others that could be used.
 
 use super::patient::Patient;
-use crate::model::{Code, Cure, Family, Finding, Link, Neighbour, UplinkPath};
+use crate::model::{Code, Cure, Family, Finding, Link, Neighbour, Published, PublishedBy, UplinkPath};
 use crate::plan::{self, quote};
 
 /// Whether one can be used at all, and in each family.
@@ -129,6 +129,27 @@ pub fn silence(Neighbour { dev, address, .. }: &Neighbour) -> Finding {
         Cure::person("see that the address is right, and that the router is on"),
     )
     .shown_by([format!("ip neigh show {address} dev {}", quote(dev))])
+}
+
+/// The uplinks by which its ports are asked, besides the one by which it leaves.
+pub(super) fn published_by(patient: &Patient<'_>) -> Vec<Finding> {
+    let is_open = |by: &&PublishedBy| {
+        let egress = patient.state.egresses.get(&by.egress);
+        egress.and_then(|egress| egress.path.as_ref()).is_some_and(UplinkPath::is_open) && !by.at.is_empty()
+    };
+    let closed = patient.namespace.published_by.iter().filter(|by| !is_open(by));
+    let finding = |by: &PublishedBy| {
+        let ports: Vec<String> = by.ports.iter().map(Published::outside_name).collect();
+        let what = format!(
+            "nobody reaches {} by uplink {}, which cannot be used at the moment",
+            ports.join(", "),
+            by.uplink
+        );
+        let cure =
+            format!("see that the device of uplink {} is up, and has an address (ip -br addr)", by.uplink);
+        Finding::new(Code::PortsUnreached, what, Cure::person(cure))
+    };
+    closed.map(finding).collect()
 }
 
 /// The others that could be used.

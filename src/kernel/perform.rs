@@ -91,9 +91,7 @@ impl Kernel {
                 self.change_elements(&crate::nft::change(remove, add), remove.iter().chain(add))
             }
             Action::ForgetFlows { source, which } => self.forget_flows(&[(*source, *which)]),
-            Action::ResetConnections { name, families, spared, from } => {
-                tcp::reset(name, families, spared, from)
-            }
+            Action::ResetConnections { name, which } => tcp::reset(name, which),
             Action::ForgetServers { link } => self.change_elements(&crate::nft::forget_servers(link), []),
             Action::Sysctl { place, key, value } => self.sysctl(place, key, value),
             Action::AddPass { pass } => passes::add(pass),

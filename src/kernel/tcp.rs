@@ -4,9 +4,11 @@ use super::netlink_socket::NetlinkSocket;
 use super::netns;
 use crate::error::Result;
 use crate::model::{Family, Name};
+use crate::plan::Connections;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 
 // include/uapi/linux/sock_diag.h
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -18,31 +20,31 @@ const STATES: u32 = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 1
 
 /// `struct inet_diag_sockid`, which names a socket: ports, addresses (16 bytes each), device, cookie. It begins after the
 /// first four bytes of `struct inet_diag_msg`.
-const ID: std::ops::Range<usize> = 4..52;
-const PORT: std::ops::Range<usize> = 2..4;
-const SOURCE: std::ops::Range<usize> = 4..20;
-const DESTINATION: std::ops::Range<usize> = 20..36;
+const ID: Range<usize> = 4..52;
+const OWN_PORT: Range<usize> = 0..2;
+const PEER_PORT: Range<usize> = 2..4;
+const SOURCE: Range<usize> = 4..20;
+const DESTINATION: Range<usize> = 20..36;
 /// Inode number of the socket, in `struct inet_diag_msg`.
-const INODE: std::ops::Range<usize> = 68..72;
+const INODE: Range<usize> = 68..72;
 
-/// Ends the connections of these families in a namespace, but for those to these addresses. Its programs hear of it at once. What a kernel
-/// cannot end ends by itself, later.
-pub(super) fn reset(
-    name: &Name,
-    families: &[Family],
-    spared: &BTreeSet<IpAddr>,
-    from: &[IpAddr],
-) -> Result<()> {
+/// Ends these connections in a namespace. Its programs hear of it at once. What a kernel cannot end ends by itself, later.
+pub(super) fn reset(name: &Name, which: &Connections) -> Result<()> {
     let Some(netlink) = inside(name)? else { return Ok(()) };
     for (family, row) in connections(&netlink) {
-        let peer = peer(family, &row).map(|peer| peer.ip());
-        let is_meant = from.is_empty() || own(family, &row).is_some_and(|own| from.contains(&own));
-        let ends = |peer| is_meant && families.contains(&Family::of(peer)) && !is_spared(peer, spared);
-        if let Some(id) = row.get(ID).filter(|_| peer.is_some_and(ends)) {
+        let ends =
+            own(family, &row).zip(peer(family, &row)).is_some_and(|(own, peer)| ends(which, own, peer.ip()));
+        if let Some(id) = row.get(ID).filter(|_| ends) {
             let _ = netlink.ask_whole(SOCK_DESTROY, 0, &request(family, id));
         }
     }
     Ok(())
+}
+
+fn ends(which: &Connections, own: SocketAddr, peer: IpAddr) -> bool {
+    let is_meant = which.from.is_empty() || which.from.contains(&own.ip());
+    let goes_on = is_spared(peer, &which.spared) || which.served.contains(&own.port());
+    is_meant && which.families.contains(&Family::of(peer)) && !goes_on
 }
 
 /// With which hosts processes in a namespace have connections. One that its process closed may take a while to end, and is
@@ -82,14 +84,18 @@ fn request(family: u8, id: &[u8]) -> Vec<u8> {
 
 /// The other end.
 fn peer(family: u8, row: &[u8]) -> Option<SocketAddr> {
-    let id = row.get(ID)?;
-    let port = u16::from_be_bytes(*id.get(PORT)?.first_chunk()?);
-    Some(SocketAddr::new(address(family, id.get(DESTINATION)?)?, port))
+    end(family, row, PEER_PORT, DESTINATION)
 }
 
-/// The address of this end.
-fn own(family: u8, row: &[u8]) -> Option<IpAddr> {
-    address(family, row.get(ID)?.get(SOURCE)?)
+/// This end.
+fn own(family: u8, row: &[u8]) -> Option<SocketAddr> {
+    end(family, row, OWN_PORT, SOURCE)
+}
+
+fn end(family: u8, row: &[u8], port: Range<usize>, bytes: Range<usize>) -> Option<SocketAddr> {
+    let id = row.get(ID)?;
+    let port = u16::from_be_bytes(*id.get(port)?.first_chunk()?);
+    Some(SocketAddr::new(address(family, id.get(bytes)?)?, port))
 }
 
 /// An address. IPv4 in a socket of IPv6 is told as what it is.

@@ -1,9 +1,10 @@
 //! A network namespace that another program made, in which nsnat has an interface and nothing else.
 
 use super::name::Name;
-use super::published::{HostService, Published};
+use super::published::{HostService, Publication};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -17,9 +18,9 @@ pub struct Attached {
     pub ifname: String,
     /// By what it leaves.
     pub to: Destination,
-    /// Ports that the other side of its uplink reaches.
+    /// Ports that the other side of an uplink reaches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub publish: Vec<Published>,
+    pub publish: Vec<Publication>,
     /// Services of the host that it reaches, and no others; none: all that the host's own firewall lets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Vec<HostService>>,
@@ -56,6 +57,21 @@ pub struct Access {
     /// Services of the host that they reach, and no others; none: all that the host's own firewall lets them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Vec<HostService>>,
+    /// The uplinks by which their ports are asked; none: the one by which they leave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub publish_by: Vec<Name>,
+}
+
+impl Access {
+    /// The ports of a container, as they are published in the network.
+    pub fn publications(&self, ports: &[Publication]) -> Vec<Publication> {
+        if self.publish_by.is_empty() {
+            return ports.to_vec();
+        }
+        let by = |uplink: &Name, one: &Publication| Publication { port: one.port, by: Some(uplink.clone()) };
+        let uplinks: BTreeSet<&Name> = self.publish_by.iter().collect();
+        uplinks.into_iter().flat_map(|uplink| ports.iter().map(move |one| by(uplink, one))).collect()
+    }
 }
 
 /// A way out that another program made, and that nsnat's comes before: what still goes there besides what has a route of

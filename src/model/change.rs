@@ -15,12 +15,13 @@ pub struct Change<'a> {
     pub after: Option<&'a ActiveNamespace>,
 }
 
-/// The namespaces that one of both states lacks, or that differ, by their record or by their egress. What is the same in
+/// The namespaces that one of both states lacks, or that differ, by their record or by an egress of theirs. What is the same in
 /// both is passed by without a look into it: states of thousands of namespaces differ in few.
 pub fn changes<'a>(before: &'a State, after: &'a State) -> Vec<Change<'a>> {
     let egresses = changed_egresses(before, after);
-    let is_same =
-        |old: &ActiveNamespace, new: &ActiveNamespace| old == new && !egresses.contains(&new.egress);
+    let is_same = |old: &ActiveNamespace, new: &ActiveNamespace| {
+        old == new && !new.egress_keys().any(|key| egresses.contains(key))
+    };
     let (mut olds, mut news) = (before.namespaces.iter().peekable(), after.namespaces.iter().peekable());
     let mut out = Vec::new();
     loop {

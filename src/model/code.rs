@@ -176,6 +176,8 @@ codes! {
             after [] [];
         UplinkSilent Warning Person "One of several uplinks does not answer; another one is used."
             after [] [];
+        PortsUnreached Warning Person "Ports that are published by another uplink are asked by nobody, because that uplink cannot be used."
+            after [] [];
         UplinkUnsteady Warning Person "One of several uplinks has failed a short time ago, and is used again when it has been well for a while."
             after [] [];
     }

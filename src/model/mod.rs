@@ -55,10 +55,11 @@ pub use nft::{Datum, Element, Set};
 pub use observed::{DetachedNetns, Gates, Netns, Observed, Table};
 pub use probe::{Outcome, Probe, Transport};
 pub use proxy::Proxy;
-pub use published::{HostService, Published};
+pub use published::{HostService, Publication, Published};
 pub use stack::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction, Stack};
 pub use state::{
-    ActiveNamespace, Allowed, DnsMode, Egress, ExecRecord, HeldSysctl, NamespaceRecord, Owner, Rewrite, State,
+    ActiveNamespace, Allowed, DnsMode, Egress, ExecRecord, HeldSysctl, NamespaceRecord, Owner, PublishedBy,
+    Rewrite, State,
 };
 pub use surroundings::{Claim, Claimed, Daemon, Lease, Surroundings};
 pub use uplink_path::UplinkPath;

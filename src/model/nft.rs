@@ -135,11 +135,15 @@ sets! {
     Published4 = "published4": [Device, Address, Protocol, Port] => [];
     /// What may be asked inside, and by which device, IPv6.
     Published6 = "published6": [Device, Address, Protocol, Port] => [];
-    /// Where a question of this side to a published port goes, IPv4: "lo" or the host veth, an address of the host, protocol,
-    /// port.
-    Hairpin4 = "hairpin4": [Device, Address, Protocol, Port] => [Address, Port];
-    /// Where a question of this side to a published port goes, IPv6.
-    Hairpin6 = "hairpin6": [Device, Address, Protocol, Port] => [Address, Port];
+    /// Where a question to a published port at one address of the host goes, IPv4: "lo", the host veth or the device of another
+    /// uplink, the address, protocol, port.
+    PublishAt4 = "publish_at4": [Device, Address, Protocol, Port] => [Address, Port];
+    /// Where a question to a published port at one address of the host goes, IPv6.
+    PublishAt6 = "publish_at6": [Device, Address, Protocol, Port] => [Address, Port];
+    /// The mark of answers by another uplink, IPv4: the address inside, and the address of the host that was asked.
+    AnswerBy4 = "answer_by4": [Address, Address] => [Mark];
+    /// The mark of answers by another uplink, IPv6.
+    AnswerBy6 = "answer_by6": [Address, Address] => [Mark];
     /// Reaches chosen services of the host only.
     HostOnly = "host_only": [Device] => [];
     /// Services of the host that are reached.
@@ -223,8 +227,11 @@ impl Set {
 
     /// Whether it is about ports that the other side of an uplink reaches.
     pub fn is_of_published_ports(self) -> bool {
-        use Set::{Hairpin4, Hairpin6, Publish4, Publish6, Published4, Published6};
-        matches!(self, Publish4 | Publish6 | Published4 | Published6 | Hairpin4 | Hairpin6)
+        use Set::{AnswerBy4, AnswerBy6, Publish4, Publish6, PublishAt4, PublishAt6, Published4, Published6};
+        matches!(
+            self,
+            Publish4 | Publish6 | Published4 | Published6 | PublishAt4 | PublishAt6 | AnswerBy4 | AnswerBy6
+        )
     }
 }
 

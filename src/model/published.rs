@@ -1,5 +1,6 @@
-//! Ports of a namespace that the other side of its uplink reaches, and services of the host that a namespace reaches.
+//! Ports of a namespace that the other side of an uplink reaches, and services of the host that a namespace reaches.
 
+use super::name::Name;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -67,7 +68,7 @@ impl fmt::Display for HostService {
     }
 }
 
-/// A port of the host, on the device of a namespace's uplink, that leads to a port inside: `8080:80/tcp`.
+/// A port of the host that leads to a port inside: `8080:80/tcp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Published {
@@ -85,22 +86,77 @@ impl Published {
         (self.outside, self.protocol) == (other.outside, other.protocol)
     }
 
+    /// The port of the host, with its protocol: `8080/tcp`.
+    pub fn outside_name(&self) -> String {
+        format!("{}/{}", self.outside, protocol_name(self.protocol))
+    }
+}
+
+/// A port that is published, and by which uplink it is asked: `8080:80/tcp`, or `8080:80/tcp@lan`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Publication {
+    /// The port.
+    pub port: Published,
+    /// An uplink of the configuration; none: the one by which the namespace leaves.
+    pub by: Option<Name>,
+}
+
+impl Publication {
+    /// Whether both are one port of the host, asked by one uplink.
+    pub fn is_same_outside(&self, other: &Self) -> bool {
+        self.port.is_same_outside(&other.port) && self.by == other.by
+    }
+
     /// Each once, in order; an error where one port of the host is to lead to two ports inside.
-    pub fn distinct(ports: impl IntoIterator<Item = Self>) -> Result<Vec<Self>, String> {
-        let mut known = BTreeMap::new();
-        for port in ports {
-            let first = *known.entry((port.outside, port.protocol)).or_insert(port);
-            if first != port {
-                let name = port.outside_name();
-                return Err(format!("port {name} of the host is published twice, as {first} and as {port}"));
+    pub fn distinct(all: impl IntoIterator<Item = Self>) -> Result<Vec<Self>, String> {
+        let mut known: BTreeMap<_, Self> = BTreeMap::new();
+        for one in all {
+            let key = (one.port.outside, one.port.protocol, one.by.clone());
+            let first = known.entry(key).or_insert_with(|| one.clone());
+            if *first != one {
+                let name = one.port.outside_name();
+                return Err(format!("port {name} of the host is published twice, as {first} and as {one}"));
             }
         }
         Ok(known.into_values().collect())
     }
+}
 
-    /// The port of the host, with its protocol: `8080/tcp`.
-    pub fn outside_name(&self) -> String {
-        format!("{}/{}", self.outside, protocol_name(self.protocol))
+impl From<Published> for Publication {
+    fn from(port: Published) -> Self {
+        Self { port, by: None }
+    }
+}
+
+impl FromStr for Publication {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((port, by)) = text.split_once('@') else { return Ok(text.parse::<Published>()?.into()) };
+        let by = by.parse().map_err(|why| format!("{by:?} names no uplink: {why}"))?;
+        Ok(Self { port: port.parse()?, by: Some(by) })
+    }
+}
+
+impl TryFrom<String> for Publication {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Publication> for String {
+    fn from(publication: Publication) -> Self {
+        publication.to_string()
+    }
+}
+
+impl fmt::Display for Publication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.port.fmt(f)?;
+        self.by.iter().try_for_each(|by| write!(f, "@{by}"))
     }
 }
 
@@ -156,7 +212,7 @@ impl fmt::Display for Published {
 
 #[cfg(test)]
 mod tests {
-    use super::{HostService, Published};
+    use super::{HostService, Publication};
 
     #[test]
     fn a_service_of_the_host_is_a_port_and_a_protocol() {
@@ -178,18 +234,37 @@ mod tests {
 
     #[test]
     fn what_is_read_is_shown_again() {
-        let shown = |text: &str| text.parse::<Published>().map(|published| published.to_string());
+        let shown = |text: &str| text.parse::<Publication>().map(|publication| publication.to_string());
         for (text, short) in [
             ("8080:80/tcp", "8080:80/tcp"),
             ("8080:80", "8080:80/tcp"),
+            ("8080:80@lan", "8080:80/tcp@lan"),
+            ("53/udp@vpn-2", "53/udp@vpn-2"),
             ("53/udp", "53/udp"),
             ("443", "443/tcp"),
             ("5:5/udp", "5/udp"),
         ] {
             assert_eq!(shown(text).as_deref(), Ok(short));
         }
-        for bad in ["", "0", "65536", "80/sctp", "80/", "a:80", "80:", ":80", "1:2:3", "+80", " 80", "80-90"]
-        {
+        for bad in [
+            "",
+            "0",
+            "65536",
+            "80/sctp",
+            "80/",
+            "a:80",
+            "80:",
+            ":80",
+            "1:2:3",
+            "+80",
+            " 80",
+            "80-90",
+            "80@",
+            "@lan",
+            "80@lan@wan",
+            "80@lan/tcp",
+            "80 @lan",
+        ] {
             assert!(shown(bad).is_err(), "{bad:?}");
         }
     }
@@ -197,12 +272,12 @@ mod tests {
     #[test]
     fn a_port_of_the_host_leads_to_one_port_inside() {
         let distinct = |ports: &[&str]| {
-            let ports = Published::distinct(ports.iter().map(|text| text.parse().unwrap()))?;
+            let ports = Publication::distinct(ports.iter().map(|text| text.parse().unwrap()))?;
             Ok::<_, String>(ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
         };
         assert_eq!(
-            distinct(&["53/udp", "8080:80", "53/tcp", "8080:80"]).as_deref(),
-            Ok("53/tcp 53/udp 8080:80/tcp")
+            distinct(&["53/udp", "8080:80", "53/tcp", "8080:80", "8080:81@lan"]).as_deref(),
+            Ok("53/tcp 53/udp 8080:80/tcp 8080:81/tcp@lan")
         );
         assert_eq!(
             distinct(&["8080:80", "8080:80/udp", "8080:81"]).as_deref().map_err(String::as_str),

@@ -19,7 +19,7 @@ use super::gate::{Pass, Split};
 use super::name::Name;
 use super::numbers;
 use super::proxy::Proxy;
-use super::published::{HostService, Published};
+use super::published::{HostService, Publication, Published};
 use super::stack::Family;
 use super::uplink_path::UplinkPath;
 use ipnetwork::{Ipv4Network, Ipv6Network};
@@ -268,6 +268,9 @@ pub struct NamespaceRecord {
     /// The host's addresses on the devices of its uplink, by which this side asks these ports; none where there are no ports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub published_at: Vec<IpAddr>,
+    /// Ports that the other side of other uplinks reaches, by uplink.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published_by: Vec<PublishedBy>,
     /// Services of the host that it reaches, and no others; none: all that the host's own firewall lets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Vec<HostService>>,
@@ -282,7 +285,42 @@ pub struct NamespaceRecord {
     pub attached: Option<Attached>,
 }
 
+/// Ports that are asked by another uplink than the one by which the namespace leaves. Answers leave by an egress of that
+/// uplink, which may be nobody's way out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedBy {
+    /// The uplink.
+    pub uplink: Name,
+    /// Key of the egress by which answers leave.
+    pub egress: String,
+    /// The ports.
+    pub ports: Vec<Published>,
+    /// The host's addresses on the devices of that uplink, at which these ports are asked.
+    pub at: Vec<IpAddr>,
+}
+
 impl NamespaceRecord {
+    /// The keys of all egresses that it makes use of: its own, and those of the uplinks by which it answers.
+    pub fn egress_keys(&self) -> impl Iterator<Item = &String> {
+        [&self.egress].into_iter().chain(self.published_by.iter().map(|by| &by.egress))
+    }
+
+    /// Whether it publishes any port.
+    pub fn publishes(&self) -> bool {
+        !(self.published.is_empty() && self.published_by.is_empty())
+    }
+
+    /// The ports that are published, each with the uplink that was named.
+    pub fn publications(&self) -> impl Iterator<Item = Publication> {
+        let own = self.published.iter().map(|port| Publication::from(*port));
+        let of_uplink = |by: &PublishedBy| {
+            let uplink = by.uplink.clone();
+            let named = move |port: &Published| Publication { port: *port, by: Some(uplink.clone()) };
+            by.ports.iter().map(named).collect::<Vec<_>>()
+        };
+        own.chain(self.published_by.iter().flat_map(of_uplink))
+    }
+
     /// Whether it is an attachment whose interface the engine takes from the host ([`Handed`](super::Handed)).
     pub fn is_handed(&self) -> bool {
         self.attached.as_ref().is_some_and(|attached| attached.handed.is_some())

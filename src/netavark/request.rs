@@ -1,7 +1,7 @@
 //! What netavark asks: an argument and the network.
 
 use crate::cni;
-use crate::model::{Access, Name, Published};
+use crate::model::{Access, Name, Publication};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ pub struct Setup {
     /// By what it leaves, and what of the host it reaches.
     pub access: Access,
     /// Ports that the other side of the uplink is to reach.
-    pub publish: Vec<Published>,
+    pub publish: Vec<Publication>,
 }
 
 /// The key of the ports that a container publishes.

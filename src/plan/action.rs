@@ -34,6 +34,19 @@ pub enum Flows {
     LeavingWith(IpAddr),
 }
 
+/// Connections of a namespace that moves to another device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Connections {
+    /// The families whose packets leave by another device.
+    pub families: Vec<Family>,
+    /// Addresses of the host: connections to these go on.
+    pub spared: BTreeSet<IpAddr>,
+    /// Ports inside that are asked by another uplink, which does not move: connections from these go on.
+    pub served: BTreeSet<u16>,
+    /// Those from these addresses; from any, where none is named.
+    pub from: Vec<IpAddr>,
+}
+
 /// A change of one attribute of a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -103,12 +116,8 @@ pub enum Action {
     ResetConnections {
         /// The namespace.
         name: Name,
-        /// The families whose packets leave by another device.
-        families: Vec<Family>,
-        /// Addresses of the host: connections to these go on.
-        spared: BTreeSet<IpAddr>,
-        /// Those from these addresses; from any, where none is named.
-        from: Vec<IpAddr>,
+        /// Those that end.
+        which: Connections,
     },
     /// Forgets which of a namespace's servers did not answer: others are in their places now.
     ForgetServers {

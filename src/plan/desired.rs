@@ -76,8 +76,8 @@ pub fn known_elements<S: BuildHasher>(
 pub(super) fn desired_of(state: &State, features: Features, is_seen: impl Fn(&Name) -> bool) -> Desired {
     let mut out = Desired::default();
     out.host.sysctls.extend(state.sysctls.iter().map(|(key, held)| (key.clone(), held.now.clone())));
-    for egress in state.egresses.values() {
-        egress_routing(&mut out, state, egress, features);
+    for (key, egress) in &state.egresses {
+        egress_routing(&mut out, state, (key, egress), features);
         guard(&mut out.elements, egress, state.mark_of(egress));
         out.elements.extend(source::elements(egress, state.mark_of(egress)));
     }
@@ -160,13 +160,14 @@ pub fn mtu_of(state: &State, name: &Name) -> Option<u32> {
     Some(mtu(namespace, state.egresses.get(&namespace.egress)?))
 }
 
-/// Rules and the table of an egress.
-fn egress_routing(out: &mut Desired, state: &State, egress: &Egress, features: Features) {
+/// Rules and the table of an egress. One by which answers leave may be nobody's way out, and then nothing begins there.
+fn egress_routing(out: &mut Desired, state: &State, (key, egress): (&str, &Egress), features: Features) {
+    let answers = state.namespaces.values().any(|one| one.published_by.iter().any(|by| by.egress == key));
     let table = egress.table();
     let mark = (state.mark_of(egress), state.mask);
     for family in Family::BOTH {
         let sources = sources(state, egress, family, features);
-        if sources.is_empty() {
+        if sources.is_empty() && !(answers && (family == Family::V4 || features.serves_ipv6())) {
             continue;
         }
         out.host.rules.extend(rules(state.first, mark, table, family, &sources));
@@ -328,7 +329,7 @@ fn stack_inside(namespace: &ActiveNamespace, egress: &Egress, net: &Addresses, f
     if let Some(attached) = &namespace.attached {
         if let Some(beside) = &attached.beside {
             let own: Vec<IpNetwork> = net.ends.iter().map(|ends| ends.inside).collect();
-            let answers = if namespace.published.is_empty() { &[] } else { own.as_slice() };
+            let answers = if namespace.publishes() { own.as_slice() } else { &[] };
             second_way::put_before(&mut out, beside, answers, features);
         }
         return out;

@@ -42,6 +42,10 @@ pub(super) fn carry_over(state: &mut State, wanted: &BTreeMap<&Name, String>) {
     for (name, namespace) in &state.namespaces {
         let from = &namespace.egress;
         destinations.entry(from).or_default().insert(wanted.get(name).unwrap_or(from));
+        // What a namespace answers by stays what it is.
+        for by in &namespace.published_by {
+            destinations.entry(&by.egress).or_default().insert(&by.egress);
+        }
     }
     let only = |(from, to): (&&String, &BTreeSet<&String>)| match to.first() {
         Some(goal) if to.len() == 1 && goal != from => Some(((*from).clone(), (*goal).clone())),

@@ -179,8 +179,9 @@ pub(super) fn valid_mark(dev: &str) -> String {
 
 /// Forwarding for the devices of all ways. IPv6 only where a namespace has it.
 fn uplinks(state: &State, features: Features) -> Vec<String> {
-    let has6 =
-        |key: &String| state.namespaces.values().any(|namespace| namespace.ipv6 && namespace.egress == *key);
+    let has6 = |key: &String| {
+        state.namespaces.values().any(|one| one.ipv6 && one.egress_keys().any(|used| used == key))
+    };
     let keys = |(key, egress): (&String, &Egress)| {
         let families: Vec<Family> =
             Family::BOTH.into_iter().filter(|family| *family == Family::V4 || has6(key)).collect();

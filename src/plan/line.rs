@@ -1,9 +1,8 @@
 //! Every action as the shell line that it equals.
 
-use super::action::{Action, Flows, LinkChange, Side};
+use super::action::{Action, Connections, Flows, LinkChange, Side};
 use super::{ipsec, other_firewalls};
 use crate::model::{Datum, Element, Family, Name, Route, RouteKind, Rule, RuleAction, nft, numbers};
-use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
@@ -40,8 +39,8 @@ fn line(action: &Action) -> String {
         Action::RemoveTable => format!("nft delete table inet {}", nft::TABLE),
         Action::Elements { remove, add } => format!("nft {}", quote(&element_text(remove, add))),
         Action::ForgetFlows { source, which } => forget_flows(*source, which),
-        Action::ResetConnections { name, families, spared, from } => {
-            format!("ip netns exec {name} ss -K -t{} || true", connections(families, spared, from))
+        Action::ResetConnections { name, which } => {
+            format!("ip netns exec {name} ss -K -t{} || true", connections(which))
         }
         Action::ForgetServers { link } => format!("nft {}", quote(&forget_text(link))),
         Action::AddVeth { name, link, mtu, ifname } => {
@@ -101,16 +100,18 @@ fn forget_flows(source: IpAddr, which: &Flows) -> String {
 }
 
 /// The connections that ss(8) is to end.
-fn connections(families: &[Family], spared: &BTreeSet<IpAddr>, from: &[IpAddr]) -> String {
-    let not: Vec<String> = spared.iter().map(|address| format!(" and not dst {address}")).collect();
-    let from: Vec<String> = from.iter().map(|address| format!("src {address}")).collect();
+fn connections(which: &Connections) -> String {
+    let to = which.spared.iter().map(|address| format!(" and not dst {address}"));
+    let of = which.served.iter().map(|port| format!(" and not sport = :{port}"));
+    let not: String = to.chain(of).collect();
+    let from: Vec<String> = which.from.iter().map(|address| format!("src {address}")).collect();
     let from = if from.is_empty() { String::new() } else { format!(" and ( {} )", from.join(" or ")) };
-    let only = match families {
+    let only = match which.families[..] {
         [Family::V4] => " -4",
         [Family::V6] => " -6",
         _ => "",
     };
-    format!("{only} state synchronized {}", quote(&format!("not dst 127.0.0.0/8{}{from}", not.concat())))
+    format!("{only} state synchronized {}", quote(&format!("not dst 127.0.0.0/8{not}{from}")))
 }
 
 /// `ip`, in the right namespace, for the right family.

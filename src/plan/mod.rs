@@ -55,7 +55,7 @@ mod transparent;
 mod uplink_path;
 mod verdict;
 
-pub use action::{Action, Flows, LinkChange, Side};
+pub use action::{Action, Connections, Flows, LinkChange, Side};
 pub use addresses::attachment_addresses;
 pub use alloc::unusual_blocks;
 pub use attached::closed_to;

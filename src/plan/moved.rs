@@ -1,9 +1,12 @@
 //! Connections that cannot go on: those of a namespace that leaves by another device from now on, where its packets have
 //! another address. Their peers know the old one, and a program that only waits for more would wait for as long as TCP does.
 
-use super::action::Action;
+use super::action::{Action, Connections};
 use super::addresses::attachment_addresses;
-use crate::model::{ActiveNamespace, Change, Family, Link, Name, Observed, State, UplinkPath, changes};
+use crate::model::stack::TCP;
+use crate::model::{
+    ActiveNamespace, Change, Family, Link, Name, Observed, Published, State, UplinkPath, changes,
+};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -19,12 +22,14 @@ pub(super) fn lost_connections(state: &State, observed: &Observed) -> Vec<Action
     let reset = |Change { name, before, after }: Change<'_>| {
         let (before, after) = before.zip(after)?;
         let families = moved_families(observed.state.path_of(before)?, state.path_of(after)?);
-        let spared = || addresses_beside(&after.link, observed);
         (!families.is_empty()).then(|| Action::ResetConnections {
             name: name.clone(),
-            families,
-            spared: spared(),
-            from: own(name, after),
+            which: Connections {
+                families,
+                spared: addresses_beside(&after.link, observed),
+                served: served_by_another(after),
+                from: own(name, after),
+            },
         })
     };
     changes(&observed.state, state).into_iter().filter_map(reset).collect()
@@ -46,6 +51,13 @@ fn moved_families(from: &UplinkPath, to: &UplinkPath) -> Vec<Family> {
 /// another name is the same one.
 fn moves(from: &UplinkPath, to: &UplinkPath) -> bool {
     from.uplink != to.uplink && from.dev != to.dev && to.up && !to.dead
+}
+
+/// The ports inside of connections that others began by an uplink which stays.
+fn served_by_another(namespace: &ActiveNamespace) -> BTreeSet<u16> {
+    let moves = |port: &&Published| namespace.published.iter().any(|own| own.inside == port.inside);
+    let all = namespace.published_by.iter().flat_map(|by| &by.ports);
+    all.filter(|port| port.protocol == TCP && !moves(port)).map(|port| port.inside).collect()
 }
 
 /// The host's own addresses, and of those of host veths the one that is the namespace's.

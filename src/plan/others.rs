@@ -1,7 +1,7 @@
 //! Whether a run that looks into some namespaces only may leave the others alone.
 //!
 //! A namespace that is not looked into is taken for right. What should be there of it follows from its entry in the
-//! recorded state, from its egress, and from a few things that all namespaces share; as long as none of these
+//! recorded state, from its egresses, and from a few things that all namespaces share; as long as none of these
 //! changes, nothing of it does.
 
 use super::diff::is_whole;
@@ -26,7 +26,8 @@ pub fn concerns_others(goal: &State, observed: &Observed) -> bool {
         && before.split == goal.split;
     let egresses = changed_egresses(before, goal);
     let changes = |(name, namespace): (&Name, &ActiveNamespace)| {
-        goal.namespaces.get(name) != Some(namespace) || egresses.contains(&namespace.egress)
+        goal.namespaces.get(name) != Some(namespace)
+            || namespace.egress_keys().any(|key| egresses.contains(key))
     };
     // The table is loaded as a whole.
     !is_shared_the_same || !is_whole(goal, observed) || unseen.any(changes)

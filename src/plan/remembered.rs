@@ -109,7 +109,7 @@ pub fn with_dns(observed: &Observed, name: &Name, dns: &config::Dns) -> State {
     state
 }
 
-/// After a change of namespaces: egresses without namespaces go, and so do sysctls that are not needed any more, and
+/// After a change of namespaces: egresses that nobody makes use of go, and so do sysctls that are not needed any more, and
 /// the identities of namespaces that do not exist.
 pub fn tidy_state(state: &mut State, observed: &Observed) {
     prune_checks(state);
@@ -131,8 +131,8 @@ fn prune_checks(state: &mut State) {
     state.namespaces.retain(|_, namespace| namespace.checks.as_ref().is_none_or(is_needed));
 }
 
-/// Egresses without namespaces go.
+/// Egresses that no namespace makes use of go.
 fn prune_egresses(state: &mut State) {
-    let used: BTreeSet<&String> = state.namespaces.values().map(|namespace| &namespace.egress).collect();
+    let used: BTreeSet<&String> = state.namespaces.values().flat_map(|one| one.egress_keys()).collect();
     state.egresses.retain(|key, _| used.contains(key));
 }

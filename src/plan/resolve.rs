@@ -12,7 +12,7 @@ use crate::config::{self, Config, Ipv6, Located, Namespace, Problem};
 use crate::model::stack::{is_link_local, overlap};
 use crate::model::{
     Account, ActiveNamespace, Allowed, Egress, Family, Name, NamespaceRecord, Netns, Observed, Owner,
-    Published, State, UplinkPath, numbers,
+    Publication, Published, PublishedBy, State, UplinkPath, numbers,
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,14 +101,7 @@ impl NamespaceResolver<'_> {
     /// once.
     fn resolve(&self, state: &mut State, paths: &mut BTreeMap<String, Option<UplinkPath>>) -> Lookup<()> {
         self.refuse_foreign()?;
-        let key = egress_key(self.namespace, self.observed);
-        if !paths.contains_key(&key) {
-            let last = state.egresses.get(&key).and_then(|egress| egress.path.as_ref());
-            let path = choice::choose_path(self.namespace, last, self.observed, self.kept)?;
-            paths.insert(key.clone(), path);
-        }
-        let path = paths.get(&key).cloned().flatten();
-        self.egress(state, &key, path)?;
+        let key = self.way(self.namespace, state, paths)?;
         let ipv6 = self.ipv6(state, &key)?;
         let path = state.egresses.get(&key).and_then(|egress| egress.path.as_ref());
         let set = state.namespaces.get(self.name).filter(|old| self.kept && old.dns_was_set);
@@ -120,7 +113,8 @@ impl NamespaceResolver<'_> {
         let mtu = self.mtu(state.namespaces.get(self.name), path);
         self.servers(state, &key, ipv6)?;
         let subnet = self.subnet(state, &key)?;
-        let published = self.published(state, &key)?;
+        let published = self.published(state, &key, None)?;
+        let published_by = self.published_by(state, paths)?;
         let old = state.namespaces.get(self.name);
         let (inode, cookie) = self.identity(old);
         let published_at = if published.is_empty() { Vec::new() } else { self.published_at(state, &key) };
@@ -139,6 +133,7 @@ impl NamespaceResolver<'_> {
             allowed: self.allowed()?,
             published_at,
             published,
+            published_by,
             host: self.namespace.host.clone(),
             proxy: self.namespace.proxy,
             checks: self.namespace.checks.clone(),
@@ -153,25 +148,68 @@ impl NamespaceResolver<'_> {
         Problem::at(self.namespace.place.clone(), message)
     }
 
-    /// The ports that are published. A new one that another namespace has on the same device is refused, unless nobody could
-    /// be told: then the first one by name has it (`plan::published`), as after a move that nobody asked for.
-    fn published(&self, state: &State, key: &str) -> Lookup<Vec<Published>> {
-        let path = state.egresses.get(key).and_then(|egress| egress.path.as_ref());
-        let old = self.observed.state.namespaces.get(self.name).filter(|old| old.egress == key);
-        let is_new = |port: &&Located<Published>| {
-            !self.kept && old.is_none_or(|old| !old.published.contains(&port.value))
-        };
-        let conflict = |wanted: &Located<Published>| {
-            let (holder, dev) = published::holder(wanted.value, self.name, path?, state)?;
-            let why = format!("port {} of {dev} is published by {holder}", wanted.value.outside_name());
-            Some(Problem::at(wanted.place.clone(), why).help("choose another port of the host"))
-        };
-        let problems: Vec<_> = self.namespace.publish.iter().filter(is_new).filter_map(conflict).collect();
-        let all = self.namespace.publish.iter().map(|port| port.value).collect();
-        if problems.is_empty() { Ok(all) } else { Err(problems) }
+    /// Finds the way by the uplinks of `namespace`, and the egress that leads there, by its key.
+    fn way(
+        &self,
+        namespace: &Namespace,
+        state: &mut State,
+        paths: &mut BTreeMap<String, Option<UplinkPath>>,
+    ) -> Lookup<String> {
+        let key = egress_key(namespace, self.observed);
+        if !paths.contains_key(&key) {
+            let last = state.egresses.get(&key).and_then(|egress| egress.path.as_ref());
+            let path = choice::choose_path(namespace, last, self.observed, self.kept)?;
+            paths.insert(key.clone(), path);
+        }
+        let path = paths.get(&key).cloned().flatten();
+        self.egress(state, &key, path)?;
+        Ok(key)
     }
 
-    /// The host's addresses on the devices by which it leaves.
+    /// The ports that are published by that uplink; `key`: the egress that leads there. A new one that another namespace has on
+    /// the same device is refused, unless nobody could be told: then the first one by name has it (`plan::published`), as after
+    /// a move that nobody asked for.
+    fn published(&self, state: &State, key: &str, by: Option<&Name>) -> Lookup<Vec<Published>> {
+        let path = state.egresses.get(key).and_then(|egress| egress.path.as_ref());
+        let old = self.observed.state.namespaces.get(self.name);
+        let had = |port: &Published| {
+            old.is_some_and(|old| {
+                let others = old.published_by.iter().map(|by| (&by.egress, &by.ports));
+                let mut all = [(&old.egress, &old.published)].into_iter().chain(others);
+                all.any(|(egress, ports)| egress == key && ports.contains(port))
+            })
+        };
+        let conflict = |wanted: &Located<Publication>| {
+            let port = wanted.value.port;
+            let (holder, dev) = published::holder(port, self.name, path?, state)?;
+            let why = format!("port {} of {dev} is published by {holder}", port.outside_name());
+            Some(Problem::at(wanted.place.clone(), why).help("choose another port of the host"))
+        };
+        let wanted = || self.namespace.publish.iter().filter(|one| one.value.by.as_ref() == by);
+        let is_new = |one: &&Located<Publication>| !self.kept && !had(&one.value.port);
+        let problems: Vec<_> = wanted().filter(is_new).filter_map(conflict).collect();
+        if problems.is_empty() { Ok(wanted().map(|one| one.value.port).collect()) } else { Err(problems) }
+    }
+
+    /// The ports that are asked by other uplinks than its own, with an egress for the answers.
+    fn published_by(
+        &self,
+        state: &mut State,
+        paths: &mut BTreeMap<String, Option<UplinkPath>>,
+    ) -> Lookup<Vec<PublishedBy>> {
+        let named: BTreeSet<&Name> =
+            self.namespace.publish.iter().filter_map(|one| one.value.by.as_ref()).collect();
+        let of_uplink = |uplink: &Name| {
+            let namespace = self.config.answering_by(self.namespace, uplink)?;
+            let egress = self.way(&namespace, state, paths)?;
+            let ports = self.published(state, &egress, Some(uplink))?;
+            let at = self.published_at(state, &egress);
+            Ok(PublishedBy { uplink: uplink.clone(), egress, ports, at })
+        };
+        named.into_iter().map(of_uplink).collect()
+    }
+
+    /// The host's addresses on the devices by which an egress leaves.
     fn published_at(&self, state: &State, key: &str) -> Vec<IpAddr> {
         let Some(egress) = state.egresses.get(key) else { return Vec::new() };
         let addresses = self.observed.host.addresses.iter().filter(|address| {

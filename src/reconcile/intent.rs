@@ -54,6 +54,7 @@ fn orphaned_namespace(inode: u64, cookie: Option<u64>) -> ActiveNamespace {
         proxy: None,
         published: Vec::new(),
         published_at: Vec::new(),
+        published_by: Vec::new(),
         host: None,
         checks: None,
         owner: None,
@@ -82,13 +83,15 @@ pub(super) fn union_of(first: &State, second: &State) -> State {
     for (name, namespace) in
         second.namespaces.iter().filter(|(name, _)| !first.namespaces.contains_key(*name))
     {
-        let number = second.egresses.get(&namespace.egress).map(|egress| egress.number);
-        let key =
-            out.egresses.iter().find(|(_, egress)| Some(egress.number) == number).map(|(key, _)| key.clone());
-        let egress = key.unwrap_or_else(|| namespace.egress.clone());
         let mut namespace = namespace.clone();
-        if namespace.egress != egress {
-            namespace.egress = egress;
+        let known = |key: &String| {
+            let number = second.egresses.get(key)?.number;
+            out.egresses.iter().find(|(_, egress)| egress.number == number).map(|(key, _)| key)
+        };
+        if namespace.egress_keys().any(|key| known(key).is_some_and(|known| known != key)) {
+            let rename = |key: &mut String| known(key).cloned().into_iter().for_each(|known| *key = known);
+            rename(&mut namespace.egress);
+            namespace.published_by.iter_mut().for_each(|by| rename(&mut by.egress));
         }
         out.namespaces.insert(name.clone(), namespace);
     }

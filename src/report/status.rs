@@ -3,7 +3,7 @@
 use super::event::{self, local_time};
 use super::table;
 use crate::model::numbers::HOST_INSIDE;
-use crate::model::{Attached, Condition, Event, EventKind, Family, Finding, HostService, Name, Published};
+use crate::model::{Attached, Condition, Event, EventKind, Family, Finding, HostService, Name, Publication};
 use anstyle::{AnsiColor, Style};
 use ipnetwork::IpNetwork;
 use serde::{Serialize, Serializer};
@@ -86,8 +86,8 @@ pub struct Status {
     pub address: Vec<IpNetwork>,
     /// "ADDR" for servers, "OLD=NEW" for rewrites.
     pub dns: Vec<String>,
-    /// Ports of the host that lead inside, by the device of the uplink.
-    pub published: Vec<Published>,
+    /// Ports of the host that lead inside, by the device of the uplink that is named, or of the namespace's own.
+    pub published: Vec<Publication>,
     /// Services of the host that it reaches, and no others; none: all that the host's own firewall lets it.
     pub host: Option<Vec<HostService>>,
     /// Bytes that came in.

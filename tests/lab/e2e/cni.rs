@@ -2,6 +2,7 @@
 
 use super::host_services::{HERE, asked};
 use super::published::{FORWARD, asks};
+use super::published_by::UPLINK;
 use crate::lab::Lab;
 
 /// `cni COMMAND CONTAINER [NETNS]`: the plugin with a network configuration in `$CONF` (1.0.0, by slow, where there is none),
@@ -93,7 +94,7 @@ const SERVE: &str = r"
 /// `ports COMMAND MAPPINGS`: as a runtime asks for ports.
 const PORTS: &str = r#"
     ports() {
-        CONF='{"cniVersion":"1.0.0","name":"net","type":"nsnat","egress":"slow","capabilities":{"portMappings":true},"runtimeConfig":{"portMappings":'"$2"'}}'             cni "$1" "${CNI_CONTAINERID-example}" "${CNI_NETNS-/run/netns/blue}"
+        CONF='{"cniVersion":"1.0.0","name":"net","type":"nsnat","egress":"slow",'"${MORE-}"'"capabilities":{"portMappings":true},"runtimeConfig":{"portMappings":'"$2"'}}' cni "$1" "${CNI_CONTAINERID-example}" "${CNI_NETNS-/run/netns/blue}"
     }
 "#;
 
@@ -181,6 +182,32 @@ fn a_second_network_is_the_way_out_until_it_is_taken_away() {
     // Who takes nsnat away by another word than the runtime's means no other way: it stays closed.
     says("second ADD >/dev/null; nsnat -q down; echo $?", "0");
     lab.says(closed, "closed\nclosed");
+}
+
+/// A network whose containers' ports are asked by another uplink than the one by which they leave.
+#[test]
+fn a_network_publishes_by_another_uplink() {
+    let lab = Lab::new();
+    lab.declare(&format!("{UPLINK}\n[namespace.slow]\ngateway = \"$LAB_SLOW\"\ndns = \"$LAB_NEW\""));
+    lab.ok("ip netns add blue; ip -n blue link set lo up");
+    lab.ok(SERVE);
+    let says = |more: &str, script: &str, expected: &str| {
+        let more = format!("MORE='\"publish-by\":\"{more}\",'; ");
+        lab.runtime_says(&format!("{PORTS}{more}{script}"), expected);
+    };
+    let ports = "'[{\"hostPort\":8080,\"containerPort\":80}]'";
+    says(
+        "thrid",
+        &format!("{{ ports ADD {ports} || :; }} | jq -r '.code, .details'"),
+        "7\nno uplink is called thrid; did you mean third?",
+    );
+    says("third", &format!("ports ADD {ports} >/run/lab/cni/result; echo $?"), "0");
+    lab.says(&asks("third", "TCP4", "$LAB_HOST_THIRD:8080"), "seen 10.20.0.1");
+    lab.fails(1, &asks("printer", "TCP4", "$LAB_HOST:8080"));
+    lab.says("ip netns exec blue whoami4", "203.0.113.254");
+    says("third", &format!("ports CHECK {ports}; echo $?"), "0");
+    says("third", &format!("ports DEL {ports}; echo $?"), "0");
+    lab.fails(1, &asks("third", "TCP4", "$LAB_HOST_THIRD:8080"));
 }
 
 /// A port that a container asks for, standalone: both families, closed again after DEL; CHECK tells what is missing.

@@ -2,6 +2,8 @@
 //! here its part is played by ip(8).
 
 use super::host_services::{HERE, asked};
+use super::published::asks;
+use super::published_by::UPLINK;
 use super::watch::START;
 use crate::lab::Lab;
 
@@ -189,6 +191,27 @@ fn ports_are_published_and_taken_back() {
     lab.docker(&format!(
         "leave {E}; call RevokeExternalConnectivity '{{\"NetworkID\":\"n1\",\"EndpointID\":\"{E}\"}}'"
     ));
+}
+
+/// The network says by which uplink the ports of its containers are asked; the driver may start anew in between.
+#[test]
+fn ports_are_published_by_another_uplink_where_the_network_says_so() {
+    let lab = with_docker();
+    let refused = lab.docker("network '{\"egress\":\"slow\",\"publish-by\":\"third\"}'");
+    assert!(refused.contains("no uplink is called third"), "{refused}");
+    lab.declare(&format!("{UPLINK}\n{SLOW}"));
+    lab.docker(&format!(
+        "network '{{\"egress\":\"slow\",\"publish-by\":\"third\"}}'; take {E} web; kill -9 $(cat /run/lab/driver); driver; ports {E} 8080"
+    ));
+    lab.ok("ip netns exec web socat TCP4-LISTEN:80,reuseaddr,fork SYSTEM:'read line; echo seen $SOCAT_PEERADDR' </dev/null >/dev/null 2>&1 & await '(($(ip netns exec web ss -Hlnt | wc -l) == 1))'");
+    lab.says(&asks("third", "TCP4", "$LAB_HOST_THIRD:8080"), "seen 10.20.0.1");
+    lab.fails(1, &asks("printer", "TCP4", "$LAB_HOST:8080"));
+    lab.says(
+        "nsnat status docker.0123456789ab -o json | jq -r '.namespaces[].published[]'",
+        "8080:80/tcp@third",
+    );
+    lab.docker(&format!("call RevokeExternalConnectivity '{{\"NetworkID\":\"n1\",\"EndpointID\":\"{E}\"}}'"));
+    lab.fails(1, &asks("third", "TCP4", "$LAB_HOST_THIRD:8080"));
 }
 
 /// What a network has chosen of the host's services outlives the driver, and ends with the container.

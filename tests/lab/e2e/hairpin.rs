@@ -70,12 +70,12 @@ fn the_host_and_the_namespace_itself_ask_a_published_port() {
     lab.says("nsnat up", "nothing to do");
     lab.ok("nsnat doctor job; nsnat status --check; nsnat trace job $LAB_HOST_THIRD:8080");
     // What others take away is put back; another address of the device leads there, too.
-    lab.ok("nft flush map inet nsnat hairpin4; ip addr add 10.20.0.77/24 dev eth1; nsnat up");
+    lab.ok("nft flush map inet nsnat publish_at4; ip addr add 10.20.0.77/24 dev eth1; nsnat up");
     lab.is_reached_from_here("job");
     lab.says(&asks("host", "TCP4", "10.20.0.77:8080"), "seen 10.20.0.10");
     lab.says(&asks_inside("job", "TCP4", "10.20.0.77:8080"), "seen 10.20.0.77");
     lab.ok("ip addr del 10.20.0.77/24 dev eth1; nsnat up");
-    lab.says("nft list map inet nsnat hairpin4 | grep -c 10.20.0.77 || true", "0");
+    lab.says("nft list map inet nsnat publish_at4 | grep -c 10.20.0.77 || true", "0");
     lab.ok("nsnat down --kill");
     lab.same(&host, "after down");
 }

@@ -41,6 +41,7 @@ mod planted;
 mod proxy;
 mod published;
 mod published_attachment;
+mod published_by;
 mod scale;
 mod signals;
 mod state_file;

@@ -26,7 +26,7 @@ pub(super) fn asks(node: &str, protocol: &str, address: &str) -> String {
 impl Lab {
     /// A server inside, that says whom it sees.
     #[track_caller]
-    fn publish_here(&self, namespace: &str) -> [Job<'_>; 4] {
+    pub(super) fn publish_here(&self, namespace: &str) -> [Job<'_>; 4] {
         let serve = |listen: &str| {
             let job = self.job(
                 namespace,
