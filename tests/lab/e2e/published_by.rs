@@ -93,6 +93,13 @@ fn other_uplinks_stay_closed_and_the_host_asks_by_that_uplinks_address() {
     lab.ok("nft flush map inet nsnat answer_by4; nft flush map inet nsnat publish_at4; ip rule del pref 4210; ip rule del pref 4210; nsnat up");
     lab.says(&asks("third", "TCP4", "$LAB_HOST_THIRD:8080"), "seen 10.20.0.1");
     lab.says("nsnat up", "nothing to do");
+    // Marks of others, before the packet is routed and after that, lead no answer astray.
+    lab.ok("nft 'table inet others {
+        chain early { type filter hook prerouting priority -150; meta mark set 7; }
+        chain late { type filter hook forward priority -50; meta mark set 7; }
+    }'");
+    lab.says(&asks("third", "TCP4", "$LAB_HOST_THIRD:8080"), "seen 10.20.0.1");
+    lab.ok("nft delete table inet others");
 }
 
 #[test]
