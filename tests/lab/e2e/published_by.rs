@@ -118,6 +118,14 @@ fn it_stays_where_it_is_while_the_namespace_moves() {
     lab.until(BY_B);
     lab.ok(GOES_ON);
     lab.says(FLOWS, "1");
+    // The daemon notes another address of that uplink's device, and that one is gone.
+    let is_noted = "nft list map inet nsnat publish_at4 | grep -q 10.20.0.77";
+    lab.ok("ip addr add 10.20.0.77/24 dev eth1");
+    lab.until(is_noted);
+    lab.ok("[[ $(at third timeout 5 socat -u TCP4:10.20.0.77:8080 - | head -1) = line ]]");
+    lab.ok("ip addr del 10.20.0.77/24 dev eth1");
+    lab.until(&format!("! {{ {is_noted}; }}"));
+    lab.ok("nsnat status --check && ! grep -q ERROR /run/lab/watch.log");
 }
 
 #[test]
