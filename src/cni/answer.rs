@@ -37,7 +37,9 @@ pub struct Route {
     pub is_way_out: bool,
 }
 
-/// The result of ADD: what is there now, with what the plugins before nsnat made.
+/// The result of ADD: what is there now, with what the plugins before nsnat made. Behind them, the addresses and routes are theirs
+/// alone: runtimes, and the CHECK of the plugins that make interfaces, take all addresses of a result for those of the one interface
+/// that the runtime named.
 pub fn added(version: Version, made: &Interface, previous: Option<&Map<String, Value>>) -> Value {
     let earlier = |key: &str| {
         previous.and_then(|result| result.get(key)).and_then(Value::as_array).cloned().unwrap_or_default()
@@ -71,13 +73,14 @@ pub fn added(version: Version, made: &Interface, previous: Option<&Map<String, V
         interface(&made.host_ifname, made.host_mac.as_ref(), None),
         interface(&made.ifname, made.mac.as_ref(), Some(sandbox)),
     ];
+    let own = |of_all: Vec<Value>| if previous.is_none() { of_all } else { Vec::new() };
     let with = |key: &str, own: Vec<Value>| earlier(key).into_iter().chain(own).collect::<Vec<_>>();
     let ways = made.routes.iter().filter(|route| route.is_way_out);
     json!({
         "cniVersion": version.text(),
         "interfaces": with("interfaces", interfaces.to_vec()),
-        "ips": with("ips", made.routes.iter().map(ip).collect()),
-        "routes": with("routes", ways.map(way).collect()),
+        "ips": with("ips", own(made.routes.iter().map(ip).collect())),
+        "routes": with("routes", own(ways.map(way).collect())),
         "dns": earlier_dns(previous).unwrap_or(dns),
     })
 }

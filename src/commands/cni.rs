@@ -114,8 +114,13 @@ fn check(ui: &Ui<'_>, request: &Request, endpoint: &Endpoint, addresses: &[IpAdd
     let wrong = |details: String| {
         Err(Failure::new(code::NOT_AS_ADDED, "the container's network is not as it was added", details))
     };
-    let own: Vec<IpAddr> =
-        plan::attachment_addresses(&goal, observed.features, id).into_iter().map(|(own, _)| own).collect();
+    let chained = namespace.attached.as_ref().and_then(Attached::behind);
+    let own: Vec<IpAddr> = match chained {
+        Some(beside) => beside.addresses.clone(),
+        None => {
+            plan::attachment_addresses(&goal, observed.features, id).into_iter().map(|(own, _)| own).collect()
+        }
+    };
     if !addresses.is_empty() && !own.iter().any(|own| addresses.contains(own)) {
         return wrong(format!("{id} has the address {own:?}, and not {addresses:?}"));
     }

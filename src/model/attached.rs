@@ -127,6 +127,11 @@ impl Attached {
         Self { path, ifname, to, publish: Vec::new(), host: None, network: None, beside: None, handed: None }
     }
 
+    /// What the plugins before nsnat made, where they are of one list; the result of that list has their addresses.
+    pub fn behind(&self) -> Option<&Beside> {
+        self.beside.as_ref().filter(|beside| beside.bond == Bond::Chained)
+    }
+
     /// An interface in a network namespace, with what a network gives it.
     pub fn in_network(path: PathBuf, ifname: String, access: Access) -> Self {
         Self { host: access.host, ..Self::new(path, ifname, access.to) }

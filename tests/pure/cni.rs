@@ -26,6 +26,78 @@ fn cases() {
     are_answered("tests/cni", 30, answer);
 }
 
+/// The examples of the specification's text, version by version: requests in the order of its appendix, with nsnat in the place of the
+/// plugin, and the question for versions. Nothing in the text of 1.0.0 and 1.1.0 differs but the number.
+///
+/// | call | example |
+/// |---|---|
+/// | `of-bridge`, `of-ovs`, `of-macvlan` | configurations of one plugin, in 0.4.0 alone. nsnat has no `ipam`, and says so |
+/// | `runtime-config` | what a runtime makes of a capability |
+/// | `add-bridge`, `check-bridge`, `del-bridge` | the first plugin of the list: the same. DEL takes what is there away, whatever the list says |
+/// | `add-tuning`, `check-tuning`, `del-tuning` | the second one. From 1.0.0 on with an argument that nsnat refuses, `mac` |
+/// | `add-portmap`, `check-portmap`, `del-portmap` | the third one, since 1.0.0: nsnat behind `bridge`, with a port |
+/// | `version` | the question for versions |
+///
+/// The lists that these requests are made of are run by `tests/systest/podman-cni.sh`. What is left of the text's blocks are forms, the
+/// results of other plugins, which are `prevResult` here, and an error, whose keys `errors_have_all_keys` asks for.
+const EXAMPLES: [(&str, &[&str]); 3] = [("0.4.0", &OF_0_4), ("1.0.0", &OF_1), ("1.1.0", &OF_1)];
+
+const OF_0_4: [&str; 10] = [
+    "of-bridge",
+    "of-ovs",
+    "of-macvlan",
+    "add-bridge",
+    "add-tuning",
+    "check-bridge",
+    "check-tuning",
+    "del-tuning",
+    "del-bridge",
+    "version",
+];
+
+const OF_1: [&str; 11] = [
+    "runtime-config",
+    "add-bridge",
+    "add-tuning",
+    "add-portmap",
+    "check-bridge",
+    "check-tuning",
+    "check-portmap",
+    "del-portmap",
+    "del-tuning",
+    "del-bridge",
+    "version",
+];
+
+#[test]
+fn the_examples_of_each_version_are_there() {
+    let is_there = |version: &str, example: &str| {
+        let file = format!("{}/tests/cni/spec-{version}-{example}.call", env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.contains(&format!("\"cniVersion\": \"{version}\""))
+    };
+    let missing = |(version, examples): (&str, &'static [&'static str])| {
+        let missing = examples.iter().filter(move |example| !is_there(version, example)).copied();
+        missing.map(|example| format!("{version} {example}")).collect::<Vec<_>>()
+    };
+    assert_eq!(EXAMPLES.into_iter().flat_map(missing).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn errors_have_all_keys() {
+    let answers = calls("tests/cni").into_iter().map(|call| call.with_extension("answer"));
+    let objects = answers.filter_map(|file| {
+        serde_json::from_str::<serde_json::Value>(&fs::read_to_string(file).unwrap()).ok()
+    });
+    let errors: Vec<_> = objects.filter(|object| object.get("code").is_some()).collect();
+    assert!(errors.len() > 20, "only {} errors found", errors.len());
+    for error in errors {
+        let texts = ["cniVersion", "msg", "details"]
+            .map(|key| error[key].as_str().is_some_and(|text| !text.is_empty()));
+        assert!(error["code"].is_u64() && !texts.contains(&false), "{error:#}");
+    }
+}
+
 /// Each call of a folder has its answer; `answer` is given what is before and what is after the first empty line.
 pub(crate) fn are_answered(folder: &str, least: usize, answer: impl Fn(&str, &str) -> String) {
     let calls = calls(folder);

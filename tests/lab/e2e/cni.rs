@@ -109,7 +109,7 @@ fn behind_another_plugin_its_way_comes_first() {
     let says = |script: &str, expected: &str| lab.runtime_says(&format!("{CHAINED}{script}"), expected);
     says(
         "chained ADD >/run/lab/cni/result; jq -c '[.interfaces[].name] - [.interfaces[2].name], [.ips[] | .address, .interface]' /run/lab/cni/result",
-        "[\"veth1\",\"eth0\",\"nsnat0\"]\n[\"10.88.0.2/24\",1,\"10.213.0.0/32\",3,\"fd6e:736e:6174:1::ad5:0/128\",3]",
+        "[\"veth1\",\"eth0\",\"nsnat0\"]\n[\"10.88.0.2/24\",1]",
     );
     let ways = "ip netns exec blue whoami4; ip netns exec blue whoami6; ip netns exec blue ask $LAB_OLD a.example.test";
     lab.says(ways, "203.0.113.254\n2001:db8:f::fe\n192.0.2.53");
@@ -119,6 +119,7 @@ fn behind_another_plugin_its_way_comes_first() {
     let devices = ["10.88.0.1", "$LAB_PRINTER", "$LAB_SERVICE"].map(device).concat();
     lab.says(&devices, "dev eth0\ndev eth0\ndev nsnat0");
     says("chained CHECK \"$(cat /run/lab/cni/result)\"; echo $?", "0");
+    says("{ chained CHECK \"$(sed s/10.88.0.2/10.88.0.3/ /run/lab/cni/result)\" || :; } | jq .code", "101");
     lab.ok("ip -n blue rule del pref 21302");
     says("{ chained CHECK \"$(cat /run/lab/cni/result)\" || :; } | jq .code", "101");
     lab.ok("nsnat -q up --repair");
