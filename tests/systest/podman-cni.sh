@@ -113,4 +113,5 @@ collected
 host_services 'podman run -d --name c9 --network work busybox sleep 1000'
 many 30
 killed_at_start
+engine_killed
 rebooted

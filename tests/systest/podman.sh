@@ -74,4 +74,5 @@ host_services 'podman run -d --name c9 --network work busybox sleep 1000'
 refuses '"postgres" is no service of the host' 'podman network create -d nsnat --opt egress=slow --opt host=postgres bad'
 many 30
 killed_at_start
+engine_killed
 rebooted

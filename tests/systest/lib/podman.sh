@@ -23,3 +23,23 @@ killed_at_start() {
 	same "podman killed while it starts containers" before-killed after-killed
 	by_slow_alone "podman killed while it starts containers"
 }
+
+# podman as a service, which a client asks. It is killed, and so is what looks after each container (conmon): the containers run on by
+# their way, and are podman's as before when it is there again.
+engine_killed() {
+	local watched by_slow n
+	look before-engine
+	capture
+	host "systemctl start podman.socket; for n in 1 2; do podman --url unix:///run/podman/podman.sock run -d --name c\$n --network slow busybox sh -c \"$sends\"; done >/dev/null
+		systemctl kill -s KILL --kill-whom=main podman; pkill -9 -x conmon; true"
+	check "podman is away" 0 host 'pgrep -cx "podman|conmon"; true'
+	for n in 1 2; do gets_out $n; done
+	host 'systemctl reset-failed podman.socket podman; systemctl restart podman.socket
+		podman --url unix:///run/podman/podman.sock run -d --name c3 --network slow busybox sleep 1000 >/dev/null'
+	gets_out 3
+	check "podman killed: the containers are known" 3 host "$are_up"
+	host "{ $clean || $clean; } >/dev/null 2>&1; systemctl stop podman.socket podman"
+	look after-engine
+	same "podman killed, its containers removed" before-engine after-engine
+	by_slow_alone "podman killed"
+}
