@@ -34,10 +34,22 @@ without_containers() {
 	look "$1"
 }
 
-readonly busy='nsnat' clean='docker rm -f $(docker ps -aq)'
+# A container that shares the network of slow-net, or one with an attachment of its own, which the next run of nsnat collects.
+readonly busy='nsnat|docker' clean='docker rm -f $(docker ps -aq); nsnat up third; nsnat down third'
+start() {
+	echo "{ docker run -d --name c$1 --network none busybox sleep 1000 &&
+		nsnat -q attach \"\$(docker inspect -f {{.NetworkSettings.SandboxKey}} c$1)\" --to slow --id c$1; }"
+}
+finish() { echo "docker rm -f c$1"; }
+killed() { echo "\$(docker inspect -f {{.State.Pid}} c$1)"; }
+inside() {
+	case $1 in
+	slow-net | lasting) echo "docker run --rm --network container:slow-net busybox sh -c '$2'" ;;
+	*) echo "docker exec c$1 sh -c '$2'" ;;
+	esac
+}
 readonly serve='docker run -d --name web --network container:slow-net busybox httpd -f -p 80 -h /www >/dev/null'
 other() { echo "docker run --rm busybox $1"; }
-inside() { echo "docker run --rm --network container:slow-net busybox sh -c '$2'"; }
 
 without_containers before-page
 host 'nsnat up >/dev/null'
@@ -61,10 +73,24 @@ same "after the attachment" before-page after-page
 
 stopped docker.socket docker
 
+# The engine is killed, and systemd starts it again. That ends all containers, and both units start theirs anew.
+engine_killed() {
+	local watched by_slow
+	capture
+	host "$lasting"
+	gets_out slow-net
+	host 'old=$(docker inspect -f {{.State.Pid}} slow-net); kill -9 $(systemctl show --property MainPID --value docker)
+		echo $(nsenter -t $old -n busybox nc -w 2 198.51.100.80 80 </dev/null) >/run/meanwhile
+		until [ "$(docker inspect -f {{.State.Pid}} slow-net 2>/dev/null || echo $old)" != $old ]; do sleep 0.1; done'
+	check "docker is away: by which router" "$LAB_WAN_SLOW" host 'cat /run/meanwhile'
+	gets_out slow-net
+	check "docker killed: the work goes on" true host 'docker inspect -f {{.State.Running}} work'
+	check "docker killed: the one attachment is known" 1 host "$are_up"
+	by_slow_alone "docker killed"
+}
+
 # The unit again, and one with the work, as the page has it. Whoever shares its network has its way out.
-start() { echo true; }
-finish() { echo true; }
-readonly lasting="cat >/etc/systemd/system/work.service <<'END'
+lasting="cat >/etc/systemd/system/work.service <<'END'
 [Unit]
 Requires=slow-net.service
 PartOf=slow-net.service
@@ -81,4 +107,8 @@ END
 mv /root/slow-net.service /etc/systemd/system; systemctl daemon-reload; systemctl enable -q docker slow-net work
 systemctl start slow-net"
 readonly ends='systemctl disable --now slow-net work'
+host 'systemctl start docker'
+many 10
+engine_killed
+lasting=true
 rebooted
