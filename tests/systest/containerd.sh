@@ -33,20 +33,6 @@ crash() {
 	same "containerd killed with all pods, and never started again" before-crash after-crash
 }
 
-# A pod's port, by the runtime's own words.
-ports() {
-	host 'sed -i "s/\"egress\": \"slow\"/&, \"capabilities\": { \"portMappings\": true }/" /etc/cni/net.d/10-slow.conflist
-		systemctl restart containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done; cri run c8 8080:80'
-	check "a program listens" '' host 'cri exec c8 httpd -p 80 -h /www'
-	published 8080
-	healthy "with a port"
-	check "another pod with the port" 'port 8080/tcp of eth0 is published by attachment cni' host \
-		'cri run c9 8080:80 2>&1 | grep -o "port 8080/tcp of eth0 is published by attachment cni"'
-	host 'cri remove'
-	not_published 8080
-	check "with a port: nothing is left" '0' host "$are_up"
-}
-
 # A pod of a network that has chosen a service of the host. A runtime has one network at a time, and reads of another one soon after
 # its file has changed; until then, a pod that is asked for is of the one before.
 services() {
@@ -57,19 +43,27 @@ services() {
 		cp /root/10-slow.conflist $conf; until cri run c8 && ((\$(open) == 1)); do cri remove c8; sleep 0.1; done; cri remove c8"
 }
 
-# A pod whose interface is that of another plugin: it has that one's address, and leaves by nsnat.
-behind_bridge() {
-	host 'cat >/etc/cni/net.d/05-both.conflist <<-"END"
+# both POD [ENTRY]: a pod of a network of bridge, with that entry behind it.
+both() {
+	put /etc/cni/net.d/05-both.conflist <<-END
 		{ "cniVersion": "1.0.0", "name": "both", "plugins": [
 		    { "type": "bridge", "bridge": "cni-both", "isGateway": true, "isDefaultGateway": true, "ipMasq": true,
-		      "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.99.0.0/24" }]] } },
-		    { "type": "nsnat", "egress": "slow", "except": ["10.96.0.0/12"] }
+		      "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.99.0.0/24" }]] } } ${2-}
 		] }
 	END
-		systemctl restart containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done; cri run c7'
+	host "systemctl restart containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done; cri run $1"
+}
+
+# A pod whose interface is that of another plugin: it has that one's address, and leaves by nsnat. A pod of that plugin alone leaves as
+# it did.
+behind_bridge() {
+	both other
+	host_and_others "without a pod that leaves by another way"
+	both c7 ', { "type": "nsnat", "egress": "slow", "except": ["10.96.0.0/12"] }'
 	gets_out 7
-	check "behind bridge: the address of the pod" 10.99.0.2 host 'cri address c7 | cut -d" " -f1'
-	host 'cri remove c7; rm /etc/cni/net.d/05-both.conflist'
+	check "behind bridge: the address of the pod" 10.99.0.3 host 'cri address c7 | cut -d" " -f1'
+	host_and_others "beside a pod that leaves by another way"
+	host 'cri remove; rm /etc/cni/net.d/05-both.conflist'
 	check "behind bridge: nothing is left" '0' host "$are_up"
 }
 
@@ -88,6 +82,7 @@ check "the host" "$LAB_WAN_FAST" host "busybox nc -w 2 $LAB_SERVICE 80 </dev/nul
 host "$(finish 1)"
 # (In the first suite fewer: what differs there is what the engine asks.)
 many $([[ $name == *@* ]] && echo 30 || echo 10)
+engine_killed
 crash
 ports
 services

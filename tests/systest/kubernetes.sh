@@ -74,7 +74,8 @@ by_hand() {
 	check "the list of the main plugin is as it was" 2 host "jq '.plugins | length' $net/10-main.conflist"
 	pod 2 chained
 	by "$LAB_WAN_SLOW" 2
-	by "$LAB_WAN_FAST" 1
+	names 2
+	host_and_others "behind a main plugin"
 	pod 3 chained
 	in_cluster 2 3
 	healthy "behind a main plugin"
@@ -196,25 +197,6 @@ many_killed() {
 	host "mv /root/nsnat $plugin"
 }
 
-# The engine alone is killed. Its pods go on, while it is away and afterwards, and end as ever.
-engine_killed() {
-	local watched by_slow
-	look before-killed
-	capture
-	host "for n in 1 2; do cri run c\$n -- sh -c '{ $sends; } >/dev/null 2>&1'; done; echo $(killed 1) >/run/of-pod
-		systemctl kill -s KILL --kill-whom=main containerd; systemctl stop containerd"
-	check "containerd is away" 'cri: ready' host 'cri ready 2>&1 | grep -o "cri: ready"'
-	check "containerd is away: by which router" "$LAB_WAN_SLOW" host \
-		"nsenter -t \$(cut -d' ' -f2 /run/of-pod) -n busybox nc -w 2 $LAB_SERVICE 80 </dev/null"
-	host 'systemctl start containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done; cri run c3'
-	for n in 1 2 3; do gets_out $n; done
-	check "containerd killed: the pods are known" 3 host "$are_up"
-	host "$clean"
-	look after-killed
-	same "containerd killed, its pods removed" before-killed after-killed
-	by_slow_alone "containerd killed"
-}
-
 boot
 image_tar
 host 'mkdir -p /opt/cni/bin; ln -s /usr/lib/cni/{loopback,bridge,host-local,portmap} /opt/cni/bin/; cri image /tmp/image.tar >/tmp/docker.tar
@@ -222,8 +204,8 @@ host 'mkdir -p /opt/cni/bin; ln -s /usr/lib/cni/{loopback,bridge,host-local,port
 node_image
 serve_on_host
 host "nft -f /root/services.nft; $(main_plugin 1500)
-	until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done; cri run c1"
-by "$LAB_WAN_FAST" 1
+	until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done; cri run other"
+host_and_others "without nsnat"
 by_hand
 by_manifest
 many_killed

@@ -59,6 +59,8 @@ host "$(start 1)"
 gets_out 1
 host "$(finish 1)"
 many 10
+engine_killed
+ports
 # Killed with its pods. It comes back and calls neither DEL nor GC at once; the next run of nsnat collects what is left.
 look before-crash
 capture

@@ -28,6 +28,7 @@ containerd_1() {
 
 start() { echo "cri run c$1"; }
 finish() { echo "cri remove c$1"; }
+other() { echo "cri exec other sh -c '$1'"; }
 inside() { echo "cri exec c$1 sh -c '$2'"; }
 # The pod's shim, and what it looks after.
 killed() { echo "\$(shim=\$(pgrep -f -- \"-id \$(cri id c$1) \"); echo \$shim; pgrep -P \$shim)"; }
@@ -36,3 +37,36 @@ readonly busy='nsnat'
 readonly lasting='cri run clasting'
 ends=true again="systemctl start containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done
 	cri remove; cri run clasting -- sh -c '{ $sends; } >/dev/null 2>&1'"
+
+# The engine alone is killed. Its pods go on, while it is away and afterwards, and end as ever.
+engine_killed() {
+	local watched by_slow
+	look before-killed
+	capture
+	host "for n in 1 2; do cri run c\$n -- sh -c '{ $sends; } >/dev/null 2>&1'; done; echo $(killed 1) >/run/of-pod
+		systemctl kill -s KILL --kill-whom=main containerd; systemctl stop containerd"
+	check "containerd is away" 'cri: ready' host 'cri ready 2>&1 | grep -o "cri: ready"'
+	check "containerd is away: by which router" "$LAB_WAN_SLOW" host \
+		"nsenter -t \$(cut -d' ' -f2 /run/of-pod) -n busybox nc -w 2 $LAB_SERVICE 80 </dev/null"
+	host 'systemctl start containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done; cri run c3'
+	for n in 1 2 3; do gets_out $n; done
+	check "containerd killed: the pods are known" 3 host "$are_up"
+	host "$clean"
+	look after-killed
+	same "containerd killed, its pods removed" before-killed after-killed
+	by_slow_alone "containerd killed"
+}
+
+# A pod's port, by the runtime's own words.
+ports() {
+	host 'sed -i "s/\"egress\": \"slow\"/&, \"capabilities\": { \"portMappings\": true }/" /etc/cni/net.d/10-slow.conflist
+		systemctl restart containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done; cri run c8 8080:80'
+	check "a program listens" '' host 'cri exec c8 httpd -p 80 -h /www'
+	published 8080
+	healthy "with a port"
+	check "another pod with the port" 'port 8080/tcp of eth0 is published by attachment cni' host \
+		'cri run c9 8080:80 2>&1 | grep -o "port 8080/tcp of eth0 is published by attachment cni"'
+	host 'cri remove'
+	not_published 8080
+	check "with a port: nothing is left" '0' host "$are_up"
+}

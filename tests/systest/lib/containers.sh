@@ -12,6 +12,7 @@
 #   $image, docker_image       what is said of it to `podman import`; a line of shell that gives it to Docker
 #   documented PAGE KIND       the blocks ```sh KIND of docs/PAGE, line after line; `# → TEXT`: the output holds TEXT
 #   gets_out N                 by the slow router in both families, and names are asked there
+#   names N                    names are asked there
 #   asks NODE ADDRESS PORT     what a client there is told by a container's web server
 #   published PORT             the web server is reached by that port of the slow router, in both families, and answers by that
 #                              router; by another device it is not reached
@@ -77,6 +78,10 @@ documented() {
 gets_out() {
 	check "$1: by which router" "$LAB_WAN_SLOW $LAB_WAN_SLOW6" host "echo \$($(inside "$1" \
 		"nc -w 2 $LAB_SERVICE 80 </dev/null; nc -w 2 $LAB_SERVICE6 80 </dev/null"))"
+	names "$1"
+}
+
+names() {
 	check "$1: who answers names" 192.0.2.53 host \
 		"$(inside "$1" "nslookup -type=a job.example.test $LAB_OLD") | sed -n 's/^Address: *\\(192[0-9.]*\\)\$/\\1/p'"
 }
