@@ -7,7 +7,9 @@ source "$scenarios/lib/containers.sh"
 
 # Without control groups, which not every machine lets it have. 200 jobs at once, whatever processors there are.
 prepare() {
-	sed -i 's/^\[namespace.slow\]/&\nallow = ["job"]\nhost = ["6817", "6818"]/' "$disk/etc/nsnat/nsnat.toml"
+	sed -i 's/^\[namespace.slow\]/&\nallow = ["job"]\nhost = ["6817", "6818"]\npublish = "8080:8000"/' "$disk/etc/nsnat/nsnat.toml"
+	ln -s /bin/busybox "$disk/usr/local/bin/nc"
+	put /srv/index.html <<<published
 	ln -s /usr/local/bin/nsnat "$disk/usr/bin/nsnat"
 	ln -s /usr/local/share/nsnat "$disk/usr/share/nsnat"
 	chroot "$disk" useradd -m job
@@ -21,6 +23,8 @@ prepare() {
 		cat batch.out
 		scontrol show job -o "$id" | sed -n 's/.* \(ExitCode=[1-9][0-9]*\):.*/\1/p'
 	END
+	# (A job's slurmstepd does not hear a shutdown.)
+	printf '[Manager]\nDefaultTimeoutStopSec=2s\n' | put /etc/systemd/system.conf.d/stop.conf
 	put /etc/slurm/cgroup.conf <<<'CgroupPlugin=disabled'
 	put /etc/slurm/slurm.conf <<-END
 		ClusterName=lab
@@ -44,6 +48,14 @@ prepare() {
 }
 
 readonly busy=nsnat
+
+# A container's words for a job: it starts again after a boot where Slurm is to requeue it.
+start() { echo "runuser -u job -- sbatch -Q --no-requeue -D /tmp -J c$1 --egress=slow --wrap 'sleep 1000'"; }
+finish() { echo "scancel -n c$1"; }
+inside() { echo "nsenter -t \$(scontrol listpids \$(squeue -h -o %A -n c$1) | awk 'NR == 2 { print \$1 }') -n -m sh -c '$2'"; }
+readonly lasting="runuser -u job -- sbatch -Q --requeue -D /tmp -J clasting --egress=slow --wrap '$sends'"
+readonly clean='scancel -u job; until ! squeue -h | grep -q .; do sleep 0.1; done'
+readonly ends="systemctl disable -q --now nsnat"
 
 # as USER SCRIPT, in the user's home
 as() {
@@ -132,6 +144,8 @@ many_jobs() {
 killed_daemons() {
 	as job "sbatch -Q -J long --egress=slow -o long.out --wrap 'while sleep 0.2; do $ask; done'"
 	check "a job runs" "$LAB_WAN_SLOW" as job 'tail -n 1 long.out'
+	check "a step from outside of the job asks for itself" "$LAB_WAN_FAST $LAB_WAN_SLOW" as job \
+		"in=\"--overlap --jobid=\$(squeue -h -o %A -n long)\"; echo \$(srun -Q \$in $ask) \$(srun -Q \$in --egress=slow $ask)"
 	check "nsnat shows it" slurm_script host "nsnat ps slow -o json | grep -o '\"comm\": *\"slurm_script\"' | cut -d: -f2 | tr -d ' \"'"
 	# slurmctld knows after its end what it has written, which it does every few seconds.
 	host 'scontrol update jobname=long comment=is-known; until grep -q is-known /var/spool/slurmctld/job_state; do sleep 0.1; done
@@ -143,6 +157,24 @@ killed_daemons() {
 	check "another one starts" "$LAB_WAN_SLOW" as job "srun -Q --egress=slow $ask"
 	as job 'scancel -n long'
 	check "all have ended" '' host 'squeue -h'
+}
+
+# A service that a job is: reached by the way of the namespace, and by no other.
+reached() {
+	as job 'srun -Q -J web --egress=slow busybox httpd -f -p 8000 -h /srv >/dev/null 2>&1 & disown'
+	published 8080
+	as job 'scancel -n web'
+	check "the job has ended" '' host 'squeue -h'
+}
+
+# The node. Its services start with it, and Slurm starts the job that it requeues; after two minutes, unless somebody says "now". (By the
+# uptime, which is the machine's here, slurmctld would see that the node has booted. It is told.)
+rebooted_with_jobs() {
+	local again='until sinfo -h -o %T 2>/dev/null | grep -q mixed; do sleep 0.1; done
+		scontrol update nodename=debian state=down reason=booted; scontrol update nodename=debian state=resume
+		until pgrep slurm_script >/dev/null; do scontrol update jobname=clasting starttime=now 2>/dev/null; sleep 0.1; done'
+	host 'sed -i "/namespace.third/,\$d" /etc/nsnat/nsnat.toml; systemctl enable -q nsnat munge slurmctld slurmd; systemctl start nsnat'
+	rebooted
 }
 
 # The way is down: as `nsnat exec`.
@@ -166,6 +198,7 @@ watch_jobs
 steps
 refusals
 settings
+reached
 many_jobs
 killed_daemons
 closed
@@ -174,3 +207,4 @@ check "nothing of it runs" '' host "pgrep -a -x 'cat|nsnat-exec' || true"
 check "nsnat down" '' host 'nsnat -q down'
 look after
 same "after nsnat down" before after
+rebooted_with_jobs
