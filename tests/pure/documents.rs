@@ -213,6 +213,36 @@ fn commands_of_engines_are_run_by_scenarios() {
     assert!(found > 0, "no block was found");
 }
 
+/// The table of container engines: each word of a cell is one of the scenario in the head of its column.
+#[test]
+fn engines_are_asked_what_the_table_says() {
+    let text = fs::read_to_string(root().join("docs/properties.md")).unwrap();
+    let section = text.split_once("## Container engines\n").unwrap().1.split("\n## ").next().unwrap();
+    let mut rows = section.lines().filter(|line| line.starts_with('|'));
+    let cells = |row: &str| row.trim_matches('|').split('|').skip(1).map(words_of).collect::<Vec<_>>();
+    let scenario = |name: &String| {
+        let files = ["", "by-hand/"].map(|dir| root().join(format!("tests/systest/{dir}{name}.sh")));
+        files.iter().find_map(|file| fs::read_to_string(file).ok()).unwrap_or_default()
+    };
+    let scenarios: Vec<String> = cells(rows.next().unwrap()).concat().iter().map(scenario).collect();
+    let mut asked = 0;
+    for row in rows.skip(1) {
+        for (words, scenario) in cells(row).iter().zip(&scenarios) {
+            for word in words {
+                let is_call = |line: &str| line.trim_start().split(' ').next() == Some(word);
+                assert!(scenario.lines().any(is_call), "{word}: not asked as in {row}");
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 40, "only {asked} words were found");
+}
+
+/// What is between two backquotes.
+fn words_of(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
 /// A promise that is held by a test that does not exist is held by nothing.
 #[test]
 fn properties_name_tests_that_exist() {

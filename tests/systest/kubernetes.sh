@@ -81,7 +81,9 @@ by_hand() {
 	healthy "behind a main plugin"
 	# Ports of pods are those of the main plugin, and answered by its way.
 	host 'cri run c4 8080:80; cri exec c4 httpd -p 80 -h /www'
+	passed_on fast 8080
 	check "a port of a pod" published asks printer "$LAB_HOST" 8080
+	check "a port of a pod, by the node's router" published asks inet "$LAB_WAN_FAST" 8080
 	host "sh -e -c '/usr/share/nsnat/kubernetes/chain remove; /usr/share/nsnat/kubernetes/chain remove'"
 	pod 5 alone
 	by "$LAB_WAN_FAST" 5
