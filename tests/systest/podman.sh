@@ -61,6 +61,16 @@ check "by another device, afterwards" closed port_of third 8080
 refuses '127.0.0.1: a port is published on the device' 'podman run --rm --network slow -p 127.0.0.1:8080:80 busybox true'
 refuses '"sctp" is neither tcp nor udp' 'podman run --rm --network slow -p 8080:80/sctp busybox true'
 refuses '`static_ips` is not supported' 'podman run --rm --network slow --ip 10.213.0.9 busybox true'
+# A network whose containers leave by the slow router, and whose ports are asked by another uplink.
+host "mkdir -p /etc/nsnat/conf.d; printf '[uplink.lan]\ngateway = \"$LAB_THIRD\"\n' >/etc/nsnat/conf.d/lan.toml"
+refuses 'no uplink is called wan' 'podman network create -d nsnat --opt egress=slow --opt publish-by=wan page'
+host 'podman network create -d nsnat --opt egress=slow --opt publish-by=lan page >/dev/null
+	podman run -d --name page --network page -p 8090:80 busybox httpd -f -p 80 -h /www >/dev/null'
+check "a port that is asked by another uplink" published asks third "$LAB_HOST_THIRD" 8090
+check "which is not the way out of its container" "$LAB_WAN_SLOW" host 'podman exec page nc -w 2 '"$LAB_SERVICE"' 80 </dev/null'
+healthy "with a port of another uplink"
+host 'podman rm -f -t 0 page >/dev/null; podman network rm page >/dev/null; rm /etc/nsnat/conf.d/lan.toml
+	rmdir --ignore-fail-on-non-empty /etc/nsnat/conf.d'
 host 'podman network create -d nsnat --opt egress=third third >/dev/null'
 refuses 'is the way out there already' 'podman run --rm --network slow --network third busybox true'
 host "$(start 1) >/dev/null"

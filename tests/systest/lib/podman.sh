@@ -9,14 +9,15 @@ killed() { echo "\$(podman inspect -f \"{{.State.ConmonPid}} {{.State.Pid}}\" c$
 other() { echo "podman run --rm --network podman busybox $1"; }
 readonly clean='podman rm -fa -t 0' busy='podman|nsnat'
 
-# Whatever of podman's is killed while it starts containers leaves network namespaces that podman itself knows nothing of.
+# Whatever of podman's is killed while it starts containers leaves network namespaces that podman itself knows nothing of; and
+# containers in its storage, whose names it gives to no other one.
 killed_at_start() {
 	local watched by_slow
 	look before-killed
 	capture
 	host 'set -- "while :; do nc -w 1 198.51.100.80 8443 </dev/null; sleep 0.1; done"
 		podman run -d --name c31 --network slow busybox sh -c "$1"
-		for n in $(seq 30); do timeout -s KILL 0.$((1 + n % 9)) podman run -d --name c$n --network slow busybox sh -c "$1" & done >/dev/null 2>&1
+		for n in $(seq 30); do timeout -s KILL 0.$((1 + n % 9)) podman run -d --name k$n --network slow busybox sh -c "$1" & done >/dev/null 2>&1
 		wait; podman rm -fa -t 0; podman rm -fa -t 0; for name in $(ls /run/netns); do ip netns delete $name; done
 		pkill -9 conmon; sleep 0.2; nsnat up slow; nsnat down slow' >/dev/null 2>&1
 	look after-killed
