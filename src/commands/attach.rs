@@ -55,6 +55,7 @@ pub(super) fn make(ui: &Ui<'_>, config: &Config, id: &Name, attached: &Attached)
     }
     let policy = Policy { narrow: true, all_or_nothing: true, ..Policy::default() };
     session.reconcile(policy, &[id], |observed| {
+        config::need_devices_of(config, observed)?;
         resolve(config, Selection::Attachment(id, attached), observed)
             .map_err(|problems| refusal(id, problems, config, ui.colour))
     })

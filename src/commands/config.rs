@@ -117,7 +117,22 @@ pub(super) fn goal_of_watch(config: &Config, observed: &Observed) -> Result<(Sta
     Ok(plan::keep(config, &*with_accounts(config, observed)?))
 }
 
+/// An error where a device that the configuration names may have been passed by: it tells the run to look at all of them.
+pub(super) fn need_devices_of(config: &Config, observed: &Observed) -> Result<()> {
+    if !observed.idle_passed_by {
+        return Ok(());
+    }
+    let declared = config.namespaces.values().chain(config.checks.values());
+    let uplinks = declared.flat_map(|one| &one.uplinks).chain(config.uplinks.values());
+    let mut devices = uplinks.filter_map(|uplink| uplink.dev.as_ref());
+    match devices.find(|dev| observed.host.link_called(&dev.value).is_none()) {
+        Some(dev) => Err(Error::new(format!("device {}", dev.value), "it was not looked at")),
+        None => Ok(()),
+    }
+}
+
 fn select(ui: &Ui<'_>, config: &Config, selection: Selection<'_>, observed: &Observed) -> Result<State> {
+    need_devices_of(config, observed)?;
     let observed = with_accounts(config, observed)?;
     resolve(config, selection, &observed)
         .map_err(|problems| config::report(&problems, &config.sources, ui.colour))

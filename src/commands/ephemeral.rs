@@ -53,6 +53,7 @@ fn set_up(ui: &Ui<'_>, name: &Name, namespace: &NewNamespace, owner: Owner) -> R
         let policy = Policy { narrow: true, all_or_nothing: true, unstoppable: false };
         let goal = |observed: &Observed| {
             let config = reading.get()?;
+            config::need_devices_of(config, observed)?;
             resolve(config, Selection::Ephemeral(name, owner), observed)
                 .map_err(|problems| crate::config::report(&problems, &config.sources, ui.colour))
         };

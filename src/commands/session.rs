@@ -1,6 +1,8 @@
 //! The host, for commands: looked at by everybody, changed by one command at a time.
 
+use super::config::need_devices_of;
 use super::refusals::need_root;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::kernel::netns::AttachedNetns;
 use crate::kernel::{Files, Kernel, declarations, files, interrupt, state_file};
@@ -11,11 +13,28 @@ use crate::ui::Ui;
 use std::ops::Deref;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What is, without a lock and without a trace of the look. Where another nsnat changed something meanwhile, it is
-/// looked at again.
+/// What is, without a lock and without a trace of the look.
 pub(super) fn look(ui: &Ui<'_>, look: Look<'_>) -> Result<Observed> {
-    const TRIES: usize = 5;
+    look_by(&mut Kernel::open()?, ui, look)
+}
+
+/// The same as far as it matters to what is up and to what is declared.
+pub(super) fn look_for(config: &Config, ui: &Ui<'_>, look: Look<'_>) -> Result<Observed> {
     let mut kernel = Kernel::open()?;
+    kernel.pass_idle_devices();
+    let observed = look_by(&mut kernel, ui, look)?;
+    if !observed.idle_passed_by
+        || need_devices_of(config, &observed).is_ok() && !observed.has_lost_its_state()
+    {
+        return Ok(observed);
+    }
+    kernel.look_closer();
+    look_by(&mut kernel, ui, look)
+}
+
+/// Where another nsnat changed something meanwhile, it is looked at again.
+fn look_by(kernel: &mut Kernel, ui: &Ui<'_>, look: Look<'_>) -> Result<Observed> {
+    const TRIES: usize = 5;
     for _ in 0..TRIES {
         let text = state_file::text()?;
         let observed = kernel.observe(&state_file::parse(text.as_deref())?.state, look)?;
@@ -75,13 +94,15 @@ impl<'a> Session<'a> {
         self.kernel.expect_attached(name.clone(), place);
     }
 
-    /// Makes true what `goal` makes of what is, and records what happened by that.
+    /// Makes true what `goal` makes of what is, and records what happened by that. A goal that the configuration is a part of is an
+    /// error where a device that it names was passed by ([`need_devices_of`]).
     pub(super) fn reconcile(
         &mut self,
         policy: Policy,
         names: &[&Name],
         goal: impl Fn(&Observed) -> Result<State>,
     ) -> Result<Recorded> {
+        self.kernel.pass_idle_devices();
         let outcome = self.reconcile_unrecorded(policy, names, goal)?;
         let events = outcome.events(seconds());
         self.record(&outcome, events.clone());

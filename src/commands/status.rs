@@ -59,7 +59,7 @@ impl Seen {
         let root = nix::unistd::geteuid().is_root();
         let declared: Vec<&Name> = config.names().collect();
         let look = if root { Look::Everything(&declared) } else { Look::Outside(&declared) };
-        let observed = session::look(ui, look)?;
+        let observed = session::look_for(&config, ui, look)?;
         Ok(Self { config, observed })
     }
 

@@ -4,7 +4,7 @@
 use super::devconf::{self, Settings};
 use super::nexthop::NextHops;
 use crate::attributes::{address as ip, attributes, find, native, word};
-use crate::model::stack::DeviceNames;
+use crate::model::stack::{DeviceNames, is_link_local};
 use crate::model::{Address, Family, Link, Port, Route, RouteKind, Rule, RuleAction};
 use ipnetwork::IpNetwork;
 use std::net::IpAddr;
@@ -76,6 +76,12 @@ pub(super) fn address_index(body: &[u8]) -> Option<u32> {
     u32_at(body, 4)
 }
 
+/// Whether an address is a link-local one.
+pub(super) fn has_link_local_address(body: &[u8]) -> bool {
+    let own = body.get(IFADDR..).and_then(|rest| find(rest, IFA_LOCAL).or_else(|| find(rest, IFA_ADDRESS)));
+    own.and_then(ip).is_some_and(is_link_local)
+}
+
 /// The index of the link that a route leads by, where it says one: RTA_OIF, after `struct rtmsg`.
 pub(super) fn route_index(body: &[u8]) -> Option<u32> {
     u32_at(find(body.get(12..)?, 4)?, 0)
@@ -123,6 +129,18 @@ const CLONED: u32 = 0x200;
 /// `struct rtnexthop`, and where its index is.
 const HOP: usize = 8;
 const HOP_INDEX: usize = 4;
+
+/// Whether a route of the main table leads to link-local addresses alone, as each device has one.
+pub(super) fn leads_to_its_link(body: &[u8]) -> bool {
+    let to = find(body.get(ROUTE..).unwrap_or_default(), DESTINATION).and_then(ip);
+    body.get(ROUTE_TABLE) == Some(&libc::RT_TABLE_MAIN) && to.is_some_and(is_link_local)
+}
+
+/// Whether a route leads by several next hops, or by an object.
+pub(super) fn has_next_hops(body: &[u8]) -> bool {
+    let rest = body.get(ROUTE..).unwrap_or_default();
+    [MULTIPATH, NEXT_HOP_OBJECT].iter().any(|kind| find(rest, *kind).is_some())
+}
 
 /// What a message says of a route: one, one by the next hops of an object of that number, or one by each of its own.
 pub(super) enum RouteMessage {

@@ -81,6 +81,12 @@ impl Kernel {
         })
     }
 
+    /// Passes idle devices by, where there are many. Whoever looks so must know the configuration, and
+    /// [look closer](crate::reconcile::Host::look_closer) where it names one.
+    pub fn pass_idle_devices(&mut self) {
+        self.devices.passes_idle = true;
+    }
+
     /// Where an attachment is that the state may not know yet.
     pub fn expect_attached(&mut self, name: Name, place: netns::AttachedNetns) {
         self.attached.insert(name, place);

@@ -16,6 +16,10 @@ impl Host for Kernel {
         self.look(state, look).map_err(|error| needs::reason(Need::TO_OBSERVE).unwrap_or(error))
     }
 
+    fn look_closer(&mut self) {
+        self.devices.passes_idle = false;
+    }
+
     fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool) {
         self.perform_and_close(actions, step);
     }

@@ -15,10 +15,11 @@ use crate::error::{Error, Result};
 use crate::model::stack::DeviceNames;
 use crate::model::{
     ActiveNamespace, Family, Gates, Link, Look, Name, Netns, Observed, OtherNamespaces, Stack, State,
-    observed::Features, tuning,
+    observed::Features, tap::Tap, tuning,
 };
 use crate::plan::desired::known_elements;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::channel;
 use std::thread;
 
 /// Sysctls of the host that are of no device.
@@ -50,15 +51,21 @@ impl Kernel {
         let features = features(&mut self.sysctls);
         let passed_by = others.names();
         let known = known_elements(state, &passed_by);
+        let (tell_devices, devices_by_routes) = channel();
         let tables = || {
+            let routes = RouteRows::dump(&NetlinkSocket::for_dumps()?, &resolver::all_servers())?;
+            // Nobody may be asking.
+            let _ = tell_devices.send(routes.devices());
             let mut table = || last_table.observe(&others, known.as_ref(), features.without_ipsec);
             let (table, policies) =
                 if is_inside { (table()?, ipsec::observe()?) } else { Default::default() };
-            Ok((table, policies, RouteRows::dump(&NetlinkSocket::for_dumps()?, &resolver::all_servers())?))
+            Ok((table, policies, routes))
         };
-        let stacks = || self.stacks(state, look, &others);
-        let ((table, policies, routes), HostView { mut host, devices, namespaces, gates }) =
-            side_by_side(tables, stacks)?;
+        self.devices.passes_idle &= features.force_forwarding || !features.ipv6;
+        let by_routes = || devices_by_routes.recv().ok().flatten();
+        let stacks = || self.stacks(state, look, &others, by_routes);
+        let ((table, policies, routes), view) = side_by_side(tables, stacks)?;
+        let HostView { mut host, devices, idle_passed_by, namespaces, gates } = view;
         host.routes = routes.read(&devices, true)?;
         // Without rules there is one table alone: what is meant for ours would go into the host's own.
         if stack::has_no_rules(&host, Family::V4)? {
@@ -73,6 +80,7 @@ impl Kernel {
             cookie: self.cookie,
             namespaces,
             passed_by,
+            idle_passed_by,
             table,
             abandoned,
             state: state.clone(),
@@ -84,12 +92,23 @@ impl Kernel {
         })
     }
 
-    /// The host's stack without its routes, and what is found by it.
-    fn stacks(&mut self, state: &State, look: Look<'_>, others: &OtherNamespaces<'_>) -> Result<HostView> {
+    /// The host's stack without its routes, and what is found by it. `by_routes`: the devices that routes lead by, where they are
+    /// known.
+    fn stacks(
+        &mut self,
+        state: &State,
+        look: Look<'_>,
+        others: &OtherNamespaces<'_>,
+        by_routes: impl FnOnce() -> Option<BTreeSet<u32>>,
+    ) -> Result<HostView> {
         let sysctls = &mut self.sysctls;
         let counted = !matches!(look, Look::These(_));
-        let asked = self.devices.ask_for(state, others)?;
         let netlink = NetlinkSocket::for_dumps()?;
+        let used = || {
+            let addressed = stack::addressed(&netlink)?;
+            Ok(by_routes().map(|by_routes| &addressed | &by_routes))
+        };
+        let asked = self.devices.ask_for(state, others, used)?;
         let (mut host, devices) = stack::observe(&netlink, asked.as_ref(), counted)?;
         host.sysctls.extend(sysctls.read_all(HOST_SYSCTLS));
         let all_tuning = || sysctls.read_all(tuning::KEYS.map(|(key, _)| key));
@@ -109,7 +128,13 @@ impl Kernel {
         let (gates, namespaces) = side_by_side(gates, inside)?;
         self.foreign = foreign;
         host.sysctls.extend(tuned);
-        Ok(HostView { host, devices, namespaces, gates })
+        let idle_passed_by = asked.is_some_and(|asked| asked.without_idle);
+        // Packets may go by an idle device, too.
+        let led_by = gates.taps.iter().filter_map(Tap::target).filter(|_| idle_passed_by);
+        for name in led_by.filter(|name| host.link(name).is_none()).collect::<BTreeSet<_>>() {
+            host.links.extend(stack::link(&netlink, name, counted)?.map(|(link, _)| link));
+        }
+        Ok(HostView { host, devices, idle_passed_by, namespaces, gates })
     }
 }
 
@@ -117,6 +142,7 @@ impl Kernel {
 struct HostView {
     host: Stack,
     devices: DeviceNames,
+    idle_passed_by: bool,
     namespaces: BTreeMap<Name, Netns>,
     gates: Gates,
 }

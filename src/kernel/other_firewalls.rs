@@ -4,6 +4,7 @@
 //! a table of iptables makes iptables refuse that table, and with it breaks Docker and ufw.
 
 use super::accepts::Accepts;
+use super::devices::name_among;
 use super::foreign::{self, Base, Foreign, Verdict};
 use super::{legacy, nft, taps};
 use crate::error::Result;
@@ -92,7 +93,7 @@ fn split(rules: &[foreign::Rule], names: &DeviceNames) -> Option<Split> {
     let mark = accepted()
         .find_map(|accepts| if let Accepts::CtMark(mark) = accepts { Some(*mark) } else { None })?;
     let tunnel = |accepts: &Accepts| {
-        if let Accepts::LeavingBy(index) = accepts { names.get(index).cloned() } else { None }
+        if let Accepts::LeavingBy(index) = accepts { name_among(names, *index) } else { None }
     };
     Some(Split { mark, tunnels: accepted().filter_map(tunnel).collect() })
 }

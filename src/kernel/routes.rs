@@ -57,6 +57,20 @@ impl RouteRows {
         starts.zip(&self.ends).filter_map(|(start, end)| self.bytes.get(start..*end))
     }
 
+    /// The numbers of the devices that routes lead by, but for those to link-local addresses. None: some lead by next hops of
+    /// which each may be of another device.
+    pub(super) fn devices(&self) -> Option<BTreeSet<u32>> {
+        let mut out = BTreeSet::new();
+        for row in self.rows().filter(|row| !decode::leads_to_its_link(row)) {
+            match decode::route_index(row) {
+                Some(index) => out.extend([index]),
+                None if decode::has_next_hops(row) => return None,
+                None => {}
+            }
+        }
+        Some(out)
+    }
+
     /// The routes by these devices, and by none. `next_hops`: some may lead by next hops that are objects of their own, which are
     /// asked for.
     pub(super) fn read(&self, names: &DeviceNames, next_hops: bool) -> Result<BTreeSet<Route>> {

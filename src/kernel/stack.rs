@@ -2,6 +2,7 @@
 
 use super::decode::{self, GET_LINK, IFINFO, IFNAME};
 use super::devconf::Settings;
+use super::devices::Asked;
 use super::netlink_socket::NetlinkSocket;
 use crate::attributes::{attribute, text};
 use crate::error::{Error, Result};
@@ -29,7 +30,7 @@ pub(super) const FEW: usize = 16;
 /// asked for (`asked`), what is on the rest is passed by. `counted`: with what the links have sent and received.
 pub(super) fn observe(
     netlink: &NetlinkSocket,
-    asked: Option<&BTreeSet<String>>,
+    asked: Option<&Asked>,
     counted: bool,
 ) -> Result<(Stack, DeviceNames)> {
     let (mut out, mut names) = (Stack::default(), DeviceNames::new());
@@ -59,30 +60,39 @@ pub(super) fn has_no_rules(host: &Stack, family: Family) -> Result<bool> {
 }
 
 /// The links of a stack. Where only some are asked for, these are mostly few of thousands, and the kernel takes ten times as long
-/// to tell of a link as to name it: then each is asked about.
-fn links(
-    netlink: &NetlinkSocket,
-    asked: Option<&BTreeSet<String>>,
-    counted: bool,
-) -> Result<Vec<(Link, Settings)>> {
-    let mask = if counted { 0 } else { SKIP_STATS };
-    let question = [&[0; IFINFO][..], &attribute(EXT_MASK, &mask.to_ne_bytes())].concat();
-    let Some(asked) = asked else {
-        return dump(netlink, GET_LINK, &question, |_, body| decode::link(body));
+/// to tell of a link as to name it: then each is asked about, unless they are most of all.
+fn links(netlink: &NetlinkSocket, asked: Option<&Asked>, counted: bool) -> Result<Vec<(Link, Settings)>> {
+    let question = link_question(counted);
+    let Some(asked) = asked.filter(|asked| !asked.are_most()) else {
+        let is_asked = |(link, _): &(Link, _)| asked.is_none_or(|asked| asked.names.contains(&link.name));
+        return dump(netlink, GET_LINK, &question, |_, body| decode::link(body).filter(is_asked));
     };
     let mut out = Vec::new();
-    for name in asked {
-        let question = [&question[..], &text(IFNAME, name)].concat();
-        match netlink.get_whole(GET_LINK, &question)? {
-            Ok(body) => out.extend(decode::link(&body)),
-            // The device went away, or got another name, since it was named.
-            Err(libc::ENODEV) => {}
-            Err(errno) => {
-                return Err(Error::new(format!("device {name}"), std::io::Error::from_raw_os_error(errno)));
-            }
-        }
+    for name in &asked.names {
+        out.extend(link(netlink, name, counted)?);
     }
     Ok(out)
+}
+
+fn link_question(counted: bool) -> Vec<u8> {
+    let mask = if counted { 0 } else { SKIP_STATS };
+    [&[0; IFINFO][..], &attribute(EXT_MASK, &mask.to_ne_bytes())].concat()
+}
+
+/// A link by its name. None: the device went away, or got another name, since it was named.
+pub(super) fn link(netlink: &NetlinkSocket, name: &str, counted: bool) -> Result<Option<(Link, Settings)>> {
+    let question = [link_question(counted), text(IFNAME, name)].concat();
+    match netlink.get_whole(GET_LINK, &question)? {
+        Ok(body) => Ok(decode::link(&body)),
+        Err(libc::ENODEV) => Ok(None),
+        Err(errno) => Err(Error::new(format!("device {name}"), std::io::Error::from_raw_os_error(errno))),
+    }
+}
+
+/// The numbers of the devices that have other addresses than link-local ones.
+pub(super) fn addressed(netlink: &NetlinkSocket) -> Result<BTreeSet<u32>> {
+    let read = |_, body: &[u8]| decode::address_index(body).filter(|_| !decode::has_link_local_address(body));
+    Ok(dump(netlink, GET_ADDRESS, &IFADDR, read)?.into_iter().collect())
 }
 
 /// The addresses of those devices; `are_some`: there are others.

@@ -5,6 +5,7 @@
 //! or of none.
 
 use super::decode::{GET_LINK, IFINFO, IFINFO_INDEX};
+use super::devices::name_among;
 use super::netlink_socket::NetlinkSocket;
 use crate::attributes::{attributes, find, native, word};
 use crate::error::Result;
@@ -91,7 +92,7 @@ fn filter(row: &[u8], device: &str, side: TapHook, names: &DeviceNames) -> Optio
     let options = find(row.get(TCMSG..)?, OPTIONS)?;
     let (_, actions) = ACTIONS.iter().find(|(name, _)| *name == kind)?;
     let (deed, to) = attributes(find(options, *actions)?).find_map(|(_, action)| effect_of(action))?;
-    let to = to.and_then(|index| names.get(&index)).cloned();
+    let to = to.and_then(|index| name_among(names, index));
     let preference = u16::try_from(word_at(row, 3)? >> 16).ok()?;
     let all = kind == "matchall" || (kind == "u32" && find(options, U32_SELECTION).is_some_and(takes_all));
     Some(Tap::Filter { device: device.into(), side, preference, kind, deed, to, all })

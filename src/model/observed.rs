@@ -22,6 +22,9 @@ pub struct Observed {
     /// Namespaces of the state that were passed by: whatever belongs to them is taken for right.
     #[serde(skip_serializing_if = "HashSet::is_empty")]
     pub passed_by: HashSet<Name>,
+    /// The host has many devices, and those that no address and no route speaks of were passed by.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub idle_passed_by: bool,
     /// Our nft table.
     pub table: Table,
     /// What we remember.
@@ -170,6 +173,11 @@ impl Observed {
     /// Whether the namespace was not looked into.
     pub fn is_unseen(&self, name: &Name) -> bool {
         self.passed_by.contains(name) || matches!(self.namespaces.get(name), Some(Netns::Unseen { .. }))
+    }
+
+    /// Whether the recorded state was lost. Then only the table knows the devices that forward for our sake.
+    pub fn has_lost_its_state(&self) -> bool {
+        self.state.is_empty() && self.table.exists
     }
 
     /// The namespaces that were not looked into.

@@ -109,3 +109,10 @@ pub enum Tap {
         devices: BTreeSet<String>,
     },
 }
+
+impl Tap {
+    /// The device that packets are sent to.
+    pub fn target(&self) -> Option<&str> {
+        if let Self::Filter { to, .. } = self { to.as_deref() } else { None }
+    }
+}

@@ -84,8 +84,15 @@ impl<H: Host, S: Store> Reconciler<'_, H, S> {
         choose_goal: &impl Fn(&Observed) -> Result<State>,
     ) -> Result<Aim> {
         let state = self.store.read()?;
-        let before = prepare(self.host.observe(&state, self.policy.look(names))?)?;
-        let goal = choose_goal(&before)?;
+        let look = self.policy.look(names);
+        let mut before = prepare(self.host.observe(&state, look)?)?;
+        let mut goal = choose_goal(&before);
+        if before.idle_passed_by && (goal.is_err() || before.has_lost_its_state()) {
+            self.host.look_closer();
+            before = prepare(self.host.observe(&state, look)?)?;
+            goal = choose_goal(&before);
+        }
+        let goal = goal?;
         if !self.policy.narrow || !plan::concerns_others(&goal, &before) {
             return Ok(Aim { before, goal, is_narrow: self.policy.narrow });
         }

@@ -10,6 +10,10 @@ pub trait Host {
     /// What is, given what is remembered, as far as it is looked at.
     fn observe(&mut self, state: &State, look: Look<'_>) -> Result<Observed>;
 
+    /// From now on nothing is passed by for its not mattering, as far as can be told without the configuration
+    /// ([`Observed::idle_passed_by`]). A model passes by nothing of the kind.
+    fn look_closer(&mut self) {}
+
     /// Performs actions in order. `step` is told of each, and says whether to go on.
     fn perform(&mut self, actions: &[Action], step: &mut dyn FnMut(Step<'_>) -> bool);
 

@@ -25,6 +25,7 @@ mod hooks;
 mod host_services;
 mod hosts;
 mod idempotence;
+mod idle_devices;
 mod install;
 mod ipsec;
 mod job;
