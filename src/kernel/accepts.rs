@@ -6,6 +6,7 @@ use crate::nft::numbers::{
     CT_DIRECTION, CT_KEY, CT_MARK, CT_STATE, META_KEY, META_L4PROTO, META_NFPROTO, META_OIF, PAYLOAD_BASE,
     PAYLOAD_OFFSET, TRANSPORT_HEADER,
 };
+use serde::{Deserialize, Serialize};
 
 /// NFT_META_IIF to NFT_META_OIFNAME.
 const META_DEVICES: std::ops::RangeInclusive<u32> = 4..=7;
@@ -16,7 +17,7 @@ const NFPROTO_IPV6: u8 = 10;
 const ANY: u8 = 255;
 
 /// What a rule accepts from every sender.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Accepts {
     /// Flows of a connection mark.
     CtMark(u32),

@@ -28,6 +28,8 @@ pub(super) const STATE: &str = "/run/nsnat/state.json";
 pub(super) const EARLIER_STATE: &str = "/run/nsnat/journal.json";
 /// What `nsnat watch` found out about uplinks.
 const HEALTH: &str = "/run/nsnat/health.json";
+/// What the rulesets of others say ([`known_rulesets`](super::known_rulesets)).
+pub(super) const RULESETS: &str = "/run/nsnat/rulesets.json";
 /// What happened, an event a line ([`event_log`](super::event_log)).
 pub(super) const EVENTS: &str = "/run/nsnat/events.jsonl";
 /// The same of an earlier time.
@@ -221,7 +223,7 @@ pub fn clear(held: &Lock) -> Result<()> {
     // Nothing is up, so whatever is recorded there is out of date.
     sweep_dir(TARGETS, "")?;
     remove_dir(TARGETS)?;
-    for path in [EARLIER_STATE, STATE, HEALTH, EARLIER_EVENTS, EVENTS, LOCK] {
+    for path in [EARLIER_STATE, STATE, HEALTH, RULESETS, EARLIER_EVENTS, EVENTS, LOCK] {
         remove_file(Path::new(path))?;
     }
     remove_dir(RUN)

@@ -2,11 +2,14 @@
 //! know whether they stop everything that they do not know.
 //!
 //! All chains are dumped once, and of the rules only those of base chains and of what these jump to without a
-//! condition. Sets are not read: a host may have some of a hundred thousand elements.
+//! condition. Sets are not read: a host may have some of a hundred thousand elements. Of many rules that say the same as far as
+//! that goes, the first is kept. What was read is [remembered](super::known_rulesets).
 
-use super::accepts::{self, Accepts};
+use super::accepts;
 use super::expression::{Expression, compared, is_no_condition, xt_info, xt_name};
-use super::netlink_socket::{DumpRow, NetlinkSocket};
+use super::foreign_chains::{Base, Chains, DeviceChain, LikeIptables, Rule, Verdict};
+use super::known_rulesets::KnownRulesets;
+use super::netlink_socket::NetlinkSocket;
 use crate::attributes::{attributes, big_endian, find, name, native, text, word};
 use crate::error::Result;
 use crate::model::gate::{DOCKER_USER, Direction, Hook, Stop};
@@ -18,7 +21,8 @@ use crate::nft::numbers::{
     META_IIFGROUP, META_KEY, META_OIFGROUP, RETURN, RULE_CHAIN, RULE_EXPRESSIONS, TABLE_FLAGS, TABLE_NAME,
     TABLE_OWNER, VERDICT_CHAIN, VERDICT_CODE,
 };
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashSet};
 
 /// NFTA_HOOK_DEV, NFTA_HOOK_DEVS, NFTA_DEVICE_PREFIX.
 const HOOK_DEVICE: u16 = 3;
@@ -37,57 +41,6 @@ const VERDICT_REGISTER: u32 = 0;
 /// Jumps without a condition are followed so far.
 const DEPTH: u8 = 8;
 
-/// A base chain of somebody else.
-#[derive(Clone, Debug)]
-pub(super) struct Base {
-    pub(super) family: u8,
-    pub(super) table: String,
-    pub(super) name: String,
-    pub(super) hook: Hook,
-    /// The chain's policy is to drop.
-    drops: bool,
-}
-
-/// What a rule does with what it matches.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Next,
-    Accept,
-    Stop,
-    Return,
-    Jump(String),
-    Goto(String),
-    /// The rule looks the verdict up in a map.
-    Map,
-}
-
-/// What a rule has in common with rules of iptables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LikeIptables {
-    No,
-    /// It counts packets, as each of them does.
-    Counts,
-    /// It holds a part of iptables.
-    Surely,
-}
-
-/// A rule of somebody else, or one of ours among theirs.
-#[derive(Clone, Debug)]
-pub(super) struct Rule {
-    pub(super) handle: u64,
-    /// The rule matches every packet.
-    pub(super) always: bool,
-    pub(super) verdict: Verdict,
-    /// Whether the rule may be one of iptables.
-    like_iptables: LikeIptables,
-    /// Set where the rule is ours.
-    pub(super) pass: Option<Direction>,
-    /// What the rule is known to accept.
-    pub(super) accepts: Option<Accepts>,
-    /// Every question for a neighbour comes by the rule's conditions.
-    for_neighbours: bool,
-}
-
 /// What becomes of a packet that no rule with a condition takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ChainEnd {
@@ -98,37 +51,92 @@ enum ChainEnd {
 }
 
 /// nf_tables, as others use it.
-pub(super) struct Foreign(NetlinkSocket);
+pub(super) struct Foreign {
+    netlink: NetlinkSocket,
+    known: RefCell<KnownRulesets>,
+}
 
 impl Foreign {
     pub(super) fn open() -> Result<Self> {
-        NetlinkSocket::for_netfilter().map(Self)
+        Ok(Self { netlink: NetlinkSocket::for_netfilter()?, known: RefCell::default() })
     }
 
-    /// All chains of all families.
-    pub(super) fn chains(&self) -> Result<Vec<DumpRow>> {
-        Ok(self.0.dump_of_any(GET_CHAIN, 0, &[])?.unwrap_or_default())
+    /// Makes a look at it. `keeps`: what was read may be kept for other runs.
+    pub(super) fn look<T>(&self, keeps: bool, look: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.known.borrow_mut().begin(&self.netlink)?;
+        let out = look()?;
+        let has_owners = self.has_owners()?;
+        self.known.borrow_mut().end(&self.netlink, has_owners, keeps)?;
+        Ok(out)
+    }
+
+    /// A transaction of this run changed elements of our own table, and nothing else.
+    pub(super) fn note_change(&mut self) {
+        self.known.get_mut().note_change();
+    }
+
+    /// The base chains of all families.
+    pub(super) fn chains(&self) -> Result<Chains> {
+        if let Some(known) = &self.known.borrow().chains {
+            return Ok(known.clone());
+        }
+        let read = |family, row: &[u8]| Some((base(family, row), device_chain(family, row)));
+        let rows = self.netlink.dump_each(GET_CHAIN, 0, &[], || read)?.unwrap_or_default();
+        let mut known = self.known.borrow_mut();
+        known.read += rows.len();
+        let (bases, edges): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let chains = Chains {
+            bases: bases.into_iter().flatten().collect(),
+            edges: edges.into_iter().flatten().collect(),
+        };
+        known.note_chains(&chains);
+        Ok(chains)
     }
 
     /// Tables of flows that pass from device to device without any chain. A kernel without that has none.
     pub(super) fn flowtables(&self) -> Vec<Tap> {
-        let rows = self.0.dump_of_any(GET_FLOWTABLE, 0, &[]).ok().flatten().unwrap_or_default();
-        rows.iter().filter_map(|(family, row)| flowtable(*family, row)).collect()
+        let read = || flowtable;
+        self.netlink.dump_each(GET_FLOWTABLE, 0, &[], read).ok().flatten().unwrap_or_default()
     }
 
-    /// The rules of a chain; none where there is no such chain.
+    /// The rules of a chain; none where there is no such chain. Those that say the same as one before are left out.
     pub(super) fn rules(&self, family: u8, table: &str, chain: &str) -> Result<Vec<Rule>> {
+        if let Some(known) = self.known.borrow().rules(family, table, chain) {
+            return Ok(known);
+        }
         let of = [text(TABLE_NAME, table), text(RULE_CHAIN, chain)].concat();
-        let rows = self.0.dump(GET_RULE, family, &of)?.unwrap_or_default();
         // The kernel selects; one that does not know how gives the rules of all chains.
-        let named = |row: &&Vec<u8>, kind, name| find(row, kind).map(word).as_deref() == Some(name);
-        let mine = rows.iter().filter(|row| named(row, TABLE_NAME, table) && named(row, RULE_CHAIN, chain));
-        Ok(mine.map(|row| rule(row)).collect())
+        let is_named = |row: &[u8], kind, wanted: &str| find(row, kind).map(name) == Some(wanted);
+        let count = Cell::new(0);
+        let begin = || {
+            let mut said = HashSet::new();
+            let count = &count;
+            move |_, row: &[u8]| {
+                count.set(count.get() + 1);
+                let is_of_chain = is_named(row, TABLE_NAME, table) && is_named(row, RULE_CHAIN, chain);
+                let rule = is_of_chain.then(|| rule(row))?;
+                // Each rule of ours counts.
+                let is_new = said.insert(Rule { handle: 0, ..rule.clone() }) || rule.pass.is_some();
+                is_new.then_some(rule)
+            }
+        };
+        let rules = self.netlink.dump_each(GET_RULE, family, &of, begin)?.unwrap_or_default();
+        let mut known = self.known.borrow_mut();
+        known.read += count.get();
+        known.note_rules(family, table, chain, &rules);
+        Ok(rules)
+    }
+
+    /// Whether some table has an owner.
+    fn has_owners(&self) -> Result<bool> {
+        let read = |_, row: &[u8]| find(row, TABLE_FLAGS).and_then(big_endian);
+        let flags = self.netlink.dump_each(GET_TABLE, 0, &[], || read)?.unwrap_or_default();
+        Ok(flags.iter().any(|flags| flags & TABLE_OWNER != 0))
     }
 
     /// Whether only the program that made the table may change it.
     pub(super) fn is_owned(&self, family: u8, table: &str) -> Result<bool> {
-        let row = self.0.get(GET_TABLE, family, &text(TABLE_NAME, table))?;
+        let row = self.netlink.get(GET_TABLE, family, &text(TABLE_NAME, table))?;
         let flags = row.as_deref().and_then(|row| big_endian(find(row, TABLE_FLAGS)?));
         Ok(flags.is_some_and(|flags| flags & TABLE_OWNER != 0))
     }
@@ -201,24 +209,10 @@ pub(super) fn asks_docker_user(rules: &[Rule]) -> bool {
     rules.iter().any(|rule| rule.always && rule.verdict == Verdict::Jump(DOCKER_USER.into()))
 }
 
-/// A chain on a device, or of frames.
-#[derive(Clone, Debug)]
-pub(super) struct DeviceChain {
-    pub(super) family: u8,
-    pub(super) layer: Layer,
-    pub(super) table: String,
-    pub(super) name: String,
-    pub(super) side: TapHook,
-    /// None where all are meant.
-    pub(super) devices: BTreeSet<String>,
-    /// The chain's policy is to drop.
-    pub(super) drops: bool,
-}
-
 /// A chain on a device, or of frames that the host itself sends or gets.
-pub(super) fn device_chain((family, row): &DumpRow) -> Option<DeviceChain> {
+fn device_chain(family: u8, row: &[u8]) -> Option<DeviceChain> {
     let hook = find(row, CHAIN_HOOK)?;
-    let (layer, side) = match (i32::from(*family), big_endian(find(hook, HOOK_NUMBER)?)?) {
+    let (layer, side) = match (i32::from(family), big_endian(find(hook, HOOK_NUMBER)?)?) {
         (libc::NFPROTO_NETDEV, 0) => (Layer::Netdev, TapHook::Ingress),
         (libc::NFPROTO_NETDEV, 1) => (Layer::Netdev, TapHook::Egress),
         (libc::NFPROTO_INET, 5) => (Layer::Inet, TapHook::Ingress),
@@ -230,7 +224,7 @@ pub(super) fn device_chain((family, row): &DumpRow) -> Option<DeviceChain> {
     };
     let drops = find(row, CHAIN_POLICY).and_then(big_endian) == Some(0);
     let (table, name) = (word(find(row, TABLE_NAME)?), word(find(row, CHAIN_NAME)?));
-    Some(DeviceChain { family: *family, layer, table, name, side, devices: devices(hook), drops })
+    Some(DeviceChain { family, layer, table, name, side, devices: devices(hook), drops })
 }
 
 /// The devices of a hook: one, or a list, in which a name may be the beginning of some.
@@ -257,8 +251,7 @@ fn flowtable(family: u8, row: &[u8]) -> Option<Tap> {
     })
 }
 
-pub(super) fn base((family, row): &DumpRow) -> Option<Base> {
-    let family = *family;
+fn base(family: u8, row: &[u8]) -> Option<Base> {
     let kinds = [libc::NFPROTO_INET, libc::NFPROTO_IPV4, libc::NFPROTO_IPV6];
     let hook = match big_endian(find(find(row, CHAIN_HOOK)?, HOOK_NUMBER)?)? {
         0 => Hook::Prerouting,
@@ -290,16 +283,19 @@ fn rule(row: &[u8]) -> Rule {
         find(row, RULE_USERDATA).and_then(comment).or_else(|| expressions.iter().find_map(xt_comment));
     let accepts = verdict == Verdict::Accept;
     let direction = || direction(&expressions, &comment?).filter(|_| accepts);
+    let always = expressions.iter().all(is_no_condition);
+    let for_neighbours = accepts::is_for_neighbours(&expressions);
     Rule {
         handle: find(row, RULE_HANDLE)
             .and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)))
             .unwrap_or(0),
-        always: expressions.iter().all(is_no_condition),
+        always,
         like_iptables: like_iptables(&expressions),
         pass: direction(),
         accepts: if accepts { accepts::read(&expressions) } else { None },
-        for_neighbours: accepts::is_for_neighbours(&expressions),
-        verdict,
+        for_neighbours,
+        // No other jump is followed, wherever it leads.
+        verdict: if always || for_neighbours { verdict } else { verdict.without_chain() },
     }
 }
 

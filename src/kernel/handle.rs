@@ -36,6 +36,8 @@ pub struct Kernel {
     pub(super) table: LastTable,
     /// Chains of others. Its socket stays open as that of our table does.
     pub(super) foreign: Option<Foreign>,
+    /// What they say is kept for other runs.
+    pub(super) keeps_rulesets: bool,
     /// Changes of our table.
     pub(super) changes: Changes,
     /// What changes the inside of namespaces.
@@ -44,10 +46,10 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Opens the host's stack, where the kernel has what a change takes.
+    /// Opens the host's stack, where the kernel has what a change takes. Whoever looks by that has the lock.
     pub fn open_to_change() -> Result<Self> {
         let kernel = Self::open()?;
-        Ok(Self { changes: Changes::open()?, ..kernel })
+        Ok(Self { changes: Changes::open()?, keeps_rulesets: true, ..kernel })
     }
 
     /// Opens the host's stack (that of the calling thread). To look at it only takes no root.
@@ -75,6 +77,7 @@ impl Kernel {
             devices: DevicesOfRun::default(),
             table: LastTable::default(),
             foreign: None,
+            keeps_rulesets: false,
             changes: Changes::default(),
             worker: Worker::default(),
             _descriptors: descriptors,

@@ -175,14 +175,23 @@ impl NetlinkSocket {
 
     /// The bodies of all objects of a kind; none where there is no such table.
     pub(super) fn dump(&self, kind: u16, family: u8, body: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
-        let rows = self.dump_of_any(kind, family, body)?;
-        Ok(rows.map(|rows| rows.into_iter().map(|(_, row)| row).collect()))
+        self.dump_each(kind, family, body, || |_, row: &[u8]| Some(row.to_vec()))
     }
 
-    /// The same, each with its family, which in the question may be 0 for all.
-    pub(super) fn dump_of_any(&self, kind: u16, family: u8, body: &[u8]) -> Result<Option<Vec<DumpRow>>> {
-        let rows = self.dump_whole(kind, &with_header(family, body))?;
-        Ok(rows.map(|rows| rows.iter().map(|row| split(row)).collect()))
+    /// What a reader makes of the family and the body of each object; the family in the question may be 0 for all. `begin` makes a
+    /// new reader for each try.
+    pub(super) fn dump_each<T, R: FnMut(u8, &[u8]) -> Option<T>>(
+        &self,
+        kind: u16,
+        family: u8,
+        body: &[u8],
+        begin: impl Fn() -> R,
+    ) -> Result<Option<Vec<T>>> {
+        let begin = || {
+            let mut read = begin();
+            move |_, row: &[u8]| read(*row.first()?, row.get(HEADER..)?)
+        };
+        self.dump_by(kind, &with_header(family, body), begin)
     }
 
     /// The same for messages whose bodies begin with no such header.

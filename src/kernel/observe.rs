@@ -101,7 +101,7 @@ impl Kernel {
         others: &OtherNamespaces<'_>,
         by_routes: impl FnOnce() -> Option<BTreeSet<u32>>,
     ) -> Result<HostView> {
-        let sysctls = &mut self.sysctls;
+        let (keeps, sysctls) = (self.keeps_rulesets, &mut self.sysctls);
         let counted = !matches!(look, Look::These(_));
         let netlink = NetlinkSocket::for_dumps()?;
         let used = || {
@@ -114,13 +114,16 @@ impl Kernel {
         let all_tuning = || sysctls.read_all(tuning::KEYS.map(|(key, _)| key));
         let tuned = tuned(state, self.tuning.get_or_insert_with(all_tuning));
         let settled = KnownTuning::of(state, &tuned);
-        let foreign = match look {
+        let mut foreign = match look {
             Look::Outside(_) => None,
             Look::Everything(_) | Look::These(_) => Some(self.foreign.take().map_or_else(Foreign::open, Ok)?),
         };
         let are_few = asked.is_some() && devices.len() < stack::FEW;
-        let gates = || match &foreign {
-            Some(foreign) => other_firewalls::observe(foreign, state, &devices, are_few),
+        let gates = || match &mut foreign {
+            Some(foreign) => {
+                let foreign = &*foreign;
+                foreign.look(keeps, || other_firewalls::observe(foreign, state, &devices, are_few))
+            }
             None => Ok(Gates::default()),
         };
         let attached = &self.attached;

@@ -5,7 +5,8 @@
 
 use super::accepts::Accepts;
 use super::devices::name_among;
-use super::foreign::{self, Base, Foreign, Verdict};
+use super::foreign::{self, Foreign};
+use super::foreign_chains::{Base, Rule, Verdict};
 use super::{legacy, nft, taps};
 use crate::error::Result;
 use crate::model::gate::{
@@ -29,9 +30,8 @@ pub(super) fn observe(foreign: &Foreign, state: &State, names: &DeviceNames, are
     let mut out = Gates::default();
     let mut looked = BTreeSet::new();
     let chains = foreign.chains()?;
-    let edges = chains.iter().filter_map(foreign::device_chain);
-    out.taps = taps::observe(foreign, edges, state, names, are_few)?;
-    for base in chains.iter().filter_map(foreign::base) {
+    out.taps = taps::observe(foreign, chains.edges, state, names, are_few)?;
+    for base in chains.bases {
         let Some(kind) = kind(base.family) else { continue };
         look(foreign, kind, &base, names, &mut out, &mut looked)?;
     }
@@ -88,7 +88,7 @@ fn look(
 }
 
 /// The mark of what a kill switch lets through, and the devices by which it does not.
-fn split(rules: &[foreign::Rule], names: &DeviceNames) -> Option<Split> {
+fn split(rules: &[Rule], names: &DeviceNames) -> Option<Split> {
     let accepted = || rules.iter().filter_map(|rule| rule.accepts.as_ref());
     let mark = accepted()
         .find_map(|accepts| if let Accepts::CtMark(mark) = accepts { Some(*mark) } else { None })?;
@@ -99,17 +99,17 @@ fn split(rules: &[foreign::Rule], names: &DeviceNames) -> Option<Split> {
 }
 
 /// Whether neighbour discovery by a namespace is stopped, too.
-fn stops_neighbours(foreign: &Foreign, kind: Kind, base: &Base, rules: &[foreign::Rule]) -> Result<bool> {
+fn stops_neighbours(foreign: &Foreign, kind: Kind, base: &Base, rules: &[Rule]) -> Result<bool> {
     let is_asked = [Hook::Prerouting, Hook::Input].contains(&base.hook) && kind.sees(Family::V6);
     Ok(is_asked && !foreign.accepts_neighbours(base, rules)?)
 }
 
 /// Whether answers to the host are accepted, as far as the rules say.
-fn has_answers(rules: &[foreign::Rule]) -> bool {
+fn has_answers(rules: &[Rule]) -> bool {
     rules.iter().any(|rule| leads_elsewhere(rule) || rule.accepts == Some(Accepts::Answers))
 }
 
-fn leads_elsewhere(rule: &foreign::Rule) -> bool {
+fn leads_elsewhere(rule: &Rule) -> bool {
     matches!(rule.verdict, Verdict::Jump(_) | Verdict::Goto(_) | Verdict::Map)
 }
 
@@ -118,7 +118,7 @@ fn why_closed(
     base: &Base,
     chain: &Chain,
     place: &str,
-    rules: &[foreign::Rule],
+    rules: &[Rule],
 ) -> Result<Option<Closed>> {
     let around = [Hook::Prerouting, Hook::Postrouting].contains(&base.hook);
     // What stops everything before routing or after it is meant to.
@@ -148,8 +148,8 @@ fn why_closed(
     Ok(is_asked.then(|| nft::version_without_json(&path)).flatten().map(without_json))
 }
 
-fn found(chain: &Chain, rules: &[foreign::Rule]) -> Vec<FoundPass> {
-    let one = |rule: &foreign::Rule| {
+fn found(chain: &Chain, rules: &[Rule]) -> Vec<FoundPass> {
+    let one = |rule: &Rule| {
         let pass = Pass { chain: chain.clone(), direction: rule.pass? };
         Some(FoundPass { pass, handle: rule.handle })
     };

@@ -1,6 +1,7 @@
 //! Performing actions.
 
 use super::conntrack::{self, TableSize};
+use super::foreign::Foreign;
 use super::handle::Kernel;
 use super::nft::Changes;
 use super::open_namespaces::OpenNamespace;
@@ -150,6 +151,7 @@ impl Kernel {
     ) -> Result<()> {
         self.changes.make(changes)?;
         self.table.note_change(touched);
+        self.foreign.iter_mut().for_each(Foreign::note_change);
         Ok(())
     }
 

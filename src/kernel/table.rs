@@ -108,7 +108,7 @@ fn ask_for<'e>(
 }
 
 /// The number of the latest transaction of nf_tables.
-fn generation(netlink: &NetlinkSocket) -> Result<Option<u32>> {
+pub(super) fn generation(netlink: &NetlinkSocket) -> Result<Option<u32>> {
     let answer = netlink.get(GET_GENERATION, 0, &[])?;
     Ok(answer.and_then(|row| big_endian(find(&row, GENERATION)?)))
 }

@@ -1,6 +1,7 @@
 //! What others hang on devices, by nf_tables and by tc.
 
-use super::foreign::{DeviceChain, Foreign, Rule, Verdict};
+use super::foreign::Foreign;
+use super::foreign_chains::{DeviceChain, Rule, Verdict};
 use super::tc;
 use crate::error::Result;
 use crate::model::State;
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 /// What may take packets of what is up, on these devices. `are_few`: there are many more.
 pub(super) fn observe(
     foreign: &Foreign,
-    edges: impl Iterator<Item = DeviceChain>,
+    edges: Vec<DeviceChain>,
     state: &State,
     names: &DeviceNames,
     are_few: bool,

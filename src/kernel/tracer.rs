@@ -178,17 +178,17 @@ fn kind(family: u8) -> &'static str {
 
 /// Where base chains are called; those of bridges and devices have other hooks.
 fn bases(netlink: &NetlinkSocket) -> Result<Bases> {
-    let rows = netlink.dump_of_any(GET_CHAIN, 0, &[])?.unwrap_or_default();
-    let base = |(family, row): &(u8, Vec<u8>)| {
-        ["ip", "ip6", "inet"].contains(&kind(*family)).then_some(())?;
+    let base = |family, row: &[u8]| {
+        ["ip", "ip6", "inet"].contains(&kind(family)).then_some(())?;
         let hook = find(row, CHAIN_HOOK)?;
         let number = |kind| big_endian(find(hook, kind)?);
         let of = Hook::ALL.get(usize::try_from(number(HOOK_NUMBER)?).ok()?)?;
         let name = |kind| find(row, kind).map(word);
         let priority = number(HOOK_PRIORITY)?.cast_signed();
-        Some(((*family, name(TABLE_NAME)?, name(CHAIN_NAME)?), (*of, priority)))
+        Some(((family, name(TABLE_NAME)?, name(CHAIN_NAME)?), (*of, priority)))
     };
-    Ok(rows.iter().filter_map(base).collect())
+    let rows = netlink.dump_each(GET_CHAIN, 0, &[], || base)?.unwrap_or_default();
+    Ok(rows.into_iter().collect())
 }
 
 /// Addresses and ports out of the beginning of an IP packet, and of what it carries.

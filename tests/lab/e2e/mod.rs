@@ -43,6 +43,7 @@ mod proxy;
 mod published;
 mod published_attachment;
 mod published_by;
+mod rulesets;
 mod scale;
 mod signals;
 mod state_file;
