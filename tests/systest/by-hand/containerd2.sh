@@ -41,7 +41,7 @@ readonly clean='for n in $(seq 50); do cri remove && break; sleep 0.2; done'
 
 boot
 image_tar
-host 'mkdir -p /opt/cni/bin; cri image /tmp/image.tar >/tmp/docker.tar; systemctl start containerd
+host 'mkdir -p /opt/cni/bin; ln -s /usr/lib/cni/bridge /usr/lib/cni/host-local /opt/cni/bin/; cri image /tmp/image.tar >/tmp/docker.tar; systemctl start containerd
 	for of in default k8s.io; do ctr -n $of images import --local /tmp/docker.tar; done >/dev/null 2>&1'
 host 'containerd --version' | sed 's/^/note: /'
 check "version 2" 2 host "containerd --version | sed -n 's/.* v\\{0,1\\}\\([0-9]*\\)\\.[0-9].*/\\1/p'"
@@ -72,4 +72,5 @@ host "$clean 2>/dev/null"
 look after-crash
 same "containerd killed with all pods" before-crash after-crash
 by_slow_alone "containerd killed with all pods"
+behind_bridge
 rebooted

@@ -70,3 +70,27 @@ ports() {
 	not_published 8080
 	check "with a port: nothing is left" '0' host "$are_up"
 }
+
+# both POD [ENTRY]: a pod of a network of bridge, with that entry behind it.
+both() {
+	put /etc/cni/net.d/05-both.conflist <<-END
+		{ "cniVersion": "1.0.0", "name": "both", "plugins": [
+		    { "type": "bridge", "bridge": "cni-both", "isGateway": true, "isDefaultGateway": true, "ipMasq": true,
+		      "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.99.0.0/24" }]] } } ${2-}
+		] }
+	END
+	host "systemctl restart containerd; until cri ready 2>/dev/null | grep -q True; do sleep 0.1; done; cri run $1"
+}
+
+# A pod whose interface is that of another plugin: it has that one's address, and leaves by nsnat. A pod of that plugin alone leaves as
+# it did.
+behind_bridge() {
+	both other
+	host_and_others "without a pod that leaves by another way"
+	both c7 ', { "type": "nsnat", "egress": "slow", "except": ["10.96.0.0/12"] }'
+	gets_out 7
+	check "behind bridge: the address of the pod" 10.99.0.3 host 'cri address c7 | cut -d" " -f1'
+	host_and_others "beside a pod that leaves by another way"
+	host 'cri remove; rm /etc/cni/net.d/05-both.conflist'
+	check "behind bridge: nothing is left" '0' host "$are_up"
+}
