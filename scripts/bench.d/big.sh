@@ -91,13 +91,13 @@ bench_big() {
 	done
 }
 
-# big_row WHAT TIME..: each with its ratio to that of the empty host.
+# big_row WHAT TIME..: each with its ratio to that of the empty host. Then the worst of these, of what is not that host itself.
 big_row() {
-	local what=$1 i
+	local what=$1
 	shift
-	printf '%-12s' "$what"
-	for ((i = 1; i <= $#; i++)); do
-		awk -v time="${!i}" -v empty="${empty[i - 1]}" 'BEGIN { printf " %4.0f (%3.1f)", time / 1000, time / empty }'
-	done
-	printf '\n'
+	paste <(printf '%s\n' "$@") <(printf '%s\n' "${empty[@]}") | awk -v what="$what" '
+		BEGIN { printf "%-12s", what }
+		{ printf " %4.0f (%3.1f)", $1 / 1000, $1 / $2; if ($1 / $2 > worst) worst = $1 / $2 }
+		END { printf "\n"; if (what != "nothing") printf "%-36s %.2f\n", what ", the worst : nothing", worst }
+	'
 }

@@ -37,8 +37,8 @@ goals() {
 	END
 }
 
-# The most that a change may leave of these beside 200 namespaces: twice what they are. They are not goals. They fail when a
-# command begins to cost the square of the number of namespaces, or ten times what it did.
+# The most that a change may leave of these, beside 200 namespaces and on a big host: twice what they are. They are not goals. They
+# fail when a command begins to cost the square of the number of namespaces, or ten times what it did.
 limits() {
 	cat <<-'END'
 		status : ip link, list-id|16
@@ -49,6 +49,11 @@ limits() {
 		up again : first of all|0.3
 		each of all : each of 100|2.5
 		down of all : up of all|1
+		routes, the worst : nothing|25
+		rules, the worst : nothing|3
+		flows, the worst : nothing|4
+		processes, the worst : nothing|6
+		links, the worst : nothing|3
 	END
 }
 
