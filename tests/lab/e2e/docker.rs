@@ -11,13 +11,15 @@ const SLOW: &str = "[namespace.slow]
     gateway = [\"$LAB_SLOW\", \"$LAB_SLOW6\"]
     dns = [\"$LAB_NEW\", \"$LAB_NEW6\"]";
 
-/// `driver` starts it, `call NAME JSON` asks it, and `take` does what Docker does to an interface that it is told of.
+/// `driver` starts it, `dies` kills it, `call NAME JSON` asks it, and `take` does what Docker does to an interface that it is told of.
 const DOCKER: &str = r#"cat >/run/lab/docker.sh <<'END'
 driver() {
     nsnat docker --socket /run/lab/plugins/nsnat.sock --state /run/lab/networks </dev/null >/run/lab/driver.out 2>&1 &
     echo $! >/run/lab/driver
     await '[ -S /run/lab/plugins/nsnat.sock ] && curl -sf --unix-socket /run/lab/plugins/nsnat.sock -X POST http://d/Plugin.Activate'
 }
+# While it dies, somebody listens there, and another driver does not start.
+dies() { kill -9 "$(cat /run/lab/driver)"; while ss -Hxl | grep -q plugins/nsnat.sock; do sleep 0.02; done; }
 call() { curl -sS --fail --unix-socket /run/lab/plugins/nsnat.sock -d "$2" "http://docker/NetworkDriver.$1"; }
 network() { call CreateNetwork "{\"NetworkID\":\"n1\",\"Options\":{\"com.docker.network.generic\":$1}}"; }
 endpoint() { call CreateEndpoint "{\"NetworkID\":\"n1\",\"EndpointID\":\"$1\",\"Interface\":{\"Address\":\"${2-}\",\"AddressIPv6\":\"\",\"MacAddress\":\"\"},\"Options\":{}}"; }
@@ -148,8 +150,7 @@ fn an_endpoint_ends_with_its_container() {
 fn the_driver_may_end_at_any_time() {
     let lab = with_docker();
     lab.docker(&format!("network '{{\"egress\":\"slow\"}}'; endpoint {E}"));
-    let again =
-        "kill -9 $(cat /run/lab/driver); await '! kill -0 $(cat /run/lab/driver) 2>/dev/null'; driver";
+    let again = "dies; driver";
     lab.docker(&format!("{again}; take {E} web"));
     lab.docker(again);
     lab.leaves_by_slow();
@@ -201,7 +202,7 @@ fn ports_are_published_by_another_uplink_where_the_network_says_so() {
     assert!(refused.contains("no uplink is called third"), "{refused}");
     lab.declare(&format!("{UPLINK}\n{SLOW}"));
     lab.docker(&format!(
-        "network '{{\"egress\":\"slow\",\"publish-by\":\"third\"}}'; take {E} web; kill -9 $(cat /run/lab/driver); driver; ports {E} 8080"
+        "network '{{\"egress\":\"slow\",\"publish-by\":\"third\"}}'; take {E} web; dies; driver; ports {E} 8080"
     ));
     lab.ok("ip netns exec web socat TCP4-LISTEN:80,reuseaddr,fork SYSTEM:'read line; echo seen $SOCAT_PEERADDR' </dev/null >/dev/null 2>&1 & await '(($(ip netns exec web ss -Hlnt | wc -l) == 1))'");
     lab.says(&asks("third", "TCP4", "$LAB_HOST_THIRD:8080"), "seen 10.20.0.1");
@@ -221,8 +222,7 @@ fn a_container_reaches_the_services_that_its_network_chose() {
     lab.serve_on_the_host();
     let host = lab.snapshot();
     lab.docker("network '{\"egress\":\"slow\",\"host\":\"5432/tcp,5432/udp,8080\"}'");
-    lab.ok("kill -9 $(cat /run/lab/driver)");
-    lab.docker(&format!("driver; take {E} web"));
+    lab.docker(&format!("dies; driver; take {E} web"));
     lab.leaves_by_slow();
     lab.reaches_chosen_services_only("ip netns exec web");
     lab.ok("nsnat status --check && nsnat doctor docker.0123456789ab && nft flush set inet nsnat host_ports");
